@@ -1,0 +1,55 @@
+/* A view of bytes somebody else owns. */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct slice {
+	const uint8_t *data;
+	size_t size;
+};
+
+/* For string literals only. */
+#define SLICE(literal) ((struct slice) { (const uint8_t *)("" literal), sizeof(literal) - 1 })
+
+/* For printf: printf("%.*s", SLICE_ARG(s)). */
+#define SLICE_ARG(s) ((s).size > INT32_MAX ? INT32_MAX : (int)(s).size), ((const char *)(s).data)
+
+static inline struct slice slice_from(const char *text)
+{
+	return (struct slice) { (const uint8_t *)text, strlen(text) };
+}
+
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+	return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* Lexicographic order of unsigned bytes; <0, 0, >0. */
+static inline int slice_compare(struct slice a, struct slice b)
+{
+	size_t common = a.size < b.size ? a.size : b.size;
+	int order = common ? memcmp(a.data, b.data, common) : 0;
+
+	return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static inline bool slice_starts_with(struct slice s, struct slice prefix)
+{
+	return s.size >= prefix.size && slice_equal((struct slice) { s.data, prefix.size }, prefix);
+}
+
+/* The part from `offset` (clamped to the end) of at most `size` bytes. */
+static inline struct slice slice_part(struct slice s, size_t offset, size_t size)
+{
+	if (offset > s.size)
+		offset = s.size;
+	if (size > s.size - offset)
+		size = s.size - offset;
+	return (struct slice) { s.data + offset, size };
+}
+
+#endif
