@@ -1,0 +1,28 @@
+/* The event loop of a process: libuv underneath, a run queue of tasks on top.
+ * Everything in a loop happens on one thread.  Nothing outside loop/ includes uv.h. */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+struct loop;
+
+/* `shuffle_seed` != 0 runs ready tasks in an order drawn from it: an ordering fuzzer for tests. */
+struct loop *loop_new(uint64_t shuffle_seed);
+void loop_free(struct loop *loop); /* every task, timer and stream is done by then (asserted) */
+
+/* Runs until loop_stop(), or until nothing is left that could happen. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Milliseconds of the monotonic clock, as of this turn of the loop. */
+uint64_t loop_now_ms(const struct loop *loop);
+
+/* Signals, delivered on the loop; `number` as in signal(7).  One handler per signal and loop. */
+void loop_on_signal(struct loop *loop, int number, void (*on_signal)(void *context, int number),
+		    void *context);
+
+#endif

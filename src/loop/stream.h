@@ -1,0 +1,85 @@
+/* Byte streams: TCP, Unix sockets; TLS and others later sit behind the same functions.
+ *
+ * Reading: the owner reads when it wants to: bytes gather in an inbox of bounded size; a full inbox
+ * stops reading from the socket (back-pressure).  Writing: blobs are queued; the owner asks
+ * stream_pending_bytes() and stops producing above its own limit.  All callbacks come from the run
+ * queue, never from inside a call to stream_*. */
+#ifndef LOOP_STREAM_H
+#define LOOP_STREAM_H
+
+#include "base/blob.h"
+#include "loop/task.h"
+
+struct stream;
+
+struct stream_owner {
+	/* Bytes arrived: stream_inbox() grew.  */
+	void (*on_readable)(void *context, struct stream *s);
+	/* The queue of writes became empty; may be NULL. */
+	void (*on_drained)(void *context, struct stream *s);
+	/* The peer closed, or the stream failed: called once, nothing is called after it; the owner
+	 * still has to call stream_close(). */
+	void (*on_end)(void *context, struct stream *s, enum err err);
+};
+
+void stream_set_owner(struct stream *s, const struct stream_owner *owner, void *context);
+
+/* What has arrived and was not consumed.  Valid until the next turn of the loop or a consume. */
+struct slice stream_inbox(struct stream *s);
+void stream_consume(struct stream *s, size_t size);
+
+/* Take the first `size` bytes of the inbox as a blob without copying where possible (large requests
+ * are parsed and stored from it).  `size` <= stream_inbox().size. */
+struct blob *stream_take(struct stream *s, size_t size);
+
+/* The inbox holds at least this much before reading stops (default STREAM_INBOX_BYTES_DEFAULT).
+ * Raise it to the size of a request once its length is known. */
+enum { STREAM_INBOX_BYTES_DEFAULT = 256 * 1024 };
+void stream_set_inbox_limit(struct stream *s, size_t bytes);
+
+/* Stop and go on reading whatever the inbox holds (pipelining limits). */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+
+/* Queue bytes; the stream takes over one reference of `b`, and copies of `bytes`.
+ * stream_write_part writes data[offset .. offset+size) of a blob it takes one reference of. */
+void stream_write(struct stream *s, struct slice bytes);
+void stream_write_blob(struct stream *s, struct blob *b);
+void stream_write_part(struct stream *s, struct blob *b, size_t offset, size_t size);
+size_t stream_pending_bytes(const struct stream *s);
+
+/* Close now, dropping what is queued; frees the stream later, from the loop; the owner hears
+ * nothing more. */
+void stream_close(struct stream *s);
+
+/* Close after the queue is written or `timeout_ms` passed. */
+void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
+
+/* "192.0.2.1:1234" or "unix"; lives as long as the stream. */
+const char *stream_peer_name(const struct stream *s);
+
+/* Connect as a child task; on OK *ret is the stream, owned by the caller. */
+struct connect {
+	struct task task;
+	struct stream *ret;
+	void *handle; /* private */
+};
+
+void connect_tcp(struct connect *c, struct task *parent, const char *host, uint16_t port);
+void connect_unix(struct connect *c, struct task *parent, const char *path);
+
+/* Listeners: on_accept gets a stream to own.  ERR_BUSY: the address is in use. */
+struct listener;
+
+MUST_CHECK enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,
+				      void (*on_accept)(void *context, struct stream *s),
+				      void *context, struct listener **ret,
+				      char why[TASK_WHY_BYTES]);
+MUST_CHECK enum err listener_open_unix(struct loop *loop, const char *path,
+				       void (*on_accept)(void *context, struct stream *s),
+				       void *context, struct listener **ret,
+				       char why[TASK_WHY_BYTES]);
+uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked for */
+void listener_close(struct listener *l);
+
+#endif
