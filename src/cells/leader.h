@@ -1,0 +1,132 @@
+/* A leader: the journal engine, its buckets and a cell, put together.
+ *
+ * While it leads, commands run on the cell one after the other, each in a transaction.  Their
+ * changes gather until they are sealed into one record (group commit), which the engine makes
+ * durable in the buckets.  The cell is therefore ahead of durability: every answer, also a negative
+ * one, waits until the record it depends on is committed.  A leader that loses its journal throws
+ * the cell away; whoever waited gets ERR_UNKNOWN (it had changes under way) or ERR_UNAVAILABLE.
+ *
+ * Sealing: at once when nothing is in flight (after the run queue has drained, so that commands of
+ * one turn share a record), else when an append completes or LEADER_SEAL_BYTES have gathered.
+ *
+ * Everything happens on the loop of the owner. */
+#ifndef CELLS_LEADER_H
+#define CELLS_LEADER_H
+
+#include "buckets/bucket.h"
+#include "cells/cell.h"
+#include "cells/journal.h"
+
+enum {
+	LEADER_SEAL_BYTES = 1 << 20,
+	LEADER_PENDING_CALLS_MAX = 100000,	 /* more are refused with ERR_BUSY */
+	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* sealed but not durable; above: ERR_BUSY */
+};
+
+struct leader;
+
+enum leader_state {
+	LEADER_IDLE,	    /* follows nothing, leads nothing */
+	LEADER_CAMPAIGNING, /* election, recovery, replay */
+	LEADER_LEADING,
+};
+
+struct leader_watcher {
+	/* The cell is replayed and current, the start record is durable. */
+	void (*on_leading)(void *context);
+	/* The election failed or the journal was lost; the cell is gone, every call has been woken.
+	 * The state is LEADER_IDLE again.  `holder` is the address in the newest start record seen,
+	 * "" when unknown: where to send heartbeats. */
+	void (*on_lost)(void *context, const char *why, const char *holder);
+	/* Record `index` is durable, in order without gaps; for followers.  `record` is a
+	 * cell record as cell_apply() takes it; borrowed during the call. */
+	void (*on_committed)(void *context, uint64_t index, struct slice record);
+};
+
+struct leader_config {
+	struct bucket *const *buckets; /* outlive the leader */
+	int bucket_count;
+	const char *journal; /* "main" */
+	const char *node;    /* name of this node, for people */
+	const char *address; /* HOST:PORT of the peer protocol, goes into start records */
+	const struct cell_schema *schema; /* applied on first start, and on change of its version */
+	const struct leader_watcher *watcher;
+	void *context;
+	uint64_t
+		snapshot_bytes; /* record bytes after which a snapshot is taken; 0: default 8 MiB */
+	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 24 h */
+	uint64_t fence_grace_ms;  /* before fences are deleted; 0: default 7 days */
+};
+
+struct leader *leader_new(struct loop *loop, const struct leader_config *config);
+
+/* Nothing is in flight any more when the task of leader_stop() has ended. */
+void leader_free(struct leader *l);
+
+/* Begin an election; ends with on_leading or on_lost.  Only when LEADER_IDLE. */
+void leader_campaign(struct leader *l);
+
+/* Seal and commit what there is, take a snapshot if one is due, then stop leading; child task. */
+struct leader_stop {
+	struct task task;
+	struct leader *leader;
+};
+void leader_stop(struct leader_stop *s, struct task *parent, struct leader *l);
+
+enum leader_state leader_state(const struct leader *l);
+struct epoch leader_epoch(const struct leader *l);
+
+/* The cell, for reading what may be ahead of durability; NULL unless LEADER_LEADING. */
+struct cell *leader_cell(struct leader *l);
+
+/* Time as commands see it: never decreases within a journal. */
+uint64_t leader_now_ms(struct leader *l);
+
+/* Run one command.  `run` is called with the open transaction from the first step of the task;
+ * what it returns decides commit or rollback.  The task ends when everything it saw is durable:
+ * with what `run` returned, ERR_UNAVAILABLE (not leading: `run` was not called, or its changes are
+ * certainly gone), ERR_UNKNOWN (its changes were sent and the journal was lost), ERR_BUSY. */
+struct leader_call {
+	struct task task;
+	struct leader *leader;
+	enum err (*run)(struct cell *cell, void *argument);
+	void *argument;
+	uint64_t index;	     /* out: the record it depends on; known durable when OK */
+	struct list waiting; /* private */
+	uint64_t token;	     /* private: fence check */
+	enum err result;
+};
+void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
+		enum err (*run)(struct cell *cell, void *argument), void *argument);
+
+/* Wait for a fence check begun after now: on OK this node was still the leader at some moment after
+ * the call, and everything committed before the call has an index <= call->index. */
+void leader_fence(struct leader_call *call, struct task *parent, struct leader *l);
+
+/* An image of the cell for a new follower: seals what is pending, serializes, and ends when the
+ * record it covers is durable.  on_committed() has been called for `index` but for nothing after
+ * it at the moment the task's parent is stepped or any time before: a follower that starts with
+ * the image wants the records from index + 1 on, which the owner must collect from the moment it
+ * called leader_image() (records up to `index` are then dropped). */
+struct leader_image {
+	struct task task;
+	struct leader *leader;
+	uint64_t index;	    /* out */
+	struct blob *image; /* out: one reference for the caller */
+	struct list waiting;
+};
+void leader_image(struct leader_image *image, struct task *parent, struct leader *l);
+
+/* For `hanse status`. */
+struct leader_status {
+	enum leader_state state;
+	struct epoch epoch;
+	uint64_t committed_index;
+	uint64_t snapshot_index;
+	uint64_t in_flight;
+	uint64_t record_bytes; /* since the last snapshot */
+	struct hash128 content_hash;
+};
+void leader_get_status(const struct leader *l, struct leader_status *ret);
+
+#endif
