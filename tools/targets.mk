@@ -1,4 +1,60 @@
-# Targets of daily work: run, test, bench, fuzz, sim, interop, man, format, tidy, install.
+# The targets of daily work.  Each of them can be run on a fresh clone.
+JOBS ?= $(shell nproc)
+SUBMAKE := $(MAKE) --no-print-directory -j$(JOBS)
+PREFIX ?= /usr/local
+
+.PHONY: run test unit programs fuzzers fuzz man format tidy install
+
+# Install what is missing, build, and serve with data in ./var.
+run:
+	@tools/install-dependencies build
+	@$(SUBMAKE) build
+	@exec build/hanse serve
+
+# Everything; the last line is the count.  test/run WORD runs a part of it again.
+test:
+	@tools/install-dependencies test
+	@$(SUBMAKE) build
+	@$(SUBMAKE) FLAVOUR=asan build programs
+	@if command -v clang-14 >/dev/null; then $(SUBMAKE) FLAVOUR=fuzz fuzzers; fi
+	@test/run
+
+programs: $(TEST_PROGRAMS)
+fuzzers: $(FUZZ_PROGRAMS)
+
+# The unit tests alone, of the flavour that was asked for.
 unit: $(TEST_PROGRAMS)
-	@set -e; for t in $(TEST_PROGRAMS); do echo "== $$t"; $$t; done
-.PHONY: unit
+	@set -e; for test in $(TEST_PROGRAMS); do echo "== $$test"; $$test; done
+
+# Every fuzzer for TIME seconds.
+TIME ?= 60
+fuzz:
+	@$(SUBMAKE) FLAVOUR=fuzz fuzzers
+	@FUZZ_SECONDS=$(TIME) test/run fuzz/
+
+man:
+	@mandoc -Tlint -Wwarning doc/man/*.[157]
+	@mkdir -p build/man
+	@for page in doc/man/*.[157]; do \
+		mandoc -Tutf8 $$page | col -b > build/man/$$(basename $$page).txt; \
+	done
+
+format:
+	clang-format-14 -i $$(find src test bench tools -name '*.[ch]' 2>/dev/null)
+
+# What compilers and checkers other than the daily one say.
+tidy:
+	clang-tidy-14 --quiet $$(find src -name '*.c') -- $(CPPFLAGS) -std=gnu17
+	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
+		--suppress=normalCheckLevelMaxBranches -Isrc src
+	$(SUBMAKE) FLAVOUR=analyze CFLAGS_analyze='-O1 -fanalyzer' build
+
+install: build
+	install -D -m 755 build/hanse $(DESTDIR)$(PREFIX)/bin/hanse
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 doc/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 packaging/hanse.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
+
+# sim, bench and interop are defined where their programs are.
+-include test/sim/sim.mk bench/bench.mk test/interop/interop.mk
