@@ -8,6 +8,7 @@
 #define LOOP_STREAM_H
 
 #include "base/blob.h"
+#include "base/buf.h"
 #include "loop/task.h"
 
 struct stream;
@@ -46,6 +47,9 @@ void stream_resume(struct stream *s);
 void stream_write(struct stream *s, struct slice bytes);
 void stream_write_blob(struct stream *s, struct blob *b);
 void stream_write_part(struct stream *s, struct blob *b, size_t offset, size_t size);
+
+/* Queue everything in `b` without copying; `b` is empty afterwards and can be used again. */
+void stream_write_buf(struct stream *s, struct buf *b);
 size_t stream_pending_bytes(const struct stream *s);
 
 /* Close now, dropping what is queued; frees the stream later, from the loop; the owner hears
