@@ -112,7 +112,7 @@ struct leader_image {
 	struct task task;
 	struct leader *leader;
 	uint64_t index;	    /* out */
-	struct blob *image; /* out: one reference for the caller */
+	struct blob *image; /* out: follower_image() of cells/follower.h; the caller unrefs it */
 	struct list waiting;
 };
 void leader_image(struct leader_image *image, struct task *parent, struct leader *l);
