@@ -7,10 +7,14 @@
  *    drains the queue.
  *  - A parent outlives its children: task_done() asserts that none is left.
  *  - Cancel marks the task and its children; the step runs with task_is_canceled() true once the
- *    last child has ended, and must end the task (normally task_done(t, ERR_CANCELED)).
+ *    last child has ended, and must end the task (normally task_done(t, ERR_CANCELED)).  A child
+ *    started by a canceled parent is canceled from the start.
  *    A leaf that waits for something outside (I/O) has kind->on_cancel to hurry it; it still ends
- *    through its own step.
- *  - The deadline of a task cancels it with ERR_TIMEOUT in place of ERR_CANCELED.
+ *    through its own step.  With on_cancel the runtime does not make the leaf ready: on_cancel
+ *    does (task_wake), or what it hurried.  on_cancel may come before the first step.
+ *  - A step that may find itself canceled at place 0 (canceled before it ran) checks for it.
+ *  - The deadline of a task cancels it with ERR_TIMEOUT in place of ERR_CANCELED: task_done(t,
+ *    ERR_CANCELED) is then recorded as ERR_TIMEOUT.  Its children are canceled as usual.
  *  - A task without parent may have kind->on_end, called from the run queue after the task is done
  *    and no longer referenced by the runtime: the place to free it. */
 #ifndef LOOP_TASK_H
@@ -39,12 +43,13 @@ struct task_kind {
 };
 
 struct task {
+	uint32_t magic;
 	const struct task_kind *kind;
 	struct loop *loop;
 	struct task *parent;
 	struct list siblings; /* link in parent->children_list */
 	struct list children_list;
-	struct list ready_link;	   /* link in the run queue */
+	struct deferred ready;	   /* place in the run queue */
 	struct list all_link;	   /* link in the loop's list, for task_dump() */
 	struct heap_node deadline; /* key: ms of the loop's clock */
 	uint64_t since_ms;	   /* when it came to the place it is at */
@@ -62,7 +67,8 @@ void task_start(struct task *t, const struct task_kind *kind, struct task *paren
 /* Start a task without parent. */
 void task_start_root(struct task *t, const struct task_kind *kind, struct loop *loop);
 
-/* The ways out of a step. */
+/* The ways out of a step, called by the step on its own task.  A step may be called again at the
+ * same place without news: it looks at its children and waits once more. */
 enum step task_wait(struct task *t, int at); /* next step starts from `at` */
 enum step task_done(struct task *t, enum err err);
 enum step task_fail(struct task *t, enum err err, const char *format, ...) PRINTF_LIKE(3, 4);

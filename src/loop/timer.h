@@ -6,15 +6,8 @@
 #include "base/heap.h"
 #include "loop/task.h"
 
-/* A child task that ends with OK at `at_ms` of loop_now_ms(). */
-struct sleep {
-	struct task task;
-	uint64_t at_ms;
-};
-
-void sleep_start(struct sleep *s, struct task *parent, uint64_t at_ms);
-
-/* A one-shot callback from the loop (never from inside timer_set). Zero the struct first. */
+/* A one-shot callback from the loop (never from inside timer_set).  Zero the struct first.
+ * Setting it again moves it; clearing one that is not set is harmless. */
 struct timer {
 	struct heap_node node;
 	struct loop *loop;
@@ -24,5 +17,14 @@ struct timer {
 void timer_set(struct timer *t, struct loop *loop, uint64_t at_ms,
 	       void (*on_timer)(struct timer *));
 void timer_clear(struct timer *t);
+
+/* A child task that ends with OK at `at_ms` of loop_now_ms(). */
+struct sleep {
+	struct task task;
+	uint64_t at_ms;
+	struct timer timer;
+};
+
+void sleep_start(struct sleep *s, struct task *parent, uint64_t at_ms);
 
 #endif
