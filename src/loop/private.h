@@ -45,6 +45,9 @@ struct loop {
 	bool is_step_answered; /* task_wait() or task_done() was called in this step */
 	struct prng prng;
 	struct loop_signal signals[LOOP_SIGNALS_MAX];
+	void (*on_stop)(void *context); /* stop.c */
+	void *stop_context;
+	bool is_stopping;
 	size_t open_count;	  /* streams, listeners, workers not yet ended */
 	struct blob *spare_inbox; /* one standard inbox kept for the next stream that reads */
 };
