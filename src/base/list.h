@@ -1,7 +1,9 @@
-/* Intrusive doubly linked list.  A node that is in no list points to itself or is zero. */
+/* Intrusive doubly linked list.  A node that is in no list points to itself or is zero; the head
+ * points to itself when the list is empty (list_init). */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,9 +28,10 @@ static inline bool list_is_linked(const struct list *node)
 	return node->next && node->next != node;
 }
 
-/* Append at the end of `l`. */
+/* Append at the end of `l`; the node is in no list. */
 static inline void list_add(struct list *l, struct list *node)
 {
+	assert(!list_is_linked(node));
 	node->prev = l->prev;
 	node->next = l;
 	l->prev->next = node;
@@ -61,10 +64,13 @@ static inline struct list *list_pop(struct list *l)
 	return node;
 }
 
-/* for each `type *it` in list `l`; `it` may be removed inside. */
+/* for each `type *it` in list `l`; `it` may be removed inside; `break` and `continue` work.
+ * Two loops in one: the inner one declares `it` and runs once, and clears `stop` unless it was left
+ * by break. */
 #define LIST_EACH(l, type, member, it)                                                             \
-	for (struct list *it##_node = (l)->next, *it##_next = it##_node->next; it##_node != (l);   \
-	     it##_node = it##_next, it##_next = it##_node->next)                                   \
-		for (type *it = CONTAINER(it##_node, type, member); it; it = NULL)
+	for (struct list *it##_node = (l)->next, *it##_next = NULL, *it##_stop = NULL;             \
+	     !it##_stop && it##_node && it##_node != (l) && (it##_next = it##_node->next, true);)  \
+		for (type *it = (it##_stop = it##_node, CONTAINER(it##_node, type, member)); it;   \
+		     it = NULL, it##_stop = NULL, it##_node = it##_next)
 
 #endif
