@@ -104,6 +104,8 @@ void buf_add_u64(struct buf *b, uint64_t value)
 void buf_drop_front(struct buf *b, size_t size)
 {
 	assert(size <= b->size);
+	if (size == 0)
+		return;
 	memmove(b->data, b->data + size, b->size - size);
 	b->size -= size;
 }

@@ -49,7 +49,7 @@ static inline struct slice slice_part(struct slice s, size_t offset, size_t size
 		offset = s.size;
 	if (size > s.size - offset)
 		size = s.size - offset;
-	return (struct slice) { s.data + offset, size };
+	return (struct slice) { offset ? s.data + offset : s.data, size };
 }
 
 #endif
