@@ -43,6 +43,8 @@ enum err err_from_errno(int code)
 		return ERR_DENIED;
 	case EINVAL:
 	case ENAMETOOLONG:
+	case EISDIR:
+	case ELOOP:
 		return ERR_INVALID;
 	case EFBIG:
 	case EMSGSIZE:
@@ -51,6 +53,9 @@ enum err err_from_errno(int code)
 	case EDQUOT:
 		return ERR_FULL;
 	case EAGAIN:
+	case EADDRINUSE:
+	case ENOBUFS:
+	case ENOMEM:
 	case EMFILE:
 	case ENFILE:
 		return ERR_BUSY;
@@ -60,6 +65,8 @@ enum err err_from_errno(int code)
 		return ERR_CANCELED;
 	case ECONNREFUSED:
 	case ECONNRESET:
+	case ECONNABORTED:
+	case ENETDOWN:
 	case EPIPE:
 	case ENOTCONN:
 	case EHOSTUNREACH:

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,8 @@ void log_write(enum log_level level, const char *format, ...)
 	if (level > log_level_max)
 		return;
 
+	int saved_errno = errno; /* callers log first and translate afterwards */
+
 	int64_t now_ms = clock_wall_ms();
 	time_t seconds = (time_t)(now_ms / 1000);
 	struct tm utc;
@@ -64,7 +67,7 @@ void log_write(enum log_level level, const char *format, ...)
 	int size = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
 	va_end(args);
 	if (size < 0)
-		return;
+		size = 0;
 	size_t room = sizeof(line) - used - 2;
 	size_t text = (size_t)size < room ? (size_t)size : room;
 	hide_control_characters(line + used, text);
@@ -72,4 +75,5 @@ void log_write(enum log_level level, const char *format, ...)
 
 	ssize_t written = write(STDERR_FILENO, line, used + text + 1);
 	(void)written; /* there is nowhere left to report to */
+	errno = saved_errno;
 }

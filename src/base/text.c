@@ -101,6 +101,14 @@ const char *text_nearest(const char *given, const char *const *words)
 	return best;
 }
 
+static bool has_byte_of(struct slice s, const char *bytes)
+{
+	for (size_t i = 0; i < s.size; i++)
+		if (s.data[i] && strchr(bytes, s.data[i]))
+			return true;
+	return false;
+}
+
 enum err text_host_port(const char *text, char *host, size_t host_size, uint16_t *port)
 {
 	const char *colon = strrchr(text, ':');
@@ -112,11 +120,11 @@ enum err text_host_port(const char *text, char *host, size_t host_size, uint16_t
 	if (err)
 		return err;
 	struct slice name = { (const uint8_t *)text, (size_t)(colon - text) };
-	if (name.size >= 2 && name.data[0] == '[' && name.data[name.size - 1] == ']')
+	bool is_bracketed =
+		name.size >= 2 && name.data[0] == '[' && name.data[name.size - 1] == ']';
+	if (is_bracketed)
 		name = slice_part(name, 1, name.size - 2);
-	else if (memchr(name.data, ':', name.size))
-		return ERR_INVALID;
-	if (name.size == 0)
+	if (name.size == 0 || has_byte_of(name, is_bracketed ? "[]" : "[]:"))
 		return ERR_INVALID;
 	if (name.size >= host_size)
 		return ERR_TOO_BIG;
