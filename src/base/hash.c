@@ -4,12 +4,21 @@
 
 #include "base/random.h"
 
+static uint64_t seed;
+
+/* Before main, so that no two threads race for it. */
+__attribute__((constructor)) static void hash_prepare(void)
+{
+	random_bytes(&seed, sizeof(seed));
+}
+
+void hash_set_seed(uint64_t fixed)
+{
+	seed = fixed;
+}
+
 uint64_t hash_bytes(struct slice s)
 {
-	static uint64_t seed;
-
-	while (seed == 0)
-		random_bytes(&seed, sizeof(seed));
 	return XXH3_64bits_withSeed(s.data, s.size, seed);
 }
 

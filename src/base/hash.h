@@ -11,6 +11,10 @@ struct hash128 {
 };
 
 uint64_t hash_bytes(struct slice s);
+
+/* For what must replay from a seed: call it while no map has anything in it. */
+void hash_set_seed(uint64_t fixed);
+
 struct hash128 hash_content(struct slice s);
 
 static inline bool hash128_equal(struct hash128 a, struct hash128 b)
