@@ -24,7 +24,7 @@ enum { RECORDS_BYTES_MAX = 64 << 20 }; /* of one batch, decompressed */
 /* "none", "gzip", ... as in compression.type. */
 const char *compression_name(enum compression codec);
 
-/* Memory grows with the output, so that a bomb costs no more than `size_max` (at most
+/* Memory grows with the output, so that a bomb costs a small multiple of `size_max` (at most
  * RECORDS_BYTES_MAX) before it is refused as ERR_TOO_BIG.  ERR_INVALID: not in this codec's format
  * or cut off.  COMPRESSION_NONE gives back `in` itself. */
 MUST_CHECK enum err compression_decompress(struct arena *a, enum compression codec, struct slice in,
