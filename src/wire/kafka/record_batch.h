@@ -19,8 +19,7 @@ enum {
 	RECORD_BATCH_LOG_APPEND_TIME = 0x08, /* max_timestamp is the time of every record */
 	RECORD_BATCH_TRANSACTIONAL = 0x10,
 	RECORD_BATCH_CONTROL = 0x20,
-	RECORD_BATCH_DELETE_HORIZON =
-		0x40, /* base_timestamp is one; brokers set it, never clients */
+	RECORD_BATCH_DELETE_HORIZON = 0x40, /* base_timestamp is one; never from clients */
 };
 
 struct record_batch {
@@ -69,11 +68,12 @@ struct record_batch_rules {
 };
 
 /* Everything a broker must see before it stores a batch, without decompressing: checksum, counts,
- * codec, flags, timestamps, size.  Returns a Kafka error code, 0 when the batch may be stored. */
+ * codec, flags, timestamps, size.  Returns a code of errors.h, KAFKA_NONE when the batch may be
+ * stored. */
 int16_t record_batch_check(const struct record_batch *b, const struct record_batch_rules *rules);
 
 /* The records field of one partition of a Produce request: exactly one batch that passes the check.
- * Returns a Kafka error code; *ret is written when it is 0. */
+ * Returns a code of errors.h; *ret is written when it is KAFKA_NONE. */
 int16_t record_batch_from_produce(struct slice records, const struct record_batch_rules *rules,
 				  struct record_batch *ret);
 
@@ -92,5 +92,10 @@ void record_batch_patch(uint8_t *batch, int64_t base_offset, int32_t leader_epoc
 /* Stamp a batch of `size` bytes with the broker's time, and its checksum again.
  * A struct record_batch read before is stale afterwards. */
 void record_batch_set_log_append_time(uint8_t *batch, size_t size, int64_t now_ms);
+
+/* For those who make or repair batches.  set_* write the checksum again. */
+void record_batch_write_header(uint8_t *ret, const struct record_batch *b); /* 61 bytes */
+void record_batch_set_crc(uint8_t *batch, size_t size);
+void record_batch_set_max_timestamp(uint8_t *batch, size_t size, int64_t timestamp_ms);
 
 #endif

@@ -63,7 +63,7 @@ MUST_CHECK enum err records_find_timestamp(const struct record_batch *b, int64_t
 MUST_CHECK enum err records_find_max_timestamp(const struct record_batch *b,
 					       struct records_match *ret);
 
-/* Some producers (sarama before 1.46) leave max_timestamp -1, and lookups by time and retention
+/* Some producers (older sarama) leave max_timestamp -1, and lookups by time and retention
  * believe it.  A broker repairs such a batch before it stores it: the records are walked, the
  * greatest time and a new checksum are written.  A struct record_batch read before is stale. */
 static inline bool records_max_timestamp_is_missing(const struct record_batch *b)
