@@ -9,6 +9,7 @@ PREFIX ?= /usr/local
 run:
 	@tools/install-dependencies build
 	@$(SUBMAKE) build
+	@mkdir -p var
 	@exec build/hanse serve
 
 # Everything; the last line is the count.  test/run WORD runs a part of it again.
@@ -33,7 +34,7 @@ fuzz:
 	@FUZZ_SECONDS=$(TIME) test/run fuzz/
 
 man:
-	@mandoc -Tlint -Wwarning doc/man/*.[157]
+	@tools/man_test
 	@mkdir -p build/man
 	@for page in doc/man/*.[157]; do \
 		mandoc -Tutf8 $$page | col -b > build/man/$$(basename $$page).txt; \
