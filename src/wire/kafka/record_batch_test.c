@@ -9,7 +9,7 @@
 
 #include "base/endian.h"
 #include "base/memory.h"
-#include "wire/kafka/corpus_test.h"
+#include "wire/corpus_test.h"
 #include "wire/kafka/errors.h"
 #include "wire/kafka/record_batch_build.h"
 
@@ -71,7 +71,7 @@ static void test_every_golden_batch_of_a_producer_passes_the_check(void **state)
 
 static void test_the_fields_of_a_java_batch_are_read(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_idempotent.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_idempotent.hex");
 	struct record_batch b = parse(buf_slice(&bytes));
 
 	(void)state;
@@ -117,7 +117,7 @@ static void test_batches_are_taken_one_after_the_other(void **state)
 
 static void test_a_batch_cut_off_at_any_byte_is_refused(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_zstd.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_zstd.hex");
 
 	(void)state;
 	for (size_t size = 0; size < bytes.size; size++) {
@@ -138,7 +138,7 @@ static void test_a_batch_cut_off_at_any_byte_is_refused(void **state)
 
 static void test_every_flipped_bit_under_the_checksum_is_found(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_gzip.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_gzip.hex");
 
 	(void)state;
 	for (size_t at = 17; at < bytes.size; at++) {
@@ -155,7 +155,7 @@ static void test_every_flipped_bit_under_the_checksum_is_found(void **state)
 
 static void test_impossible_lengths_and_old_formats_have_their_names(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_none.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_none.hex");
 	struct slice in = buf_slice(&bytes);
 	struct record_batch b;
 
@@ -280,7 +280,7 @@ static void test_timestamps_must_be_sane_and_inside_the_bounds(void **state)
 
 static void test_a_batch_over_the_topics_limit_is_too_large(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_none.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_none.hex");
 	struct record_batch b = parse(buf_slice(&bytes));
 	struct record_batch_rules rules = { .size_max = bytes.size };
 
@@ -293,7 +293,7 @@ static void test_a_batch_over_the_topics_limit_is_too_large(void **state)
 
 static void test_patching_leaves_the_checksum_right(void **state)
 {
-	struct buf bytes = corpus_read("batch_kcat_snappy.hex");
+	struct buf bytes = corpus_read("kafka/batch_kcat_snappy.hex");
 
 	(void)state;
 	record_batch_patch(bytes.data, INT64_MAX - 100, 77);
@@ -306,8 +306,8 @@ static void test_patching_leaves_the_checksum_right(void **state)
 
 static void test_log_append_time_is_stamped_as_java_stamps_it(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_log_append_time.hex");
-	struct buf stamped = corpus_read("batch_java_log_append_time.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_log_append_time.hex");
+	struct buf stamped = corpus_read("kafka/batch_java_log_append_time.hex");
 	struct record_batch expected = parse(buf_slice(&bytes));
 
 	(void)state;
@@ -327,8 +327,8 @@ static void test_end_markers_are_those_of_java(void **state)
 	static const struct {
 		const char *name;
 		bool is_commit;
-	} cases[] = { { "batch_java_commit_marker.hex", true },
-		      { "batch_java_abort_marker.hex", false } };
+	} cases[] = { { "kafka/batch_java_commit_marker.hex", true },
+		      { "kafka/batch_java_abort_marker.hex", false } };
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {

@@ -9,7 +9,7 @@
 
 #include "base/endian.h"
 #include "base/random.h"
-#include "wire/kafka/corpus_test.h"
+#include "wire/corpus_test.h"
 #include "wire/kafka/record_batch_build.h"
 
 static struct record_batch parse(struct slice bytes)
@@ -39,9 +39,11 @@ static enum err read_all(struct arena *a, const struct record_batch *b, struct r
 
 static void test_all_codecs_of_java_hold_the_same_fifty_records(void **state)
 {
-	static const char *const names[] = { "batch_java_none.hex", "batch_java_gzip.hex",
-					     "batch_java_snappy.hex", "batch_java_lz4.hex",
-					     "batch_java_zstd.hex" };
+	static const char *const names[] = { "kafka/batch_java_none.hex",
+					     "kafka/batch_java_gzip.hex",
+					     "kafka/batch_java_snappy.hex",
+					     "kafka/batch_java_lz4.hex",
+					     "kafka/batch_java_zstd.hex" };
 
 	(void)state;
 	for (size_t n = 0; n < 5; n++) {
@@ -110,7 +112,7 @@ static void test_every_golden_batch_can_be_read_to_its_end(void **state)
 
 static void test_an_uncompressed_java_batch_is_built_byte_for_byte(void **state)
 {
-	struct buf golden = corpus_read("batch_java_none.hex");
+	struct buf golden = corpus_read("kafka/batch_java_none.hex");
 	struct record_batch b = parse(buf_slice(&golden));
 	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
 	struct record records[51];
@@ -177,7 +179,7 @@ static void test_what_is_built_with_any_codec_is_read_back(void **state)
 
 static void test_a_time_finds_the_first_record_not_older(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_lz4.hex"); /* times 0 37 24 11 48 35 ... */
+	struct buf bytes = corpus_read("kafka/batch_java_lz4.hex"); /* times 0 37 24 11 48 35 ... */
 	struct record_batch b = parse(buf_slice(&bytes));
 	int64_t base = b.base_timestamp;
 	struct records_match m;
@@ -200,7 +202,7 @@ static void test_a_time_finds_the_first_record_not_older(void **state)
 
 static void test_the_time_of_the_log_counts_for_all_records(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_log_append_time.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_log_append_time.hex");
 	struct record_batch b = parse(buf_slice(&bytes));
 	struct records_match m;
 
@@ -214,8 +216,8 @@ static void test_the_time_of_the_log_counts_for_all_records(void **state)
 
 static void test_a_missing_max_timestamp_is_repaired(void **state)
 {
-	struct buf bytes = corpus_read("batch_java_zstd.hex");
-	struct buf damaged = corpus_read("batch_java_zstd.hex");
+	struct buf bytes = corpus_read("kafka/batch_java_zstd.hex");
+	struct buf damaged = corpus_read("kafka/batch_java_zstd.hex");
 
 	(void)state;
 	record_batch_set_max_timestamp(damaged.data, damaged.size, -1);
@@ -277,9 +279,11 @@ static void test_records_that_break_the_format_are_refused(void **state)
 
 static void test_compressed_records_cut_off_at_any_byte_are_refused(void **state)
 {
-	static const char *const names[] = { "batch_java_gzip.hex", "batch_java_snappy_blocks.hex",
-					     "batch_kcat_snappy.hex", "batch_java_lz4.hex",
-					     "batch_java_zstd.hex" };
+	static const char *const names[] = { "kafka/batch_java_gzip.hex",
+					     "kafka/batch_java_snappy_blocks.hex",
+					     "kafka/batch_kcat_snappy.hex",
+					     "kafka/batch_java_lz4.hex",
+					     "kafka/batch_java_zstd.hex" };
 
 	(void)state;
 	for (size_t n = 0; n < 5; n++) {

@@ -1,7 +1,7 @@
-/* For tests: the golden batches in test/corpus/kafka, bytes that other implementations wrote
+/* For tests: the golden vectors in test/corpus, bytes that other implementations wrote
  * (Kafka's Java client, librdkafka through kcat, kafkajs).  Tests run from the project's root. */
-#ifndef WIRE_KAFKA_CORPUS_TEST_H
-#define WIRE_KAFKA_CORPUS_TEST_H
+#ifndef WIRE_CORPUS_TEST_H
+#define WIRE_CORPUS_TEST_H
 
 #include <stdio.h>
 
@@ -10,22 +10,22 @@
 
 /* What producers sent: all but the markers and the stamped batch, which only brokers write. */
 __attribute__((unused)) static const char *const corpus_producer_batches[] = {
-	"batch_java_gzip.hex",
-	"batch_java_idempotent.hex",
-	"batch_java_lz4.hex",
-	"batch_java_none.hex",
-	"batch_java_snappy.hex",
-	"batch_java_snappy_blocks.hex",
-	"batch_java_zstd.hex",
-	"batch_java_transactional.hex",
-	"batch_kafkajs_none.hex",
-	"batch_kcat_gzip.hex",
-	"batch_kcat_idempotent.hex",
-	"batch_kcat_lz4.hex",
-	"batch_kcat_none.hex",
-	"batch_kcat_null.hex",
-	"batch_kcat_snappy.hex",
-	"batch_kcat_zstd.hex",
+	"kafka/batch_java_gzip.hex",
+	"kafka/batch_java_idempotent.hex",
+	"kafka/batch_java_lz4.hex",
+	"kafka/batch_java_none.hex",
+	"kafka/batch_java_snappy.hex",
+	"kafka/batch_java_snappy_blocks.hex",
+	"kafka/batch_java_zstd.hex",
+	"kafka/batch_java_transactional.hex",
+	"kafka/batch_kafkajs_none.hex",
+	"kafka/batch_kcat_gzip.hex",
+	"kafka/batch_kcat_idempotent.hex",
+	"kafka/batch_kcat_lz4.hex",
+	"kafka/batch_kcat_none.hex",
+	"kafka/batch_kcat_null.hex",
+	"kafka/batch_kcat_snappy.hex",
+	"kafka/batch_kcat_zstd.hex",
 	NULL,
 };
 
@@ -37,7 +37,7 @@ static inline struct buf corpus_read(const char *name)
 
 	buf_init(&path);
 	buf_init(&bytes);
-	buf_add_format(&path, "test/corpus/kafka/%s", name);
+	buf_add_format(&path, "test/corpus/%s", name);
 	buf_add_u8(&path, 0);
 	AUTO_FILE file = fopen((const char *)path.data, "r");
 	assert_non_null(file);
