@@ -2,14 +2,18 @@
  * storage.md 2).  Objects are never overwritten, renamed or appended to.
  *
  * One operation is one struct bucket_op: a child task of whoever asked.  Keys are text of
- * [a-zA-Z0-9._/-], parts between slashes not empty and not "." or "..", at most
- * BUCKET_KEY_BYTES_MAX; anything else is ERR_INVALID.
+ * [a-zA-Z0-9._/-], parts between slashes not empty, not "." or ".." and at most
+ * BUCKET_PART_BYTES_MAX, all at most BUCKET_KEY_BYTES_MAX; anything else is ERR_INVALID.  No key
+ * is the directory of another ("a" beside "a/b": ERR_CONFLICT).
  *
- * Errors, the same for every kind: ERR_NOT_FOUND, ERR_EXISTS (put_new only), ERR_FULL (nothing was
- * stored; works again when there is space), ERR_DENIED, ERR_TOO_BIG, ERR_UNKNOWN (a put or delete
- * was sent and its outcome is not known: retry with the same key and bytes), ERR_UNAVAILABLE,
- * ERR_IO (the bucket stays refused until reopened where a device lost writes), ERR_CANCELED,
- * ERR_TIMEOUT. */
+ * Errors, the same for every kind: ERR_NOT_FOUND, ERR_EXISTS (put_new only), ERR_CONFLICT (other
+ * bytes are under that name: a bug of whoever names), ERR_FULL (nothing was stored; works again
+ * when there is space), ERR_DENIED, ERR_TOO_BIG, ERR_UNKNOWN (a put or delete was sent and its
+ * outcome is not known: retry with the same key and bytes), ERR_UNAVAILABLE, ERR_UNSUPPORTED
+ * (put_new in a raw bucket), ERR_CANCELED and ERR_TIMEOUT (nothing was done), ERR_IO.
+ * ERR_IO of a put or delete leaves the outcome unknown too; where a device lost writes, every later
+ * put and delete is ERR_IO until the bucket is reopened, while reads go on.
+ * A canceled put or delete that was under way all the same ends with what became of it. */
 #ifndef BUCKETS_BUCKET_H
 #define BUCKETS_BUCKET_H
 
@@ -20,6 +24,7 @@
 
 enum {
 	BUCKET_KEY_BYTES_MAX = 512,
+	BUCKET_PART_BYTES_MAX = 255,  /* of a key, between slashes: a file's name */
 	BUCKET_LIST_NAMES_MAX = 1000, /* per call */
 	BUCKET_PIECES_MAX = 65536,
 };
@@ -80,10 +85,16 @@ void bucket_list(struct bucket_op *op, struct task *parent, struct bucket *b, st
 		 struct slice prefix, struct slice after);
 void bucket_delete(struct bucket_op *op, struct task *parent, struct bucket *b, struct slice key);
 
+/* Start the operation that `like` describes in bucket `b`: for kinds that wrap others. */
+void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket *b,
+		       const struct bucket_op *like);
+
 /* --- what a kind of bucket implements ------------------------------------------------------- */
 struct bucket_kind {
 	const char *name;
-	const struct task_kind *op; /* the step of one operation; op->verb says which */
+	/* The step of one operation; op->verb says which.  Its key, sizes and class were checked.
+	 */
+	const struct task_kind *op;
 	void (*close)(struct bucket *b);
 };
 
@@ -93,8 +104,12 @@ struct bucket {
 	char url[BUCKET_KEY_BYTES_MAX]; /* for people: "file:./var/bucket" */
 };
 
-/* Open by URL: "file:DIR" (created if its parent exists), "memory:".  `why` says what and what to
- * do. */
+/* Open by URL; `why` says what is wrong and what to do.
+ *   file:DIR       created if its parent exists; file:DIR?class=cas lets put_new work
+ *   memory:        private to this handle
+ *   memory:NAME    shared by name inside the process, until memory_bucket_forget(); both take
+ *                  ?class=raw|cas (cas) and ?latency_ms=N
+ *   fault:URL      fails on purpose (fault.h); only if the environment has HANSE_TEST_FAULTS=1 */
 MUST_CHECK enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYTES]);
 void bucket_close(struct bucket *b); /* no operation is under way */
 
