@@ -198,7 +198,6 @@ void loop_free(struct loop *loop)
 	assert(loop->magic == LOOP_MAGIC);
 	assert(list_is_empty(&loop->tasks));
 	assert(!heap_first(&loop->timers) && !heap_first(&loop->deadlines));
-	assert(loop->open_count == 0);
 	assert(loop->ready_count == 0);
 
 	uv_close((uv_handle_t *)&loop->check, NULL);
@@ -206,13 +205,15 @@ void loop_free(struct loop *loop)
 	uv_close((uv_handle_t *)&loop->timer, NULL);
 	for (size_t i = 0; i < LOOP_SIGNALS_MAX && loop->signals[i].number; i++)
 		uv_close((uv_handle_t *)&loop->signals[i].handle, NULL);
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	uv_run(&loop->uv, UV_RUN_NOWAIT); /* what was closed before ends now, too */
+	assert(loop->open_count == 0);
+	uv_run(&loop->uv, UV_RUN_DEFAULT); /* a canceled resolver may still be at work */
 	int code = uv_loop_close(&loop->uv);
 	assert(code == 0);
 
 	heap_done(&loop->deadlines);
 	heap_done(&loop->timers);
-	blob_unref(&loop->spare_inbox);
+	inbox_spares_done(&loop->spares);
 	list_remove(&loop->link);
 	loop->magic = 0;
 	memory_free(loop);

@@ -4,10 +4,10 @@
 
 #include <uv.h>
 
-#include "base/blob.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/random.h"
+#include "loop/inbox.h"
 #include "loop/loop.h"
 #include "loop/task.h"
 
@@ -48,8 +48,8 @@ struct loop {
 	void (*on_stop)(void *context); /* stop.c */
 	void *stop_context;
 	bool is_stopping;
-	size_t open_count;	  /* streams, listeners, workers not yet ended */
-	struct blob *spare_inbox; /* one standard inbox kept for the next stream that reads */
+	size_t open_count; /* streams, listeners, workers not yet ended */
+	struct inbox_spares spares;
 };
 
 /* Like deferred_set(), but after everything that is ready in this turn: writes gather there. */

@@ -18,12 +18,18 @@ struct stream_owner {
 	void (*on_readable)(void *context, struct stream *s);
 	/* The queue of writes became empty; may be NULL. */
 	void (*on_drained)(void *context, struct stream *s);
-	/* The peer closed, or the stream failed: called once, nothing is called after it; the owner
-	 * still has to call stream_close(). */
+	/* The peer closed (OK), or the stream failed: called once, nothing is called after it; the
+	 * owner still has to call stream_close() or, when the peer only closed its half and answers
+	 * are queued, stream_close_gracefully().  Bytes that arrived before are told first; a close
+	 * is not told while the stream is paused, a failure is. */
 	void (*on_end)(void *context, struct stream *s, enum err err);
 };
 
+/* Nothing is read before there is an owner.  A new owner is told of what the inbox holds. */
 void stream_set_owner(struct stream *s, const struct stream_owner *owner, void *context);
+
+/* A stream over a connected stream socket, which it takes over; `peer` is its name for people. */
+struct stream *stream_open_fd(struct loop *loop, int fd, const char *peer);
 
 /* What has arrived and was not consumed.  Valid until the next turn of the loop or a consume. */
 struct slice stream_inbox(struct stream *s);
@@ -34,15 +40,19 @@ void stream_consume(struct stream *s, size_t size);
 struct blob *stream_take(struct stream *s, size_t size);
 
 /* The inbox holds at least this much before reading stops (default STREAM_INBOX_BYTES_DEFAULT).
- * Raise it to the size of a request once its length is known. */
+ * Raise it to the size of a request once its length is known, with the request at the front: room
+ * is made once and the rest is read in place, no byte further, and stream_take() of it hands the
+ * memory over.  Set it back to the default after that. */
 enum { STREAM_INBOX_BYTES_DEFAULT = 256 * 1024 };
 void stream_set_inbox_limit(struct stream *s, size_t bytes);
 
-/* Stop and go on reading whatever the inbox holds (pipelining limits). */
+/* Stop and go on reading whatever the inbox holds (pipelining limits).  on_readable comes again
+ * after stream_resume() when the inbox is not empty. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
-/* Queue bytes; the stream takes over one reference of `b`, and copies of `bytes`.
+/* Queue bytes; the stream takes over one reference of `b`, and copies of `bytes`.  What is queued
+ * in one turn of the loop leaves in as few system calls as possible.  A failed stream drops it.
  * stream_write_part writes data[offset .. offset+size) of a blob it takes one reference of. */
 void stream_write(struct stream *s, struct slice bytes);
 void stream_write_blob(struct stream *s, struct blob *b);
@@ -56,7 +66,8 @@ size_t stream_pending_bytes(const struct stream *s);
  * nothing more. */
 void stream_close(struct stream *s);
 
-/* Close after the queue is written or `timeout_ms` passed. */
+/* Close after the queue is written and the peer closed too, or `timeout_ms` passed; the owner hears
+ * nothing more and may not touch the stream again. */
 void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
 
 /* "192.0.2.1:1234" or "unix"; lives as long as the stream. */
@@ -69,8 +80,8 @@ struct connect {
 	void *handle; /* private */
 };
 
-void connect_tcp(struct connect *c, struct task *parent, const char *host, uint16_t port);
-void connect_unix(struct connect *c, struct task *parent, const char *path);
+void connect_tcp(struct connect *connect, struct task *parent, const char *host, uint16_t port);
+void connect_unix(struct connect *connect, struct task *parent, const char *path);
 
 /* Listeners: on_accept gets a stream to own.  ERR_BUSY: the address is in use. */
 struct listener;

@@ -1,0 +1,283 @@
+/* Listening sockets.  Accepting happens from the run queue, a bounded number a turn.  When the
+ * process is out of descriptors a readable listener would spin, so it pauses for a moment. */
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/scope.h"
+#include "loop/address.h"
+#include "loop/private.h"
+#include "loop/stream.h"
+#include "loop/timer.h"
+
+enum {
+	LISTENER_MAGIC = 0x4c697374,
+	LISTENER_BACKLOG = 512,
+	LISTENER_ACCEPTS_MAX = 64, /* in one turn */
+	LISTENER_PAUSE_MS = 100,   /* without descriptors */
+	UNIX_SOCKET_MODE = 0600,
+};
+
+struct listener {
+	uint32_t magic;
+	struct loop *loop;
+	uv_poll_t poll; /* data: the listener */
+	int fd;
+	uint16_t port;
+	char *path; /* of a Unix socket, with what was made there */
+	struct stat made;
+	struct deferred accept;
+	struct timer pause;
+	bool is_short; /* of descriptors, said so */
+	bool is_closed;
+	void (*on_accept)(void *context, struct stream *s);
+	void *context;
+};
+
+static void start_poll(struct listener *l);
+
+static void on_pause_over(struct timer *t)
+{
+	start_poll(CONTAINER(t, struct listener, pause));
+}
+
+static void pause_accepting(struct listener *l, int code)
+{
+	if (!l->is_short)
+		log_warn("cannot accept connections: %s; raise the limit of open files",
+			 strerror(code));
+	l->is_short = true;
+	uv_poll_stop(&l->poll);
+	timer_set(&l->pause, l->loop, loop_now_ms(l->loop) + LISTENER_PAUSE_MS, on_pause_over);
+}
+
+static bool is_shortage(int code)
+{
+	return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
+}
+
+static void accept_ready(struct deferred *d)
+{
+	struct listener *l = CONTAINER(d, struct listener, accept);
+
+	assert(l->magic == LISTENER_MAGIC);
+	for (int i = 0; i < LISTENER_ACCEPTS_MAX && !l->is_closed; i++) {
+		struct address peer = { .size = sizeof(peer.storage) };
+		char name[ADDRESS_TEXT_BYTES];
+
+		int fd = accept4(l->fd, (struct sockaddr *)&peer.storage, &peer.size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == ECONNABORTED || errno == EINTR))
+			continue;
+		if (fd < 0) {
+			if (is_shortage(errno))
+				pause_accepting(l, errno);
+			return;
+		}
+		l->is_short = false;
+		address_text(&peer, name);
+		l->on_accept(l->context, stream_open_fd(l->loop, fd, name));
+	}
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+	struct listener *l = handle->data;
+
+	(void)status;
+	(void)events;
+	deferred_set(&l->accept, l->loop, accept_ready);
+}
+
+static void start_poll(struct listener *l)
+{
+	int code = uv_poll_start(&l->poll, UV_READABLE, on_poll);
+	assert(code == 0);
+}
+
+static struct listener *listener_new(struct loop *loop, int fd,
+				     void (*on_accept)(void *context, struct stream *s),
+				     void *context)
+{
+	struct listener *l = NEW(struct listener);
+
+	assert(loop->magic == LOOP_MAGIC);
+	assert(on_accept);
+	l->magic = LISTENER_MAGIC;
+	l->loop = loop;
+	l->fd = fd;
+	l->on_accept = on_accept;
+	l->context = context;
+	int code = uv_poll_init(&loop->uv, &l->poll, fd);
+	assert(code == 0);
+	l->poll.data = l;
+	loop->open_count++;
+	start_poll(l);
+	return l;
+}
+
+static enum err refuse(char why[TASK_WHY_BYTES], int code, const char *what)
+{
+	if (code == EADDRINUSE) {
+		snprintf(why, TASK_WHY_BYTES, "%s is in use by another program", what);
+		return ERR_BUSY;
+	}
+	snprintf(why, TASK_WHY_BYTES, "cannot listen on %s: %s", what, strerror(code));
+	return err_from_errno(code);
+}
+
+/* --- TCP -------------------------------------------------------------------------------------- */
+/* IPv4 is preferred: a name like localhost gets one address here, and clients try them all. */
+static enum err resolve_host(const char *host, uint16_t port, struct address *ret)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo *found = NULL;
+	struct address all[ADDRESS_COUNT_MAX];
+
+	if (address_from_number(host, port, ret) == OK)
+		return OK;
+	if (getaddrinfo(host, NULL, &hints, &found) != 0)
+		return ERR_NOT_FOUND;
+	int count = address_copy_all(found, port, all);
+	freeaddrinfo(found);
+	if (count == 0)
+		return ERR_NOT_FOUND;
+	*ret = all[0];
+	for (int i = count - 1; i >= 0; i--)
+		if (all[i].storage.ss_family == AF_INET)
+			*ret = all[i];
+	return OK;
+}
+
+enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,
+			   void (*on_accept)(void *context, struct stream *s), void *context,
+			   struct listener **ret, char why[TASK_WHY_BYTES])
+{
+	struct address a;
+	char name[ADDRESS_TEXT_BYTES];
+	int on = 1;
+
+	enum err err = resolve_host(host, port, &a);
+	if (err) {
+		snprintf(why, TASK_WHY_BYTES, "no address of this machine has the name %.60s",
+			 host);
+		return err;
+	}
+	address_text(&a, name);
+	int fd = address_socket(&a);
+	if (fd < 0)
+		return refuse(why, errno, name);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&a.storage, a.size) < 0 ||
+	    listen(fd, LISTENER_BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a.storage, &a.size) < 0) {
+		int code = errno;
+		close(fd);
+		return refuse(why, code, name);
+	}
+	*ret = listener_new(loop, fd, on_accept, context);
+	(*ret)->port = address_port(&a);
+	return OK;
+}
+
+/* --- Unix sockets ----------------------------------------------------------------------------- */
+/* A socket file outlives its process.  It may go if nobody answers there. */
+static enum err remove_stale(const char *path, const struct address *a, char why[TASK_WHY_BYTES])
+{
+	struct stat found;
+
+	if (lstat(path, &found) < 0)
+		return errno == ENOENT ? OK : refuse(why, errno, path);
+	if (!S_ISSOCK(found.st_mode)) {
+		snprintf(why, TASK_WHY_BYTES, "%s exists and is not a socket", path);
+		return ERR_EXISTS;
+	}
+	AUTO_FD fd = address_socket(a);
+	if (fd < 0)
+		return refuse(why, errno, path);
+	if (connect(fd, (const struct sockaddr *)&a->storage, a->size) == 0 || errno == EAGAIN)
+		return refuse(why, EADDRINUSE, path);
+	if (errno != ECONNREFUSED && errno != ENOENT)
+		return refuse(why, errno, path);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return refuse(why, errno, path);
+	return OK;
+}
+
+enum err listener_open_unix(struct loop *loop, const char *path,
+			    void (*on_accept)(void *context, struct stream *s), void *context,
+			    struct listener **ret, char why[TASK_WHY_BYTES])
+{
+	struct address a;
+	struct stat made;
+
+	if (address_from_path(path, &a) != OK) {
+		snprintf(why, TASK_WHY_BYTES, "the path of a socket is too long: %s", path);
+		return ERR_TOO_BIG;
+	}
+	enum err err = remove_stale(path, &a, why);
+	if (err)
+		return err;
+	int fd = address_socket(&a);
+	if (fd < 0)
+		return refuse(why, errno, path);
+	/* On Linux the mode of the socket is that of the file bind() makes: it is never open to
+	 * others, not even for a moment. */
+	if (fchmod(fd, UNIX_SOCKET_MODE) < 0 ||
+	    bind(fd, (const struct sockaddr *)&a.storage, a.size) < 0 ||
+	    listen(fd, LISTENER_BACKLOG) < 0 || lstat(path, &made) < 0) {
+		int code = errno;
+		close(fd);
+		return refuse(why, code, path);
+	}
+	*ret = listener_new(loop, fd, on_accept, context);
+	(*ret)->path = memory_copy_text(path);
+	(*ret)->made = made;
+	return OK;
+}
+
+uint16_t listener_port(const struct listener *l)
+{
+	assert(l->magic == LISTENER_MAGIC);
+	return l->port;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+static void on_closed(uv_handle_t *handle)
+{
+	struct listener *l = handle->data;
+
+	assert(l->magic == LISTENER_MAGIC && l->is_closed);
+	l->loop->open_count--;
+	l->magic = 0;
+	memory_free(l->path);
+	memory_free(l);
+}
+
+/* Another process may have made its own there since. */
+static void remove_path(const struct listener *l)
+{
+	struct stat found;
+
+	if (lstat(l->path, &found) == 0 && found.st_ino == l->made.st_ino &&
+	    found.st_dev == l->made.st_dev)
+		unlink(l->path);
+}
+
+void listener_close(struct listener *l)
+{
+	assert(l->magic == LISTENER_MAGIC && !l->is_closed);
+	l->is_closed = true;
+	deferred_clear(&l->accept);
+	timer_clear(&l->pause);
+	if (l->path)
+		remove_path(l);
+	uv_close((uv_handle_t *)&l->poll, on_closed);
+	close(l->fd);
+	l->fd = -1;
+}
