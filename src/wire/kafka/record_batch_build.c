@@ -41,9 +41,12 @@ struct slice record_headers_encode(struct arena *a, const struct record_header *
 static void add_record(struct buf *out, struct buf *scratch, const struct record *record,
 		       size_t offset_delta, int64_t base_timestamp)
 {
+	int64_t timestamp_delta;
+
+	assert(!__builtin_sub_overflow(record->timestamp_ms, base_timestamp, &timestamp_delta));
 	buf_clear(scratch);
 	buf_add_u8(scratch, 0);
-	add_varint(scratch, record->timestamp_ms - base_timestamp);
+	add_varint(scratch, timestamp_delta);
 	add_varint(scratch, (int64_t)offset_delta);
 	add_bytes(scratch, record->key);
 	add_bytes(scratch, record->value);
