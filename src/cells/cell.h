@@ -80,7 +80,8 @@ bool cell_next(struct cell *c, sqlite3_stmt *statement);
 MUST_CHECK enum err cell_execute(struct cell *c, sqlite3_stmt *statement);
 
 /* Parameters count from 1, columns from 0, as in SQLite.  What is bound is borrowed until the
- * statement is handed out again; a column is valid until the next step. */
+ * statement is handed out again, and not longer than CELL_VALUE_BYTES_MAX (asserted: check sizes
+ * from outside before); a column is valid until the next step. */
 void cell_bind_int(sqlite3_stmt *statement, int parameter, int64_t value);
 void cell_bind_text(sqlite3_stmt *statement, int parameter, struct slice text);
 void cell_bind_blob(sqlite3_stmt *statement, int parameter, struct slice bytes);
@@ -161,8 +162,9 @@ MUST_CHECK enum err cell_record_read(struct slice bytes, struct cell_record_head
 
 struct cell_state cell_state(const struct cell *c);
 
-/* The rolling content hash: the sum of the hashes of all rows and of the schema, so it depends
- * neither on order nor on the way there.  Detects divergence; no defence against a forger. */
+/* The rolling content hash: the sum of the hashes of all rows, the applied schema steps among them,
+ * so it does not depend on the order of changes.  Detects divergence; no defence against a forger.
+ */
 struct hash128 cell_hash(const struct cell *c);
 
 /* Recompute the hash from all rows; ERR_CORRUPT if it is not cell_hash().  Reads everything. */
