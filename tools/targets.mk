@@ -44,7 +44,7 @@ format:
 	clang-format-14 -i $$(find src test bench tools -name '*.[ch]' 2>/dev/null)
 
 # What compilers and checkers other than the daily one say.
-tidy:
+tidy: $(GENERATED_HEADERS)
 	clang-tidy-14 --quiet $$(find src -name '*.c') -- $(CPPFLAGS) -std=gnu17
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
 		--suppress=normalCheckLevelMaxBranches -Isrc src
