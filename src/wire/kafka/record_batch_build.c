@@ -6,7 +6,7 @@
 
 static void add_varint(struct buf *out, int64_t value)
 {
-	uint64_t zigzag = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+	uint64_t zigzag = ((uint64_t)value << 1) ^ (0 - (uint64_t)(value < 0));
 
 	while (zigzag >= 0x80) {
 		buf_add_u8(out, (uint8_t)(zigzag | 0x80));
