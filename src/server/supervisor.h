@@ -1,0 +1,58 @@
+/* The supervisor runs each role in a process of its own and restarts alone what crashed.
+ *
+ * It opens nothing but sockets to its roles: each finds one under the number in HANSE_STATUS_FD and
+ * writes lines there (STATUS_LINE_BYTES_MAX each, see supervisor_tell_*):
+ *
+ *	READY text	serves now
+ *	STATUS text	something for the person who started it
+ *	FATAL text	cannot serve and a restart would not help; the role exits next
+ *
+ * A role that crashes or exits is started again after a back-off that doubles and begins anew after
+ * a while of health.  FATAL, or the exit statuses EX_USAGE (64) and EX_CONFIG (78), stop everything
+ * with that status.  SIGTERM or SIGINT is passed on as SIGTERM; roles that are still there after
+ * `stop_timeout_ms`, or at a second signal, are killed.  Roles do not outlive the supervisor, even
+ * when it is killed. */
+#ifndef SERVER_SUPERVISOR_H
+#define SERVER_SUPERVISOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	SUPERVISOR_ROLES_MAX = 16,
+	STATUS_LINE_BYTES_MAX = 1024,
+	SUPERVISOR_BACKOFF_MIN_MS = 50,
+	SUPERVISOR_BACKOFF_MAX_MS = 5000,
+	SUPERVISOR_HEALTHY_MS = 30000,
+	SUPERVISOR_STOP_TIMEOUT_MS = 10000,
+};
+
+struct supervisor_role {
+	const char *name;
+	const char *const *argv; /* ends with NULL */
+};
+
+struct supervisor_config {
+	const struct supervisor_role *roles; /* borrowed, as all of it, until the end */
+	size_t role_count;
+	const char *program; /* NULL: this program again */
+	/* May be NULL.  `text` is without control characters.  on_ready comes again after a
+	 * restart. */
+	void (*on_ready)(void *context, const char *role, const char *text);
+	void (*on_status)(void *context, const char *role, const char *text);
+	void (*on_fatal)(void *context, const char *role, const char *text); /* default: log it */
+	void *context;
+	/* 0: the constants above. */
+	uint64_t backoff_min_ms, backoff_max_ms, healthy_ms, stop_timeout_ms;
+};
+
+/* Returns the status to exit with: 0 after an orderly stop, 1 when roles had to be killed, 130
+ * after a second signal, or that of the role that cannot serve. */
+int supervisor_run(const struct supervisor_config *config);
+
+/* The role's side; nothing happens where there is no supervisor. */
+void supervisor_tell_ready(const char *text);
+void supervisor_tell_status(const char *text);
+void supervisor_tell_fatal(const char *text);
+
+#endif

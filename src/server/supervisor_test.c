@@ -1,0 +1,279 @@
+#include "server/supervisor.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Roles are shells here; the supervisor's socket is their descriptor 3. */
+#define SHELL(script) ((const char *const[]) { "sh", "-c", script, NULL })
+
+struct watcher {
+	int readies, statuses, fatals;
+	int stop_at_readies, stop_at_statuses, signals;
+	uint64_t first_ms, last_ms;
+	char texts[512];
+	int fd;
+};
+
+static void signal_self(const struct watcher *w)
+{
+	for (int i = 0; i < w->signals; i++) {
+		kill(getpid(), SIGTERM);
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+}
+
+static void note(struct watcher *w, const char *role, const char *text)
+{
+	size_t used = strlen(w->texts);
+
+	w->last_ms = clock_now_ms();
+	if (!w->first_ms)
+		w->first_ms = w->last_ms;
+	snprintf(w->texts + used, sizeof(w->texts) - used, "%s:%s\n", role, text);
+}
+
+static void on_ready(void *context, const char *role, const char *text)
+{
+	struct watcher *w = context;
+
+	note(w, role, text);
+	if (++w->readies == w->stop_at_readies)
+		signal_self(w);
+}
+
+static void on_status(void *context, const char *role, const char *text)
+{
+	struct watcher *w = context;
+
+	note(w, role, text);
+	if (w->fd > 0)
+		assert_true(write(w->fd, text, strlen(text)) > 0);
+	if (++w->statuses == w->stop_at_statuses)
+		signal_self(w);
+}
+
+static void on_fatal(void *context, const char *role, const char *text)
+{
+	struct watcher *w = context;
+
+	w->fatals++;
+	note(w, role, text);
+}
+
+static int run(struct watcher *w, const struct supervisor_role *roles, size_t count)
+{
+	struct supervisor_config config = {
+		.roles = roles,
+		.role_count = count,
+		.program = "/bin/sh",
+		.on_ready = on_ready,
+		.on_status = on_status,
+		.on_fatal = on_fatal,
+		.context = w,
+		.backoff_min_ms = 20,
+		.backoff_max_ms = 40,
+		.stop_timeout_ms = 300,
+	};
+
+	return supervisor_run(&config);
+}
+
+static void test_a_crashed_role_is_restarted_alone_with_back_off(void **state)
+{
+	struct watcher w = { .stop_at_statuses = 4, .signals = 1 };
+	const struct supervisor_role roles[] = {
+		{ "steady", SHELL("trap 'exit 0' TERM; echo READY here >&3;"
+				  "while :; do sleep 0.02; done") },
+		{ "shaky", SHELL("echo STATUS started >&3; kill -SEGV $$") },
+	};
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 2), 0);
+	assert_int_equal(w.readies, 1);
+	assert_int_equal(w.statuses, 4);
+	assert_true(w.last_ms - w.first_ms >= 20 + 40 + 40);
+	assert_non_null(strstr(w.texts, "steady:here\n"));
+	assert_non_null(strstr(w.texts, "shaky:started\n"));
+}
+
+static void test_a_stop_lets_the_roles_drain(void **state)
+{
+	static const char script[] = "trap 'sleep 0.05; echo STATUS drained >&3; exit 0' TERM;"
+				     "echo READY >&3; while :; do sleep 0.02; done";
+	struct watcher w = { .stop_at_readies = 2, .signals = 1 };
+	const struct supervisor_role roles[] = { { "a", SHELL(script) }, { "b", SHELL(script) } };
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 2), 0);
+	assert_non_null(strstr(w.texts, "a:drained"));
+	assert_non_null(strstr(w.texts, "b:drained"));
+}
+
+static void test_a_role_that_does_not_stop_is_killed(void **state)
+{
+	struct watcher w = { .stop_at_readies = 1, .signals = 1 };
+	const struct supervisor_role roles[] = {
+		{ "deaf", SHELL("trap '' TERM; echo READY >&3; while :; do sleep 0.1; done") },
+	};
+
+	(void)state;
+	uint64_t begin_ms = clock_now_ms();
+	assert_int_equal(run(&w, roles, 1), 1);
+	assert_in_range(clock_now_ms() - begin_ms, 290, 5000);
+}
+
+static void test_a_second_signal_kills_at_once(void **state)
+{
+	struct watcher w = { .stop_at_readies = 1, .signals = 2 };
+	const struct supervisor_role roles[] = {
+		{ "deaf", SHELL("trap '' TERM; echo READY >&3; while :; do sleep 0.1; done") },
+	};
+
+	(void)state;
+	uint64_t begin_ms = clock_now_ms();
+	assert_int_equal(run(&w, roles, 1), 130);
+	assert_true(clock_now_ms() - begin_ms < 280);
+}
+
+static void test_a_role_that_cannot_serve_stops_everything(void **state)
+{
+	const struct supervisor_role steady = {
+		"steady",
+		SHELL("echo READY >&3; exec sleep 60"),
+	};
+	const struct {
+		const char *script;
+		int status, fatals;
+	} cases[] = {
+		{ "echo 'FATAL port in use' >&3; exit 3", 3, 1 },
+		{ "echo 'FATAL port in use' >&3; kill -KILL $$", EX_CONFIG, 1 },
+		{ "exit 78", EX_CONFIG, 0 },
+		{ "exit 64", EX_USAGE, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct watcher w = { 0 };
+		const struct supervisor_role roles[] = {
+			steady,
+			{ "wrong", SHELL(cases[i].script) },
+		};
+		assert_int_equal(run(&w, roles, 2), cases[i].status);
+		assert_int_equal(w.fatals, cases[i].fatals);
+		if (w.fatals)
+			assert_non_null(strstr(w.texts, "wrong:port in use"));
+	}
+}
+
+static void test_a_program_that_is_not_there_stops_everything(void **state)
+{
+	struct watcher w = { 0 };
+	const struct supervisor_role role = { "absent", SHELL("") };
+	struct supervisor_config config = {
+		.roles = &role,
+		.role_count = 1,
+		.program = "/no/such/program",
+		.on_fatal = on_fatal,
+		.context = &w,
+	};
+
+	(void)state;
+	assert_int_equal(supervisor_run(&config), EX_CONFIG);
+	assert_int_equal(w.fatals, 1);
+}
+
+static void test_lines_that_break_the_rules_do_no_harm(void **state)
+{
+	struct watcher w = { .stop_at_statuses = 1, .signals = 1 };
+	const struct supervisor_role roles[] = {
+		{ "odd",
+		  SHELL("trap 'exit 0' TERM; echo >&3; echo WHAT is this >&3;"
+			"head -c 100000 /dev/zero | tr '\\0' x >&3; echo >&3;"
+			"printf 'STATUS a\\033[31mb\\n' >&3; while :; do sleep 0.02; done") },
+	};
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 1), 0);
+	assert_non_null(strstr(w.texts, "odd:a?[31mb\n"));
+}
+
+static void test_no_role_outlives_a_killed_supervisor(void **state)
+{
+	const struct supervisor_role roles[] = {
+		{ "orphan", SHELL("echo STATUS $$ >&3; exec sleep 60") },
+	};
+	char text[32] = "";
+	int fds[2], status;
+
+	(void)state;
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* to hear of the orphan's end */
+	assert_int_equal(pipe(fds), 0);
+	pid_t supervisor = fork();
+	if (supervisor == 0) {
+		struct watcher w = { .fd = fds[1] };
+		_exit(run(&w, roles, 1));
+	}
+	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+	pid_t orphan = (pid_t)strtol(text, NULL, 10);
+	kill(supervisor, SIGKILL);
+	assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
+	assert_int_equal(waitpid(orphan, &status, 0), orphan);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_a_role_tells_only_where_somebody_listens(void **state)
+{
+	char line[STATUS_LINE_BYTES_MAX + 1] = "";
+	char number[16];
+	int fds[2];
+
+	(void)state;
+	unsetenv("HANSE_STATUS_FD");
+	supervisor_tell_ready("nobody listens");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	snprintf(number, sizeof(number), "%d", fds[1]);
+	setenv("HANSE_STATUS_FD", number, 1);
+	supervisor_tell_ready("two\nlines");
+	supervisor_tell_status("s");
+	supervisor_tell_fatal("f");
+	assert_true(read(fds[0], line, sizeof(line) - 1) > 0);
+	assert_string_equal(line, "READY two lines\nSTATUS s\nFATAL f\n");
+	unsetenv("HANSE_STATUS_FD");
+	close(fds[0]);
+	close(fds[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_crashed_role_is_restarted_alone_with_back_off),
+		cmocka_unit_test(test_a_stop_lets_the_roles_drain),
+		cmocka_unit_test(test_a_role_that_does_not_stop_is_killed),
+		cmocka_unit_test(test_a_second_signal_kills_at_once),
+		cmocka_unit_test(test_a_role_that_cannot_serve_stops_everything),
+		cmocka_unit_test(test_a_program_that_is_not_there_stops_everything),
+		cmocka_unit_test(test_lines_that_break_the_rules_do_no_harm),
+		cmocka_unit_test(test_no_role_outlives_a_killed_supervisor),
+		cmocka_unit_test(test_a_role_tells_only_where_somebody_listens),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
