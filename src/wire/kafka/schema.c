@@ -86,22 +86,28 @@ static uint64_t member_load(const uint8_t *p, size_t size)
 	return value;
 }
 
-static void wire_store(struct buf *out, size_t size, uint64_t value)
+static void wire_store(uint8_t *p, size_t size, uint64_t value)
 {
 	switch (size) {
 	case 1:
-		buf_add_u8(out, (uint8_t)value);
+		*p = (uint8_t)value;
 		break;
 	case 2:
-		buf_add_u16(out, (uint16_t)value);
+		put_u16(p, (uint16_t)value);
 		break;
 	case 4:
-		buf_add_u32(out, (uint32_t)value);
+		put_u32(p, (uint32_t)value);
 		break;
 	default:
-		buf_add_u64(out, value);
+		put_u64(p, value);
 		break;
 	}
+}
+
+static void wire_add(struct buf *out, size_t size, uint64_t value)
+{
+	wire_store(buf_reserve(out, size), size, value);
+	out->size += size;
 }
 
 /* --- unsigned varints ------------------------------------------------------------------------ */
@@ -152,6 +158,12 @@ struct decoder {
 
 static enum err decode_struct(struct decoder *d, const struct schema *s, uint8_t *ret);
 
+static void consume(struct decoder *d, size_t size)
+{
+	d->in.data += size;
+	d->in.size -= size;
+}
+
 /* A length or a count: the value, or -1 for null.  `size` is the width of the plain form. */
 static enum err decode_length(struct decoder *d, bool is_compact, size_t size, int64_t *ret)
 {
@@ -168,7 +180,7 @@ static enum err decode_length(struct decoder *d, bool is_compact, size_t size, i
 	int64_t length = size == 2 ? (int16_t)get_u16(d->in.data) : (int32_t)get_u32(d->in.data);
 	if (length < -1)
 		return ERR_INVALID;
-	d->in = slice_part(d->in, size, d->in.size);
+	consume(d, size);
 	*ret = length;
 	return OK;
 }
@@ -191,7 +203,7 @@ static enum err decode_slice(struct decoder *d, const struct schema_field *f, bo
 	if (f->kind == SCHEMA_STRING && length > SCHEMA_STRING_BYTES_MAX)
 		return ERR_TOO_BIG;
 	*ret = slice_part(d->in, 0, (size_t)length);
-	d->in = slice_part(d->in, (size_t)length, d->in.size);
+	consume(d, (size_t)length);
 	return OK;
 }
 
@@ -213,7 +225,7 @@ static enum err decode_value(struct decoder *d, const struct schema_field *f, bo
 		member_store(ret, size, d->in.data[0] != 0);
 	else
 		member_store(ret, size, wire_load(d->in.data, size));
-	d->in = slice_part(d->in, size, d->in.size);
+	consume(d, size);
 	return OK;
 }
 
@@ -246,6 +258,31 @@ static size_t struct_wire_bytes_min(const struct schema *s, int version)
 	return size;
 }
 
+static bool is_integer(const struct schema_field *f)
+{
+	return f->kind > SCHEMA_BOOL && f->kind <= SCHEMA_FLOAT64;
+}
+
+/* Elements of an array, whose count was checked. */
+static enum err decode_elements(struct decoder *d, const struct schema_field *f, bool is_compact,
+				size_t count, uint8_t *ret)
+{
+	size_t size = element_bytes(f);
+
+	if (is_integer(f)) {
+		for (size_t i = 0; i < count; i++)
+			member_store(ret + i * size, size, wire_load(d->in.data + i * size, size));
+		consume(d, count * size);
+		return OK;
+	}
+	for (size_t i = 0; i < count; i++) {
+		enum err err = decode_value(d, f, is_compact, false, ret + i * size);
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
 /* An array that is empty but not null points here. */
 static uint64_t empty_array[2];
 
@@ -272,11 +309,9 @@ static enum err decode_array(struct decoder *d, const struct schema_field *f, bo
 	uint8_t *elements = (uint8_t *)empty_array;
 	if (count > 0)
 		elements = arena_take_array(d->arena, count, size);
-	for (size_t i = 0; i < count; i++) {
-		err = decode_value(d, f, is_compact, false, elements + i * size);
-		if (err)
-			return err;
-	}
+	err = decode_elements(d, f, is_compact, count, elements);
+	if (err)
+		return err;
 	*(void **)(void *)(ret + f->offset) = elements;
 	*(size_t *)(void *)(ret + f->count_offset) = count;
 	return OK;
@@ -452,7 +487,7 @@ static void encode_length(struct buf *out, bool is_compact, size_t size, int64_t
 	if (is_compact)
 		schema_varint_encode(out, (uint32_t)(length + 1));
 	else
-		wire_store(out, size, (uint64_t)length);
+		wire_add(out, size, (uint64_t)length);
 }
 
 static void encode_slice(const struct schema_field *f, bool is_compact, bool may_be_null,
@@ -483,7 +518,7 @@ static void encode_value(const struct schema_field *f, int version, bool is_comp
 	else if (f->kind == SCHEMA_UUID)
 		buf_add(out, value, size);
 	else
-		wire_store(out, size, member_load(value, size));
+		wire_add(out, size, member_load(value, size));
 }
 
 static const uint8_t *array_of(const struct schema_field *f, const uint8_t *value, size_t *count)
@@ -510,8 +545,16 @@ static void encode_field(const struct schema_field *f, int version, bool is_comp
 		return;
 	}
 	encode_length(out, is_compact, 4, (int64_t)count);
+	size_t size = element_bytes(f);
+	if (is_integer(f)) {
+		uint8_t *p = buf_reserve(out, count * size);
+		for (size_t i = 0; i < count; i++)
+			wire_store(p + i * size, size, member_load(elements + i * size, size));
+		out->size += count * size;
+		return;
+	}
 	for (size_t i = 0; i < count; i++)
-		encode_value(f, version, is_compact, false, elements + i * element_bytes(f), out);
+		encode_value(f, version, is_compact, false, elements + i * size, out);
 }
 
 static bool struct_is_default(const struct schema *s, const uint8_t *value);

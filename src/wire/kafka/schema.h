@@ -34,7 +34,7 @@ enum {
 
 enum schema_kind {
 	SCHEMA_BOOL,
-	SCHEMA_INT8,
+	SCHEMA_INT8, /* from here to FLOAT64: copied with the bytes turned round */
 	SCHEMA_INT16,
 	SCHEMA_UINT16,
 	SCHEMA_INT32,
