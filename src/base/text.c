@@ -51,7 +51,7 @@ enum err hex_decode(struct slice hex, uint8_t *ret, size_t size)
 			return ERR_INVALID;
 	for (size_t i = 0; i < size; i++)
 		ret[i] =
-			(uint8_t)(hex_digit(hex.data[2 * i]) << 4 | hex_digit(hex.data[2 * i + 1]));
+			(uint8_t)(hex_digit(hex.data[2 * i]) * 16 + hex_digit(hex.data[2 * i + 1]));
 	return OK;
 }
 
