@@ -178,7 +178,7 @@ void cell_value_add(struct buf *b, sqlite3_value *value)
 		return;
 	}
 	}
-	assert(!"SQLite has five types");
+	assert(false); /* SQLite has five types */
 }
 
 struct value {
