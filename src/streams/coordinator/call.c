@@ -1,0 +1,233 @@
+#include "streams/coordinator/call.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "wire/kafka/errors.h"
+
+enum { CALL_START, CALL_DURABLE };
+
+static enum step answer(struct call *call, const struct schema *schema, const void *value)
+{
+	enum err err = frame_encode(&call->response, schema, 0, call->correlation_id, value);
+
+	if (err)
+		log_error("an answer is larger than a frame: %s", schema->name);
+	return task_done(&call->task, err);
+}
+
+/* --- hello -------------------------------------------------------------------------------------
+ */
+
+static enum step answer_hello(struct call *call, enum err err)
+{
+	struct coordinator *c = call->coordinator;
+	struct epoch epoch = leader_epoch(c->config.leader);
+	struct peer_hello_response response = {
+		.error = (int16_t)(err),
+		.message = slice_from(err_name(err)),
+		.cluster_id = c->config.cluster_id,
+		.node_id = call->hello.run.node_id,
+		.incarnation = call->hello.run.incarnation,
+		.default_partitions = c->config.default_partitions,
+		.epoch_counter = (int64_t)epoch.counter,
+		.epoch_nonce = (int64_t)epoch.nonce,
+	};
+
+	if (!err) {
+		call->incarnation = call->hello.run.incarnation;
+		log_info("agent %.*s is node %d, incarnation %lld",
+			 SLICE_ARG(call->hello.request.node), call->hello.run.node_id,
+			 (long long)call->incarnation);
+	}
+	return answer(call, &peer_hello_response_schema, &response);
+}
+
+static enum step hello_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case CALL_START:
+		if (schema_decode_all(&call->arena, &peer_hello_request_schema, 0, call->body,
+				      &call->hello.request))
+			return answer_hello(call, ERR_INVALID);
+		call->hello.run = (struct hello) { .request = &call->hello.request };
+		leader_run(&call->leader, t, call->coordinator->config.leader, hello_run,
+			   &call->hello.run);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return answer_hello(call, call->leader.task.err);
+	}
+	abort();
+}
+
+/* --- sync: a linearizable read begins ----------------------------------------------------------
+ */
+
+static enum step sync_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+	struct peer_sync_response response = { 0 };
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case CALL_START:
+		leader_fence(&call->leader, t, call->coordinator->config.leader);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		response.error = (int16_t)(call->leader.task.err);
+		response.index = (int64_t)call->leader.index;
+		return answer(call, &peer_sync_response_schema, &response);
+	}
+	abort();
+}
+
+/* --- commit of a data file ---------------------------------------------------------------------
+ */
+
+static enum err run_commit_file(struct cell *cell, void *argument)
+{
+	struct call *call = argument;
+
+	call->commit_file.run = (struct commit_file) {
+		.arena = &call->arena,
+		.request = &call->commit_file.request,
+		.now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader),
+		.response = &call->commit_file.response,
+	};
+	return commit_file_run(cell, &call->commit_file.run);
+}
+
+static enum step answer_commit_file(struct call *call, enum err err)
+{
+	struct peer_commit_file_response *response = &call->commit_file.response;
+
+	if (err)
+		*response = (struct peer_commit_file_response) { .error = (int16_t)(err) };
+	response->index = (int64_t)call->leader.index;
+	return answer(call, &peer_commit_file_response_schema, response);
+}
+
+static enum step commit_file_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case CALL_START:
+		if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
+				      &call->commit_file.request))
+			return answer_commit_file(call, ERR_INVALID);
+		leader_run(&call->leader, t, call->coordinator->config.leader, run_commit_file,
+			   call);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return answer_commit_file(call, call->leader.task.err);
+	}
+	abort();
+}
+
+/* --- Kafka requests passed on ------------------------------------------------------------------
+ */
+
+static enum step answer_kafka(struct call *call, enum err err)
+{
+	struct peer_kafka_response response = { .error = (int16_t)(err), .body = SLICE("") };
+
+	if (!err)
+		response.body = buf_slice(&call->kafka.response);
+	return answer(call, &peer_kafka_response_schema, &response);
+}
+
+static enum err start_kafka(struct call *call)
+{
+	struct peer_kafka_request request;
+	enum err err = schema_decode_all(&call->arena, &peer_kafka_request_schema, 0, call->body,
+					 &request);
+
+	if (err)
+		return err;
+	const struct kafka_api *api = kafka_api_find(request.api_key);
+	if (!api || !schema_has_version(api->request, request.api_version))
+		return ERR_UNSUPPORTED;
+	call->kafka = (struct kafka_call) {
+		.coordinator = call->coordinator,
+		.api = api,
+		.version = request.api_version,
+		.client_id = request.client_id,
+		.client_host = request.client_host,
+		.body = request.body,
+		.arena = &call->arena,
+	};
+	kafka_call_start(&call->kafka, &call->task);
+	return OK;
+}
+
+static enum step kafka_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case CALL_START: {
+		enum err err = start_kafka(call);
+		return err ? answer_kafka(call, err) : task_wait(t, CALL_DURABLE);
+	}
+	case CALL_DURABLE:
+		return answer_kafka(call, call->kafka.task.err);
+	}
+	abort();
+}
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static const char *const call_places[] = { "start", "durable" };
+
+#define CALL_KIND(word)                                                                            \
+	{                                                                                          \
+		.name = #word, .places = call_places, .place_count = 2, .step = word##_step,       \
+	}
+
+static const struct {
+	uint16_t message;
+	struct task_kind kind;
+} call_kinds[] = {
+	{ PEER_HELLO_REQUEST, CALL_KIND(hello) },
+	{ PEER_SYNC_REQUEST, CALL_KIND(sync) },
+	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(commit_file) },
+	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
+};
+
+struct call *call_start(struct coordinator *c, struct task *session, const struct frame *frame)
+{
+	for (size_t i = 0; i < sizeof(call_kinds) / sizeof(call_kinds[0]); i++) {
+		if (call_kinds[i].message != frame->message)
+			continue;
+		struct call *call = NEW(struct call);
+		call->coordinator = c;
+		call->correlation_id = frame->correlation_id;
+		arena_init(&call->arena);
+		call->body = arena_copy(&call->arena, frame->body);
+		buf_init(&call->response);
+		task_start(&call->task, &call_kinds[i].kind, session);
+		return call;
+	}
+	return NULL;
+}
+
+void call_free(struct call *call)
+{
+	if (call->task.kind == &call_kinds[3].kind)
+		buf_done(&call->kafka.response);
+	buf_done(&call->response);
+	arena_done(&call->arena);
+	memory_free(call);
+}

@@ -1,0 +1,39 @@
+/* One frame of an agent that wants an answer, as a child task of its session. */
+#ifndef STREAMS_COORDINATOR_CALL_H
+#define STREAMS_COORDINATOR_CALL_H
+
+#include "streams/coordinator/commit_file.h"
+#include "streams/coordinator/hello.h"
+#include "streams/coordinator/kafka_call.h"
+#include "streams/coordinator/private.h"
+#include "wire/peer/frame.h"
+
+struct call {
+	struct task task;
+	struct list link; /* in the session */
+	struct coordinator *coordinator;
+	struct arena arena;
+	struct slice body; /* in the arena */
+	uint32_t correlation_id;
+	struct buf response; /* a whole frame when the task is done */
+	struct leader_call leader;
+	int64_t incarnation; /* of a hello that went well */
+	union {
+		struct {
+			struct peer_hello_request request;
+			struct hello run;
+		} hello;
+		struct {
+			struct peer_commit_file_request request;
+			struct peer_commit_file_response response;
+			struct commit_file run;
+		} commit_file;
+		struct kafka_call kafka;
+	};
+};
+
+/* NULL: nobody answers this message. */
+struct call *call_start(struct coordinator *c, struct task *session, const struct frame *frame);
+void call_free(struct call *call);
+
+#endif

@@ -1,0 +1,342 @@
+#include "streams/coordinator/commit_file.h"
+
+#include "base/buf.h"
+#include "streams/catalog/catalog.h"
+#include "streams/coordinator/producer_state.h"
+#include "wire/kafka/errors.h"
+#include "wire/streams/data_file.h"
+
+/* One partition of the file on its way through. */
+struct progress {
+	struct commit_file *commit;
+	struct cell *cell;
+	int64_t file; /* row */
+	int64_t run_count;
+	struct catalog_partition partition;
+	/* the stretch of accepted batches that is open */
+	int64_t run_base_offset;
+	int64_t run_position;
+	int64_t run_size; /* 0: none is open */
+	int64_t run_max_timestamp;
+};
+
+/* --- the file ----------------------------------------------------------------------------------
+ */
+
+static enum err check_incarnation(struct cell *cell, int64_t incarnation)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT 1 FROM agent WHERE incarnation = ?1");
+
+	cell_bind_int(st, 1, incarnation);
+	return cell_next(cell, st) ? OK : ERR_DENIED;
+}
+
+/* ERR_NOT_FOUND: this file is new. */
+static enum err repeat_reply(struct cell *cell, struct commit_file *commit)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell,
+			       "SELECT reply FROM file WHERE incarnation = ?1 AND sequence = ?2");
+
+	cell_bind_int(st, 1, commit->request->incarnation);
+	cell_bind_int(st, 2, commit->request->sequence);
+	if (!cell_next(cell, st))
+		return ERR_NOT_FOUND;
+	struct slice reply = arena_copy(commit->arena, cell_column_blob(st, 0));
+	if (reply.size == 0) /* the agent said that it had seen it */
+		return ERR_INVALID;
+	return schema_decode_all(commit->arena, &peer_commit_file_response_schema, 0, reply,
+				 commit->response);
+}
+
+/* The reply of every file the agent has seen is forgotten. */
+static enum err forget_replies(struct cell *cell, const struct peer_commit_file_request *request)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "UPDATE file SET reply = NULL WHERE incarnation = ?1"
+				     " AND sequence < ?2 AND reply IS NOT NULL");
+
+	cell_bind_int(st, 1, request->incarnation);
+	cell_bind_int(st, 2, request->low_sequence);
+	return cell_execute(cell, st);
+}
+
+static enum err insert_file(struct cell *cell, const struct commit_file *commit, int64_t *ret_row)
+{
+	sqlite3_stmt *st = cell_statement(
+		cell, "INSERT INTO file (incarnation, sequence, size, run_count, committed_ms)"
+		      " VALUES (?1, ?2, ?3, 0, ?4)");
+
+	cell_bind_int(st, 1, commit->request->incarnation);
+	cell_bind_int(st, 2, commit->request->sequence);
+	cell_bind_int(st, 3, commit->request->size);
+	cell_bind_int(st, 4, commit->now_ms);
+	enum err err = cell_execute(cell, st);
+	if (!err)
+		*ret_row = sqlite3_last_insert_rowid(cell_database(cell));
+	return err;
+}
+
+static enum err finish_file(struct progress *p)
+{
+	struct buf reply;
+	sqlite3_stmt *st = cell_statement(
+		p->cell, "UPDATE file SET run_count = ?2, reply = ?3, dead_ms = ?4 WHERE id = ?1");
+
+	buf_init(&reply);
+	schema_encode(&peer_commit_file_response_schema, 0, p->commit->response, &reply);
+	cell_bind_int(st, 1, p->file);
+	cell_bind_int(st, 2, p->run_count);
+	cell_bind_blob(st, 3, buf_slice(&reply));
+	if (p->run_count == 0)
+		cell_bind_int(st, 4, p->commit->now_ms);
+	enum err err = cell_execute(p->cell, st);
+	buf_done(&reply);
+	return err;
+}
+
+/* --- runs --------------------------------------------------------------------------------------
+ */
+
+static enum err close_run(struct progress *p)
+{
+	if (p->run_size == 0)
+		return OK;
+
+	sqlite3_stmt *st = cell_statement(
+		p->cell,
+		"INSERT INTO run (partition, last_offset, base_offset, file, position, size,"
+		" max_timestamp) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+	cell_bind_int(st, 1, p->partition.id);
+	cell_bind_int(st, 2, p->partition.high_watermark - 1);
+	cell_bind_int(st, 3, p->run_base_offset);
+	cell_bind_int(st, 4, p->file);
+	cell_bind_int(st, 5, p->run_position);
+	cell_bind_int(st, 6, p->run_size);
+	cell_bind_int(st, 7, p->run_max_timestamp);
+	p->run_size = 0;
+	p->run_count++;
+	return cell_execute(p->cell, st);
+}
+
+static int64_t append_batch(struct progress *p, const struct peer_commit_file_request_batch *batch,
+			    int64_t position)
+{
+	int64_t base_offset = p->partition.high_watermark;
+
+	if (p->run_size == 0) {
+		p->run_base_offset = base_offset;
+		p->run_position = position;
+		p->run_max_timestamp = batch->max_timestamp;
+	}
+	if (batch->max_timestamp > p->run_max_timestamp)
+		p->run_max_timestamp = batch->max_timestamp;
+	p->run_size += batch->size;
+	p->partition.bytes += batch->size;
+	p->partition.high_watermark += (int64_t)batch->last_offset_delta + 1;
+	return base_offset;
+}
+
+/* --- producers ---------------------------------------------------------------------------------
+ */
+
+static enum err find_producer(struct progress *p, int64_t producer_id, struct producer_state *ret)
+{
+	sqlite3_stmt *st =
+		cell_statement(p->cell, "SELECT epoch, last_sequence, recent FROM producer"
+					" WHERE partition = ?1 AND producer_id = ?2");
+
+	cell_bind_int(st, 1, p->partition.id);
+	cell_bind_int(st, 2, producer_id);
+	if (!cell_next(p->cell, st))
+		return ERR_NOT_FOUND;
+	ret->epoch = (int16_t)sqlite3_column_int(st, 0);
+	ret->last_sequence = sqlite3_column_int(st, 1);
+	return producer_recent_decode(cell_column_blob(st, 2), ret);
+}
+
+static enum err save_producer(struct progress *p, int64_t producer_id,
+			      const struct producer_state *state, bool is_new)
+{
+	struct buf recent;
+	sqlite3_stmt *st = cell_statement(
+		p->cell,
+		is_new ? "INSERT INTO producer (partition, producer_id, epoch, last_sequence,"
+			 " last_ms, recent) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+		       : "UPDATE producer SET epoch = ?3, last_sequence = ?4, last_ms = ?5,"
+			 " recent = ?6 WHERE partition = ?1 AND producer_id = ?2");
+
+	buf_init(&recent);
+	producer_recent_encode(state, &recent);
+	cell_bind_int(st, 1, p->partition.id);
+	cell_bind_int(st, 2, producer_id);
+	cell_bind_int(st, 3, state->epoch);
+	cell_bind_int(st, 4, state->last_sequence);
+	cell_bind_int(st, 5, p->commit->now_ms);
+	cell_bind_blob(st, 6, buf_slice(&recent));
+	enum err err = cell_execute(p->cell, st);
+	buf_done(&recent);
+	return err;
+}
+
+static int16_t verdict_error(enum producer_verdict verdict)
+{
+	switch (verdict) {
+	case PRODUCER_ACCEPTED:
+	case PRODUCER_DUPLICATE:
+		return KAFKA_NONE;
+	case PRODUCER_FORGOTTEN:
+		return KAFKA_DUPLICATE_SEQUENCE_NUMBER;
+	case PRODUCER_OUT_OF_ORDER:
+		return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+	case PRODUCER_FENCED:
+		return KAFKA_INVALID_PRODUCER_EPOCH;
+	}
+	return KAFKA_UNKNOWN_SERVER_ERROR;
+}
+
+/* --- batches -----------------------------------------------------------------------------------
+ */
+
+static enum err commit_batch(struct progress *p, const struct peer_commit_file_request_batch *batch,
+			     int64_t position, struct peer_commit_file_response_batch *ret)
+{
+	struct producer_state state = { 0 };
+	enum producer_verdict verdict = PRODUCER_ACCEPTED;
+	bool is_idempotent = batch->producer_id >= 0;
+	enum err found = ERR_NOT_FOUND;
+
+	ret->log_append_time = -1;
+	ret->log_start_offset = p->partition.log_start_offset;
+	ret->base_offset = -1;
+	if (is_idempotent) {
+		found = find_producer(p, batch->producer_id, &state);
+		if (found && found != ERR_NOT_FOUND)
+			return found;
+		verdict = producer_check(found ? NULL : &state, batch->producer_epoch,
+					 batch->base_sequence, batch->record_count,
+					 &ret->base_offset);
+	}
+	ret->error = verdict_error(verdict);
+	if (verdict != PRODUCER_ACCEPTED)
+		return close_run(p); /* its bytes are in the way of the next batch */
+
+	ret->base_offset = append_batch(p, batch, position);
+	if (!is_idempotent)
+		return OK;
+	if (found == ERR_NOT_FOUND)
+		state.epoch = batch->producer_epoch;
+	producer_remember(&state, batch->producer_epoch, batch->base_sequence, batch->record_count,
+			  ret->base_offset);
+	return save_producer(p, batch->producer_id, &state, found == ERR_NOT_FOUND);
+}
+
+static enum err save_partition(struct progress *p)
+{
+	sqlite3_stmt *st = cell_statement(
+		p->cell, "UPDATE partition SET high_watermark = ?2, bytes = ?3 WHERE id = ?1");
+
+	cell_bind_int(st, 1, p->partition.id);
+	cell_bind_int(st, 2, p->partition.high_watermark);
+	cell_bind_int(st, 3, p->partition.bytes);
+	return cell_execute(p->cell, st);
+}
+
+static enum err find_partition(struct progress *p, const struct peer_commit_file_request_run *run)
+{
+	struct catalog_topic topic;
+	enum err err = catalog_topic_by_id(p->commit->arena, p->cell, &run->topic_id, &topic);
+
+	if (!err)
+		err = catalog_partition_find(p->cell, topic.id, run->partition, &p->partition);
+	return err;
+}
+
+static bool run_is_sound(const struct peer_commit_file_request *request,
+			 const struct peer_commit_file_request_run *run)
+{
+	int64_t end = run->file_offset;
+
+	if (run->file_offset < 0 || run->batches_count == 0)
+		return false;
+	for (size_t i = 0; i < run->batches_count; i++) {
+		const struct peer_commit_file_request_batch *batch = &run->batches[i];
+		if (batch->size <= 0 || batch->record_count <= 0 || batch->last_offset_delta < 0)
+			return false;
+		if (batch->producer_id >= 0 &&
+		    (batch->producer_epoch < 0 || batch->base_sequence < 0))
+			return false;
+		end += batch->size;
+	}
+	return end <= request->size;
+}
+
+static enum err commit_run(struct progress *p, const struct peer_commit_file_request_run *run,
+			   struct peer_commit_file_response_run *ret)
+{
+	int64_t position = run->file_offset;
+	enum err err = OK;
+
+	if (!run_is_sound(p->commit->request, run))
+		return ERR_INVALID;
+	ret->batches_count = run->batches_count;
+	ret->batches =
+		arena_take_array(p->commit->arena, run->batches_count, sizeof(*ret->batches));
+
+	enum err found = find_partition(p, run);
+	if (found && found != ERR_NOT_FOUND)
+		return found;
+	int64_t before = found ? 0 : p->partition.high_watermark;
+	for (size_t i = 0; i < run->batches_count && !err; i++) {
+		if (found)
+			ret->batches[i] = (struct peer_commit_file_response_batch) {
+				.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+				.base_offset = -1,
+				.log_append_time = -1,
+				.log_start_offset = -1,
+			};
+		else
+			err = commit_batch(p, &run->batches[i], position, &ret->batches[i]);
+		position += run->batches[i].size;
+	}
+	if (!err)
+		err = close_run(p);
+	if (!err && !found && p->partition.high_watermark != before)
+		err = save_partition(p);
+	return err;
+}
+
+static bool key_is_right(const struct peer_commit_file_request *request)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	data_file_key(key, (uint64_t)request->incarnation, (uint64_t)request->sequence);
+	return slice_equal(request->key, slice_from(key));
+}
+
+enum err commit_file_run(struct cell *cell, void *argument)
+{
+	struct commit_file *commit = argument;
+	const struct peer_commit_file_request *request = commit->request;
+	struct progress p = { .commit = commit, .cell = cell };
+
+	enum err err = check_incarnation(cell, request->incarnation);
+	if (err)
+		return err;
+	err = repeat_reply(cell, commit);
+	if (err != ERR_NOT_FOUND)
+		return err;
+	if (request->size <= 0 || request->size > DATA_FILE_BYTES_MAX || !key_is_right(request) ||
+	    request->sequence < request->low_sequence)
+		return ERR_INVALID;
+
+	commit->response->runs_count = request->runs_count;
+	commit->response->runs = arena_take_array(commit->arena, request->runs_count,
+						  sizeof(*commit->response->runs));
+	err = forget_replies(cell, request);
+	if (!err)
+		err = insert_file(cell, commit, &p.file);
+	for (size_t i = 0; i < request->runs_count && !err; i++)
+		err = commit_run(&p, &request->runs[i], &commit->response->runs[i]);
+	return err ? err : finish_file(&p);
+}

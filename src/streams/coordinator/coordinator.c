@@ -1,0 +1,185 @@
+#include "streams/coordinator/coordinator.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "streams/coordinator/groups.h"
+#include "streams/coordinator/hello.h"
+#include "streams/coordinator/private.h"
+#include "streams/coordinator/sweep.h"
+
+struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config)
+{
+	struct coordinator *c = NEW(struct coordinator);
+
+	c->loop = loop;
+	c->config = *config;
+	list_init(&c->sessions);
+	return c;
+}
+
+void coordinator_free(struct coordinator *c)
+{
+	assert(c->session_count == 0 && c->errand_count == 0 && !c->is_leading);
+	memory_free(c);
+}
+
+static void each_session(struct coordinator *c, void (*act)(struct session *s))
+{
+	for (struct list *link = c->sessions.next; link != &c->sessions;) {
+		struct list *next = link->next;
+		act(session_from_link(link));
+		link = next;
+	}
+}
+
+/* --- errands: commands nobody waits for ---------------------------------------------------------
+ */
+
+struct errand {
+	struct task task;
+	struct coordinator *coordinator;
+	enum err (*run)(struct cell *cell, void *argument);
+	int64_t argument;
+	struct leader_call call;
+};
+
+enum { ERRAND_START, ERRAND_DURABLE };
+
+static enum step errand_step(struct task *t)
+{
+	struct errand *e = CONTAINER(t, struct errand, task);
+
+	switch (t->at) {
+	case ERRAND_START:
+		leader_run(&e->call, t, e->coordinator->config.leader, e->run, &e->argument);
+		return task_wait(t, ERRAND_DURABLE);
+	case ERRAND_DURABLE:
+		return task_done(t, e->call.task.err);
+	}
+	abort();
+}
+
+static void errand_on_end(struct task *t)
+{
+	struct errand *e = CONTAINER(t, struct errand, task);
+	struct coordinator *c = e->coordinator;
+
+	c->errand_count--;
+	memory_free(e);
+	if (c->stop)
+		task_wake(c->stop);
+}
+
+static const char *const errand_places[] = { "start", "durable" };
+static const struct task_kind errand_kind = {
+	.name = "errand",
+	.places = errand_places,
+	.place_count = 2,
+	.step = errand_step,
+	.on_end = errand_on_end,
+};
+
+static void start_errand(struct coordinator *c, enum err (*run)(struct cell *cell, void *argument),
+			 int64_t argument)
+{
+	struct errand *e = NEW(struct errand);
+
+	e->coordinator = c;
+	e->run = run;
+	e->argument = argument;
+	c->errand_count++;
+	task_start_root(&e->task, &errand_kind, c->loop);
+}
+
+void coordinator_forget_agent(struct coordinator *c, int64_t incarnation)
+{
+	if (c->is_leading && !c->is_stopping)
+		start_errand(c, hello_forget_run, incarnation);
+}
+
+/* --- leading -----------------------------------------------------------------------------------
+ */
+
+void coordinator_on_leading(struct coordinator *c)
+{
+	c->is_leading = true;
+	c->groups = groups_new(c);
+	start_errand(c, hello_forget_all_run, 0);
+	sweep_start(c);
+	each_session(c, session_wake);
+}
+
+void coordinator_on_lost(struct coordinator *c, const char *why)
+{
+	if (!c->is_leading)
+		return;
+	log_debug("ending %zu sessions: %s", c->session_count, why);
+	c->is_leading = false;
+	sweep_cancel(c);
+	groups_free(c->groups);
+	c->groups = NULL;
+	each_session(c, session_end);
+}
+
+void coordinator_on_committed(struct coordinator *c, uint64_t index, struct slice record)
+{
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next)
+		session_push_record(session_from_link(link), index, record);
+}
+
+void coordinator_accept(struct coordinator *c, struct stream *s)
+{
+	if (c->is_stopping || c->session_count >= COORDINATOR_SESSIONS_MAX) {
+		log_warn("refusing an agent: %s",
+			 c->is_stopping ? "stopping" : "too many sessions");
+		stream_close(s);
+		return;
+	}
+	session_open(c, s);
+}
+
+void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret)
+{
+	*ret = (struct coordinator_status) {
+		.sessions = c->session_count,
+		.groups = c->groups ? groups_count(c->groups) : 0,
+		.calls = c->call_count,
+	};
+}
+
+/* --- stopping ----------------------------------------------------------------------------------
+ */
+
+static enum step stop_step(struct task *t)
+{
+	struct coordinator_stop *s = CONTAINER(t, struct coordinator_stop, task);
+	struct coordinator *c = s->coordinator;
+
+	if (!c->is_stopping) {
+		c->is_stopping = true;
+		c->stop = t;
+		coordinator_on_lost(c, "stopping");
+		each_session(c, session_end);
+	}
+	if (c->session_count > 0 || c->errand_count > 0)
+		return task_wait(t, 0);
+	c->stop = NULL;
+	return task_done(t, OK);
+}
+
+static const char *const stop_places[] = { "sessions" };
+static const struct task_kind stop_kind = {
+	.name = "coordinator_stop",
+	.places = stop_places,
+	.place_count = 1,
+	.step = stop_step,
+};
+
+void coordinator_stop(struct coordinator_stop *s, struct task *parent, struct coordinator *c)
+{
+	*s = (struct coordinator_stop) { .coordinator = c };
+	task_start(&s->task, &stop_kind, parent);
+}

@@ -1,0 +1,56 @@
+/* The coordinator: the half of streams that decides, in the control process.
+ *
+ * It owns the sessions of agents (frames of wire/peer), runs their commands on the cell through the
+ * leader, feeds them its records, and coordinates consumer groups.  It never sees a record byte.
+ * Everything it answers is durable. */
+#ifndef STREAMS_COORDINATOR_COORDINATOR_H
+#define STREAMS_COORDINATOR_COORDINATOR_H
+
+#include "base/uuid.h"
+#include "cells/leader.h"
+#include "loop/stream.h"
+
+enum {
+	COORDINATOR_SESSIONS_MAX = 1000,
+	COORDINATOR_CALLS_PER_SESSION_MAX = 10000,
+	COORDINATOR_FEED_BYTES_MAX = 256 << 20, /* not yet taken by an agent: it is cut off */
+	COORDINATOR_TOPICS_MAX = 100000,
+	COORDINATOR_GROUPS_MAX = 100000,
+};
+
+struct coordinator;
+
+struct coordinator_config {
+	struct leader *leader; /* outlives the coordinator */
+	struct uuid cluster_id;
+	int32_t default_partitions;
+	uint64_t rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
+};
+
+struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config);
+
+/* From the leader's watcher, passed on by the owner. */
+void coordinator_on_leading(struct coordinator *c);
+void coordinator_on_lost(struct coordinator *c, const char *why);
+void coordinator_on_committed(struct coordinator *c, uint64_t index, struct slice record);
+
+/* A connection on the peer socket; takes over the stream. */
+void coordinator_accept(struct coordinator *c, struct stream *s);
+
+/* End every session and call; child task, then coordinator_free(). */
+struct coordinator_stop {
+	struct task task;
+	struct coordinator *coordinator;
+};
+void coordinator_stop(struct coordinator_stop *s, struct task *parent, struct coordinator *c);
+void coordinator_free(struct coordinator *c);
+
+/* For `hanse status`. */
+struct coordinator_status {
+	size_t sessions;
+	size_t groups;
+	size_t calls;
+};
+void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
+
+#endif

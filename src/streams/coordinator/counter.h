@@ -1,0 +1,10 @@
+/* Numbers that are given once and never again: producer ids, incarnations, node ids. */
+#ifndef STREAMS_COORDINATOR_COUNTER_H
+#define STREAMS_COORDINATOR_COUNTER_H
+
+#include "cells/cell.h"
+
+/* Inside a transaction; the first number of a name is `first`. */
+MUST_CHECK enum err counter_next(struct cell *cell, const char *name, int64_t first, int64_t *ret);
+
+#endif

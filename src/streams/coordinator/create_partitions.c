@@ -1,0 +1,95 @@
+/* CreatePartitions: the count can only grow. */
+#include "kafka_messages.h"
+#include "streams/coordinator/operations.h"
+#include "streams/coordinator/topic.h"
+#include "wire/kafka/errors.h"
+
+static int16_t refuse(struct kafka_create_partitions_response_topic *result, int16_t error,
+		      const char *message)
+{
+	result->error_code = error;
+	result->error_message = slice_from(message);
+	return error;
+}
+
+static int16_t check_topic(struct cell *cell, struct operation_call *call,
+			   const struct kafka_create_partitions_request_topic *asked,
+			   struct kafka_create_partitions_response_topic *result,
+			   struct catalog_topic *ret)
+{
+	if (catalog_topic_by_name(call->arena, cell, asked->name, ret))
+		return refuse(result, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
+	if (asked->count <= ret->partition_count)
+		return refuse(result, KAFKA_INVALID_PARTITIONS,
+			      "the count must be larger than the topic's");
+	if (asked->count > CATALOG_PARTITIONS_MAX)
+		return refuse(result, KAFKA_INVALID_PARTITIONS, "a topic has at most 10000");
+	if (asked->assignments &&
+	    asked->assignments_count != (size_t)(asked->count - ret->partition_count))
+		return refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+			      "one assignment per new partition is needed");
+	return KAFKA_NONE;
+}
+
+static enum err grow_topic(struct cell *cell, const struct catalog_topic *topic, int32_t count)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "UPDATE topic SET partition_count = ?2 WHERE id = ?1");
+
+	cell_bind_int(st, 1, topic->id);
+	cell_bind_int(st, 2, count);
+	enum err err = cell_execute(cell, st);
+	return err ? err : topic_add_partitions(cell, topic->id, topic->partition_count, count);
+}
+
+static bool is_repeated(const struct kafka_create_partitions_request *request, size_t i)
+{
+	for (size_t k = 0; k < request->topics_count; k++)
+		if (k != i && slice_equal(request->topics[k].name, request->topics[i].name))
+			return true;
+	return false;
+}
+
+static enum err create_partitions(struct cell *cell, struct operation_call *call)
+{
+	const struct kafka_create_partitions_request *request = call->request;
+	struct kafka_create_partitions_response *response = call->response;
+	enum err err = OK;
+
+	if (request->topics_count > OPERATION_ITEMS_MAX)
+		return ERR_TOO_BIG;
+	response->results_count = request->topics_count;
+	response->results =
+		arena_take_array(call->arena, request->topics_count, sizeof(*response->results));
+	for (size_t i = 0; i < request->topics_count && !err; i++) {
+		const struct kafka_create_partitions_request_topic *asked = &request->topics[i];
+		struct kafka_create_partitions_response_topic *result = &response->results[i];
+		struct catalog_topic topic;
+		result->name = asked->name;
+		if (is_repeated(request, i))
+			refuse(result, KAFKA_INVALID_REQUEST, "the request names this topic twice");
+		else if (!check_topic(cell, call, asked, result, &topic) && !request->validate_only)
+			err = grow_topic(cell, &topic, asked->count);
+	}
+	return err;
+}
+
+static void create_partitions_fail(struct operation_call *call, int16_t error)
+{
+	const struct kafka_create_partitions_request *request = call->request;
+	struct kafka_create_partitions_response *response = call->response;
+
+	response->results_count = request->topics_count;
+	response->results =
+		arena_take_array(call->arena, request->topics_count, sizeof(*response->results));
+	for (size_t i = 0; i < request->topics_count; i++) {
+		response->results[i].name = request->topics[i].name;
+		response->results[i].error_code = error;
+	}
+}
+
+const struct coordinator_operation create_partitions_operation = {
+	.api_key = 37,
+	.run = create_partitions,
+	.fail = create_partitions_fail,
+};

@@ -1,0 +1,212 @@
+/* CreateTopics.  A replication factor means nothing here, the bucket decides durability: any
+ * positive one is accepted.  A configuration is accepted where it says what Hanse does anyway;
+ * anything else is refused rather than ignored. */
+#include "base/random.h"
+#include "kafka_messages.h"
+#include "streams/coordinator/operations.h"
+#include "streams/coordinator/private.h"
+#include "streams/coordinator/topic.h"
+#include "wire/kafka/errors.h"
+
+enum { REPLICATION_FACTOR_SHOWN = 1 };
+
+struct accepted_config {
+	const char *name;
+	const char *value; /* NULL: any */
+};
+
+static const struct accepted_config accepted_configs[] = {
+	{ "cleanup.policy", "delete" },
+	{ "compression.type", "producer" },
+	{ "message.timestamp.type", "CreateTime" },
+	{ "retention.ms", "-1" },
+	{ "retention.bytes", "-1" },
+	{ "min.insync.replicas", NULL }, /* every acknowledged record is durable */
+	{ "flush.messages", NULL },
+	{ "flush.ms", NULL },
+	{ "unclean.leader.election.enable", "false" },
+};
+
+static bool config_is_accepted(const struct kafka_create_topics_request_config *config)
+{
+	for (size_t i = 0; i < sizeof(accepted_configs) / sizeof(accepted_configs[0]); i++) {
+		const struct accepted_config *accepted = &accepted_configs[i];
+		if (slice_equal(config->name, slice_from(accepted->name)))
+			return !config->value.data || !accepted->value ||
+			       slice_equal(config->value, slice_from(accepted->value));
+	}
+	return false;
+}
+
+struct creation {
+	struct cell *cell;
+	struct operation_call *call;
+	const struct kafka_create_topics_request_topic *topic;
+	struct kafka_create_topics_response_topic *result;
+};
+
+static int16_t refuse(struct creation *n, int16_t error, const char *message)
+{
+	n->result->error_code = error;
+	n->result->error_message = slice_from(message);
+	return error;
+}
+
+/* Partitions given one by one must be 0, 1, 2, ... in any order. */
+static int16_t check_assignments(struct creation *n)
+{
+	size_t count = n->topic->assignments_count;
+
+	if (n->topic->num_partitions != -1 || n->topic->replication_factor != -1)
+		return refuse(n, KAFKA_INVALID_REQUEST,
+			      "give either assignments or counts, not both");
+	if (count > CATALOG_PARTITIONS_MAX)
+		return refuse(n, KAFKA_INVALID_PARTITIONS, "too many partitions");
+	bool *seen = arena_take_array(n->call->arena, count, sizeof(bool));
+	for (size_t i = 0; i < count; i++) {
+		int32_t index = n->topic->assignments[i].partition_index;
+		if (index < 0 || (size_t)index >= count || seen[index] ||
+		    n->topic->assignments[i].broker_ids_count == 0)
+			return refuse(n, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+				      "partitions must be 0, 1, 2 ... each with a broker");
+		seen[index] = true;
+	}
+	n->result->num_partitions = (int32_t)count;
+	return KAFKA_NONE;
+}
+
+static int16_t check_counts(struct creation *n)
+{
+	int32_t partitions = n->topic->num_partitions;
+
+	if (n->topic->assignments_count > 0)
+		return check_assignments(n);
+	if (partitions == -1)
+		partitions = n->call->coordinator->config.default_partitions;
+	if (partitions <= 0 || partitions > CATALOG_PARTITIONS_MAX)
+		return refuse(n, KAFKA_INVALID_PARTITIONS,
+			      "the number of partitions must be 1 to 10000");
+	if (n->topic->replication_factor == 0 || n->topic->replication_factor < -1)
+		return refuse(n, KAFKA_INVALID_REPLICATION_FACTOR,
+			      "the replication factor must be positive, or -1 for the default");
+	n->result->num_partitions = partitions;
+	return KAFKA_NONE;
+}
+
+static int16_t check_configs(struct creation *n)
+{
+	for (size_t i = 0; i < n->topic->configs_count; i++) {
+		const struct kafka_create_topics_request_config *config = &n->topic->configs[i];
+		if (config_is_accepted(config))
+			continue;
+		n->result->error_code = KAFKA_INVALID_CONFIG;
+		n->result->error_message =
+			slice_from(arena_format(n->call->arena, "%.*s=%.*s is not served",
+						SLICE_ARG(config->name), SLICE_ARG(config->value)));
+		return KAFKA_INVALID_CONFIG;
+	}
+	return KAFKA_NONE;
+}
+
+static int16_t check_topic(struct creation *n)
+{
+	struct catalog_topic existing;
+
+	if (!catalog_topic_name_is_valid(n->topic->name))
+		return refuse(n, KAFKA_INVALID_TOPIC_EXCEPTION,
+			      "a topic name is 1 to 249 of [a-zA-Z0-9._-], not . or ..");
+	enum err err = catalog_topic_by_name(n->call->arena, n->cell, n->topic->name, &existing);
+	if (!err)
+		return refuse(n, KAFKA_TOPIC_ALREADY_EXISTS, "the topic exists already");
+	if (topic_name_collides(n->cell, n->topic->name))
+		return refuse(n, KAFKA_INVALID_TOPIC_EXCEPTION,
+			      "the name differs from an existing one only in . and _");
+	if (topic_count(n->cell) >= COORDINATOR_TOPICS_MAX)
+		return refuse(n, KAFKA_POLICY_VIOLATION, "there are too many topics");
+	int16_t error = check_counts(n);
+	return error ? error : check_configs(n);
+}
+
+static enum err insert_topic(struct creation *n)
+{
+	random_bytes(n->result->topic_id.bytes, sizeof(n->result->topic_id.bytes));
+
+	sqlite3_stmt *st =
+		cell_statement(n->cell,
+			       "INSERT INTO topic (topic_id, name, partition_count, created_ms)"
+			       " VALUES (?1, ?2, ?3, ?4)");
+	cell_bind_blob(st, 1, (struct slice) { n->result->topic_id.bytes, 16 });
+	cell_bind_text(st, 2, n->topic->name);
+	cell_bind_int(st, 3, n->result->num_partitions);
+	cell_bind_int(st, 4, n->call->now_ms);
+	enum err err = cell_execute(n->cell, st);
+	if (err)
+		return err;
+	return topic_add_partitions(n->cell, sqlite3_last_insert_rowid(cell_database(n->cell)), 0,
+				    n->result->num_partitions);
+}
+
+static bool is_repeated(const struct kafka_create_topics_request *request, size_t i)
+{
+	for (size_t k = 0; k < request->topics_count; k++)
+		if (k != i && slice_equal(request->topics[k].name, request->topics[i].name))
+			return true;
+	return false;
+}
+
+static void begin_result(struct creation *n)
+{
+	*n->result = (struct kafka_create_topics_response_topic) {
+		.name = n->topic->name,
+		.num_partitions = -1,
+		.replication_factor = -1,
+	};
+}
+
+static enum err create_topics(struct cell *cell, struct operation_call *call)
+{
+	const struct kafka_create_topics_request *request = call->request;
+	struct kafka_create_topics_response *response = call->response;
+	enum err err = OK;
+
+	if (request->topics_count > OPERATION_ITEMS_MAX)
+		return ERR_TOO_BIG;
+	response->topics_count = request->topics_count;
+	response->topics =
+		arena_take_array(call->arena, request->topics_count, sizeof(*response->topics));
+	for (size_t i = 0; i < request->topics_count && !err; i++) {
+		struct creation n = { cell, call, &request->topics[i], &response->topics[i] };
+		begin_result(&n);
+		if (is_repeated(request, i)) {
+			refuse(&n, KAFKA_INVALID_REQUEST, "the request names this topic twice");
+			continue;
+		}
+		if (check_topic(&n))
+			continue;
+		n.result->replication_factor = REPLICATION_FACTOR_SHOWN;
+		if (!request->validate_only)
+			err = insert_topic(&n);
+	}
+	return err;
+}
+
+static void create_topics_fail(struct operation_call *call, int16_t error)
+{
+	const struct kafka_create_topics_request *request = call->request;
+	struct kafka_create_topics_response *response = call->response;
+
+	response->topics_count = request->topics_count;
+	response->topics =
+		arena_take_array(call->arena, request->topics_count, sizeof(*response->topics));
+	for (size_t i = 0; i < request->topics_count; i++) {
+		struct creation n = { NULL, call, &request->topics[i], &response->topics[i] };
+		begin_result(&n);
+		n.result->error_code = error;
+	}
+}
+
+const struct coordinator_operation create_topics_operation = {
+	.api_key = 19,
+	.run = create_topics,
+	.fail = create_topics_fail,
+};

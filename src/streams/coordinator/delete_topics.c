@@ -1,0 +1,85 @@
+/* DeleteTopics, by name, or from version 6 by id. */
+#include "kafka_messages.h"
+#include "streams/coordinator/operations.h"
+#include "streams/coordinator/topic.h"
+#include "wire/kafka/errors.h"
+
+/* The versions name their topics in two ways; here is the one list. */
+static size_t topic_total(const struct kafka_delete_topics_request *request)
+{
+	return request->topics_count + request->topic_names_count;
+}
+
+static void begin_result(const struct kafka_delete_topics_request *request, size_t i,
+			 struct kafka_delete_topics_response_topic *ret)
+{
+	*ret = (struct kafka_delete_topics_response_topic) { 0 };
+	if (i < request->topics_count) {
+		ret->name = request->topics[i].name;
+		ret->topic_id = request->topics[i].topic_id;
+	} else {
+		ret->name = request->topic_names[i - request->topics_count];
+	}
+}
+
+static int16_t find_topic(struct cell *cell, struct operation_call *call,
+			  struct kafka_delete_topics_response_topic *result,
+			  struct catalog_topic *ret)
+{
+	bool by_id = !uuid_is_zero(result->topic_id);
+	enum err err;
+
+	if (by_id == (result->name.data != NULL))
+		return KAFKA_INVALID_REQUEST;
+	if (by_id)
+		err = catalog_topic_by_id(call->arena, cell, &result->topic_id, ret);
+	else
+		err = catalog_topic_by_name(call->arena, cell, result->name, ret);
+	if (err)
+		return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	result->name = ret->name;
+	result->topic_id = ret->topic_id;
+	return KAFKA_NONE;
+}
+
+static enum err delete_topics(struct cell *cell, struct operation_call *call)
+{
+	const struct kafka_delete_topics_request *request = call->request;
+	struct kafka_delete_topics_response *response = call->response;
+	size_t count = topic_total(request);
+	enum err err = OK;
+
+	if (count > OPERATION_ITEMS_MAX)
+		return ERR_TOO_BIG;
+	response->responses_count = count;
+	response->responses = arena_take_array(call->arena, count, sizeof(*response->responses));
+	for (size_t i = 0; i < count && !err; i++) {
+		struct kafka_delete_topics_response_topic *result = &response->responses[i];
+		struct catalog_topic topic;
+		begin_result(request, i, result);
+		result->error_code = find_topic(cell, call, result, &topic);
+		if (!result->error_code)
+			err = topic_mark_deleted(cell, topic.id, call->now_ms);
+	}
+	return err;
+}
+
+static void delete_topics_fail(struct operation_call *call, int16_t error)
+{
+	const struct kafka_delete_topics_request *request = call->request;
+	struct kafka_delete_topics_response *response = call->response;
+
+	response->responses_count = topic_total(request);
+	response->responses = arena_take_array(call->arena, response->responses_count,
+					       sizeof(*response->responses));
+	for (size_t i = 0; i < response->responses_count; i++) {
+		begin_result(request, i, &response->responses[i]);
+		response->responses[i].error_code = error;
+	}
+}
+
+const struct coordinator_operation delete_topics_operation = {
+	.api_key = 20,
+	.run = delete_topics,
+	.fail = delete_topics_fail,
+};

@@ -1,0 +1,43 @@
+/* InitProducerId: a new id for an idempotent producer (KIP-98).  Transactions are not served yet.
+ */
+#include "kafka_messages.h"
+#include "streams/coordinator/counter.h"
+#include "streams/coordinator/operations.h"
+#include "wire/kafka/errors.h"
+
+enum { PRODUCER_ID_FIRST = 1000 };
+
+static enum err init_producer_id(struct cell *cell, struct operation_call *call)
+{
+	const struct kafka_init_producer_id_request *request = call->request;
+	struct kafka_init_producer_id_response *response = call->response;
+
+	response->producer_id = -1;
+	response->producer_epoch = -1;
+	if (request->transactional_id.data) {
+		response->error_code = request->transactional_id.size ? KAFKA_UNSUPPORTED_VERSION
+								      : KAFKA_INVALID_REQUEST;
+		return OK;
+	}
+	if ((request->producer_id == -1) != (request->producer_epoch == -1)) {
+		response->error_code = KAFKA_INVALID_REQUEST;
+		return OK;
+	}
+	response->producer_epoch = 0;
+	return counter_next(cell, "producer_id", PRODUCER_ID_FIRST, &response->producer_id);
+}
+
+static void init_producer_id_fail(struct operation_call *call, int16_t error)
+{
+	struct kafka_init_producer_id_response *response = call->response;
+
+	response->error_code = error;
+	response->producer_id = -1;
+	response->producer_epoch = -1;
+}
+
+const struct coordinator_operation init_producer_id_operation = {
+	.api_key = 22,
+	.run = init_producer_id,
+	.fail = init_producer_id_fail,
+};

@@ -1,0 +1,156 @@
+#include "streams/coordinator/operation.h"
+
+#include <stdlib.h>
+
+#include "streams/coordinator/kafka_call.h"
+#include "streams/coordinator/operations.h"
+#include "streams/coordinator/private.h"
+#include "wire/kafka/errors.h"
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static const struct coordinator_operation *const operations[] = {
+	&create_topics_operation,
+	&delete_topics_operation,
+	&create_partitions_operation,
+	&init_producer_id_operation,
+};
+
+const struct coordinator_operation *coordinator_operation_find(int16_t api_key)
+{
+	for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+		if (operations[i]->api_key == api_key)
+			return operations[i];
+	return NULL;
+}
+
+int16_t coordinator_error(enum err err)
+{
+	switch (err) {
+	case OK:
+		return KAFKA_NONE;
+	case ERR_TIMEOUT:
+	case ERR_UNKNOWN:
+		return KAFKA_REQUEST_TIMED_OUT;
+	case ERR_INVALID:
+	case ERR_TOO_BIG:
+		return KAFKA_INVALID_REQUEST;
+	case ERR_UNSUPPORTED:
+		return KAFKA_UNSUPPORTED_VERSION;
+	case ERR_BUSY:
+	case ERR_UNAVAILABLE:
+	case ERR_CANCELED:
+	case ERR_CONFLICT:
+	case ERR_DENIED:
+	case ERR_FULL:
+		return KAFKA_COORDINATOR_NOT_AVAILABLE;
+	case ERR_NOT_FOUND:
+	case ERR_EXISTS:
+	case ERR_CORRUPT:
+	case ERR_IO:
+	case ERR_COUNT:
+		break;
+	}
+	return KAFKA_UNKNOWN_SERVER_ERROR;
+}
+
+/* --- the task that serves every operation ------------------------------------------------------
+ */
+
+enum { OPERATION_DECODE, OPERATION_RUN, OPERATION_DURABLE };
+
+static enum err run_in_cell(struct cell *cell, void *argument)
+{
+	struct kafka_call *call = argument;
+
+	call->run->now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader);
+	return call->operation->run(cell, call->run);
+}
+
+static enum err decode_request(struct kafka_call *call)
+{
+	void *request = arena_take(call->arena, call->api->request->struct_bytes);
+	enum err err = schema_decode_all(call->arena, call->api->request, call->version, call->body,
+					 request);
+	if (err)
+		return err;
+
+	call->operation = coordinator_operation_find(call->api->key);
+	call->run = arena_take(call->arena, sizeof(*call->run));
+	*call->run = (struct operation_call) {
+		.coordinator = call->coordinator,
+		.arena = call->arena,
+		.version = call->version,
+		.client_id = call->client_id,
+		.client_host = call->client_host,
+		.request = request,
+		.response = arena_take(call->arena, call->api->response->struct_bytes),
+	};
+	schema_defaults(call->api->response, call->run->response);
+	return OK;
+}
+
+static enum step operation_step(struct task *t)
+{
+	struct kafka_call *call = CONTAINER(t, struct kafka_call, task);
+	struct leader *leader = call->coordinator->config.leader;
+
+	if (task_is_canceled(t))
+		return t->children ? task_wait(t, t->at) : task_done(t, t->err);
+
+	switch (t->at) {
+	case OPERATION_DECODE: {
+		enum err err = decode_request(call);
+		if (err)
+			return task_fail(t, err, "%s cannot be decoded", call->api->name);
+		if (!call->operation->needs_fence) {
+			leader_run(&call->leader, t, leader, run_in_cell, call);
+			return task_wait(t, OPERATION_DURABLE);
+		}
+		leader_fence(&call->leader, t, leader);
+		return task_wait(t, OPERATION_RUN);
+	}
+	case OPERATION_RUN:
+		if (call->leader.task.err)
+			return task_done(t, call->leader.task.err);
+		leader_run(&call->leader, t, leader, run_in_cell, call);
+		return task_wait(t, OPERATION_DURABLE);
+
+	case OPERATION_DURABLE:
+		if (call->leader.task.err) {
+			schema_defaults(call->api->response, call->run->response);
+			call->operation->fail(call->run, coordinator_error(call->leader.task.err));
+		}
+		schema_encode(call->api->response, call->version, call->run->response,
+			      &call->response);
+		return task_done(t, OK);
+	}
+	abort();
+}
+
+static const char *const operation_places[] = { "decode", "run", "durable" };
+const struct task_kind operation_call_kind = {
+	.name = "operation",
+	.places = operation_places,
+	.place_count = 3,
+	.step = operation_step,
+};
+
+static enum step unserved_step(struct task *t)
+{
+	return task_fail(t, ERR_UNSUPPORTED, "the coordinator does not serve this API");
+}
+
+static const struct task_kind unserved_kind = { .name = "unserved", .step = unserved_step };
+
+void kafka_call_start(struct kafka_call *call, struct task *parent)
+{
+	const struct task_kind *kind = &unserved_kind;
+
+	if (coordinator_operation_find(call->api->key))
+		kind = &operation_call_kind;
+	else if (groups_serve(call->api->key))
+		kind = &group_call_kind;
+	task_start(&call->task, kind, parent);
+}

@@ -1,0 +1,43 @@
+/* Operations on the cell: plain functions that run in one transaction and cannot wait.
+ *
+ * Most Kafka requests that reach control are one row here: the generic task of operation.c decodes
+ * the request, runs it on the cell through leader_run(), and encodes the answer once what it
+ * depends on is durable.  Errors that Kafka knows go into the response and `run` returns OK, with
+ * nothing changed for that item; an enum err other than OK rolls everything back and is answered
+ * with operation->fail. */
+#ifndef STREAMS_COORDINATOR_OPERATION_H
+#define STREAMS_COORDINATOR_OPERATION_H
+
+#include "base/arena.h"
+#include "cells/cell.h"
+#include "streams/coordinator/coordinator.h"
+#include "wire/kafka/api.h"
+
+enum { OPERATION_ITEMS_MAX = 1000 }; /* topics of one request */
+
+struct operation_call {
+	struct coordinator *coordinator;
+	struct arena *arena; /* for the response */
+	int16_t version;
+	struct slice client_id;
+	struct slice client_host;
+	int64_t now_ms;	     /* of the journal */
+	const void *request; /* struct of the api's request */
+	void *response;	     /* struct of the api's response, set to its defaults */
+};
+
+struct coordinator_operation {
+	int16_t api_key;
+	bool needs_fence; /* a read that must be linearizable */
+	enum err (*run)(struct cell *cell, struct operation_call *call);
+	/* Fill the response for a request that failed as a whole with this Kafka error. */
+	void (*fail)(struct operation_call *call, int16_t error);
+};
+
+const struct coordinator_operation *coordinator_operation_find(int16_t api_key);
+
+/* The one translation of enum err to Kafka's codes; all of them are retriable unless the input is
+ * at fault. */
+int16_t coordinator_error(enum err err);
+
+#endif

@@ -1,0 +1,12 @@
+/* The rows of the operation table; one file per operation. */
+#ifndef STREAMS_COORDINATOR_OPERATIONS_H
+#define STREAMS_COORDINATOR_OPERATIONS_H
+
+#include "streams/coordinator/operation.h"
+
+extern const struct coordinator_operation create_topics_operation;
+extern const struct coordinator_operation delete_topics_operation;
+extern const struct coordinator_operation create_partitions_operation;
+extern const struct coordinator_operation init_producer_id_operation;
+
+#endif

@@ -1,0 +1,315 @@
+/* A session is the connection of one agent: frames in, a call each, frames out, and the feed.
+ *
+ * Nothing is read before this node leads; when it stops leading every session ends, and agents come
+ * back to whoever leads then. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "streams/coordinator/call.h"
+#include "streams/coordinator/private.h"
+#include "wire/peer/frame.h"
+
+enum { SNAPSHOT_PART_BYTES = 1 << 20 };
+
+enum follow_state {
+	FOLLOW_NONE,
+	FOLLOW_IMAGE, /* the image is being made; records gather */
+	FOLLOW_ON,
+};
+
+struct pending_record {
+	struct list link;
+	uint64_t index;
+	struct blob *bytes;
+};
+
+struct session {
+	struct task task;
+	struct coordinator *coordinator;
+	struct stream *stream; /* NULL once it ended */
+	struct list link;
+	struct list calls;
+	size_t call_count;
+	bool is_ending;
+	enum follow_state follow;
+	struct leader_image image;
+	struct list pending; /* struct pending_record, while the image is made */
+	int64_t incarnation; /* that its agent got here; 0: none yet */
+};
+
+/* --- out ---------------------------------------------------------------------------------------
+ */
+
+static void end_session(struct session *s, const char *why)
+{
+	if (s->is_ending)
+		return;
+	if (why)
+		log_warn("ending the session of an agent: %s", why);
+	s->is_ending = true;
+	task_wake(&s->task);
+}
+
+static void push(struct session *s, const struct schema *schema, const void *value)
+{
+	struct buf frame;
+
+	if (!s->stream)
+		return;
+	buf_init(&frame);
+	if (frame_encode(&frame, schema, 0, PEER_CORRELATION_PUSH, value))
+		end_session(s, "a record is larger than a frame");
+	else
+		stream_write_buf(s->stream, &frame);
+	buf_done(&frame);
+	if (stream_pending_bytes(s->stream) > COORDINATOR_FEED_BYTES_MAX)
+		end_session(s, "it does not take what it asked for");
+}
+
+static void push_record(struct session *s, uint64_t index, struct slice record)
+{
+	struct peer_record_push message = { .index = (int64_t)index, .bytes = record };
+
+	push(s, &peer_record_push_schema, &message);
+}
+
+void session_push_record(struct session *s, uint64_t index, struct slice record)
+{
+	if (s->follow == FOLLOW_ON) {
+		push_record(s, index, record);
+	} else if (s->follow == FOLLOW_IMAGE) {
+		struct pending_record *pending = NEW(struct pending_record);
+		pending->index = index;
+		pending->bytes = blob_from(record);
+		list_add(&s->pending, &pending->link);
+	}
+}
+
+static void push_pending(struct session *s, uint64_t after)
+{
+	LIST_EACH (&s->pending, struct pending_record, link, pending) {
+		if (pending->index > after)
+			push_record(s, pending->index, blob_slice(pending->bytes));
+		list_remove(&pending->link);
+		blob_unref(&pending->bytes);
+		memory_free(pending);
+	}
+}
+
+static void push_image(struct session *s)
+{
+	struct slice image = blob_slice(s->image.image);
+
+	for (size_t at = 0; at < image.size; at += SNAPSHOT_PART_BYTES) {
+		struct peer_snapshot_push message = {
+			.index = (int64_t)s->image.index,
+			.total_bytes = (int64_t)image.size,
+			.offset = (int64_t)at,
+			.bytes = slice_part(image, at, SNAPSHOT_PART_BYTES),
+		};
+		push(s, &peer_snapshot_push_schema, &message);
+	}
+}
+
+static void finish_image(struct session *s)
+{
+	if (s->follow != FOLLOW_IMAGE || task_is_running(&s->image.task))
+		return;
+	if (s->image.task.err) {
+		end_session(s, "no image could be made for it");
+		return;
+	}
+	s->follow = FOLLOW_ON;
+	push_image(s);
+	push_pending(s, s->image.index);
+	blob_unref(&s->image.image);
+}
+
+/* --- in ----------------------------------------------------------------------------------------
+ */
+
+static void start_follow(struct session *s)
+{
+	if (s->follow != FOLLOW_NONE) {
+		end_session(s, "it asked to follow twice");
+		return;
+	}
+	s->follow = FOLLOW_IMAGE;
+	leader_image(&s->image, &s->task, s->coordinator->config.leader);
+}
+
+static void take_frame(struct session *s, const struct frame *frame)
+{
+	if (frame->message == PEER_FOLLOW_REQUEST) {
+		start_follow(s);
+		return;
+	}
+	struct call *call = call_start(s->coordinator, &s->task, frame);
+	if (!call) {
+		end_session(s, "it sent a message that is not known here");
+		return;
+	}
+	list_add(&s->calls, &call->link);
+	s->call_count++;
+	s->coordinator->call_count++;
+}
+
+static void read_frames(struct session *s)
+{
+	while (s->stream && !s->is_ending && s->call_count < COORDINATOR_CALLS_PER_SESSION_MAX) {
+		struct slice in = stream_inbox(s->stream);
+		size_t before = in.size;
+		struct frame frame;
+		enum err err = frame_decode(&in, &frame);
+		if (err == ERR_NOT_FOUND)
+			return;
+		if (err) {
+			end_session(s, "it sent a frame that does not check out");
+			return;
+		}
+		take_frame(s, &frame);
+		stream_consume(s->stream, before - in.size);
+	}
+}
+
+static void finish_calls(struct session *s)
+{
+	LIST_EACH (&s->calls, struct call, link, call) {
+		if (task_is_running(&call->task))
+			continue;
+		if (call->incarnation)
+			s->incarnation = call->incarnation;
+		if (s->stream && !s->is_ending)
+			stream_write_buf(s->stream, &call->response);
+		list_remove(&call->link);
+		s->call_count--;
+		s->coordinator->call_count--;
+		call_free(call);
+	}
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static void close_stream(struct session *s)
+{
+	if (s->stream)
+		stream_close(s->stream);
+	s->stream = NULL;
+}
+
+static void cancel_children(struct session *s)
+{
+	LIST_EACH (&s->calls, struct call, link, call)
+		if (task_is_running(&call->task))
+			task_cancel(&call->task);
+	if (task_is_running(&s->image.task))
+		task_cancel(&s->image.task);
+}
+
+enum { SESSION_OPEN, SESSION_ENDING };
+
+static enum step session_step(struct task *t)
+{
+	struct session *s = CONTAINER(t, struct session, task);
+
+	finish_calls(s);
+	finish_image(s);
+	if (task_is_canceled(t))
+		s->is_ending = true;
+	if (!s->is_ending) {
+		if (s->coordinator->is_leading)
+			read_frames(s);
+		if (!s->is_ending)
+			return task_wait(t, SESSION_OPEN);
+	}
+	close_stream(s);
+	cancel_children(s);
+	if (t->children > 0)
+		return task_wait(t, SESSION_ENDING);
+	finish_calls(s);
+	return task_done(t, OK);
+}
+
+static void session_on_end(struct task *t)
+{
+	struct session *s = CONTAINER(t, struct session, task);
+	struct coordinator *c = s->coordinator;
+
+	push_pending(s, UINT64_MAX);
+	blob_unref(&s->image.image);
+	list_remove(&s->link);
+	c->session_count--;
+	if (s->incarnation)
+		coordinator_forget_agent(c, s->incarnation);
+	memory_free(s);
+	if (c->stop)
+		task_wake(c->stop);
+}
+
+static const char *const session_places[] = { "open", "ending" };
+static const struct task_kind session_kind = {
+	.name = "session",
+	.places = session_places,
+	.place_count = 2,
+	.step = session_step,
+	.on_end = session_on_end,
+};
+
+static void on_readable(void *context, struct stream *stream)
+{
+	struct session *s = context;
+
+	(void)stream;
+	task_wake(&s->task);
+}
+
+static void on_end(void *context, struct stream *stream, enum err err)
+{
+	struct session *s = context;
+
+	(void)err;
+	stream_close(stream);
+	s->stream = NULL;
+	s->is_ending = true;
+	task_wake(&s->task);
+}
+
+static const struct stream_owner stream_owner = {
+	.on_readable = on_readable,
+	.on_drained = NULL,
+	.on_end = on_end,
+};
+
+void session_open(struct coordinator *c, struct stream *stream)
+{
+	struct session *s = NEW(struct session);
+
+	s->coordinator = c;
+	s->stream = stream;
+	list_init(&s->calls);
+	list_init(&s->pending);
+	list_add(&c->sessions, &s->link);
+	c->session_count++;
+	stream_set_inbox_limit(stream, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
+	stream_set_owner(stream, &stream_owner, s);
+	task_start_root(&s->task, &session_kind, c->loop);
+}
+
+struct session *session_from_link(struct list *link)
+{
+	return CONTAINER(link, struct session, link);
+}
+
+void session_wake(struct session *s)
+{
+	task_wake(&s->task);
+}
+
+void session_end(struct session *s)
+{
+	s->is_ending = true;
+	task_wake(&s->task);
+}

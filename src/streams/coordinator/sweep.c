@@ -1,0 +1,202 @@
+/* Per step at most SWEEP_ROWS_MAX rows, in this order: runs (each takes its file's count down; at 0
+ * the file is dead), producers, committed offsets, partitions, and last the topic's row. */
+#include "streams/coordinator/sweep.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "loop/timer.h"
+#include "streams/coordinator/private.h"
+
+/* --- one step ----------------------------------------------------------------------------------
+ */
+
+static int64_t find_deleted_topic(struct cell *cell)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM topic WHERE deleted_ms IS NOT NULL"
+						" ORDER BY deleted_ms LIMIT 1");
+	int64_t topic = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+
+	sqlite3_reset(st);
+	return topic;
+}
+
+static int64_t find_partition(struct cell *cell, int64_t topic)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell,
+			       "SELECT id FROM partition WHERE topic = ?1 ORDER BY number LIMIT 1");
+
+	cell_bind_int(st, 1, topic);
+	int64_t partition = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return partition;
+}
+
+static enum err execute(struct cell *cell, const char *sql, int64_t first, int64_t second)
+{
+	sqlite3_stmt *st = cell_statement(cell, sql);
+
+	cell_bind_int(st, 1, first);
+	if (sqlite3_bind_parameter_count(st) > 1)
+		cell_bind_int(st, 2, second);
+	return cell_execute(cell, st);
+}
+
+static enum err delete_run(struct cell *cell, int64_t run, int64_t file, int64_t now_ms)
+{
+	enum err err = execute(cell, "DELETE FROM run WHERE id = ?1", run, 0);
+
+	if (!err)
+		err = execute(cell,
+			      "UPDATE file SET run_count = run_count - 1,"
+			      " dead_ms = CASE WHEN run_count = 1 THEN ?2 END WHERE id = ?1",
+			      file, now_ms);
+	return err;
+}
+
+static enum err delete_runs(struct cell *cell, int64_t partition, int64_t now_ms, int *ret_count)
+{
+	int64_t runs[SWEEP_ROWS_MAX], files[SWEEP_ROWS_MAX];
+	enum err err = OK;
+	int count = 0;
+
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id, file FROM run WHERE partition = ?1"
+						" ORDER BY last_offset");
+	cell_bind_int(st, 1, partition);
+	while (count < SWEEP_ROWS_MAX && cell_next(cell, st)) {
+		runs[count] = sqlite3_column_int64(st, 0);
+		files[count++] = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_reset(st);
+	for (int i = 0; i < count && !err; i++)
+		err = delete_run(cell, runs[i], files[i], now_ms);
+	*ret_count = count;
+	return err;
+}
+
+static enum err delete_some(struct cell *cell, const char *sql, int64_t owner, int *ret_count)
+{
+	enum err err = execute(cell, sql, owner, SWEEP_ROWS_MAX);
+
+	*ret_count = sqlite3_changes(cell_database(cell));
+	return err;
+}
+
+static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t now_ms)
+{
+	int count = 0;
+
+	enum err err = delete_runs(cell, partition, now_ms, &count);
+	if (err || count > 0)
+		return err;
+	err = delete_some(cell,
+			  "DELETE FROM producer WHERE id IN (SELECT id FROM producer"
+			  " WHERE partition = ?1 LIMIT ?2)",
+			  partition, &count);
+	if (err || count > 0)
+		return err;
+	return execute(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
+}
+
+enum err sweep_run(struct cell *cell, void *argument)
+{
+	struct sweep_step *step = argument;
+	int64_t topic = find_deleted_topic(cell);
+	int count = 0;
+
+	step->is_more = topic != 0;
+	if (!topic)
+		return OK;
+	int64_t partition = find_partition(cell, topic);
+	if (partition)
+		return sweep_partition(cell, partition, step->now_ms);
+	enum err err = delete_some(cell,
+				   "DELETE FROM group_offset WHERE id IN (SELECT id FROM"
+				   " group_offset WHERE topic = ?1 LIMIT ?2)",
+				   topic, &count);
+	if (err || count > 0)
+		return err;
+	return execute(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
+}
+
+/* --- the task ----------------------------------------------------------------------------------
+ */
+
+struct sweep {
+	struct task task;
+	struct coordinator *coordinator;
+	struct sweep_step step;
+	struct leader_call call;
+	struct sleep sleep;
+};
+
+enum { SWEEP_RUN, SWEEP_DURABLE };
+
+static enum err run_step(struct cell *cell, void *argument)
+{
+	struct sweep *sweep = argument;
+
+	sweep->step.now_ms = (int64_t)leader_now_ms(sweep->coordinator->config.leader);
+	return sweep_run(cell, &sweep->step);
+}
+
+static enum step sweep_step(struct task *t)
+{
+	struct sweep *sweep = CONTAINER(t, struct sweep, task);
+	uint64_t now_ms = loop_now_ms(t->loop);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case SWEEP_RUN:
+		leader_run(&sweep->call, t, sweep->coordinator->config.leader, run_step, sweep);
+		return task_wait(t, SWEEP_DURABLE);
+	case SWEEP_DURABLE:
+		if (sweep->call.task.err)
+			sweep->step.is_more = false;
+		sleep_start(&sweep->sleep, t,
+			    now_ms + (sweep->step.is_more ? SWEEP_PAUSE_MS : SWEEP_IDLE_MS));
+		return task_wait(t, SWEEP_RUN);
+	}
+	abort();
+}
+
+static void sweep_on_end(struct task *t)
+{
+	struct sweep *sweep = CONTAINER(t, struct sweep, task);
+	struct coordinator *c = sweep->coordinator;
+
+	if (c->sweep == sweep)
+		c->sweep = NULL;
+	c->errand_count--;
+	memory_free(sweep);
+	if (c->stop)
+		task_wake(c->stop);
+}
+
+static const char *const sweep_places[] = { "run", "durable" };
+static const struct task_kind sweep_kind = {
+	.name = "sweep",
+	.places = sweep_places,
+	.place_count = 2,
+	.step = sweep_step,
+	.on_end = sweep_on_end,
+};
+
+void sweep_start(struct coordinator *c)
+{
+	struct sweep *sweep = NEW(struct sweep);
+
+	sweep->coordinator = c;
+	c->sweep = sweep;
+	c->errand_count++;
+	task_start_root(&sweep->task, &sweep_kind, c->loop);
+}
+
+void sweep_cancel(struct coordinator *c)
+{
+	if (c->sweep)
+		task_cancel(&c->sweep->task);
+	c->sweep = NULL;
+}

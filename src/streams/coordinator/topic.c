@@ -1,0 +1,49 @@
+#include "streams/coordinator/topic.h"
+
+enum err topic_add_partitions(struct cell *cell, int64_t topic, int32_t from, int32_t to)
+{
+	enum err err = OK;
+
+	for (int32_t number = from; number < to && !err; number++) {
+		sqlite3_stmt *st = cell_statement(
+			cell, "INSERT INTO partition (topic, number, log_start_offset,"
+			      " high_watermark, leader_epoch, bytes) VALUES (?1, ?2, 0, 0, 0, 0)");
+		cell_bind_int(st, 1, topic);
+		cell_bind_int(st, 2, number);
+		err = cell_execute(cell, st);
+	}
+	return err;
+}
+
+bool topic_name_collides(struct cell *cell, struct slice name)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT 1 FROM topic WHERE deleted_ms IS NULL"
+				     " AND replace(name, '.', '_') = replace(?1, '.', '_')");
+
+	if (!memchr(name.data, '.', name.size) && !memchr(name.data, '_', name.size))
+		return false;
+	cell_bind_text(st, 1, name);
+	bool collides = cell_next(cell, st);
+	sqlite3_reset(st);
+	return collides;
+}
+
+size_t topic_count(struct cell *cell)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT count(*) FROM topic WHERE deleted_ms IS NULL");
+	size_t count = cell_next(cell, st) ? (size_t)sqlite3_column_int64(st, 0) : 0;
+
+	sqlite3_reset(st);
+	return count;
+}
+
+enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms)
+{
+	sqlite3_stmt *st = cell_statement(cell, "UPDATE topic SET deleted_ms = ?2 WHERE id = ?1");
+
+	cell_bind_int(st, 1, topic);
+	cell_bind_int(st, 2, now_ms);
+	return cell_execute(cell, st);
+}

@@ -1,0 +1,19 @@
+/* What the topic operations share. */
+#ifndef STREAMS_COORDINATOR_TOPIC_H
+#define STREAMS_COORDINATOR_TOPIC_H
+
+#include "streams/catalog/catalog.h"
+
+/* Insert the partitions `from` to `to` - 1 of the topic in row `topic`, empty. */
+MUST_CHECK enum err topic_add_partitions(struct cell *cell, int64_t topic, int32_t from,
+					 int32_t to);
+
+/* Does this name, or one that differs only in '.' for '_', exist? */
+bool topic_name_collides(struct cell *cell, struct slice name);
+
+size_t topic_count(struct cell *cell);
+
+/* Hide the topic at once: its name is free, its rows go in bounded steps (sweep.h). */
+MUST_CHECK enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms);
+
+#endif
