@@ -1,0 +1,197 @@
+#include "streams/agent/agent.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "streams/agent/block_cache.h"
+#include "streams/agent/connection.h"
+#include "streams/agent/file_writer.h"
+
+static void each_connection(struct agent *agent, void (*act)(struct connection *c))
+{
+	for (struct list *link = agent->connections.next; link != &agent->connections;) {
+		struct list *next = link->next;
+		act(connection_from_link(link));
+		link = next;
+	}
+}
+
+/* --- serving -----------------------------------------------------------------------------------
+ */
+
+static void on_accept(void *context, struct stream *s)
+{
+	connection_open(context, s);
+}
+
+/* Kafka is open exactly while the replica is whole and the link stands. */
+static void open_kafka(struct agent *agent)
+{
+	char why[TASK_WHY_BYTES];
+
+	if (agent->listener || agent->is_stopping)
+		return;
+	enum err err =
+		listener_open_tcp(agent->loop, agent->config.kafka_host, agent->config.kafka_port,
+				  on_accept, agent, &agent->listener, why);
+	if (err) {
+		agent->config.on_fatal(agent->config.context, err, why);
+		return;
+	}
+	agent->config.on_serving(agent->config.context, true, "");
+}
+
+static void close_kafka(struct agent *agent, const char *why)
+{
+	if (!agent->listener)
+		return;
+	listener_close(agent->listener);
+	agent->listener = NULL;
+	each_connection(agent, connection_abort);
+	agent->config.on_serving(agent->config.context, false, why);
+}
+
+/* --- the link ----------------------------------------------------------------------------------
+ */
+
+static void on_hello(void *context, const struct control_link_hello *hello)
+{
+	struct agent *agent = context;
+
+	agent->cluster_id = hello->cluster_id;
+	agent->node_id = hello->node_id;
+	if (agent->incarnation != hello->incarnation) {
+		agent->incarnation = hello->incarnation;
+		file_writer_set_incarnation(agent->writer, hello->incarnation);
+	}
+	file_writer_wake(agent->writer);
+}
+
+static void on_snapshot(void *context, int64_t index, int64_t total_bytes, int64_t offset,
+			struct slice bytes)
+{
+	struct agent *agent = context;
+	char why[TASK_WHY_BYTES];
+
+	enum err err = replica_add_snapshot(agent->replica, index, total_bytes, offset, bytes, why);
+	if (err)
+		control_link_restart(agent->link, err, why);
+	else if (offset + (int64_t)bytes.size == total_bytes)
+		open_kafka(agent);
+}
+
+static void on_record(void *context, int64_t index, struct slice bytes)
+{
+	struct agent *agent = context;
+	char why[TASK_WHY_BYTES];
+
+	enum err err = replica_apply(agent->replica, index, bytes, why);
+	if (err)
+		control_link_restart(agent->link, err, why);
+}
+
+/* Connections stay: what they ask for waits until control is back, which is normally within a
+ * second.  Only a control process that does not lead for long closes Kafka (AGENT_ORPHAN_MS). */
+static void on_lost(void *context, enum err err, const char *why)
+{
+	struct agent *agent = context;
+
+	log_warn("lost control: %s (%s)", why, err_name(err));
+	timer_set(&agent->orphan, agent->loop, loop_now_ms(agent->loop) + AGENT_ORPHAN_MS,
+		  agent->on_orphan);
+}
+
+static void on_orphan(struct timer *t)
+{
+	struct agent *agent = CONTAINER(t, struct agent, orphan);
+
+	if (!control_link_is_ready(agent->link))
+		close_kafka(agent, "the control process of this node does not lead");
+}
+
+static const struct control_link_owner link_owner = {
+	.on_hello = on_hello,
+	.on_snapshot = on_snapshot,
+	.on_record = on_record,
+	.on_lost = on_lost,
+};
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+struct agent *agent_new(struct loop *loop, const struct agent_config *config)
+{
+	struct agent *agent = NEW(struct agent);
+	char node[512];
+
+	agent->loop = loop;
+	agent->config = *config;
+	agent->on_orphan = on_orphan;
+	list_init(&agent->connections);
+	agent->replica = replica_new();
+	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
+	agent->writer = file_writer_new(agent);
+	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
+	agent->link = control_link_new(loop, &(struct control_link_config) {
+						     .path = config->control_path,
+						     .node = node,
+						     .kafka_host = config->advertise_host,
+						     .kafka_port = config->advertise_port,
+						     .site = config->site,
+						     .owner = &link_owner,
+						     .context = agent,
+					     });
+	return agent;
+}
+
+enum { STOP_DRAIN, STOP_FLUSH };
+
+static enum step stop_step(struct task *t)
+{
+	struct agent_stop *s = CONTAINER(t, struct agent_stop, task);
+	struct agent *agent = s->agent;
+
+	if (!agent->is_stopping) {
+		agent->is_stopping = true;
+		agent->stop = t;
+		timer_clear(&agent->orphan);
+		if (agent->listener)
+			listener_close(agent->listener);
+		agent->listener = NULL;
+		each_connection(agent, connection_drain);
+	}
+	if (task_is_canceled(t))
+		each_connection(agent, connection_abort);
+	if (agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
+	    block_cache_is_busy(agent->cache))
+		return task_wait(t, STOP_DRAIN);
+	agent->stop = NULL;
+	return task_done(t, OK);
+}
+
+static const char *const stop_places[] = { "drain", "flush" };
+static const struct task_kind stop_kind = {
+	.name = "agent_stop",
+	.places = stop_places,
+	.place_count = 2,
+	.step = stop_step,
+};
+
+void agent_stop(struct agent_stop *s, struct task *parent, struct agent *agent)
+{
+	*s = (struct agent_stop) { .agent = agent };
+	task_start(&s->task, &stop_kind, parent);
+}
+
+void agent_free(struct agent *agent)
+{
+	assert(agent->connection_count == 0);
+	control_link_free(agent->link);
+	file_writer_free(agent->writer);
+	block_cache_free(agent->cache);
+	replica_free(agent->replica);
+	memory_free(agent);
+}

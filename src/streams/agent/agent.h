@@ -1,0 +1,76 @@
+/* The agent: serves the Kafka protocol of this node and keeps nothing that cannot be rebuilt.
+ *
+ * It holds a replica of the cell, fed by the control process; writes data files into the bucket;
+ * asks control for decisions.  See README.md for the life of a request. */
+#ifndef STREAMS_AGENT_AGENT_H
+#define STREAMS_AGENT_AGENT_H
+
+#include "base/uuid.h"
+#include "buckets/bucket.h"
+#include "loop/stream.h"
+#include "loop/timer.h"
+#include "streams/agent/control_link.h"
+#include "streams/agent/replica.h"
+
+enum {
+	AGENT_CONNECTIONS_MAX = 10000,
+	AGENT_REQUEST_BYTES_MAX = 100 << 20,  /* Kafka's socket.request.max.bytes */
+	AGENT_BUFFERED_BYTES_MAX = 256 << 20, /* requests not yet answered, all connections */
+	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
+	AGENT_FILE_BYTES_DEFAULT = 8 << 20,   /* a data file is flushed at this size */
+	AGENT_MESSAGE_BYTES_MAX = 1048588,    /* Kafka's message.max.bytes: one batch */
+	AGENT_ORPHAN_MS = 3000, /* without control: then clients had better go elsewhere */
+};
+
+struct agent_config {
+	const char *kafka_host; /* listen here */
+	uint16_t kafka_port;
+	const char *advertise_host; /* what clients are told */
+	uint16_t advertise_port;
+	const char *site;
+	const char *control_path; /* Unix socket of the control process */
+	struct bucket *bucket;	  /* data files; outlives the agent */
+	int32_t default_partitions;
+	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
+	void (*on_serving)(void *context, bool is_serving, const char *why);
+	/* The agent cannot go on: what and what to do. */
+	void (*on_fatal)(void *context, enum err err, const char *why);
+	void *context;
+};
+
+struct file_writer;
+struct block_cache;
+struct listener;
+
+struct agent {
+	struct loop *loop;
+	struct agent_config config;
+	struct control_link *link;
+	struct replica *replica;
+	struct file_writer *writer;
+	struct block_cache *cache;
+	struct listener *listener; /* NULL while not serving */
+	struct list connections;
+	size_t connection_count;
+	size_t buffered_bytes;
+	uint64_t next_connection_id;
+	struct uuid cluster_id;
+	int32_t node_id;
+	int64_t incarnation;
+	bool is_stopping;
+	struct task *stop; /* woken as connections, files and reads end */
+	struct timer orphan;
+	void (*on_orphan)(struct timer *t);
+};
+
+struct agent *agent_new(struct loop *loop, const struct agent_config *config);
+
+/* Drain: stop accepting, answer what is under way, flush; child task.  Then agent_free(). */
+struct agent_stop {
+	struct task task;
+	struct agent *agent;
+};
+void agent_stop(struct agent_stop *s, struct task *parent, struct agent *agent);
+void agent_free(struct agent *agent);
+
+#endif

@@ -1,0 +1,409 @@
+#include "streams/agent/connection.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/endian.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+enum { FRAME_LENGTH_BYTES = 4, CLIENT_HOST_BYTES = 64, REASON_BYTES = 200 };
+
+struct connection {
+	struct task task;
+	struct agent *agent;
+	struct stream *stream; /* NULL once it ended */
+	struct list link;      /* in the agent */
+	struct list requests;  /* in order of arrival, until their answer has left */
+	size_t request_count;
+	size_t buffered_bytes;
+	uint64_t id;
+	bool is_draining;
+	bool is_ending; /* refused, or the peer is gone: answers are dropped */
+	char host[CLIENT_HOST_BYTES];
+};
+
+static enum step request_step(struct task *t);
+static void request_on_cancel(struct task *t);
+
+static const char *const request_places[] = { "step 0", "step 1", "step 2", "step 3",
+					      "step 4", "step 5", "step 6", "step 7" };
+static const struct task_kind request_kind = {
+	.name = "request",
+	.places = request_places,
+	.place_count = 8,
+	.step = request_step,
+	.on_cancel = request_on_cancel,
+};
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+
+static void free_request(struct request *r)
+{
+	struct connection *c = r->connection;
+
+	if (r->operation && r->operation->release && r->state)
+		r->operation->release(r);
+	list_remove(&r->link);
+	c->request_count--;
+	c->buffered_bytes -= r->bytes->size;
+	c->agent->buffered_bytes -= r->bytes->size;
+	blob_unref(&r->bytes);
+	buf_done(&r->response);
+	arena_done(&r->arena);
+	memory_free(r);
+}
+
+static enum step request_step(struct task *t)
+{
+	struct request *r = CONTAINER(t, struct request, task);
+
+	if (task_is_canceled(t)) {
+		r->is_over = true;
+		buf_clear(&r->response);
+		return task_done(t, t->err);
+	}
+	return r->operation->step(r);
+}
+
+static void request_on_cancel(struct task *t)
+{
+	struct request *r = CONTAINER(t, struct request, task);
+
+	if (r->operation->on_cancel)
+		r->operation->on_cancel(r);
+}
+
+static void begin_response(struct request *r)
+{
+	buf_add_u32(&r->response, 0);
+	kafka_response_header_encode(r->api, r->header.api_version, r->header.correlation_id,
+				     &r->response);
+}
+
+static enum step end_response(struct request *r)
+{
+	assert(r->response.size - FRAME_LENGTH_BYTES <= INT32_MAX);
+	put_u32(r->response.data, (uint32_t)(r->response.size - FRAME_LENGTH_BYTES));
+	r->is_over = true;
+	return task_done(&r->task, OK);
+}
+
+enum step request_answer(struct request *r, const void *response)
+{
+	begin_response(r);
+	schema_encode(r->api->response, r->header.api_version, response, &r->response);
+	return end_response(r);
+}
+
+enum step request_answer_encoded(struct request *r, struct slice body)
+{
+	begin_response(r);
+	buf_add_slice(&r->response, body);
+	return end_response(r);
+}
+
+enum step request_drop(struct request *r, bool closes)
+{
+	r->is_over = true;
+	r->closes = closes;
+	return task_done(&r->task, OK);
+}
+
+enum step request_refuse(struct request *r, const char *format, ...)
+{
+	char reason[REASON_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	log_warn("closing connection of %s: %s", r->connection->host, reason);
+	return request_drop(r, true);
+}
+
+void *request_decode(struct request *r)
+{
+	void *decoded = arena_take(&r->arena, r->api->request->struct_bytes);
+
+	if (schema_decode_all(&r->arena, r->api->request, r->header.api_version, r->body, decoded))
+		return NULL;
+	return decoded;
+}
+
+const char *request_client_host(const struct request *r)
+{
+	return r->connection->host;
+}
+
+uint64_t connection_id(const struct connection *c)
+{
+	return c->id;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static void refuse(struct connection *c, const char *why, int64_t detail)
+{
+	log_warn("closing connection of %s: %s (%lld)", c->host, why, (long long)detail);
+	c->is_ending = true;
+	task_wake(&c->task);
+}
+
+/* An unknown API, or a version that is not served.  ApiVersions has an answer for that; for the
+ * rest the protocol knows none. */
+static bool find_operation(struct connection *c, struct request *r)
+{
+	r->operation = operation_find(r->header.api_key);
+	r->api = kafka_api_find(r->header.api_key);
+	if (!r->operation || !r->api) {
+		refuse(c, "unknown API key", r->header.api_key);
+		return false;
+	}
+	if (r->header.api_key == OPERATION_API_VERSIONS)
+		return true;
+	if (r->header.api_version < r->api->version_first ||
+	    r->header.api_version > r->api->version_last) {
+		refuse(c, "version of the API is not served", r->header.api_version);
+		return false;
+	}
+	return true;
+}
+
+static void start_request(struct connection *c, struct blob *bytes)
+{
+	struct request *r = NEW(struct request);
+
+	r->agent = c->agent;
+	r->connection = c;
+	r->bytes = bytes;
+	r->arrived_ms = loop_now_ms(c->agent->loop);
+	arena_init(&r->arena);
+	buf_init(&r->response);
+	list_add(&c->requests, &r->link);
+	c->request_count++;
+	c->buffered_bytes += bytes->size;
+	c->agent->buffered_bytes += bytes->size;
+
+	r->body = blob_slice(bytes);
+	enum err err = kafka_request_header_decode(&r->body, &r->header);
+	if (err) {
+		refuse(c, "request header cannot be read", (int64_t)bytes->size);
+		free_request(r);
+		return;
+	}
+	if (!find_operation(c, r)) {
+		free_request(r);
+		return;
+	}
+	r->state = arena_take(&r->arena, r->operation->state_bytes + 1);
+	task_start(&r->task, &request_kind, &c->task);
+}
+
+/* May another request start now? */
+static bool has_room(const struct connection *c)
+{
+	if (c->is_ending || c->is_draining || !c->stream)
+		return false;
+	if (c->request_count == 0)
+		return true;
+
+	struct request *last = CONTAINER(c->requests.prev, struct request, link);
+	return last->operation->may_overlap && c->request_count < CONNECTION_REQUESTS_MAX &&
+	       c->buffered_bytes < CONNECTION_BUFFERED_BYTES_MAX &&
+	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX &&
+	       stream_pending_bytes(c->stream) < CONNECTION_BUFFERED_BYTES_MAX;
+}
+
+/* Take one frame off the inbox; false when it is not whole yet. */
+static bool take_frame(struct connection *c)
+{
+	struct slice inbox = stream_inbox(c->stream);
+
+	if (inbox.size < FRAME_LENGTH_BYTES)
+		return false;
+	uint32_t length = get_u32(inbox.data);
+	if (length > AGENT_REQUEST_BYTES_MAX) {
+		refuse(c, "request is larger than AGENT_REQUEST_BYTES_MAX", length);
+		return false;
+	}
+	if (inbox.size - FRAME_LENGTH_BYTES < length) {
+		size_t whole = FRAME_LENGTH_BYTES + (size_t)length;
+		if (whole > STREAM_INBOX_BYTES_DEFAULT)
+			stream_set_inbox_limit(c->stream, whole);
+		return false;
+	}
+	stream_consume(c->stream, FRAME_LENGTH_BYTES);
+	struct blob *bytes = stream_take(c->stream, length);
+	stream_set_inbox_limit(c->stream, STREAM_INBOX_BYTES_DEFAULT);
+	start_request(c, bytes);
+	return true;
+}
+
+static void read_frames(struct connection *c)
+{
+	while (has_room(c) && take_frame(c))
+		;
+	if (!c->stream || c->is_ending)
+		return;
+	if (has_room(c))
+		stream_resume(c->stream);
+	else
+		stream_pause(c->stream);
+}
+
+/* --- answering ---------------------------------------------------------------------------------
+ */
+
+/* Answers leave in the order of the requests. */
+static void send_answers(struct connection *c)
+{
+	while (!list_is_empty(&c->requests)) {
+		struct request *r = CONTAINER(c->requests.next, struct request, link);
+		if (!r->is_over || task_is_running(&r->task))
+			return;
+		if (r->response.size && c->stream && !c->is_ending)
+			stream_write_buf(c->stream, &r->response);
+		if (r->closes)
+			c->is_ending = true;
+		free_request(r);
+	}
+}
+
+static void close_stream(struct connection *c)
+{
+	if (!c->stream)
+		return;
+	stream_close_gracefully(c->stream, CONNECTION_CLOSE_MS);
+	c->stream = NULL;
+}
+
+static void cancel_requests(struct connection *c)
+{
+	LIST_EACH (&c->requests, struct request, link, r)
+		if (task_is_running(&r->task))
+			task_cancel(&r->task);
+}
+
+enum { CONNECTION_OPEN, CONNECTION_ENDING };
+
+static enum step connection_step(struct task *t)
+{
+	struct connection *c = CONTAINER(t, struct connection, task);
+
+	send_answers(c);
+	if (task_is_canceled(t))
+		c->is_ending = true;
+	if (c->is_draining && c->request_count == 0)
+		c->is_ending = true;
+	if (!c->is_ending) {
+		read_frames(c);
+		if (!c->is_ending)
+			return task_wait(t, CONNECTION_OPEN);
+	}
+	close_stream(c);
+	cancel_requests(c);
+	if (t->children > 0)
+		return task_wait(t, CONNECTION_ENDING);
+	send_answers(c);
+	assert(c->request_count == 0);
+	return task_done(t, OK);
+}
+
+static void connection_on_end(struct task *t)
+{
+	struct connection *c = CONTAINER(t, struct connection, task);
+	struct agent *agent = c->agent;
+
+	list_remove(&c->link);
+	agent->connection_count--;
+	memory_free(c);
+	if (agent->stop)
+		task_wake(agent->stop);
+}
+
+static const char *const connection_places[] = { "open", "ending" };
+static const struct task_kind connection_kind = {
+	.name = "connection",
+	.places = connection_places,
+	.place_count = 2,
+	.step = connection_step,
+	.on_end = connection_on_end,
+};
+
+static void on_readable(void *context, struct stream *s)
+{
+	struct connection *c = context;
+
+	(void)s;
+	task_wake(&c->task);
+}
+
+static void on_end(void *context, struct stream *s, enum err err)
+{
+	struct connection *c = context;
+
+	(void)err;
+	stream_close(s);
+	c->stream = NULL;
+	c->is_ending = true;
+	task_wake(&c->task);
+}
+
+static const struct stream_owner stream_owner = {
+	.on_readable = on_readable,
+	.on_drained = on_readable,
+	.on_end = on_end,
+};
+
+static void copy_host(struct connection *c)
+{
+	const char *name = stream_peer_name(c->stream);
+	const char *colon = strrchr(name, ':');
+	size_t size = colon ? (size_t)(colon - name) : strlen(name);
+
+	if (size >= sizeof(c->host))
+		size = sizeof(c->host) - 1;
+	memcpy(c->host, name, size);
+}
+
+void connection_open(struct agent *agent, struct stream *s)
+{
+	if (agent->connection_count >= AGENT_CONNECTIONS_MAX) {
+		log_warn("refusing connection of %s: there are %zu already", stream_peer_name(s),
+			 agent->connection_count);
+		stream_close(s);
+		return;
+	}
+	struct connection *c = NEW(struct connection);
+	c->agent = agent;
+	c->stream = s;
+	c->id = ++agent->next_connection_id;
+	list_init(&c->requests);
+	list_add(&agent->connections, &c->link);
+	agent->connection_count++;
+	copy_host(c);
+	stream_set_owner(s, &stream_owner, c);
+	task_start_root(&c->task, &connection_kind, agent->loop);
+}
+
+struct connection *connection_from_link(struct list *link)
+{
+	return CONTAINER(link, struct connection, link);
+}
+
+void connection_drain(struct connection *c)
+{
+	c->is_draining = true;
+	task_wake(&c->task);
+}
+
+void connection_abort(struct connection *c)
+{
+	c->is_ending = true;
+	task_wake(&c->task);
+}

@@ -1,0 +1,30 @@
+/* A client's connection: frames in, answers out in the order of the requests.
+ *
+ * Requests of one connection overlap where their operation allows it, up to
+ * CONNECTION_REQUESTS_MAX; above that, or above CONNECTION_BUFFERED_BYTES_MAX of requests under way
+ * or of answers not taken, nothing more is read from the socket. */
+#ifndef STREAMS_AGENT_CONNECTION_H
+#define STREAMS_AGENT_CONNECTION_H
+
+#include "streams/agent/request.h"
+
+enum {
+	CONNECTION_REQUESTS_MAX = 128,
+	CONNECTION_BUFFERED_BYTES_MAX = 32 << 20,
+	CONNECTION_CLOSE_MS = 5000, /* for the last answers to leave */
+};
+
+/* Takes over the stream; lives until the client goes, the agent stops or a request refuses. */
+void connection_open(struct agent *agent, struct stream *s);
+
+struct connection *connection_from_link(struct list *link);
+
+/* No new requests; ends when what is under way is answered. */
+void connection_drain(struct connection *c);
+
+/* Ends now. */
+void connection_abort(struct connection *c);
+
+uint64_t connection_id(const struct connection *c);
+
+#endif

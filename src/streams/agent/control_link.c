@@ -1,0 +1,351 @@
+#include "streams/agent/control_link.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "loop/timer.h"
+#include "peer_messages.h"
+#include "wire/peer/frame.h"
+
+struct control_link {
+	struct task task; /* connects, and again */
+	struct loop *loop;
+	struct control_link_config config;
+	char path[256], node[256], host[256], site[256];
+	struct connect connect;
+	struct sleep sleep;
+	struct stream *stream; /* NULL: not connected */
+	struct list calls;     /* struct control_call, sent and not answered */
+	size_t call_count;
+	uint32_t next_correlation;
+	uint32_t hello_correlation;
+	int64_t incarnation;
+	uint64_t retry_ms;
+	bool is_ready;
+	bool is_closing;
+};
+
+/* --- out ---------------------------------------------------------------------------------------
+ */
+
+static void write_frame(struct control_link *link, const struct schema *schema,
+			uint32_t correlation_id, const void *value)
+{
+	struct buf frame;
+
+	buf_init(&frame);
+	enum err err = frame_encode(&frame, schema, 0, correlation_id, value);
+	assert(!err); /* what an agent says has limits far below a frame's */
+	stream_write_buf(link->stream, &frame);
+	buf_done(&frame);
+}
+
+static uint32_t next_correlation(struct control_link *link)
+{
+	if (++link->next_correlation == PEER_CORRELATION_PUSH)
+		link->next_correlation = 1;
+	return link->next_correlation;
+}
+
+static void say_hello(struct control_link *link)
+{
+	struct peer_hello_request hello = {
+		.node = slice_from(link->node),
+		.kafka_host = slice_from(link->host),
+		.kafka_port = link->config.kafka_port,
+		.site = slice_from(link->site),
+		.incarnation = link->incarnation,
+	};
+
+	link->hello_correlation = next_correlation(link);
+	write_frame(link, &peer_hello_request_schema, link->hello_correlation, &hello);
+}
+
+/* --- losing the connection ---------------------------------------------------------------------
+ */
+
+static void end_call(struct control_call *call, enum err err)
+{
+	list_remove(&call->waiting);
+	call->link->call_count--;
+	call->link = NULL;
+	call->task.err = err;
+	task_wake(&call->task);
+}
+
+static void lose(struct control_link *link, enum err err, const char *why)
+{
+	bool was_ready = link->is_ready;
+
+	if (link->stream)
+		stream_close(link->stream);
+	link->stream = NULL;
+	link->is_ready = false;
+	LIST_EACH (&link->calls, struct control_call, waiting, call)
+		end_call(call, ERR_UNKNOWN);
+	if (was_ready || err != ERR_UNAVAILABLE)
+		link->config.owner->on_lost(link->config.context, err, why);
+	task_wake(&link->task);
+}
+
+/* --- in ----------------------------------------------------------------------------------------
+ */
+
+static void take_hello(struct control_link *link, struct arena *a, const struct frame *frame)
+{
+	struct peer_hello_response hello;
+	struct peer_follow_request follow = { 0 };
+	char why[TASK_WHY_BYTES];
+
+	if (frame_decode_body(a, frame, &peer_hello_response_schema, &hello)) {
+		lose(link, ERR_CORRUPT, "control's hello cannot be decoded");
+		return;
+	}
+	if (hello.error) {
+		snprintf(why, sizeof(why), "control refused the hello: %.*s",
+			 SLICE_ARG(hello.message));
+		lose(link, peer_error_decode(hello.error), why);
+		return;
+	}
+	link->incarnation = hello.incarnation;
+	link->is_ready = true;
+	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	write_frame(link, &peer_follow_request_schema, next_correlation(link), &follow);
+	link->config.owner->on_hello(link->config.context,
+				     &(struct control_link_hello) {
+					     .cluster_id = hello.cluster_id,
+					     .node_id = hello.node_id,
+					     .incarnation = hello.incarnation,
+					     .default_partitions = hello.default_partitions,
+				     });
+}
+
+static enum err take_push(struct control_link *link, struct arena *a, const struct frame *frame)
+{
+	const struct control_link_owner *owner = link->config.owner;
+	struct peer_snapshot_push part;
+	struct peer_record_push record;
+	enum err err;
+
+	switch (frame->message) {
+	case PEER_SNAPSHOT_PUSH:
+		err = frame_decode_body(a, frame, &peer_snapshot_push_schema, &part);
+		if (!err)
+			owner->on_snapshot(link->config.context, part.index, part.total_bytes,
+					   part.offset, part.bytes);
+		return err;
+	case PEER_RECORD_PUSH:
+		err = frame_decode_body(a, frame, &peer_record_push_schema, &record);
+		if (!err)
+			owner->on_record(link->config.context, record.index, record.bytes);
+		return err;
+	default:
+		return OK; /* a newer control says more than we know */
+	}
+}
+
+static void take_answer(struct control_link *link, const struct frame *frame)
+{
+	LIST_EACH (&link->calls, struct control_call, waiting, call) {
+		if (call->correlation_id != frame->correlation_id)
+			continue;
+		call->ret_bytes = blob_from(frame->body);
+		call->ret_body = blob_slice(call->ret_bytes);
+		call->ret_version = frame->version;
+		end_call(call, OK);
+		return;
+	}
+}
+
+static void take_frame(struct control_link *link, const struct frame *frame)
+{
+	struct arena a;
+	enum err err = OK;
+
+	arena_init(&a);
+	if (frame->correlation_id == PEER_CORRELATION_PUSH)
+		err = take_push(link, &a, frame);
+	else if (frame->correlation_id == link->hello_correlation)
+		take_hello(link, &a, frame);
+	else
+		take_answer(link, frame);
+	arena_done(&a);
+	if (err)
+		lose(link, ERR_CORRUPT, "control's message cannot be decoded");
+}
+
+static void on_readable(void *context, struct stream *s)
+{
+	struct control_link *link = context;
+
+	while (link->stream == s) {
+		struct slice in = stream_inbox(s);
+		size_t before = in.size;
+		struct frame frame;
+		enum err err = frame_decode(&in, &frame);
+		if (err == ERR_NOT_FOUND)
+			return;
+		if (err) {
+			lose(link, err, "control's frame does not check out");
+			return;
+		}
+		take_frame(link, &frame);
+		if (link->stream == s)
+			stream_consume(s, before - in.size);
+	}
+}
+
+static void on_end(void *context, struct stream *s, enum err err)
+{
+	(void)s;
+	(void)err;
+	lose(context, ERR_UNAVAILABLE, "control closed the connection");
+}
+
+static const struct stream_owner stream_owner = { .on_readable = on_readable, .on_end = on_end };
+
+/* --- connecting --------------------------------------------------------------------------------
+ */
+
+enum { LINK_CONNECT, LINK_CONNECTED, LINK_UP, LINK_PAUSE };
+
+static enum step link_step(struct task *t)
+{
+	struct control_link *link = CONTAINER(t, struct control_link, task);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case LINK_CONNECT:
+		connect_unix(&link->connect, t, link->path);
+		return task_wait(t, LINK_CONNECTED);
+
+	case LINK_CONNECTED:
+		if (!link->connect.task.err) {
+			link->stream = link->connect.ret;
+			stream_set_inbox_limit(link->stream,
+					       PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
+			stream_set_owner(link->stream, &stream_owner, link);
+			say_hello(link);
+		}
+		return task_wait(t, LINK_UP);
+
+	case LINK_UP:
+		if (link->stream)
+			return task_wait(t, LINK_UP);
+		sleep_start(&link->sleep, t, loop_now_ms(link->loop) + link->retry_ms);
+		link->retry_ms *= 2;
+		if (link->retry_ms > CONTROL_LINK_RETRY_MS_MAX)
+			link->retry_ms = CONTROL_LINK_RETRY_MS_MAX;
+		return task_wait(t, LINK_CONNECT);
+	}
+	abort();
+}
+
+static void link_on_end(struct task *t)
+{
+	struct control_link *link = CONTAINER(t, struct control_link, task);
+
+	assert(link->call_count == 0);
+	memory_free(link);
+}
+
+static const char *const link_places[] = { "connect", "connected", "up", "pause" };
+static const struct task_kind link_kind = {
+	.name = "control_link",
+	.places = link_places,
+	.place_count = 4,
+	.step = link_step,
+	.on_end = link_on_end,
+};
+
+struct control_link *control_link_new(struct loop *loop, const struct control_link_config *config)
+{
+	struct control_link *link = NEW(struct control_link);
+
+	link->loop = loop;
+	link->config = *config;
+	snprintf(link->path, sizeof(link->path), "%s", config->path);
+	snprintf(link->node, sizeof(link->node), "%s", config->node);
+	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
+	snprintf(link->site, sizeof(link->site), "%s", config->site);
+	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	list_init(&link->calls);
+	task_start_root(&link->task, &link_kind, loop);
+	return link;
+}
+
+void control_link_set_incarnation(struct control_link *link, int64_t incarnation)
+{
+	link->incarnation = incarnation;
+}
+
+bool control_link_is_ready(const struct control_link *link)
+{
+	return link->is_ready;
+}
+
+void control_link_restart(struct control_link *link, enum err err, const char *why)
+{
+	lose(link, err, why);
+}
+
+void control_link_free(struct control_link *link)
+{
+	link->is_closing = true;
+	if (link->stream)
+		stream_close(link->stream);
+	link->stream = NULL;
+	link->is_ready = false;
+	LIST_EACH (&link->calls, struct control_call, waiting, call)
+		end_call(call, ERR_CANCELED);
+	task_cancel(&link->task);
+}
+
+/* --- calls -------------------------------------------------------------------------------------
+ */
+
+enum { CALL_SENT, CALL_ANSWERED };
+
+static enum step call_step(struct task *t)
+{
+	struct control_call *call = CONTAINER(t, struct control_call, task);
+
+	if (task_is_canceled(t)) {
+		if (call->link)
+			end_call(call, t->err);
+		blob_unref(&call->ret_bytes);
+		return task_done(t, t->err);
+	}
+	if (call->link)
+		return task_wait(t, CALL_ANSWERED);
+	return task_done(t, t->err);
+}
+
+static const char *const call_places[] = { "sent", "answered" };
+static const struct task_kind call_kind = {
+	.name = "control_call",
+	.places = call_places,
+	.place_count = 2,
+	.step = call_step,
+};
+
+void control_call(struct control_call *call, struct task *parent, struct control_link *link,
+		  const struct schema *schema, const void *value)
+{
+	*call = (struct control_call) { 0 };
+	task_start(&call->task, &call_kind, parent);
+	if (!link->is_ready || link->call_count >= CONTROL_LINK_CALLS_MAX) {
+		call->task.err = ERR_UNAVAILABLE;
+		return;
+	}
+	call->link = link;
+	call->correlation_id = next_correlation(link);
+	list_add(&link->calls, &call->waiting);
+	link->call_count++;
+	write_frame(link, schema, call->correlation_id, value);
+}

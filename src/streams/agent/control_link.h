@@ -1,0 +1,81 @@
+/* The agent's connection to the control process: hello, calls, and the feed of the replica.
+ *
+ * The link connects, says hello, follows, and does so again after every loss (back-off 20 ms to
+ * 1 s).  Calls made while it is not ready fail with ERR_UNAVAILABLE at once. */
+#ifndef STREAMS_AGENT_CONTROL_LINK_H
+#define STREAMS_AGENT_CONTROL_LINK_H
+
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "loop/stream.h"
+#include "loop/task.h"
+#include "wire/kafka/schema.h"
+
+enum {
+	CONTROL_LINK_CALLS_MAX = 100000,
+	CONTROL_LINK_RETRY_MS_MIN = 20,
+	CONTROL_LINK_RETRY_MS_MAX = 1000,
+};
+
+struct control_link;
+
+struct control_link_hello {
+	struct uuid cluster_id;
+	int32_t node_id;
+	int64_t incarnation;
+	int32_t default_partitions;
+};
+
+struct control_link_owner {
+	/* Hello was answered; `incarnation` is the one to name files with.  Called on each connect.
+	 */
+	void (*on_hello)(void *context, const struct control_link_hello *hello);
+	/* The feed: parts of an image, then records, in order. */
+	void (*on_snapshot)(void *context, int64_t index, int64_t total_bytes, int64_t offset,
+			    struct slice bytes);
+	void (*on_record)(void *context, int64_t index, struct slice bytes);
+	/* Hello was refused, the control process does not lead, or the connection is gone. */
+	void (*on_lost)(void *context, enum err err, const char *why);
+};
+
+struct control_link_config {
+	const char *path;
+	const char *node; /* HOST:PORT that clients are told */
+	const char *kafka_host;
+	int32_t kafka_port;
+	const char *site;
+	const struct control_link_owner *owner;
+	void *context;
+};
+
+struct control_link *control_link_new(struct loop *loop, const struct control_link_config *config);
+
+/* Say hello with this incarnation from now on (0: ask for a new one). */
+void control_link_set_incarnation(struct control_link *link, int64_t incarnation);
+
+/* Hello was answered and the connection stands. */
+bool control_link_is_ready(const struct control_link *link);
+
+/* One request and its answer, as a child task: OK (ret_body holds the encoded answer, ret_version
+ * its version), ERR_UNAVAILABLE (not sent), ERR_UNKNOWN (sent, and the link was lost). */
+struct control_call {
+	struct task task;
+	struct control_link *link;
+	struct list waiting;
+	uint32_t correlation_id;
+	struct blob *ret_bytes; /* owns what ret_body points to; the caller unrefs it when OK */
+	struct slice ret_body;
+	uint16_t ret_version;
+};
+
+/* Encodes `value` (a peer message, the struct of `schema`) at once. */
+void control_call(struct control_call *call, struct task *parent, struct control_link *link,
+		  const struct schema *schema, const void *value);
+
+/* What came over the link makes no sense: drop the connection and begin again with hello. */
+void control_link_restart(struct control_link *link, enum err err, const char *why);
+
+/* Ends every call with ERR_CANCELED and frees the link from the loop. */
+void control_link_free(struct control_link *link);
+
+#endif

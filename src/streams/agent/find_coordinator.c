@@ -1,0 +1,56 @@
+/* FindCoordinator: any agent passes group requests on to control, so the answer is this one. */
+#include "kafka_messages.h"
+#include "streams/agent/operations.h"
+#include "wire/kafka/errors.h"
+
+enum { KEY_GROUP = 0, FIND_COORDINATOR_KEYS_MAX = 10000 };
+
+static void find_one(const struct request *r, struct slice key, int8_t key_type,
+		     struct kafka_find_coordinator_response_coordinator *ret)
+{
+	*ret = (struct kafka_find_coordinator_response_coordinator) { .key = key,
+								      .node_id = -1,
+								      .port = -1 };
+	if (key_type != KEY_GROUP) {
+		ret->error_code = KAFKA_INVALID_REQUEST;
+		ret->error_message = SLICE("only consumer groups are served, not transactions");
+		return;
+	}
+	ret->node_id = r->agent->node_id;
+	ret->host = slice_from(r->agent->config.advertise_host);
+	ret->port = r->agent->config.advertise_port;
+}
+
+static enum step find_coordinator_step(struct request *r)
+{
+	struct kafka_find_coordinator_response response;
+	struct kafka_find_coordinator_response_coordinator one;
+
+	const struct kafka_find_coordinator_request *request = request_decode(r);
+	if (!request)
+		return request_refuse(r, "FindCoordinator cannot be decoded");
+	schema_defaults(r->api->response, &response);
+	if (r->header.api_version < 4) {
+		find_one(r, request->key, request->key_type, &one);
+		response.error_code = one.error_code;
+		response.error_message = one.error_message;
+		response.node_id = one.node_id;
+		response.host = one.host;
+		response.port = one.port;
+		return request_answer(r, &response);
+	}
+	size_t count = request->coordinator_keys_count;
+	if (count > FIND_COORDINATOR_KEYS_MAX)
+		return request_refuse(r, "FindCoordinator asks for %zu keys", count);
+	response.coordinators = arena_take_array(&r->arena, count, sizeof(one));
+	response.coordinators_count = count;
+	for (size_t i = 0; i < count; i++)
+		find_one(r, request->coordinator_keys[i], request->key_type,
+			 &response.coordinators[i]);
+	return request_answer(r, &response);
+}
+
+const struct operation find_coordinator_operation = {
+	.api_key = KAFKA_API_FIND_COORDINATOR,
+	.step = find_coordinator_step,
+};

@@ -1,0 +1,144 @@
+#include "streams/agent/forward.h"
+
+#include <stdlib.h>
+
+#include "kafka_messages.h"
+#include "streams/agent/connection.h"
+#include "streams/agent/operations.h"
+#include "wire/peer/frame.h"
+
+/* --- one call, tried again until it could be sent ----------------------------------------------
+ */
+
+enum { FORWARD_SEND, FORWARD_ANSWERED };
+
+static void send_call(struct forward *f)
+{
+	struct peer_kafka_request message = {
+		.api_key = f->api->key,
+		.api_version = f->version,
+		.client_id = f->request->header.client_id,
+		.client_host = slice_from(request_client_host(f->request)),
+		.connection_id = (int64_t)connection_id(f->request->connection),
+		.body = f->body,
+	};
+
+	control_call(&f->call, &f->task, f->request->agent->link, &peer_kafka_request_schema,
+		     &message);
+}
+
+static enum step read_answer(struct forward *f)
+{
+	struct peer_kafka_response message;
+	struct arena *a = &f->request->arena;
+	enum err err =
+		schema_decode_all(a, &peer_kafka_response_schema, 0, f->call.ret_body, &message);
+
+	if (err)
+		return task_fail(&f->task, ERR_CORRUPT, "control's answer cannot be decoded");
+	if (message.error)
+		return task_fail(&f->task, peer_error_decode(message.error), "control: error %d",
+				 message.error);
+	f->ret_body = message.body;
+	return task_done(&f->task, OK);
+}
+
+static enum step forward_step(struct task *t)
+{
+	struct forward *f = CONTAINER(t, struct forward, task);
+	struct loop *loop = f->request->agent->loop;
+
+	if (task_is_canceled(t))
+		return t->children ? task_wait(t, t->at) : task_done(t, t->err);
+
+	switch (t->at) {
+	case FORWARD_SEND:
+		send_call(f);
+		return task_wait(t, FORWARD_ANSWERED);
+
+	case FORWARD_ANSWERED:
+		if (f->call.task.err == OK)
+			return read_answer(f);
+		if (f->call.task.err != ERR_UNAVAILABLE || loop_now_ms(loop) >= f->give_up_ms)
+			return task_done(t, f->call.task.err);
+		sleep_start(&f->sleep, t, loop_now_ms(loop) + FORWARD_RETRY_MS);
+		return task_wait(t, FORWARD_SEND);
+	}
+	abort();
+}
+
+static const char *const forward_places[] = { "send", "answered" };
+static const struct task_kind forward_kind = {
+	.name = "forward",
+	.places = forward_places,
+	.place_count = 2,
+	.step = forward_step,
+};
+
+void forward_start(struct forward *f, struct task *parent, struct request *r,
+		   const struct kafka_api *api, int16_t version, struct slice body)
+{
+	*f = (struct forward) {
+		.request = r,
+		.api = api,
+		.version = version,
+		.body = body,
+		.give_up_ms = loop_now_ms(r->agent->loop) + FORWARD_PATIENCE_MS,
+	};
+	task_start(&f->task, &forward_kind, parent);
+}
+
+void forward_done(struct forward *f)
+{
+	blob_unref(&f->call.ret_bytes);
+}
+
+/* --- the operations that are nothing but that --------------------------------------------------
+ */
+
+enum { REQUEST_FORWARD, REQUEST_ANSWERED };
+
+static enum step forward_request_step(struct request *r)
+{
+	struct forward *f = r->state;
+
+	switch (r->task.at) {
+	case REQUEST_FORWARD:
+		forward_start(f, &r->task, r, r->api, r->header.api_version, r->body);
+		return task_wait(&r->task, REQUEST_ANSWERED);
+
+	case REQUEST_ANSWERED:
+		if (f->task.err == ERR_INVALID)
+			return request_refuse(r, "%s cannot be decoded", r->api->name);
+		if (f->task.err)
+			return request_refuse(r, "%s got no answer from control: %s", r->api->name,
+					      err_name(f->task.err));
+		return request_answer_encoded(r, f->ret_body);
+	}
+	abort();
+}
+
+static void forward_request_release(struct request *r)
+{
+	forward_done(r->state);
+}
+
+#define FORWARD(name, key)                                                                         \
+	const struct operation name = { .api_key = (key),                                          \
+					.state_bytes = sizeof(struct forward),                     \
+					.step = forward_request_step,                              \
+					.release = forward_request_release }
+
+FORWARD(create_topics_forward, KAFKA_API_CREATE_TOPICS);
+FORWARD(delete_topics_forward, KAFKA_API_DELETE_TOPICS);
+FORWARD(create_partitions_forward, KAFKA_API_CREATE_PARTITIONS);
+FORWARD(init_producer_id_forward, KAFKA_API_INIT_PRODUCER_ID);
+FORWARD(join_group_forward, KAFKA_API_JOIN_GROUP);
+FORWARD(sync_group_forward, KAFKA_API_SYNC_GROUP);
+FORWARD(heartbeat_forward, KAFKA_API_HEARTBEAT);
+FORWARD(leave_group_forward, KAFKA_API_LEAVE_GROUP);
+FORWARD(offset_commit_forward, KAFKA_API_OFFSET_COMMIT);
+FORWARD(offset_fetch_forward, KAFKA_API_OFFSET_FETCH);
+FORWARD(list_groups_forward, KAFKA_API_LIST_GROUPS);
+FORWARD(describe_groups_forward, KAFKA_API_DESCRIBE_GROUPS);
+FORWARD(delete_groups_forward, KAFKA_API_DELETE_GROUPS);

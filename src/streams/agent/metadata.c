@@ -1,0 +1,258 @@
+/* Metadata: topics, partitions and who serves them.  Any agent serves any partition; to keep one
+ * producer's batches of a partition together, clients in one place are all given the same agent.
+ * Topics that do not exist are created here when the client allows it (auto.create.topics). */
+#include <stdlib.h>
+
+#include "kafka_messages.h"
+#include "streams/agent/brokers.h"
+#include "streams/agent/forward.h"
+#include "streams/agent/operations.h"
+#include "wire/kafka/errors.h"
+
+enum { METADATA_TOPICS_MAX = 10000, CREATE_TOPICS_VERSION = 7 };
+
+enum { METADATA_LOOK, METADATA_CREATED };
+
+struct metadata {
+	const struct kafka_metadata_request *request;
+	struct forward forward;
+	struct buf create;
+	struct kafka_create_topics_response created;
+};
+
+/* --- creating ----------------------------------------------------------------------------------
+ */
+
+static bool should_create(struct request *r, const struct kafka_metadata_request_topic *asked,
+			  const struct kafka_create_topics_request *create)
+{
+	struct catalog_topic topic;
+
+	for (size_t i = 0; i < create->topics_count; i++)
+		if (slice_equal(create->topics[i].name, asked->name))
+			return false;
+	return asked->name.data && uuid_is_zero(asked->topic_id) &&
+	       catalog_topic_name_is_valid(asked->name) &&
+	       catalog_topic_by_name(&r->arena, replica_cell(r->agent->replica), asked->name,
+				     &topic) == ERR_NOT_FOUND;
+}
+
+/* True when topics were asked for that have to be created first. */
+static bool start_creation(struct request *r, struct metadata *m)
+{
+	struct kafka_create_topics_request create;
+	const struct kafka_api *api = kafka_api_find(KAFKA_API_CREATE_TOPICS);
+
+	schema_defaults(api->request, &create);
+	create.timeout_ms = FORWARD_PATIENCE_MS;
+	create.topics =
+		arena_take_array(&r->arena, m->request->topics_count, sizeof(*create.topics));
+	for (size_t i = 0; i < m->request->topics_count; i++) {
+		if (!should_create(r, &m->request->topics[i], &create))
+			continue;
+		struct kafka_create_topics_request_topic *topic =
+			&create.topics[create.topics_count++];
+		topic->name = m->request->topics[i].name;
+		topic->num_partitions = -1;
+		topic->replication_factor = -1;
+	}
+	if (create.topics_count == 0)
+		return false;
+	schema_encode(api->request, CREATE_TOPICS_VERSION, &create, &m->create);
+	forward_start(&m->forward, &r->task, r, api, CREATE_TOPICS_VERSION, buf_slice(&m->create));
+	return true;
+}
+
+static void finish_creation(struct request *r, struct metadata *m)
+{
+	const struct kafka_api *api = kafka_api_find(KAFKA_API_CREATE_TOPICS);
+
+	if (!m->forward.task.err &&
+	    schema_decode_all(&r->arena, api->response, CREATE_TOPICS_VERSION,
+			      arena_copy(&r->arena, m->forward.ret_body), &m->created))
+		m->created.topics_count = 0;
+}
+
+/* Why a topic is still not there. */
+static int16_t missing_error(const struct metadata *m, struct slice name)
+{
+	for (size_t i = 0; i < m->created.topics_count; i++) {
+		const struct kafka_create_topics_response_topic *topic = &m->created.topics[i];
+		if (slice_equal(topic->name, name) &&
+		    topic->error_code == KAFKA_INVALID_TOPIC_EXCEPTION)
+			return topic->error_code;
+	}
+	if (m->forward.task.err)
+		return KAFKA_LEADER_NOT_AVAILABLE;
+	return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+/* --- describing --------------------------------------------------------------------------------
+ */
+
+/* Every list of brokers of every partition is this one: the agent that answers. */
+static void fill_partitions(struct request *r, const struct catalog_topic *topic,
+			    struct kafka_metadata_response_topic *ret)
+{
+	int32_t *own = arena_take(&r->arena, sizeof(*own));
+	size_t count = (size_t)topic->partition_count;
+
+	*own = r->agent->node_id;
+	ret->partitions = arena_take_array(&r->arena, count, sizeof(*ret->partitions));
+	ret->partitions_count = count;
+	for (size_t i = 0; i < count; i++)
+		ret->partitions[i] = (struct kafka_metadata_response_partition) {
+			.partition_index = (int32_t)i,
+			.leader_id = *own,
+			.replica_nodes = own,
+			.replica_nodes_count = 1,
+			.isr_nodes = own,
+			.isr_nodes_count = 1,
+			.offline_replicas = own,
+		};
+}
+
+static void fill_topic(struct request *r, const struct catalog_topic *topic,
+		       struct kafka_metadata_response_topic *ret)
+{
+	ret->name = topic->name;
+	ret->topic_id = topic->topic_id;
+	ret->topic_authorized_operations = INT32_MIN;
+	fill_partitions(r, topic, ret);
+}
+
+static void fill_asked(struct request *r, struct metadata *m,
+		       const struct kafka_metadata_request_topic *asked,
+		       struct kafka_metadata_response_topic *ret)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	bool by_id = !uuid_is_zero(asked->topic_id);
+	struct catalog_topic topic;
+	enum err err;
+
+	if (by_id)
+		err = catalog_topic_by_id(&r->arena, cell, &asked->topic_id, &topic);
+	else
+		err = catalog_topic_by_name(&r->arena, cell, asked->name, &topic);
+	if (!err) {
+		fill_topic(r, &topic, ret);
+		return;
+	}
+	ret->name = asked->name;
+	ret->topic_id = asked->topic_id;
+	ret->topic_authorized_operations = INT32_MIN;
+	if (by_id)
+		ret->error_code = KAFKA_UNKNOWN_TOPIC_ID;
+	else if (!catalog_topic_name_is_valid(asked->name))
+		ret->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
+	else
+		ret->error_code = missing_error(m, asked->name);
+}
+
+static enum err fill_all(struct request *r, struct kafka_metadata_response *response)
+{
+	struct catalog_topic *topics;
+	size_t count;
+
+	enum err err = catalog_topics(&r->arena, replica_cell(r->agent->replica), &topics, &count);
+	if (err)
+		return err;
+	response->topics = arena_take_array(&r->arena, count, sizeof(*response->topics));
+	response->topics_count = count;
+	for (size_t i = 0; i < count; i++)
+		fill_topic(r, &topics[i], &response->topics[i]);
+	return OK;
+}
+
+static enum err fill_brokers(struct request *r, struct kafka_metadata_response *response)
+{
+	struct catalog_agent *agents;
+	size_t count;
+
+	enum err err = brokers_live(&r->arena, r->agent, &agents, &count);
+	if (err)
+		return err;
+	response->brokers = arena_take_array(&r->arena, count, sizeof(*response->brokers));
+	response->brokers_count = count;
+	for (size_t i = 0; i < count; i++)
+		response->brokers[i] = (struct kafka_metadata_response_broker) {
+			.node_id = agents[i].node_id,
+			.host = agents[i].host,
+			.port = agents[i].port,
+			.rack = agents[i].site,
+		};
+	return OK;
+}
+
+/* All topics: null, or in version 0 an empty list. */
+static bool wants_all(const struct request *r, const struct kafka_metadata_request *request)
+{
+	return !request->topics || (r->header.api_version == 0 && request->topics_count == 0);
+}
+
+static enum step answer(struct request *r, struct metadata *m)
+{
+	const struct kafka_metadata_request *request = m->request;
+	struct kafka_metadata_response response;
+	enum err err = OK;
+
+	schema_defaults(r->api->response, &response);
+	response.cluster_id = brokers_cluster_id(&r->arena, r->agent);
+	response.controller_id = r->agent->node_id;
+	if (wants_all(r, request)) {
+		err = fill_all(r, &response);
+	} else {
+		response.topics_count = request->topics_count;
+		response.topics = arena_take_array(&r->arena, request->topics_count,
+						   sizeof(*response.topics));
+		for (size_t i = 0; i < request->topics_count; i++)
+			fill_asked(r, m, &request->topics[i], &response.topics[i]);
+	}
+	if (!err)
+		err = fill_brokers(r, &response);
+	if (err)
+		return request_refuse(r, "the catalog cannot be read: %s", err_name(err));
+	return request_answer(r, &response);
+}
+
+static enum step metadata_step(struct request *r)
+{
+	struct metadata *m = r->state;
+
+	switch (r->task.at) {
+	case METADATA_LOOK:
+		m->request = request_decode(r);
+		if (!m->request)
+			return request_refuse(r, "Metadata cannot be decoded");
+		if (m->request->topics_count > METADATA_TOPICS_MAX)
+			return request_refuse(r, "Metadata asks for %zu topics, the limit is %d",
+					      m->request->topics_count, METADATA_TOPICS_MAX);
+		if ((r->header.api_version < 4 || m->request->allow_auto_topic_creation) &&
+		    start_creation(r, m))
+			return task_wait(&r->task, METADATA_CREATED);
+		return answer(r, m);
+
+	case METADATA_CREATED:
+		finish_creation(r, m);
+		return answer(r, m);
+	}
+	abort();
+}
+
+static void metadata_release(struct request *r)
+{
+	struct metadata *m = r->state;
+
+	forward_done(&m->forward);
+	buf_done(&m->create);
+}
+
+static const char *const metadata_places[] = { "look", "created" };
+const struct operation metadata_operation = {
+	.api_key = KAFKA_API_METADATA,
+	.state_bytes = sizeof(struct metadata),
+	.places = metadata_places,
+	.place_count = 2,
+	.step = metadata_step,
+	.release = metadata_release,
+};

@@ -1,0 +1,38 @@
+#include "streams/agent/operations.h"
+
+#include "kafka_messages.h"
+
+const struct operation *const operations[] = {
+	&produce_operation,	     &fetch_operation,		 &list_offsets_operation,
+	&metadata_operation,	     &offset_commit_forward,	 &offset_fetch_forward,
+	&find_coordinator_operation, &join_group_forward,	 &heartbeat_forward,
+	&leave_group_forward,	     &sync_group_forward,	 &describe_groups_forward,
+	&list_groups_forward,	     &api_versions_operation,	 &create_topics_forward,
+	&delete_topics_forward,	     &init_producer_id_forward,	 &offset_for_leader_epoch_operation,
+	&describe_configs_operation, &create_partitions_forward, &delete_groups_forward,
+	&describe_cluster_operation,
+};
+
+const size_t operations_count = sizeof(operations) / sizeof(operations[0]);
+
+const struct operation *operation_find(int16_t api_key)
+{
+	for (size_t i = 0; i < operations_count; i++)
+		if (operations[i]->api_key == api_key)
+			return operations[i];
+	return NULL;
+}
+
+int16_t operation_version_first(const struct operation *operation)
+{
+	/* Versions 0 to 2 carry old message formats and are refused; but librdkafka does not
+	 * compress unless it reads a 0 here (KAFKA-18659). */
+	if (operation->api_key == KAFKA_API_PRODUCE)
+		return 0;
+	return kafka_api_find(operation->api_key)->version_first;
+}
+
+int16_t operation_version_last(const struct operation *operation)
+{
+	return kafka_api_find(operation->api_key)->version_last;
+}

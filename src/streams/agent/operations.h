@@ -1,0 +1,31 @@
+/* The rows of the agent's operation table; one file per operation, forward.c for those that the
+ * coordinator answers. */
+#ifndef STREAMS_AGENT_OPERATIONS_H
+#define STREAMS_AGENT_OPERATIONS_H
+
+#include "streams/agent/request.h"
+
+extern const struct operation api_versions_operation;
+extern const struct operation describe_cluster_operation;
+extern const struct operation describe_configs_operation;
+extern const struct operation fetch_operation;
+extern const struct operation find_coordinator_operation;
+extern const struct operation list_offsets_operation;
+extern const struct operation metadata_operation;
+extern const struct operation offset_for_leader_epoch_operation;
+extern const struct operation produce_operation;
+
+extern const struct operation create_topics_forward, delete_topics_forward,
+	create_partitions_forward, init_producer_id_forward, join_group_forward, sync_group_forward,
+	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
+	list_groups_forward, describe_groups_forward, delete_groups_forward;
+
+/* Every operation there is, sorted by key; what ApiVersions tells. */
+extern const struct operation *const operations[];
+extern const size_t operations_count;
+
+/* What a client may ask for: not always what can be decoded (operations.c says why). */
+int16_t operation_version_first(const struct operation *operation);
+int16_t operation_version_last(const struct operation *operation);
+
+#endif

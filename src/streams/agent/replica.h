@@ -1,0 +1,49 @@
+/* The agent's replica of the cell: durable state only, a little behind, never ahead.
+ *
+ * It is rebuilt from an image whenever the control process changes, and then follows record by
+ * record.  Whoever waits for a partition to grow leaves a watch. */
+#ifndef STREAMS_AGENT_REPLICA_H
+#define STREAMS_AGENT_REPLICA_H
+
+#include "base/list.h"
+#include "cells/cell.h"
+#include "loop/task.h"
+
+struct replica;
+
+struct replica *replica_new(void);
+void replica_free(struct replica *r);
+
+/* NULL until the first image is whole. */
+struct cell *replica_cell(struct replica *r);
+
+/* The last record applied; reads see everything up to it. */
+int64_t replica_index(const struct replica *r);
+
+/* From the link.  An error means that the replica is useless and the link must start over. */
+MUST_CHECK enum err replica_add_snapshot(struct replica *r, int64_t index, int64_t total_bytes,
+					 int64_t offset, struct slice bytes,
+					 char why[TASK_WHY_BYTES]);
+MUST_CHECK enum err replica_apply(struct replica *r, int64_t index, struct slice record,
+				  char why[TASK_WHY_BYTES]);
+
+/* Wake `task` when the row of this partition changes, or when the replica is replaced.  Zero the
+ * struct first; removing twice is harmless. */
+struct replica_watch {
+	struct list link;
+	int64_t partition; /* row id */
+	struct task *task;
+};
+void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t partition,
+		       struct task *task);
+void replica_watch_remove(struct replica_watch *w);
+
+/* Wait, as a child task, until replica_index() >= index. */
+struct replica_wait {
+	struct task task;
+	struct list link;
+	int64_t index;
+};
+void replica_wait(struct replica_wait *w, struct task *parent, struct replica *r, int64_t index);
+
+#endif

@@ -1,0 +1,77 @@
+/* One Kafka request on its way through the agent.
+ *
+ * A request is a child task of its connection.  Its operation's step runs with task.at as in any
+ * task; state that outlives a step lives in `state` (zeroed, in the arena).  Requests of one
+ * connection run at the same time where the operation allows it; answers leave in order. */
+#ifndef STREAMS_AGENT_REQUEST_H
+#define STREAMS_AGENT_REQUEST_H
+
+#include "base/arena.h"
+#include "base/blob.h"
+#include "base/buf.h"
+#include "loop/task.h"
+#include "streams/agent/agent.h"
+#include "wire/kafka/api.h"
+
+struct connection;
+struct request;
+
+enum { OPERATION_API_VERSIONS = 18 };
+
+/* One row per API the agent serves; the table is operations.c. */
+struct operation {
+	int16_t api_key;
+	bool may_overlap; /* later requests of the connection may start before this one is answered
+			   */
+	size_t state_bytes;
+	const char *const *places;
+	int place_count;
+	/* Ends with request_answer(), request_answer_encoded(), request_drop() or request_refuse().
+	 */
+	enum step (*step)(struct request *r);
+	/* Hurry what the request waits for, when it was canceled; may be NULL. */
+	void (*on_cancel)(struct request *r);
+	/* Give back what `state` holds, however the request ended; called once; may be NULL. */
+	void (*release)(struct request *r);
+};
+
+struct request {
+	struct task task;
+	struct agent *agent;
+	struct connection *connection;
+	struct list link; /* in the connection, in order of arrival */
+	const struct operation *operation;
+	const struct kafka_api *api;
+	struct arena arena;
+	struct blob *bytes; /* the frame without its length; decoded slices point into it */
+	struct kafka_request_header header;
+	struct slice body; /* what follows the header, undecoded */
+	void *state;
+	struct buf response; /* length, header, body; empty when there is no answer */
+	uint64_t arrived_ms;
+	bool is_over; /* answered or dropped; waits for its turn to leave */
+	bool closes;  /* the connection ends after this one */
+};
+
+/* The body as a struct of api->request in the request's arena, or NULL when it cannot be decoded:
+ * then request_refuse(). */
+void *request_decode(struct request *r);
+
+/* Encode `response` (struct of api->response) and end the task. */
+enum step request_answer(struct request *r, const void *response);
+
+/* The same with a body that is encoded already. */
+enum step request_answer_encoded(struct request *r, struct slice body);
+
+/* End without an answer (acks=0); with `closes` the connection ends too. */
+enum step request_drop(struct request *r, bool closes);
+
+/* End the connection with one log line: for what the protocol has no error for. */
+enum step request_refuse(struct request *r, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The address of the client, "192.0.2.1". */
+const char *request_client_host(const struct request *r);
+
+const struct operation *operation_find(int16_t api_key);
+
+#endif
