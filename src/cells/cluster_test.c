@@ -1,0 +1,305 @@
+#include "cells/cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "buckets/bucket_ask.h"
+#include "buckets/memory.h"
+
+enum { BUCKETS = 3, RACERS = 2, SEEDS = 200 };
+
+struct place {
+	struct loop *loop;
+	struct bucket *buckets[BUCKETS];
+	int count;
+};
+
+static void open_place(struct place *p, int count, const char *class, uint64_t seed)
+{
+	char url[64], why[TASK_WHY_BYTES];
+
+	p->loop = loop_new(seed);
+	p->count = count;
+	for (int k = 0; k < count; k++) {
+		snprintf(url, sizeof(url), "memory:cluster%d?class=%s", k, class);
+		assert_int_equal(bucket_open(url, &p->buckets[k], why), OK);
+	}
+}
+
+static void close_place(struct place *p)
+{
+	char name[32];
+
+	for (int k = 0; k < p->count; k++) {
+		bucket_close(p->buckets[k]);
+		snprintf(name, sizeof(name), "cluster%d", k);
+		memory_bucket_forget(name);
+	}
+	loop_free(p->loop);
+}
+
+/* A process that starts. */
+struct opener {
+	struct task task;
+	struct cluster_open open;
+	struct place *place;
+	enum err err;
+};
+
+static enum step opener_step(struct task *t)
+{
+	struct opener *o = CONTAINER(t, struct opener, task);
+
+	if (t->at == 0) {
+		cluster_open(&o->open, t, o->place->buckets, o->place->count);
+		return task_wait(t, 1);
+	}
+	if (t->children > 0)
+		return task_wait(t, 1);
+	o->err = o->open.task.err;
+	return task_done(t, OK);
+}
+
+static const struct task_kind opener_kind = { .name = "opener", .step = opener_step };
+
+static void start(struct opener *o, struct place *p)
+{
+	memset(o, 0, sizeof(*o));
+	o->place = p;
+	task_start_root(&o->task, &opener_kind, p->loop);
+}
+
+static enum err open_cluster(struct opener *o, struct place *p)
+{
+	start(o, p);
+	loop_run(p->loop);
+	assert_false(task_is_running(&o->task));
+	return o->err;
+}
+
+static void put(struct place *p, int bucket, const char *key, const char *body)
+{
+	assert_int_equal(bucket_ask_put(p->loop, p->buckets[bucket], slice_from(key),
+					slice_from(body)),
+			 OK);
+}
+
+static size_t count_names(struct place *p, int bucket)
+{
+	struct arena a;
+	struct slice *names;
+	size_t count;
+	bool more;
+
+	arena_init(&a);
+	assert_int_equal(bucket_ask_list(p->loop, p->buckets[bucket], &a, SLICE(""), SLICE(""),
+					 &names, &count, &more),
+			 OK);
+	arena_done(&a);
+	return count;
+}
+
+/* --- the object ----------------------------------------------------------------------------- */
+
+static void test_what_was_encoded_is_decoded(void **state)
+{
+	struct cluster in = { .id = { 1, 2, 3 }, .created_ms = 1234567890123 }, out;
+	char why[TASK_WHY_BYTES];
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	cluster_encode(&in, &b);
+	assert_int_equal(cluster_decode(buf_slice(&b), &out, why), OK);
+	assert_memory_equal(&in, &out, sizeof(in));
+	buf_done(&b);
+}
+
+static void test_every_flipped_bit_and_every_cut_is_noticed(void **state)
+{
+	struct cluster in = { .id = { 9 }, .created_ms = 1 }, out;
+	char why[TASK_WHY_BYTES];
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	cluster_encode(&in, &b);
+	for (size_t bit = 0; bit < 8 * b.size; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		assert_int_equal(cluster_decode(buf_slice(&b), &out, why), ERR_CORRUPT);
+		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+	}
+	for (size_t size = 0; size < b.size; size++)
+		assert_int_equal(cluster_decode(slice_part(buf_slice(&b), 0, size), &out, why),
+				 ERR_CORRUPT);
+	buf_done(&b);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static void open_twice(int count, const char *class)
+{
+	struct place p;
+	struct opener first, second;
+
+	open_place(&p, count, class, 0);
+	assert_int_equal(open_cluster(&first, &p), OK);
+	assert_true(first.open.is_new);
+	assert_int_equal(open_cluster(&second, &p), OK);
+	assert_false(second.open.is_new);
+	assert_memory_equal(&first.open.cluster, &second.open.cluster, sizeof(struct cluster));
+	for (int k = 0; k < count; k++)
+		assert_int_equal(count_names(&p, k), 1);
+	close_place(&p);
+}
+
+static void test_an_empty_bucket_becomes_a_cluster_once(void **state)
+{
+	(void)state;
+	open_twice(1, "cas");
+	open_twice(1, "raw");
+	open_twice(3, "cas");
+	open_twice(3, "raw");
+}
+
+static void test_a_bucket_of_somebody_else_is_refused(void **state)
+{
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 3, "raw", 0);
+	put(&p, 1, "photos/holiday.jpg", "x");
+	assert_int_equal(open_cluster(&o, &p), ERR_INVALID);
+	assert_non_null(strstr(o.open.task.why, "photos"));
+	assert_int_equal(count_names(&p, 0), 0);
+	close_place(&p);
+}
+
+static void test_a_newer_format_is_not_touched(void **state)
+{
+	struct place p;
+	struct opener o;
+	/* format 2, 20 bytes, with its checksum */
+	static const uint8_t newer[] = { 'H', 'A', 'N', 'S', 'E', 'C', 'L',  'U',  0,	 2,
+					 0,   0,   0,	0,   0,	  20,  0xa8, 0x98, 0xec, 0x62 };
+	struct slice body = { newer, sizeof(newer) };
+	struct cluster c;
+	char why[TASK_WHY_BYTES];
+
+	(void)state;
+	open_place(&p, 1, "raw", 0);
+	assert_int_equal(cluster_decode(body, &c, why), ERR_UNSUPPORTED);
+	assert_int_equal(bucket_ask_put(p.loop, p.buckets[0], SLICE("v1/cluster"), body), OK);
+	assert_int_equal(open_cluster(&o, &p), ERR_UNSUPPORTED);
+	assert_int_equal(count_names(&p, 0), 1);
+	close_place(&p);
+}
+
+static void test_an_emptied_bucket_of_a_used_cluster_is_refused(void **state)
+{
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 3, "raw", 0);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_int_equal(bucket_ask_delete(p.loop, p.buckets[2], SLICE("v1/cluster")), OK);
+	assert_int_equal(open_cluster(&o, &p), OK); /* nothing in use yet: only not finished */
+	assert_int_equal(bucket_ask_delete(p.loop, p.buckets[2], SLICE("v1/cluster")), OK);
+	put(&p, 0, "v1/j/main/epoch/1", "x");
+	assert_int_equal(open_cluster(&o, &p), ERR_INVALID);
+	close_place(&p);
+}
+
+static void test_buckets_of_two_clusters_are_refused(void **state)
+{
+	struct place p, alone;
+	struct opener o;
+	struct bucket *swap;
+
+	(void)state;
+	open_place(&p, 3, "raw", 0);
+	alone = p;
+	alone.count = 1;
+	assert_int_equal(open_cluster(&o, &alone), OK);
+	swap = alone.buckets[0];
+	alone.buckets[0] = p.buckets[1];
+	assert_int_equal(open_cluster(&o, &alone), OK);
+	alone.buckets[0] = swap;
+	assert_int_equal(open_cluster(&o, &p), ERR_INVALID);
+	close_place(&p);
+}
+
+static void test_a_left_proposal_is_adopted(void **state)
+{
+	struct cluster c = { .id = { 7, 7, 7 }, .created_ms = 5 };
+	struct place p;
+	struct opener o;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	cluster_encode(&c, &b);
+	open_place(&p, 3, "raw", 0);
+	assert_int_equal(bucket_ask_put(p.loop, p.buckets[0], SLICE("v1/cluster-new/0707"),
+					buf_slice(&b)),
+			 OK);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_memory_equal(o.open.cluster.id, c.id, sizeof(c.id));
+	assert_int_equal(count_names(&p, 0), 1);
+	buf_done(&b);
+	close_place(&p);
+}
+
+/* Whoever says OK says the same id; who does not says ERR_CONFLICT and may try again. */
+static void race(const char *class, uint64_t seed)
+{
+	struct place p;
+	struct opener racers[RACERS], later;
+
+	open_place(&p, seed % 2 ? 1 : 3, class, seed);
+	for (int i = 0; i < RACERS; i++)
+		start(&racers[i], &p);
+	loop_run(p.loop);
+	assert_int_equal(open_cluster(&later, &p), OK);
+	for (int i = 0; i < RACERS; i++) {
+		assert_true(racers[i].err == OK || racers[i].err == ERR_CONFLICT);
+		if (racers[i].err == OK)
+			assert_memory_equal(racers[i].open.cluster.id, later.open.cluster.id, 16);
+	}
+	close_place(&p);
+}
+
+static void test_two_first_starts_at_once_make_one_cluster(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		race("cas", seed);
+		race("raw", seed);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_was_encoded_is_decoded),
+		cmocka_unit_test(test_every_flipped_bit_and_every_cut_is_noticed),
+		cmocka_unit_test(test_an_empty_bucket_becomes_a_cluster_once),
+		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
+		cmocka_unit_test(test_a_newer_format_is_not_touched),
+		cmocka_unit_test(test_an_emptied_bucket_of_a_used_cluster_is_refused),
+		cmocka_unit_test(test_buckets_of_two_clusters_are_refused),
+		cmocka_unit_test(test_a_left_proposal_is_adopted),
+		cmocka_unit_test(test_two_first_starts_at_once_make_one_cluster),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
