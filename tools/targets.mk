@@ -52,10 +52,10 @@ tidy: $(GENERATED_HEADERS)
 
 install: build
 	install -D -m 755 build/hanse $(DESTDIR)$(PREFIX)/bin/hanse
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 doc/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -D -m 644 packaging/hanse.service \
-		$(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
+	sed 's|/usr/local|$(PREFIX)|' packaging/hanse.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
 
 # sim, bench and interop are defined where their programs are.
 -include test/sim/sim.mk bench/bench.mk test/interop/interop.mk
