@@ -188,6 +188,7 @@ static const struct scheme {
 } schemes[] = {
 	{ "file:", directory_bucket_open },
 	{ "memory:", memory_bucket_open },
+	{ "fault:", fault_bucket_open },
 };
 
 enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYTES])

@@ -68,6 +68,16 @@ static int set_up_slow_memory(void **state)
 	return set_up(state, "memory:", false, "?latency_ms=1");
 }
 
+static int set_up_fault(void **state)
+{
+	int result;
+
+	assert_int_equal(setenv("HANSE_TEST_FAULTS", "1", 1), 0);
+	result = set_up(state, "fault:memory:", false, "?fault_delay_ms=1");
+	assert_int_equal(unsetenv("HANSE_TEST_FAULTS"), 0);
+	return result;
+}
+
 static int tear_down(void **state)
 {
 	struct place *p = *state;
@@ -546,8 +556,10 @@ int main(void)
 	const struct CMUnitTest directory[] = { CONTRACT(set_up_directory) };
 	const struct CMUnitTest memory[] = { CONTRACT(set_up_memory) };
 	const struct CMUnitTest slow_memory[] = { CONTRACT(set_up_slow_memory) };
+	const struct CMUnitTest fault[] = { CONTRACT(set_up_fault) };
 
 	return cmocka_run_group_tests(directory, NULL, NULL) +
 	       cmocka_run_group_tests(memory, NULL, NULL) +
-	       cmocka_run_group_tests(slow_memory, NULL, NULL);
+	       cmocka_run_group_tests(slow_memory, NULL, NULL) +
+	       cmocka_run_group_tests(fault, NULL, NULL);
 }
