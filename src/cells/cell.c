@@ -113,6 +113,7 @@ struct cell *cell_new(const char *name)
 	memcpy(c->name, name, strlen(name));
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY |
 		    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	_Static_assert(CELL_PAGES_MAX == 262144, "as in the pragma below");
 	expect(c, sqlite3_open_v2(":memory:", &c->db, flags, NULL));
 	set_limits(c);
 	c->activity = CELL_TRUSTED;
@@ -120,6 +121,7 @@ struct cell *cell_new(const char *name)
 			       "PRAGMA page_size = 4096; PRAGMA secure_delete = 0;"
 			       "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
 			       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
+			       "PRAGMA max_page_count = 262144;"
 			       "CREATE TABLE " CELL_SCHEMA_TABLE "(name TEXT NOT NULL,"
 			       " version INTEGER NOT NULL, sql TEXT NOT NULL)",
 			       NULL, NULL, NULL));
@@ -128,6 +130,8 @@ struct cell *cell_new(const char *name)
 	c->begin = prepare(c, "BEGIN");
 	c->commit = prepare(c, "COMMIT");
 	c->rollback = prepare(c, "ROLLBACK");
+	c->page_count = prepare(c, "PRAGMA page_count");
+	c->run_pages_max = CELL_RUN_PAGES_MAX;
 	enum err err = cell_catalogue_read(c->db, &c->catalogue, why);
 	assert(err == OK);
 	c->activity = CELL_IDLE;
@@ -150,6 +154,7 @@ void cell_free(struct cell *c)
 	sqlite3_finalize(c->begin);
 	sqlite3_finalize(c->commit);
 	sqlite3_finalize(c->rollback);
+	sqlite3_finalize(c->page_count);
 	cell_catalogue_done(&c->catalogue);
 	int code = sqlite3_close(c->db);
 	assert(code == SQLITE_OK); /* busy: somebody's own statement outlives the cell */
@@ -358,6 +363,18 @@ void cell_transaction_rollback(struct cell *c)
 	c->activity = CELL_IDLE;
 }
 
+static int64_t count_pages(struct cell *c)
+{
+	enum cell_activity last = cell_enter(c, CELL_TRUSTED);
+	int64_t pages = sqlite3_step(c->page_count) == SQLITE_ROW
+				? sqlite3_column_int64(c->page_count, 0)
+				: 0;
+
+	sqlite3_reset(c->page_count);
+	cell_enter(c, last);
+	return pages;
+}
+
 enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument), void *argument)
 {
 	struct hash128 hash = c->state.hash;
@@ -367,12 +384,17 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 	enum err err = cell_transaction_begin(c, CELL_RUNNING);
 	if (err)
 		return err;
+	int64_t pages = count_pages(c);
 	err = run(c, argument);
 	cell_sweep(c);
 	if (err == OK)
 		err = c->failed;
 	if (err == OK && sqlite3_get_autocommit(c->db))
 		err = ERR_CONFLICT;
+	/* A follower may need more pages for the same rows, hence the distance to the hard limit.
+	 */
+	if (err == OK && count_pages(c) > (pages > c->run_pages_max ? pages : c->run_pages_max))
+		err = ERR_FULL;
 	if (err == OK && cell_change_bytes(c) > CELL_RECORD_BYTES_MAX)
 		err = ERR_BUSY;
 	if (err == OK)

@@ -27,14 +27,15 @@
 #include "base/slice.h"
 
 enum {
-	CELL_WHY_BYTES = 120,			      /* room for a sentence about a failure */
-	CELL_NAME_BYTES_MAX = 64,		      /* names of cells and schemas */
-	CELL_COLUMNS_MAX = 64,			      /* a table */
-	CELL_SQL_BYTES_MAX = 64 * 1024,		      /* a statement, a schema step */
-	CELL_VALUE_BYTES_MAX = 1024 * 1024,	      /* a value, and a row */
-	CELL_TRANSACTION_BYTES_MAX = 4 * 1024 * 1024, /* what one cell_run() may change */
-	CELL_RECORD_BYTES_MAX = 8 * 1024 * 1024,      /* what one cell_seal() may return */
-	CELL_IMAGE_BYTES_MAX = 1024 * 1024 * 1024,    /* the whole database */
+	CELL_WHY_BYTES = 120,				   /* room for a sentence about a failure */
+	CELL_NAME_BYTES_MAX = 64,			   /* names of cells and schemas */
+	CELL_COLUMNS_MAX = 64,				   /* a table */
+	CELL_SQL_BYTES_MAX = 64 * 1024,			   /* a statement, a schema step */
+	CELL_VALUE_BYTES_MAX = 1024 * 1024,		   /* a value, and a row */
+	CELL_TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,	   /* what one cell_run() may change */
+	CELL_RECORD_BYTES_MAX = 8 * 1024 * 1024,	   /* what one cell_seal() may return */
+	CELL_IMAGE_BYTES_MAX = 1024 * 1024 * 1024,	   /* the whole database */
+	CELL_RUN_BYTES_MAX = CELL_IMAGE_BYTES_MAX / 4 * 3, /* cell_run() may not grow it above */
 };
 
 struct cell;
@@ -61,7 +62,8 @@ void cell_free(struct cell *c);
 
 const char *cell_name(const struct cell *c);
 
-/* For reading with statements of one's own, and for sqlite3_changes().  Never to be written with.
+/* For sqlite3_changes(), and for reading with statements of one's own, which are reset before the
+ * cell changes.  Never to be written with.
  */
 sqlite3 *cell_database(struct cell *c);
 
@@ -95,6 +97,7 @@ enum err err_from_sqlite(int code);
 
 /* One transaction.  When `run` fails or any statement in it failed, everything is rolled back, also
  * what was recorded, and the error is returned.  ERR_TOO_BIG above CELL_TRANSACTION_BYTES_MAX;
+ * ERR_FULL if it makes a database above CELL_RUN_BYTES_MAX still bigger (deleting is possible);
  * ERR_BUSY when the record would be full: seal, then run again.  Does not nest. */
 MUST_CHECK enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument),
 			     void *argument);

@@ -18,6 +18,8 @@ enum {
 		2048,	       /* texts in the cache; more means somebody builds SQL at run time */
 	CELL_UPDATES_KEPT = 8, /* prepared updates a table keeps, by changed columns */
 	CELL_PAGE_BYTES = 4096,
+	CELL_PAGES_MAX = CELL_IMAGE_BYTES_MAX / CELL_PAGE_BYTES,
+	CELL_RUN_PAGES_MAX = CELL_RUN_BYTES_MAX / CELL_PAGE_BYTES,
 };
 
 /* The cell's own table: the schema steps applied, so that the hash covers them. */
@@ -83,7 +85,8 @@ struct cell {
 
 	struct map statements;
 	struct cell_cached *out;
-	sqlite3_stmt *begin, *commit, *rollback;
+	sqlite3_stmt *begin, *commit, *rollback, *page_count;
+	int64_t run_pages_max; /* CELL_RUN_PAGES_MAX, less in tests */
 	struct cell_watch *watches;
 };
 

@@ -6,6 +6,7 @@
 #include "base/endian.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "cells/cell_private.h"
 
 static const char items_sql[] = "CREATE TABLE item(key TEXT NOT NULL, value, n INTEGER DEFAULT 0);"
 				"CREATE UNIQUE INDEX item_key ON item(key);";
@@ -190,6 +191,22 @@ static void test_transactions_and_records_have_limits(void **state)
 	buf_done(&record);
 	cell_free(leader);
 	cell_free(follower);
+}
+
+static void test_a_full_cell_only_shrinks(void **state)
+{
+	struct cell *c = new_leader();
+	uint64_t next = 0;
+
+	(void)state;
+	assert_int_equal(cell_run(c, insert_many, &next), OK);
+	c->run_pages_max = 300;
+	assert_int_equal(cell_run(c, insert_many, &next), ERR_FULL);
+	testing_do(c, "DELETE FROM item WHERE key = '3'");
+	testing_do(c, "INSERT INTO item(key) VALUES ('small')");
+	assert_int_equal(testing_number(c, "SELECT count(*) FROM item"), 10);
+	assert_int_equal(cell_verify(c), OK);
+	cell_free(c);
 }
 
 static void test_schemas_that_cannot_be_recorded_are_refused(void **state)
@@ -520,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_equal_contents_have_equal_hashes_whatever_the_way),
 		cmocka_unit_test(test_what_failed_leaves_no_trace),
 		cmocka_unit_test(test_transactions_and_records_have_limits),
+		cmocka_unit_test(test_a_full_cell_only_shrinks),
 		cmocka_unit_test(test_schemas_that_cannot_be_recorded_are_refused),
 		cmocka_unit_test(test_schema_steps_reach_the_follower),
 		cmocka_unit_test(test_records_of_other_places_are_refused),
