@@ -227,6 +227,13 @@ void loop_run(struct loop *loop)
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
+void loop_turn(struct loop *loop)
+{
+	assert(loop->magic == LOOP_MAGIC);
+	assert(!loop->stepping);
+	uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
 void loop_stop(struct loop *loop)
 {
 	assert(loop->magic == LOOP_MAGIC);

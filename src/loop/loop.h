@@ -22,6 +22,9 @@ void loop_free(struct loop *loop); /* every task, timer and stream is done by th
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* One turn that does not wait for anything: for tests. */
+void loop_turn(struct loop *loop);
+
 /* Milliseconds of the monotonic clock, as of this turn of the loop. */
 uint64_t loop_now_ms(const struct loop *loop);
 

@@ -522,8 +522,7 @@ static enum err connect_alone(const char *host, uint16_t port, int cancel_after_
 
 	task_start_root(&l.task, &lonely_kind, loop);
 	for (int i = 0; i < cancel_after_turns; i++) {
-		loop_stop(loop); /* one turn */
-		loop_run(loop);
+		loop_turn(loop);
 	}
 	if (cancel_after_turns)
 		task_cancel(&l.task);
