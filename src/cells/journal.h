@@ -194,5 +194,7 @@ uint64_t journal_committed(const struct journal *j);  /* last committed */
 size_t journal_in_flight(const struct journal *j);    /* records appended, uncommitted */
 unsigned journal_counting(const struct journal *j);   /* bit k: bucket k counts in a quorum */
 struct journal_snapshot journal_newest_snapshot(const struct journal *j);
+const char *journal_holder(const struct journal *j); /* address of the newest other leader whose
+							start record or mark was read; "" unknown */
 
 #endif
