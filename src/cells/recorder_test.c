@@ -56,8 +56,7 @@ static const char *const statements[] = {
 	"INSERT INTO pair(key, a, b, c) VALUES (?1, ?3, ?4, ?5)",
 	"INSERT OR REPLACE INTO pair(key, a, b, c) VALUES (?1, ?3, ?4, ?5)",
 	"INSERT OR IGNORE INTO pair(key, a, b, c) VALUES (?1, ?3, ?4, ?5)",
-	"INSERT INTO pair(key, a, b) VALUES (?1, ?3, ?4)"
-	" ON CONFLICT(key) DO UPDATE SET a = excluded.a, c = NULL",
+	"INSERT INTO pair(key, a) VALUES (?1, ?3) ON CONFLICT DO UPDATE SET a = excluded.a, c = 1",
 	"UPDATE pair SET a = ?3, b = ?4 WHERE key >= ?1",
 	"UPDATE pair SET c = ?5 WHERE key = ?1",
 	"UPDATE pair SET key = x'00' || key WHERE key < ?1 AND length(key) < 9",
