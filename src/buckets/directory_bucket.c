@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/scope.h"
-#include "buckets/directory.h"
+#include "buckets/directory_bucket.h"
 #include "buckets/directory_known.h"
 #include "buckets/kinds.h"
 
@@ -169,7 +169,7 @@ static void close_bucket(struct bucket *base)
 {
 	struct directory_bucket *b = CONTAINER(base, struct directory_bucket, bucket);
 
-	close(b->directory.root);
+	b->directory.system->close(b->directory.context, b->directory.root);
 	directory_known_done(&b->known);
 	memory_free(b);
 }
@@ -179,6 +179,17 @@ static const struct bucket_kind directory_kind = {
 	.op = &directory_op,
 	.close = close_bucket,
 };
+
+struct bucket *directory_bucket_new(const struct directory *d, enum bucket_class class)
+{
+	struct directory_bucket *b = NEW(struct directory_bucket);
+
+	b->bucket.kind = &directory_kind;
+	b->bucket.class = class;
+	b->directory = *d;
+	directory_known_init(&b->known);
+	return &b->bucket;
+}
 
 /* --- opening --------------------------------------------------------------------------------- */
 static enum err refuse(char why[TASK_WHY_BYTES], int code, const char *doing, const char *path)
@@ -288,7 +299,6 @@ enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char w
 	static const char *const parameters[] = { "class", NULL };
 	enum bucket_class class = BUCKET_RAW; /* until the cas path is proven */
 	char path[BUCKET_KEY_BYTES_MAX];
-	struct directory_bucket *b;
 	int root = -1;
 	enum err err = bucket_url_take_class(u, &class, why);
 
@@ -306,11 +316,8 @@ enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char w
 	if (err)
 		return err;
 	sweep_drafts(root);
-	b = NEW(struct directory_bucket);
-	b->bucket.kind = &directory_kind;
-	b->bucket.class = class;
-	b->directory = (struct directory) { .system = &directory_system_real, .root = root };
-	directory_known_init(&b->known);
-	*ret = &b->bucket;
+	*ret = directory_bucket_new(&(struct directory) { .system = &directory_system_real,
+							  .root = root },
+				    class);
 	return OK;
 }

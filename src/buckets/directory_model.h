@@ -34,7 +34,7 @@ struct directory_model_plan {
 	bool no_unnamed;       /* as file systems without O_TMPFILE */
 };
 
-/* The handle of the root directory; never closed. */
+/* The handle of the root directory; closing it does nothing. */
 enum { DIRECTORY_MODEL_ROOT = 0 };
 
 extern const struct directory_system directory_system_model; /* its context is the model */

@@ -1,0 +1,11 @@
+/* The kind "file:DIR" around any directory_system: for tests of what a failing disk does to it.
+ * Everybody else calls bucket_open(). */
+#ifndef BUCKETS_DIRECTORY_BUCKET_H
+#define BUCKETS_DIRECTORY_BUCKET_H
+
+#include "buckets/directory.h"
+
+/* Takes d->root over. */
+struct bucket *directory_bucket_new(const struct directory *d, enum bucket_class class);
+
+#endif
