@@ -1,9 +1,12 @@
 #include "loop/task.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -198,6 +201,36 @@ static void test_the_dump_shows_places_and_parents(void **state)
 	task_cancel(&f.task);
 	loop_run(loop);
 	loop_free(loop);
+}
+
+static void test_an_abort_dumps_every_task(void **state)
+{
+	char text[2048] = "";
+	size_t used = 0;
+	ssize_t n;
+	int fds[2], status;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct loop *loop = loop_new(0);
+		struct family f = { 0 };
+
+		dup2(fds[1], STDERR_FILENO);
+		task_start_root(&f.task, &family_kind, loop);
+		loop_run(loop);
+		abort();
+	}
+	close(fds[1]);
+	while ((n = read(fds[0], text + used, sizeof(text) - 1 - used)) > 0)
+		used += (size_t)n;
+	close(fds[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	assert_non_null(strstr(text, "family at gather for "));
+	assert_non_null(strstr(text, "probe child at waiting for "));
 }
 
 /* --- order and fairness ---------------------------------------------------------------------- */
@@ -455,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_a_deadline_ends_a_task_with_timeout),
 		cmocka_unit_test(test_a_canceled_parent_steps_once_after_its_last_child),
 		cmocka_unit_test(test_the_dump_shows_places_and_parents),
+		cmocka_unit_test(test_an_abort_dumps_every_task),
 		cmocka_unit_test(test_the_run_queue_is_in_order_unless_shuffled),
 		cmocka_unit_test(test_a_task_that_is_always_ready_does_not_starve_the_timers),
 		cmocka_unit_test(test_random_trees_keep_the_rules_under_200_orders),
