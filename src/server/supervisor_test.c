@@ -28,6 +28,7 @@ struct watcher {
 	uint64_t first_ms, last_ms;
 	char texts[512];
 	int fd;
+	uint64_t stop_timeout_ms;
 };
 
 static void signal_self(const struct watcher *w)
@@ -88,7 +89,7 @@ static int run(struct watcher *w, const struct supervisor_role *roles, size_t co
 		.context = w,
 		.backoff_min_ms = 20,
 		.backoff_max_ms = 40,
-		.stop_timeout_ms = 300,
+		.stop_timeout_ms = w->stop_timeout_ms ? w->stop_timeout_ms : 300,
 	};
 
 	return supervisor_run(&config);
@@ -140,7 +141,7 @@ static void test_a_role_that_does_not_stop_is_killed(void **state)
 
 static void test_a_second_signal_kills_at_once(void **state)
 {
-	struct watcher w = { .stop_at_readies = 1, .signals = 2 };
+	struct watcher w = { .stop_at_readies = 1, .signals = 2, .stop_timeout_ms = 60000 };
 	const struct supervisor_role roles[] = {
 		{ "deaf", SHELL("trap '' TERM; echo READY >&3; while :; do sleep 0.1; done") },
 	};
@@ -148,7 +149,7 @@ static void test_a_second_signal_kills_at_once(void **state)
 	(void)state;
 	uint64_t begin_ms = clock_now_ms();
 	assert_int_equal(run(&w, roles, 1), 130);
-	assert_true(clock_now_ms() - begin_ms < 280);
+	assert_true(clock_now_ms() - begin_ms < 30000);
 }
 
 static void test_a_role_that_cannot_serve_stops_everything(void **state)
