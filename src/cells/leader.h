@@ -20,7 +20,8 @@
 enum {
 	LEADER_SEAL_BYTES = 1 << 20,
 	LEADER_PENDING_CALLS_MAX = 100000,	 /* more are refused with ERR_BUSY */
-	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* sealed but not durable; above: ERR_BUSY */
+	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* run but not durable; above: ERR_BUSY */
+	LEADER_STOP_MS = 10000,			 /* what a graceful stop waits for the buckets */
 };
 
 struct leader;
@@ -39,17 +40,21 @@ struct leader_watcher {
 	 * "" when unknown: where to send heartbeats. */
 	void (*on_lost)(void *context, const char *why, const char *holder);
 	/* Record `index` is durable, in order without gaps; for followers.  `record` is a
-	 * cell record as cell_apply() takes it; borrowed during the call. */
+	 * cell record as cell_apply() takes it; borrowed during the call.  Only records committed
+	 * while leading: what was adopted at the takeover is in every image. */
 	void (*on_committed)(void *context, uint64_t index, struct slice record);
 };
 
 struct leader_config {
 	struct bucket *const *buckets; /* outlive the leader */
 	int bucket_count;
-	const char *journal; /* "main" */
-	const char *node;    /* name of this node, for people */
-	const char *address; /* HOST:PORT of the peer protocol, goes into start records */
-	const struct cell_schema *schema; /* applied on first start, and on change of its version */
+	const char *journal;   /* "main" */
+	const char *node;      /* name of this node, for people */
+	const char *address;   /* HOST:PORT of the peer protocol, goes into start records */
+	const char *cell_name; /* of the cell in records and images; NULL: `journal` */
+	const struct cell_schema *schema; /* its history from version 1 on; missing steps are
+					   * applied as the first record of a takeover */
+	size_t schema_count;		  /* steps in `schema`; 0 counts as 1 */
 	const struct leader_watcher *watcher;
 	void *context;
 	uint64_t
@@ -63,13 +68,18 @@ struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 /* Nothing is in flight any more when the task of leader_stop() has ended. */
 void leader_free(struct leader *l);
 
-/* Begin an election; ends with on_leading or on_lost.  Only when LEADER_IDLE. */
+/* Begin an election; ends with on_leading or on_lost, unless the leader is stopped before.  Only
+ * when LEADER_IDLE; may be called from on_lost (better after a pause: two candidates that never
+ * wait keep fencing each other). */
 void leader_campaign(struct leader *l);
 
-/* Seal and commit what there is, take a snapshot if one is due, then stop leading; child task. */
+/* Seal and commit what there is, take a snapshot if one is due, then stop leading; child task.
+ * Gives up waiting for slow buckets after LEADER_STOP_MS; canceled, it stops at once.  on_lost is
+ * not called for it; calls that are still waiting end as when the journal is lost. */
 struct leader_stop {
 	struct task task;
 	struct leader *leader;
+	uint64_t since_ms; /* private */
 };
 void leader_stop(struct leader_stop *s, struct task *parent, struct leader *l);
 
@@ -94,6 +104,8 @@ struct leader_call {
 	uint64_t index;	     /* out: the record it depends on; known durable when OK */
 	struct list waiting; /* private */
 	uint64_t token;	     /* private: fence check */
+	bool has_changes;    /* private */
+	bool is_pending;     /* private */
 	enum err result;
 };
 void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
@@ -104,10 +116,9 @@ void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
 void leader_fence(struct leader_call *call, struct task *parent, struct leader *l);
 
 /* An image of the cell for a new follower: seals what is pending, serializes, and ends when the
- * record it covers is durable.  on_committed() has been called for `index` but for nothing after
- * it at the moment the task's parent is stepped or any time before: a follower that starts with
- * the image wants the records from index + 1 on, which the owner must collect from the moment it
- * called leader_image() (records up to `index` are then dropped). */
+ * record it covers is durable.  A follower that starts with the image wants the records from
+ * index + 1 on: the owner collects what on_committed() brings from the moment it called
+ * leader_image(), and drops the records up to `index`.  ERR_UNAVAILABLE when not leading. */
 struct leader_image {
 	struct task task;
 	struct leader *leader;

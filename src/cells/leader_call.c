@@ -1,0 +1,444 @@
+/* Commands, fence checks and images; sealing, and waiting for what was sealed to be durable.
+ *
+ * Why an answer waits for one index only: commands run one after the other, so what a command saw
+ * is the changes of records up to the last one appended, and of the record being gathered.  If the
+ * latter is empty the command depends on the former, else on the next record.  The index never
+ * decreases from one command to the next, hence one queue in order of arrival. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "cells/follower.h"
+#include "cells/leader_private.h"
+
+/* --- sealing -------------------------------------------------------------------------------- */
+
+void leader_record_free(struct leader_record *record)
+{
+	blob_unref(&record->body);
+	memory_free(record);
+}
+
+static bool has_room(const struct leader *l)
+{
+	return journal_in_flight(l->journal) < JOURNAL_IN_FLIGHT_MAX &&
+	       l->in_flight_bytes + CELL_RECORD_BYTES_MAX <= JOURNAL_IN_FLIGHT_BYTES_MAX;
+}
+
+/* The cell is sealed first, so a refused append leaves it ahead for ever: the end of this term. */
+void leader_append(struct leader *l)
+{
+	struct buf bytes;
+
+	assert(cell_has_changes(l->cell) && has_room(l));
+	buf_init(&bytes);
+	cell_seal(l->cell, leader_now_ms(l), &bytes);
+
+	struct leader_record *record = NEW(struct leader_record);
+	record->body = blob_from(buf_slice(&bytes));
+	record->payload = blob_slice(record->body);
+	record->index = ++l->last_index;
+	list_add(&l->records, &record->link);
+	l->in_flight_bytes += record->payload.size;
+	buf_done(&bytes);
+
+	struct blob *body = blob_ref(record->body); /* the step may drop the record */
+	struct journal_event event = { .kind = JOURNAL_APPEND };
+	event.append.payload = blob_slice(body);
+	enum err err = leader_feed(l, &event);
+	blob_unref(&body);
+	if (err && l->state != LEADER_IDLE)
+		leader_give_up(l, err, "a record was refused: %s", err_name(err));
+	else if (!err && l->state != LEADER_IDLE)
+		assert(l->last_index == journal_last_index(l->journal));
+}
+
+bool leader_seal_now(struct leader *l)
+{
+	if (!l->cell || !cell_has_changes(l->cell))
+		return true;
+	if (l->wants_resign || !has_room(l))
+		return false;
+	leader_append(l);
+	return true;
+}
+
+/* Runs after what was ready when it was set; commands that came meanwhile join the record. */
+static void on_seal(struct deferred *d)
+{
+	struct leader *l = CONTAINER(d, struct leader, seal);
+
+	if (l->state != LEADER_LEADING || !cell_has_changes(l->cell))
+		return;
+	if (l->has_run_since && cell_change_bytes(l->cell) < LEADER_SEAL_BYTES) {
+		l->has_run_since = false;
+		deferred_set(&l->seal, l->loop, on_seal);
+		return;
+	}
+	leader_seal_now(l);
+}
+
+static void seal_soon(struct leader *l)
+{
+	if (l->state != LEADER_LEADING || !cell_has_changes(l->cell))
+		return;
+	if (cell_change_bytes(l->cell) >= LEADER_SEAL_BYTES)
+		leader_seal_now(l);
+	else if (journal_in_flight(l->journal) == 0)
+		deferred_set(&l->seal, l->loop, on_seal);
+}
+
+/* --- commands ------------------------------------------------------------------------------- */
+
+enum { CALL_RUN, CALL_WAIT };
+
+static const char *const call_places[] = { "run", "durable" };
+
+static enum step end_call(struct leader_call *call, enum err err, const char *why)
+{
+	list_remove(&call->waiting);
+	if (call->is_pending)
+		call->leader->pending_calls--;
+	call->is_pending = false;
+	return err ? task_fail(&call->task, err, "%s", why) : task_done(&call->task, OK);
+}
+
+static enum step stall(struct leader_call *call)
+{
+	if (!call->is_pending)
+		call->leader->pending_calls++;
+	call->is_pending = true;
+	list_add(&call->leader->stalled, &call->waiting);
+	return task_wait(&call->task, CALL_RUN);
+}
+
+static enum step run_command(struct leader_call *call)
+{
+	struct leader *l = call->leader;
+	sqlite3 *database = cell_database(l->cell);
+	int64_t changes = sqlite3_total_changes64(database);
+
+	call->result = cell_run(l->cell, call->run, call->argument);
+	call->has_changes = !call->result && sqlite3_total_changes64(database) != changes;
+	l->has_run_since = true;
+	call->index = l->last_index + (cell_has_changes(l->cell) ? 1 : 0);
+	if (call->index <= l->committed_index)
+		return end_call(call, call->result, "");
+
+	if (!call->is_pending)
+		l->pending_calls++;
+	call->is_pending = true;
+	list_add(&l->waiting, &call->waiting);
+	seal_soon(l);
+	return task_wait(&call->task, CALL_WAIT);
+}
+
+static enum step start_command(struct leader_call *call)
+{
+	struct leader *l = call->leader;
+
+	if (task_is_canceled(&call->task))
+		return end_call(call, ERR_CANCELED, "canceled before it ran");
+	if (list_is_linked(&call->waiting))
+		return task_wait(&call->task, CALL_RUN); /* stalled, woken for nothing */
+	if (!leader_is_serving(l))
+		return end_call(call, ERR_UNAVAILABLE, "this node does not lead the journal");
+	if (!call->is_pending && l->pending_calls >= LEADER_PENDING_CALLS_MAX)
+		return end_call(call, ERR_BUSY, "too many calls are waiting");
+	if (l->in_flight_bytes + cell_change_bytes(l->cell) > LEADER_SPECULATIVE_BYTES_MAX)
+		return end_call(call, ERR_BUSY, "too much is waiting to be durable");
+	if (!list_is_empty(&l->stalled))
+		return stall(call);
+	if (cell_change_bytes(l->cell) > LEADER_UNSEALED_BYTES_MAX && !leader_seal_now(l))
+		return stall(call);
+	if (!leader_is_serving(l)) /* sealing found out */
+		return end_call(call, ERR_UNAVAILABLE, "the journal was lost");
+	return run_command(call);
+}
+
+static enum step run_step(struct task *t)
+{
+	struct leader_call *call = CONTAINER(t, struct leader_call, task);
+
+	switch (t->at) {
+	case CALL_RUN:
+		return start_command(call);
+
+	case CALL_WAIT:
+		if (task_is_canceled(t))
+			return end_call(call, ERR_CANCELED, "canceled while it became durable");
+		if (list_is_linked(&call->waiting))
+			return task_wait(t, CALL_WAIT);
+		return end_call(call, call->result, t->why);
+	}
+	abort();
+}
+
+static const struct task_kind run_kind = {
+	.name = "leader run",
+	.places = call_places,
+	.place_count = 2,
+	.step = run_step,
+};
+
+void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
+		enum err (*run)(struct cell *cell, void *argument), void *argument)
+{
+	*call = (struct leader_call) { .leader = l, .run = run, .argument = argument };
+	task_start(&call->task, &run_kind, parent);
+}
+
+static void release_call(struct leader_call *call, enum err err, const char *why)
+{
+	list_remove(&call->waiting);
+	if (err) {
+		call->result = err;
+		snprintf(call->task.why, sizeof(call->task.why), "%s", why);
+	}
+	task_wake(&call->task);
+}
+
+static void release_stalled(struct leader *l)
+{
+	struct list *node;
+
+	while ((node = list_pop(&l->stalled)) != NULL)
+		task_wake(&CONTAINER(node, struct leader_call, waiting)->task);
+	while ((node = list_pop(&l->stalled_images)) != NULL)
+		task_wake(&CONTAINER(node, struct leader_image, waiting)->task);
+}
+
+/* --- fence checks ---------------------------------------------------------------------------
+ * Calls gather while a check is under way; the next check is begun after all of them. */
+
+static void on_check(struct deferred *d)
+{
+	struct leader *l = CONTAINER(d, struct leader, check);
+	struct journal_event event = { .kind = JOURNAL_CHECK, .check = { l->token + 1 } };
+
+	if (l->state != LEADER_LEADING || l->is_check_in_flight || list_is_empty(&l->fences))
+		return;
+	l->token++;
+	l->is_check_in_flight = true;
+	LIST_EACH (&l->fences, struct leader_call, waiting, call)
+		call->token = l->token;
+	enum err err = leader_feed(l, &event);
+	if (err && l->state == LEADER_LEADING)
+		leader_give_up(l, err, "a fence check was refused: %s", err_name(err));
+}
+
+void leader_on_checked(struct leader *l, uint64_t token)
+{
+	if (token >= l->token)
+		l->is_check_in_flight = false;
+	LIST_EACH (&l->fences, struct leader_call, waiting, call)
+		if (call->token && call->token <= token)
+			release_call(call, OK, "");
+	if (!list_is_empty(&l->fences))
+		deferred_set(&l->check, l->loop, on_check);
+}
+
+static enum step fence_step(struct task *t)
+{
+	struct leader_call *call = CONTAINER(t, struct leader_call, task);
+	struct leader *l = call->leader;
+
+	switch (t->at) {
+	case CALL_RUN:
+		if (task_is_canceled(t))
+			return end_call(call, ERR_CANCELED, "canceled");
+		if (l->state != LEADER_LEADING || l->wants_resign)
+			return end_call(call, ERR_UNAVAILABLE,
+					"this node does not lead the journal");
+		if (l->pending_calls >= LEADER_PENDING_CALLS_MAX)
+			return end_call(call, ERR_BUSY, "too many calls are waiting");
+		call->is_pending = true;
+		l->pending_calls++;
+		call->index = l->committed_index;
+		list_add(&l->fences, &call->waiting);
+		if (!l->is_check_in_flight)
+			deferred_set(&l->check, l->loop, on_check);
+		return task_wait(t, CALL_WAIT);
+
+	case CALL_WAIT:
+		if (task_is_canceled(t))
+			return end_call(call, ERR_CANCELED, "canceled");
+		if (list_is_linked(&call->waiting))
+			return task_wait(t, CALL_WAIT);
+		return end_call(call, call->result, t->why);
+	}
+	abort();
+}
+
+static const char *const fence_places[] = { "begin", "fence check" };
+
+static const struct task_kind fence_kind = {
+	.name = "leader fence",
+	.places = fence_places,
+	.place_count = 2,
+	.step = fence_step,
+};
+
+void leader_fence(struct leader_call *call, struct task *parent, struct leader *l)
+{
+	*call = (struct leader_call) { .leader = l };
+	task_start(&call->task, &fence_kind, parent);
+}
+
+/* --- images --------------------------------------------------------------------------------- */
+
+enum { IMAGE_TAKE, IMAGE_WAIT };
+
+static const char *const image_places[] = { "take", "durable" };
+
+static enum step end_image(struct leader_image *image, enum err err)
+{
+	list_remove(&image->waiting);
+	if (!err)
+		return task_done(&image->task, OK);
+	blob_unref(&image->image);
+	return task_fail(&image->task, err, "this node does not lead the journal");
+}
+
+static enum step take_image(struct leader_image *image)
+{
+	struct leader *l = image->leader;
+
+	if (list_is_linked(&image->waiting))
+		return task_wait(&image->task, IMAGE_TAKE);
+	if (!leader_is_serving(l))
+		return end_image(image, ERR_UNAVAILABLE);
+	if (!leader_seal_now(l)) {
+		list_add(&l->stalled_images, &image->waiting);
+		return task_wait(&image->task, IMAGE_TAKE);
+	}
+	if (!leader_is_serving(l)) /* sealing found out */
+		return end_image(image, ERR_UNAVAILABLE);
+	image->image = follower_image(l->cell);
+	image->index = l->last_index;
+	if (image->index <= l->committed_index)
+		return end_image(image, OK);
+	list_add(&l->images, &image->waiting);
+	return task_wait(&image->task, IMAGE_WAIT);
+}
+
+static enum step image_step(struct task *t)
+{
+	struct leader_image *image = CONTAINER(t, struct leader_image, task);
+
+	if (task_is_canceled(t))
+		return end_image(image, ERR_CANCELED);
+	switch (t->at) {
+	case IMAGE_TAKE:
+		return take_image(image);
+
+	case IMAGE_WAIT:
+		if (list_is_linked(&image->waiting))
+			return task_wait(t, IMAGE_WAIT);
+		return end_image(image, image->image ? OK : ERR_UNAVAILABLE);
+	}
+	abort();
+}
+
+static const struct task_kind image_kind = {
+	.name = "leader image",
+	.places = image_places,
+	.place_count = 2,
+	.step = image_step,
+};
+
+void leader_image(struct leader_image *image, struct task *parent, struct leader *l)
+{
+	*image = (struct leader_image) { .leader = l };
+	task_start(&image->task, &image_kind, parent);
+}
+
+/* --- what the engine says ------------------------------------------------------------------- */
+
+static void commit_records(struct leader *l, uint64_t index)
+{
+	const struct leader_watcher *watcher = l->config.watcher;
+
+	while (!list_is_empty(&l->records)) {
+		struct leader_record *record =
+			CONTAINER(l->records.next, struct leader_record, link);
+
+		if (record->index > index)
+			break;
+		list_remove(&record->link);
+		assert(record->index == l->committed_index + 1);
+		l->committed_index = record->index;
+		l->in_flight_bytes -= record->payload.size;
+		l->record_bytes += record->payload.size;
+		if (l->state == LEADER_LEADING && watcher)
+			watcher->on_committed(l->config.context, record->index, record->payload);
+		leader_record_free(record);
+	}
+}
+
+void leader_on_committed(struct leader *l, uint64_t index)
+{
+	commit_records(l, index);
+	while (!list_is_empty(&l->waiting)) {
+		struct leader_call *call = CONTAINER(l->waiting.next, struct leader_call, waiting);
+
+		if (call->index > index)
+			break;
+		release_call(call, OK, "");
+	}
+	while (!list_is_empty(&l->images)) {
+		struct leader_image *image =
+			CONTAINER(l->images.next, struct leader_image, waiting);
+
+		if (image->index > index)
+			break;
+		list_remove(&image->waiting);
+		task_wake(&image->task);
+	}
+	release_stalled(l);
+	if (l->state == LEADER_LEADING && cell_has_changes(l->cell))
+		deferred_set(&l->seal, l->loop, on_seal);
+	if (l->snapshot.is_active && task_is_running(&l->snapshot.task))
+		task_wake(&l->snapshot.task);
+	leader_wake(l);
+}
+
+/* A call whose changes were in a record that was sent cannot know; all others can. */
+static void drop_waiting(struct leader *l)
+{
+	struct list *node;
+
+	while (!list_is_empty(&l->waiting)) {
+		struct leader_call *call = CONTAINER(l->waiting.next, struct leader_call, waiting);
+		bool was_sent = call->has_changes && call->index <= l->last_index;
+
+		release_call(call, was_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE,
+			     "the journal was lost");
+	}
+	while (!list_is_empty(&l->fences))
+		release_call(CONTAINER(l->fences.next, struct leader_call, waiting),
+			     ERR_UNAVAILABLE, "the journal was lost");
+	while ((node = list_pop(&l->images)) != NULL) {
+		struct leader_image *image = CONTAINER(node, struct leader_image, waiting);
+
+		blob_unref(&image->image);
+		task_wake(&image->task);
+	}
+}
+
+void leader_call_drop_all(struct leader *l)
+{
+	struct list *node;
+
+	drop_waiting(l);
+	release_stalled(l);
+	while ((node = list_pop(&l->records)) != NULL)
+		leader_record_free(CONTAINER(node, struct leader_record, link));
+	l->in_flight_bytes = 0;
+	l->is_check_in_flight = false;
+	l->token = 0;
+	deferred_clear(&l->seal);
+	deferred_clear(&l->check);
+}
