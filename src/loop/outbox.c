@@ -29,18 +29,34 @@ static void grow(struct outbox *out)
 	out->first = 0;
 }
 
+static void add_piece(struct outbox *out, struct outbox_piece piece)
+{
+	if (out->count == out->capacity)
+		grow(out);
+	*piece_at(out, out->count++) = piece;
+	out->bytes += piece.size;
+	out->tail = NULL;
+}
+
 void outbox_add_part(struct outbox *out, struct blob *b, size_t offset, size_t size)
 {
 	assert(offset <= b->size && size <= b->size - offset);
-	if (size == 0) {
+	if (size == 0)
 		blob_unref(&b);
+	else
+		add_piece(out, (struct outbox_piece) { .blob = b, .offset = offset, .size = size });
+}
+
+/* A small buffer is copied: it joins its neighbours, and keeps its room. */
+void outbox_add_buf(struct outbox *out, struct buf *b)
+{
+	if (b->size < OUTBOX_COPY_BYTES) {
+		outbox_add_copy(out, buf_slice(b));
+		buf_clear(b);
 		return;
 	}
-	if (out->count == out->capacity)
-		grow(out);
-	*piece_at(out, out->count++) = (struct outbox_piece) { b, offset, size };
-	out->bytes += size;
-	out->tail = NULL;
+	add_piece(out, (struct outbox_piece) { .memory = b->data, .size = b->size });
+	buf_init(b);
 }
 
 void outbox_add_copy(struct outbox *out, struct slice bytes)
@@ -72,7 +88,8 @@ size_t outbox_gather(const struct outbox *out, struct iovec *parts, size_t parts
 	*ret_bytes = 0;
 	for (size_t i = 0; i < count; i++) {
 		const struct outbox_piece *p = piece_at(out, i);
-		parts[i] = (struct iovec) { p->blob->data + p->offset, p->size };
+		uint8_t *start = p->blob ? p->blob->data : p->memory;
+		parts[i] = (struct iovec) { start + p->offset, p->size };
 		*ret_bytes += p->size;
 	}
 	return count;
@@ -90,9 +107,11 @@ void outbox_drop(struct outbox *out, size_t size)
 			break;
 		}
 		size -= p->size;
-		if (p->blob == out->tail)
+		if (p->blob && p->blob == out->tail)
 			out->tail = NULL;
 		blob_unref(&p->blob);
+		memory_free(p->memory);
+		p->memory = NULL;
 		out->first = (out->first + 1) & (out->capacity - 1);
 		out->count--;
 	}

@@ -6,9 +6,11 @@
 #include <sys/uio.h>
 
 #include "base/blob.h"
+#include "base/buf.h"
 
 struct outbox_piece {
-	struct blob *blob; /* one reference */
+	struct blob *blob; /* one reference; or NULL and then: */
+	uint8_t *memory;   /* of a buffer, freed with the piece */
 	size_t offset;
 	size_t size;
 };
@@ -26,6 +28,7 @@ void outbox_done(struct outbox *out);
 void outbox_clear(struct outbox *out);
 
 void outbox_add_copy(struct outbox *out, struct slice bytes);
+void outbox_add_buf(struct outbox *out, struct buf *b); /* b is empty afterwards */
 void outbox_add_part(struct outbox *out, struct blob *b, size_t offset, size_t size);
 
 /* Fill `parts` from the front; returns how many.  *ret_bytes is their sum. */

@@ -393,6 +393,14 @@ void stream_write_blob(struct stream *s, struct blob *b)
 	stream_write_part(s, b, 0, b->size);
 }
 
+void stream_write_buf(struct stream *s, struct buf *b)
+{
+	assert_open(s);
+	assert(!s->is_leaving);
+	outbox_add_buf(&s->outbox, b);
+	flush_later(s);
+}
+
 size_t stream_pending_bytes(const struct stream *s)
 {
 	assert_open(s);
