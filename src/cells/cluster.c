@@ -29,7 +29,7 @@
 enum { CLUSTER_BYTES = 44, CLUSTER_FIXED_BYTES = 16 };
 
 static const char cluster_magic[8] = { 'H', 'A', 'N', 'S', 'E', 'C', 'L', 'U' };
-static const char cluster_key[] = "v1/cluster";
+static const char cluster_key[] = CLUSTER_KEY;
 static const char proposal_prefix[] = "v1/cluster-new/";
 
 /* --- the object ----------------------------------------------------------------------------- */

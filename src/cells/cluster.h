@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "buckets/bucket.h"
 
+#define CLUSTER_KEY "v1/cluster"
+
 enum {
 	CLUSTER_FORMAT = 1,
 	CLUSTER_BUCKETS_MAX = 16,

@@ -1,0 +1,90 @@
+#include "cells/cluster_join.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { JOIN_GET, JOIN_GOT, JOIN_LISTED, JOIN_STORED };
+
+static enum step finish(struct cluster_join *j, enum err err, const char *why)
+{
+	arena_done(&j->arena);
+	buf_done(&j->body);
+	return err ? task_fail(&j->task, err, "%s", why) : task_done(&j->task, OK);
+}
+
+static enum step compare(struct cluster_join *j)
+{
+	struct cluster found;
+	char why[TASK_WHY_BYTES] = "";
+	enum err err = cluster_decode(blob_slice(j->op.ret_body), &found, why);
+
+	blob_unref(&j->op.ret_body);
+	if (!err && memcmp(found.id, j->cluster.id, sizeof(found.id)) != 0) {
+		err = ERR_INVALID;
+		snprintf(why, sizeof(why),
+			 "%.60s belongs to another cluster: give another --bucket", j->bucket->url);
+	}
+	return finish(j, err, why);
+}
+
+static enum step store(struct cluster_join *j)
+{
+	char why[TASK_WHY_BYTES];
+
+	if (j->op.ret_count > 0) {
+		snprintf(why, sizeof(why),
+			 "%.60s is not empty and no bucket of Hanse: give another", j->bucket->url);
+		return finish(j, ERR_INVALID, why);
+	}
+	cluster_encode(&j->cluster, &j->body);
+	bucket_put(&j->op, &j->task, j->bucket, slice_from(CLUSTER_KEY), buf_slice(&j->body));
+	return task_wait(&j->task, JOIN_STORED);
+}
+
+static enum step join_step(struct task *t)
+{
+	struct cluster_join *j = CONTAINER(t, struct cluster_join, task);
+	enum err err = j->op.task.err;
+
+	if (task_is_canceled(t)) {
+		if (t->at == JOIN_GOT && !err)
+			blob_unref(&j->op.ret_body);
+		return finish(j, t->err, "");
+	}
+	switch (t->at) {
+	case JOIN_GET:
+		bucket_get(&j->op, t, j->bucket, slice_from(CLUSTER_KEY), 0,
+			   CLUSTER_OBJECT_BYTES_MAX);
+		return task_wait(t, JOIN_GOT);
+	case JOIN_GOT:
+		if (!err)
+			return compare(j);
+		if (err != ERR_NOT_FOUND)
+			return finish(j, err, j->op.task.why);
+		bucket_list(&j->op, t, j->bucket, &j->arena, SLICE(""), SLICE(""));
+		return task_wait(t, JOIN_LISTED);
+	case JOIN_LISTED:
+		return err ? finish(j, err, j->op.task.why) : store(j);
+	case JOIN_STORED:
+		return finish(j, err, j->op.task.why);
+	}
+	abort();
+}
+
+static const char *const join_places[] = { "get", "got", "listed", "stored" };
+static const struct task_kind join_kind = {
+	.name = "cluster_join",
+	.places = join_places,
+	.place_count = 4,
+	.step = join_step,
+};
+
+void cluster_join(struct cluster_join *j, struct task *parent, struct bucket *bucket,
+		  struct uuid cluster_id)
+{
+	*j = (struct cluster_join){ .bucket = bucket };
+	memcpy(j->cluster.id, cluster_id.bytes, sizeof(j->cluster.id));
+	arena_init(&j->arena);
+	buf_init(&j->body);
+	task_start(&j->task, &join_kind, parent);
+}

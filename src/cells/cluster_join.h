@@ -1,0 +1,24 @@
+/* A bucket for data only, which no journal is in, belongs to one cluster all the same: it has the
+ * cluster's object, or is empty and gets it. */
+#ifndef CELLS_CLUSTER_JOIN_H
+#define CELLS_CLUSTER_JOIN_H
+
+#include "base/uuid.h"
+#include "cells/cluster.h"
+
+/* A child task.  ERR_INVALID: the bucket holds something else or belongs to another cluster;
+ * ERR_UNSUPPORTED: a newer format; or what the bucket says.  task.why says what to do. */
+struct cluster_join {
+	struct task task;
+	struct bucket *bucket;
+	struct cluster cluster;
+
+	struct bucket_op op; /* the rest is private */
+	struct arena arena;
+	struct buf body;
+};
+
+void cluster_join(struct cluster_join *j, struct task *parent, struct bucket *bucket,
+		  struct uuid cluster_id);
+
+#endif

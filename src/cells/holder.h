@@ -1,0 +1,34 @@
+/* Who holds a journal, without disturbing it: reads the newest start record.
+ * What is found may be out of date at once; it only says where to send heartbeats. */
+#ifndef CELLS_HOLDER_H
+#define CELLS_HOLDER_H
+
+#include "base/arena.h"
+#include "buckets/bucket.h"
+#include "cells/journal.h"
+
+enum { HOLDER_STARTS_MAX = 16 }; /* newest epochs looked at: the others never led */
+
+/* A child task.  OK with address "" when nobody ever led; ERR_UNAVAILABLE and the like when the
+ * bucket cannot be read. */
+struct holder_find {
+	struct task task;
+	struct bucket *bucket;
+	const char *journal;
+	char address[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* out */
+	char node[JOURNAL_NODE_BYTES_MAX + 1];	     /* out */
+	struct epoch epoch;			     /* out */
+
+	struct bucket_op op;
+	struct arena arena;
+	char prefix[JOURNAL_KEY_BYTES];
+	char key[JOURNAL_KEY_BYTES];
+	struct epoch newest[HOLDER_STARTS_MAX]; /* a ring while listing */
+	size_t mark_count;
+	size_t looked_at;
+};
+
+void holder_find(struct holder_find *f, struct task *parent, struct bucket *bucket,
+		 const char *journal);
+
+#endif
