@@ -44,6 +44,54 @@ static void open_kafka(struct agent *agent)
 	agent->config.on_serving(agent->config.context, true, "");
 }
 
+/* The first time, see whether the bucket is this cluster's. */
+enum { OPEN_JOIN, OPEN_JOINED };
+
+static enum step open_step(struct task *t)
+{
+	struct agent *agent = CONTAINER(t, struct agent, open_task);
+
+	switch (t->at) {
+	case OPEN_JOIN:
+		cluster_join(&agent->join, t, agent->config.bucket, agent->cluster_id);
+		return task_wait(t, OPEN_JOINED);
+	case OPEN_JOINED:
+		if (agent->join.task.err && !task_is_canceled(t))
+			agent->config.on_fatal(agent->config.context, agent->join.task.err,
+					       agent->join.task.why);
+		agent->is_joined = agent->join.task.err == OK;
+		if (agent->is_joined)
+			open_kafka(agent);
+		return task_done(t, agent->join.task.err);
+	}
+	abort();
+}
+
+static void open_on_end(struct task *t)
+{
+	struct agent *agent = CONTAINER(t, struct agent, open_task);
+
+	if (agent->stop)
+		task_wake(agent->stop);
+}
+
+static const char *const open_places[] = { "join", "joined" };
+static const struct task_kind open_kind = {
+	.name = "agent_open",
+	.places = open_places,
+	.place_count = 2,
+	.step = open_step,
+	.on_end = open_on_end,
+};
+
+static void on_replica_whole(struct agent *agent)
+{
+	if (agent->is_joined)
+		open_kafka(agent);
+	else if (!task_is_running(&agent->open_task) && !agent->is_stopping)
+		task_start_root(&agent->open_task, &open_kind, agent->loop);
+}
+
 static void close_kafka(struct agent *agent, const char *why)
 {
 	if (!agent->listener)
@@ -80,7 +128,7 @@ static void on_snapshot(void *context, int64_t index, int64_t total_bytes, int64
 	if (err)
 		control_link_restart(agent->link, err, why);
 	else if (offset + (int64_t)bytes.size == total_bytes)
-		open_kafka(agent);
+		on_replica_whole(agent);
 }
 
 static void on_record(void *context, int64_t index, struct slice bytes)
@@ -165,8 +213,8 @@ static enum step stop_step(struct task *t)
 	}
 	if (task_is_canceled(t))
 		each_connection(agent, connection_abort);
-	if (agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
-	    block_cache_is_busy(agent->cache))
+	if (task_is_running(&agent->open_task) || agent->connection_count > 0 ||
+	    file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;
 	return task_done(t, OK);

@@ -6,7 +6,7 @@
 #define STREAMS_AGENT_AGENT_H
 
 #include "base/uuid.h"
-#include "buckets/bucket.h"
+#include "cells/cluster_join.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
 #include "streams/agent/control_link.h"
@@ -58,7 +58,10 @@ struct agent {
 	int32_t node_id;
 	int64_t incarnation;
 	bool is_stopping;
-	struct task *stop; /* woken as connections, files and reads end */
+	struct task *stop;     /* woken as connections, files and reads end */
+	struct task open_task; /* looks at the bucket before Kafka is opened */
+	struct cluster_join join;
+	bool is_joined;
 	struct timer orphan;
 	void (*on_orphan)(struct timer *t);
 };

@@ -1,0 +1,67 @@
+/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "server/control_role.h"
+
+static const char *state_name(const struct control *c)
+{
+	switch (leader_state(c->leader)) {
+	case LEADER_LEADING:
+		return "leading";
+	case LEADER_CAMPAIGNING:
+		return "campaigning";
+	case LEADER_IDLE:
+		break;
+	}
+	return "standby";
+}
+
+static json_t *status_json(struct control *c)
+{
+	const struct options *o = c->options;
+	struct coordinator_status coordinator;
+	struct leader_status leader;
+	char id[23], hash[33];
+
+	leader_get_status(c->leader, &leader);
+	coordinator_get_status(c->coordinator, &coordinator);
+	uuid_text(id, c->cluster.cluster.id);
+	snprintf(hash, sizeof(hash), "%016llx%016llx", (unsigned long long)leader.content_hash.high,
+		 (unsigned long long)leader.content_hash.low);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s,"
+			 " s:{s:I, s:I, s:I, s:I, s:I, s:s}, s:{s:I, s:I, s:I}}",
+			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
+			 leader.state == LEADER_LEADING ? c->node : c->holder, "kafka",
+			 o->values[OPTION_ADVERTISE], "bucket", o->values[OPTION_BUCKET],
+			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", "epoch",
+			 (json_int_t)leader.epoch.counter, "committed_index",
+			 (json_int_t)leader.committed_index, "snapshot_index",
+			 (json_int_t)leader.snapshot_index, "in_flight",
+			 (json_int_t)leader.in_flight, "record_bytes",
+			 (json_int_t)leader.record_bytes, "content_hash", hash, "streams", "agents",
+			 (json_int_t)coordinator.sessions, "groups", (json_int_t)coordinator.groups,
+			 "calls", (json_int_t)coordinator.calls);
+}
+
+void admin_on_request(void *context, struct http_exchange *e)
+{
+	if (!slice_equal(e->path, SLICE("/v1/status"))) {
+		http_answer(e, 404, "application/json", SLICE("{\"error\":\"no such path\"}\n"));
+		return;
+	}
+	if (strcmp(e->method, "GET") != 0) {
+		http_answer(e, 405, "application/json", SLICE("{\"error\":\"only GET\"}\n"));
+		return;
+	}
+	json_t *status = status_json(context);
+	char *text = status ? json_dumps(status, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+	if (text)
+		http_answer(e, 200, "application/json", slice_from(text));
+	else
+		http_answer(e, 500, "application/json", SLICE("{\"error\":\"not text\"}\n"));
+	free(text);
+	json_decref(status);
+}

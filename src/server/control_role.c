@@ -1,0 +1,415 @@
+#include "server/control_role.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "loop/stop.h"
+#include "server/serve.h"
+#include "server/supervisor.h"
+#include "streams/catalog/catalog.h"
+
+/* --- what the leader tells ---------------------------------------------------------------------
+ */
+
+static void on_leading(void *context)
+{
+	struct control *c = context;
+	struct leader_status status;
+
+	leader_get_status(c->leader, &status);
+	log_info("leads the journal in epoch %llu from record %llu on",
+		 (unsigned long long)status.epoch.counter,
+		 (unsigned long long)status.committed_index);
+	supervisor_tell_status("leads");
+	c->retry_ms = CONTROL_RETRY_MS_MIN;
+	c->doubts = 0;
+	coordinator_on_leading(c->coordinator);
+	task_wake(&c->task);
+}
+
+static void on_lost(void *context, const char *why, const char *holder)
+{
+	struct control *c = context;
+
+	c->is_lost = true;
+	snprintf(c->lost_why, sizeof(c->lost_why), "%s", why);
+	snprintf(c->holder, sizeof(c->holder), "%s", holder);
+	coordinator_on_lost(c->coordinator, why);
+	if (task_is_running(&c->task))
+		task_wake(&c->task);
+}
+
+static void on_committed(void *context, uint64_t index, struct slice record)
+{
+	struct control *c = context;
+
+	coordinator_on_committed(c->coordinator, index, record);
+}
+
+static const struct leader_watcher watcher = {
+	.on_leading = on_leading,
+	.on_lost = on_lost,
+	.on_committed = on_committed,
+};
+
+/* --- doors -------------------------------------------------------------------------------------
+ */
+
+static void on_agent(void *context, struct stream *s)
+{
+	struct control *c = context;
+
+	coordinator_accept(c->coordinator, s);
+}
+
+static struct heartbeat_answer on_heartbeat(void *context)
+{
+	struct control *c = context;
+
+	return (struct heartbeat_answer) {
+		.is_leading = leader_state(c->leader) == LEADER_LEADING,
+		.epoch = leader_epoch(c->leader),
+	};
+}
+
+static enum err open_doors(struct control *c, char why[TASK_WHY_BYTES])
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32];
+	const struct options *o = c->options;
+	struct http_server_config admin = { .on_request = admin_on_request, .context = c };
+
+	options_control_path(o, path);
+	enum err err = listener_open_unix(c->loop, path, on_agent, c, &c->agents, why);
+	if (err)
+		return err;
+	options_admin_path(o->values[OPTION_RUN_DIR], o->kafka.port, path);
+	err = http_server_open_unix(c->loop, path, &admin, &c->admin, why);
+	if (err)
+		return err;
+	return heartbeat_serve(c->loop, o->peer.host, o->peer.port, c->node, on_heartbeat, c,
+			       &c->peers, why);
+}
+
+static void close_doors(struct control *c)
+{
+	if (c->agents)
+		listener_close(c->agents);
+	if (c->admin)
+		http_server_close(c->admin);
+	if (c->peers)
+		heartbeat_server_close(c->peers);
+	c->agents = NULL;
+	c->admin = NULL;
+	c->peers = NULL;
+}
+
+/* --- beginning ---------------------------------------------------------------------------------
+ */
+
+static void begin_leader(struct control *c)
+{
+	struct uuid id;
+
+	memcpy(id.bytes, c->cluster.cluster.id, sizeof(id.bytes));
+	c->leader = leader_new(c->loop, &(struct leader_config) {
+						.buckets = c->buckets,
+						.bucket_count = c->bucket_count,
+						.journal = CONTROL_JOURNAL,
+						.node = c->node,
+						.address = c->options->values[OPTION_PEER],
+						.cell_name = "streams",
+						.schema = catalog_schema,
+						.schema_count = catalog_schema_count,
+						.watcher = &watcher,
+						.context = c,
+					});
+	c->coordinator = coordinator_new(c->loop, &(struct coordinator_config) {
+							  .leader = c->leader,
+							  .cluster_id = id,
+							  .default_partitions =
+								  c->options->default_partitions,
+						  });
+}
+
+static void tell_cluster(struct control *c)
+{
+	char id[23], text[128];
+
+	uuid_text(id, c->cluster.cluster.id);
+	snprintf(text, sizeof(text), "%s %s (format %d)",
+		 c->cluster.is_new ? "new cluster" : "cluster", id, CLUSTER_FORMAT);
+	if (c->cluster.is_new)
+		log_warn("the bucket was empty: created %s", text);
+	else
+		log_info("opened %s", text);
+	supervisor_tell_ready(text);
+}
+
+static enum step give_up(struct control *c, const char *why)
+{
+	log_error("%s", why);
+	supervisor_tell_fatal(why);
+	loop_stop(c->loop);
+	return task_done(&c->task, ERR_INVALID);
+}
+
+/* --- who leads ---------------------------------------------------------------------------------
+ */
+
+enum {
+	CONTROL_OPEN,
+	CONTROL_OPENED,
+	CONTROL_FIND,
+	CONTROL_FOUND,
+	CONTROL_STANDBY,
+	CONTROL_CAMPAIGN,
+	CONTROL_LEADING,
+	CONTROL_STOPPING,
+};
+
+static enum step pause_then(struct control *c, uint64_t pause_ms, int at)
+{
+	sleep_start(&c->sleep, &c->task, loop_now_ms(c->loop) + pause_ms);
+	return task_wait(&c->task, at);
+}
+
+static uint64_t next_retry(struct control *c)
+{
+	struct prng jitter = { random_u64() };
+	uint64_t pause_ms = c->retry_ms + prng_below(&jitter, CONTROL_JITTER_MS);
+
+	c->retry_ms *= 2;
+	if (c->retry_ms > CONTROL_RETRY_MS_MAX)
+		c->retry_ms = CONTROL_RETRY_MS_MAX;
+	return pause_ms;
+}
+
+static enum step opened(struct control *c)
+{
+	enum err err = c->cluster.task.err;
+	char why[TASK_WHY_BYTES];
+
+	if (err == ERR_CONFLICT || err == ERR_UNAVAILABLE) {
+		log_warn("the bucket cannot be opened yet: %s", c->cluster.task.why);
+		return pause_then(c, next_retry(c), CONTROL_OPEN);
+	}
+	if (err)
+		return give_up(c, c->cluster.task.why[0] ? c->cluster.task.why : err_name(err));
+	begin_leader(c);
+	err = open_doors(c, why);
+	if (err)
+		return give_up(c, why);
+	tell_cluster(c);
+	c->retry_ms = CONTROL_RETRY_MS_MIN;
+	holder_find(&c->find, &c->task, c->buckets[0], CONTROL_JOURNAL);
+	return task_wait(&c->task, CONTROL_FOUND);
+}
+
+static enum step campaign(struct control *c)
+{
+	c->is_lost = false;
+	c->started_ms = loop_now_ms(c->loop);
+	leader_campaign(c->leader);
+	return task_wait(&c->task, CONTROL_CAMPAIGN);
+}
+
+/* Nobody else has a claim: nobody ever led, or it was this node in an earlier life. */
+static enum step found(struct control *c)
+{
+	struct address address;
+
+	if (!c->find.task.err)
+		snprintf(c->holder, sizeof(c->holder), "%s", c->find.address);
+	if (c->holder[0] == '\0' || strcmp(c->holder, c->options->values[OPTION_PEER]) == 0 ||
+	    c->doubts >= CONTROL_DOUBTS_MAX ||
+	    text_host_port(c->holder, address.host, sizeof(address.host), &address.port))
+		return campaign(c);
+	log_info("stands by: %s leads", c->holder);
+	supervisor_tell_status("stands by");
+	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->node);
+	return task_wait(&c->task, CONTROL_STANDBY);
+}
+
+static enum step heartbeat_ended(struct control *c)
+{
+	switch ((int)c->heartbeat.task.err) {
+	case ERR_CONFLICT:
+		c->doubts++;
+		return pause_then(c, HEARTBEAT_MS, CONTROL_FIND);
+	case ERR_TIMEOUT:
+		log_warn("%s has been silent for %d ms", c->holder, HEARTBEAT_SILENCE_MS);
+		return campaign(c);
+	default:
+		log_warn("%s is gone", c->holder);
+		return campaign(c);
+	}
+}
+
+static enum step lost(struct control *c, const char *what)
+{
+	c->is_lost = false;
+	log_warn("%s: %s", what, c->lost_why);
+	supervisor_tell_status(c->lost_why);
+	return pause_then(c, next_retry(c), CONTROL_FIND);
+}
+
+static enum step stop(struct control *c);
+
+static enum step control_step(struct task *t)
+{
+	struct control *c = CONTAINER(t, struct control, task);
+
+	if (c->is_stopping)
+		return stop(c);
+	switch (t->at) {
+	case CONTROL_OPEN:
+		cluster_open(&c->cluster, t, c->buckets, c->bucket_count);
+		return task_wait(t, CONTROL_OPENED);
+	case CONTROL_OPENED:
+		return opened(c);
+	case CONTROL_FIND:
+		holder_find(&c->find, t, c->buckets[0], CONTROL_JOURNAL);
+		return task_wait(t, CONTROL_FOUND);
+	case CONTROL_FOUND:
+		return found(c);
+	case CONTROL_STANDBY:
+		return heartbeat_ended(c);
+	case CONTROL_CAMPAIGN:
+		if (c->is_lost)
+			return lost(c, "could not lead");
+		if (leader_state(c->leader) != LEADER_LEADING)
+			return task_wait(t, CONTROL_CAMPAIGN);
+		return task_wait(t, CONTROL_LEADING);
+	case CONTROL_LEADING:
+		if (c->is_lost)
+			return lost(c, "no longer leads; nothing it had not made durable was "
+				       "acknowledged");
+		return task_wait(t, CONTROL_LEADING);
+	}
+	abort();
+}
+
+/* --- stopping ----------------------------------------------------------------------------------
+ */
+
+enum { STOP_BEGIN, STOP_COORDINATOR, STOP_LEADER, STOP_END };
+
+static enum step stop(struct control *c)
+{
+	struct task *t = &c->task;
+
+	if (t->children > 0)
+		return task_wait(t, CONTROL_STOPPING);
+	close_doors(c);
+	if (c->coordinator) {
+		if (c->coordinator_stop.coordinator == NULL) {
+			coordinator_stop(&c->coordinator_stop, t, c->coordinator);
+			return task_wait(t, CONTROL_STOPPING);
+		}
+		coordinator_free(c->coordinator);
+		c->coordinator = NULL;
+	}
+	if (c->leader) {
+		if (c->leader_stop.leader == NULL) {
+			leader_stop(&c->leader_stop, t, c->leader);
+			return task_wait(t, CONTROL_STOPPING);
+		}
+		leader_free(c->leader);
+		c->leader = NULL;
+	}
+	loop_stop(c->loop);
+	return task_done(t, OK);
+}
+
+static void cancel_waits(struct control *c)
+{
+	struct task *waits[] = { &c->cluster.task, &c->find.task, &c->heartbeat.task,
+				 &c->sleep.task };
+
+	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (task_is_running(waits[i]))
+			task_cancel(waits[i]);
+}
+
+static void on_stop(void *context)
+{
+	struct control *c = context;
+
+	if (c->is_stopping || !task_is_running(&c->task))
+		return;
+	log_info("stopping");
+	c->is_stopping = true;
+	cancel_waits(c);
+	task_wake(&c->task);
+}
+
+/* --- main --------------------------------------------------------------------------------------
+ */
+
+static const char *const control_places[] = { "open",	 "opened",   "find",	"found",
+					      "standby", "campaign", "leading", "stopping" };
+static const struct task_kind control_kind = {
+	.name = "control",
+	.places = control_places,
+	.place_count = 8,
+	.step = control_step,
+};
+
+/* --journal URL[,URL...]: one bucket, or three, or five. */
+static enum err open_buckets(struct control *c, char why[TASK_WHY_BYTES])
+{
+	char urls[OPTION_VALUE_BYTES_MAX], *rest = urls;
+
+	snprintf(urls, sizeof(urls), "%s", c->options->values[OPTION_JOURNAL]);
+	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
+		if (c->bucket_count == CONTROL_BUCKETS_MAX) {
+			snprintf(why, TASK_WHY_BYTES, "--journal names more than %d buckets",
+				 CONTROL_BUCKETS_MAX);
+			return ERR_TOO_BIG;
+		}
+		enum err err = bucket_open(url, &c->buckets[c->bucket_count], why);
+		if (err)
+			return err;
+		c->bucket_count++;
+	}
+	if (c->bucket_count % 2 == 0) {
+		snprintf(why, TASK_WHY_BYTES, "--journal names %d buckets: give 1, 3 or 5",
+			 c->bucket_count);
+		return ERR_INVALID;
+	}
+	return OK;
+}
+
+int control_role_main(char **argv)
+{
+	static struct options options;
+	struct control c = { .options = &options, .retry_ms = CONTROL_RETRY_MS_MIN };
+	char why[OPTION_WHY_BYTES];
+	int status = 0;
+
+	log_set_role("control");
+	enum err err = options_from_flags(&options, argv, why);
+	if (!err)
+		err = options_finish(&options, why);
+	c.node = options.values[OPTION_PEER];
+	if (!err)
+		err = open_buckets(&c, why);
+	if (err) {
+		supervisor_tell_fatal(why);
+		return EXIT_CONFIG;
+	}
+	c.loop = loop_new(0);
+	stop_install(c.loop, on_stop, &c);
+	task_start_root(&c.task, &control_kind, c.loop);
+	loop_run(c.loop);
+	if (c.task.err && !c.is_stopping)
+		return EXIT_CONFIG;
+	loop_free(c.loop);
+	for (int i = 0; i < c.bucket_count; i++)
+		bucket_close(c.buckets[i]);
+	return status;
+}

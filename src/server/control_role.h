@@ -1,0 +1,58 @@
+/* The control process: finds out who leads the journal, stands by while that node answers, leads
+ * when it does not. */
+#ifndef SERVER_CONTROL_ROLE_H
+#define SERVER_CONTROL_ROLE_H
+
+#include "cells/cluster.h"
+#include "cells/holder.h"
+#include "cells/leader.h"
+#include "loop/http_server.h"
+#include "loop/timer.h"
+#include "server/heartbeat.h"
+#include "server/options.h"
+#include "streams/coordinator/coordinator.h"
+
+enum {
+	CONTROL_BUCKETS_MAX = JOURNAL_BUCKETS_MAX,
+	CONTROL_RETRY_MS_MIN = 50,
+	CONTROL_RETRY_MS_MAX = 3000,
+	CONTROL_JITTER_MS = 100, /* so that standbys do not run at the same moment */
+	CONTROL_DOUBTS_MAX = 3,	 /* times a holder may say that it does not lead */
+};
+
+#define CONTROL_JOURNAL "main"
+
+struct control {
+	struct task task;
+	struct loop *loop;
+	const struct options *options;
+	const char
+		*node; /* what this node is called, for people and heartbeats: its peer address */
+	struct bucket *buckets[CONTROL_BUCKETS_MAX];
+	int bucket_count;
+	struct cluster_open cluster;
+	struct leader *leader;
+	struct coordinator *coordinator;
+	struct listener *agents;
+	struct heartbeat_server *peers;
+	struct http_server *admin;
+
+	struct holder_find find;
+	struct heartbeat heartbeat;
+	struct sleep sleep;
+	struct coordinator_stop coordinator_stop;
+	struct leader_stop leader_stop;
+
+	char holder[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* who leads, as far as we know */
+	char lost_why[TASK_WHY_BYTES];
+	uint64_t started_ms;
+	uint64_t retry_ms;
+	int doubts;
+	bool is_lost; /* the campaign failed or the journal was lost; set by the watcher */
+	bool is_stopping;
+};
+
+/* The admin API: GET /v1/status. */
+void admin_on_request(void *context, struct http_exchange *e);
+
+#endif

@@ -1,0 +1,256 @@
+#include "server/heartbeat.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/memory.h"
+#include "peer_messages.h"
+#include "wire/peer/frame.h"
+
+enum { HEARTBEAT_FRAME_BYTES_MAX = 4096 };
+
+static void write_frame(struct stream *s, const struct schema *schema, uint32_t correlation_id,
+			const void *value)
+{
+	struct buf frame;
+
+	buf_init(&frame);
+	if (!frame_encode(&frame, schema, 0, correlation_id, value))
+		stream_write_buf(s, &frame);
+	buf_done(&frame);
+}
+
+/* The next message of `schema`.  ERR_NOT_FOUND: not there yet. */
+static enum err read_message(struct stream *s, struct arena *a, const struct schema *schema,
+			     struct frame *ret_frame, void *ret)
+{
+	struct slice in = stream_inbox(s);
+	size_t before = in.size;
+
+	enum err err = frame_decode(&in, ret_frame);
+	if (err == ERR_NOT_FOUND && before > HEARTBEAT_FRAME_BYTES_MAX)
+		return ERR_TOO_BIG;
+	if (err)
+		return err;
+	ret_frame->body = arena_copy(a, ret_frame->body);
+	err = frame_decode_body(a, ret_frame, schema, ret);
+	stream_consume(s, before - in.size);
+	return err == ERR_NOT_FOUND ? ERR_INVALID : err;
+}
+
+/* --- asking ------------------------------------------------------------------------------------
+ */
+
+enum { HEARTBEAT_CONNECTING, HEARTBEAT_ASKING };
+
+static void on_answer(void *context, struct stream *s)
+{
+	struct heartbeat *h = context;
+	struct peer_heartbeat_response answer;
+	struct frame frame;
+	struct arena a;
+
+	arena_init(&a);
+	enum err err;
+	while (!(err = read_message(s, &a, &peer_heartbeat_response_schema, &frame, &answer))) {
+		h->heard_ms = loop_now_ms(h->task.loop);
+		if (!answer.leading)
+			h->outcome = ERR_CONFLICT;
+	}
+	arena_done(&a);
+	if (err != ERR_NOT_FOUND)
+		h->outcome = ERR_UNAVAILABLE;
+	if (h->outcome)
+		task_wake(&h->task);
+}
+
+static void on_end(void *context, struct stream *s, enum err err)
+{
+	struct heartbeat *h = context;
+
+	(void)s;
+	(void)err;
+	h->outcome = ERR_UNAVAILABLE;
+	task_wake(&h->task);
+}
+
+static const struct stream_owner asker = { .on_readable = on_answer, .on_end = on_end };
+
+static enum step end_asking(struct heartbeat *h, enum err err)
+{
+	if (task_is_running(&h->sleep.task)) {
+		h->outcome = err;
+		task_cancel(&h->sleep.task);
+		return task_wait(&h->task, HEARTBEAT_ASKING);
+	}
+	if (h->stream)
+		stream_close(h->stream);
+	h->stream = NULL;
+	return task_done(&h->task, err);
+}
+
+static enum step ask(struct heartbeat *h)
+{
+	struct task *t = &h->task;
+	uint64_t now_ms = loop_now_ms(t->loop);
+
+	if (task_is_canceled(t))
+		return end_asking(h, t->err);
+	if (h->outcome)
+		return end_asking(h, h->outcome);
+	if (now_ms - h->heard_ms >= HEARTBEAT_SILENCE_MS)
+		return end_asking(h, ERR_TIMEOUT);
+	if (task_is_running(&h->sleep.task))
+		return task_wait(t, HEARTBEAT_ASKING);
+	if (now_ms - h->asked_ms >= HEARTBEAT_MS) {
+		struct peer_heartbeat_request request = { .node = slice_from(h->node) };
+		write_frame(h->stream, &peer_heartbeat_request_schema, 1, &request);
+		h->asked_ms = now_ms;
+	}
+	sleep_start(&h->sleep, t, now_ms + HEARTBEAT_MS);
+	return task_wait(t, HEARTBEAT_ASKING);
+}
+
+static enum step heartbeat_step(struct task *t)
+{
+	struct heartbeat *h = CONTAINER(t, struct heartbeat, task);
+
+	switch (t->at) {
+	case HEARTBEAT_CONNECTING:
+		if (task_is_running(&h->connect.task))
+			return task_wait(t, HEARTBEAT_CONNECTING);
+		if (h->connect.task.err)
+			return task_done(t, h->connect.task.err == ERR_CANCELED
+						    ? t->err
+						    : h->connect.task.err);
+		h->stream = h->connect.ret;
+		stream_set_owner(h->stream, &asker, h);
+		h->heard_ms = loop_now_ms(t->loop);
+		return ask(h);
+	case HEARTBEAT_ASKING:
+		return ask(h);
+	}
+	abort();
+}
+
+static const char *const heartbeat_places[] = { "connecting", "asking" };
+static const struct task_kind heartbeat_kind = {
+	.name = "heartbeat",
+	.places = heartbeat_places,
+	.place_count = 2,
+	.step = heartbeat_step,
+};
+
+void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
+		     const char *node)
+{
+	*h = (struct heartbeat) { .node = node };
+	task_start(&h->task, &heartbeat_kind, parent);
+	connect_tcp(&h->connect, &h->task, host, port);
+	task_set_deadline(&h->connect.task, loop_now_ms(h->task.loop) + HEARTBEAT_SILENCE_MS);
+}
+
+/* --- answering ---------------------------------------------------------------------------------
+ */
+
+struct heartbeat_server {
+	struct loop *loop;
+	struct listener *listener;
+	struct list peers;
+	size_t peer_count;
+	const char *node;
+	struct heartbeat_answer (*ask)(void *context);
+	void *context;
+};
+
+struct heartbeat_peer {
+	struct heartbeat_server *server;
+	struct stream *stream;
+	struct list link;
+};
+
+static void close_peer(struct heartbeat_peer *peer)
+{
+	stream_close(peer->stream);
+	list_remove(&peer->link);
+	peer->server->peer_count--;
+	memory_free(peer);
+}
+
+static void on_request(void *context, struct stream *s)
+{
+	struct heartbeat_peer *peer = context;
+	struct peer_heartbeat_request request;
+	struct frame frame;
+	struct arena a;
+
+	arena_init(&a);
+	enum err err;
+	while (!(err = read_message(s, &a, &peer_heartbeat_request_schema, &frame, &request))) {
+		struct heartbeat_answer answer = peer->server->ask(peer->server->context);
+		struct peer_heartbeat_response response = {
+			.node = slice_from(peer->server->node),
+			.leading = answer.is_leading,
+			.epoch_counter = (int64_t)answer.epoch.counter,
+			.epoch_nonce = (int64_t)answer.epoch.nonce,
+		};
+		write_frame(s, &peer_heartbeat_response_schema, frame.correlation_id, &response);
+	}
+	arena_done(&a);
+	if (err != ERR_NOT_FOUND)
+		close_peer(peer);
+}
+
+static void on_peer_end(void *context, struct stream *s, enum err err)
+{
+	(void)s;
+	(void)err;
+	close_peer(context);
+}
+
+static const struct stream_owner answerer = { .on_readable = on_request, .on_end = on_peer_end };
+
+static void on_accept(void *context, struct stream *s)
+{
+	struct heartbeat_server *server = context;
+
+	if (server->peer_count >= HEARTBEAT_PEERS_MAX) {
+		stream_close(s);
+		return;
+	}
+	struct heartbeat_peer *peer = NEW(struct heartbeat_peer);
+	peer->server = server;
+	peer->stream = s;
+	list_add(&server->peers, &peer->link);
+	server->peer_count++;
+	stream_set_inbox_limit(s, HEARTBEAT_FRAME_BYTES_MAX);
+	stream_set_owner(s, &answerer, peer);
+}
+
+enum err heartbeat_serve(struct loop *loop, const char *host, uint16_t port, const char *node,
+			 struct heartbeat_answer (*ask_leader)(void *context), void *context,
+			 struct heartbeat_server **ret, char why[TASK_WHY_BYTES])
+{
+	struct heartbeat_server *s = NEW(struct heartbeat_server);
+
+	s->loop = loop;
+	s->node = node;
+	s->ask = ask_leader;
+	s->context = context;
+	list_init(&s->peers);
+	enum err err = listener_open_tcp(loop, host, port, on_accept, s, &s->listener, why);
+	if (err) {
+		memory_free(s);
+		return err;
+	}
+	*ret = s;
+	return OK;
+}
+
+void heartbeat_server_close(struct heartbeat_server *s)
+{
+	listener_close(s->listener);
+	LIST_EACH (&s->peers, struct heartbeat_peer, link, peer)
+		close_peer(peer);
+	memory_free(s);
+}

@@ -1,0 +1,55 @@
+/* Heartbeats between nodes: how a standby sees that the leader is gone.
+ *
+ * A standby keeps one connection to the leader's peer address and asks every HEARTBEAT_MS.  A
+ * refused connection means that the process is gone: told at once.  No answer for
+ * HEARTBEAT_SILENCE_MS means that it is stopped or cut off.  Nothing here is about safety: a leader
+ * that was wrongly given up is fenced by the journal before its successor writes. */
+#ifndef SERVER_HEARTBEAT_H
+#define SERVER_HEARTBEAT_H
+
+#include "cells/journal.h"
+#include "loop/stream.h"
+#include "loop/timer.h"
+
+enum {
+	HEARTBEAT_MS = 250,
+	HEARTBEAT_SILENCE_MS = 1500,
+	HEARTBEAT_PEERS_MAX = 1000, /* connections of others */
+};
+
+/* --- the side that asks ------------------------------------------------------------------------
+ */
+
+/* A child task: ends when the node at `host`:`port` should no longer be waited for.
+ * ERR_UNAVAILABLE: nobody is there, or it closed; ERR_TIMEOUT: it is silent; ERR_CONFLICT: it
+ * answers that it does not lead; ERR_CANCELED. */
+struct heartbeat {
+	struct task task;
+	struct connect connect;
+	struct sleep sleep;
+	struct stream *stream;
+	const char *node; /* our name, borrowed */
+	uint64_t heard_ms;
+	uint64_t asked_ms;
+	enum err outcome; /* OK: go on */
+};
+void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
+		     const char *node);
+
+/* --- the side that answers ----------------------------------------------------------------------
+ */
+
+struct heartbeat_server;
+
+struct heartbeat_answer {
+	bool is_leading;
+	struct epoch epoch;
+};
+
+MUST_CHECK enum err heartbeat_serve(struct loop *loop, const char *host, uint16_t port,
+				    const char *node, struct heartbeat_answer (*ask)(void *context),
+				    void *context, struct heartbeat_server **ret,
+				    char why[TASK_WHY_BYTES]);
+void heartbeat_server_close(struct heartbeat_server *s);
+
+#endif

@@ -1,0 +1,315 @@
+#include "server/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scope.h"
+#include "base/text.h"
+
+enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10000 };
+
+const struct option_row option_rows[OPTION_COUNT] = {
+	[OPTION_BUCKET] = { "bucket", "URL", "file:./var/bucket",
+			    "where the records are; file:DIR is a directory" },
+	[OPTION_JOURNAL] = { "journal", "URL", NULL,
+			     "where the journal is (default: as --bucket)" },
+	[OPTION_KAFKA] = { "kafka", "HOST:PORT", "127.0.0.1:9092", "serve Kafka clients here" },
+	[OPTION_ADVERTISE] = { "advertise", "HOST:PORT", NULL,
+			       "what clients are told to connect to (default: as --kafka)" },
+	[OPTION_PEER] = { "peer", "HOST:PORT", NULL,
+			  "where other nodes reach this one (default: port of --kafka plus 100)" },
+	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with" },
+	[OPTION_ROLES] = { "roles", "ROLE,...", "control,streams", "the processes to run" },
+	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
+					"partitions of a topic created without a number" },
+	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
+			     "Unix sockets (default: $XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)" },
+	[OPTION_LOG_LEVEL] = { "log-level", "LEVEL", "info", "error, warn, info or debug" },
+};
+
+/* --- one value ---------------------------------------------------------------------------------
+ */
+
+static int find_option(const char *name, size_t size)
+{
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (strlen(option_rows[i].name) == size &&
+		    memcmp(option_rows[i].name, name, size) == 0)
+			return i;
+	return -1;
+}
+
+static enum err unknown(const char *what, const char *name, char why[OPTION_WHY_BYTES])
+{
+	const char *names[OPTION_COUNT + 1] = { NULL };
+
+	for (int i = 0; i < OPTION_COUNT; i++)
+		names[i] = option_rows[i].name;
+	const char *nearest = text_nearest(name, names);
+	if (nearest)
+		snprintf(why, OPTION_WHY_BYTES, "unknown %s \"%.60s\": did you mean \"%s\"?", what,
+			 name, nearest);
+	else
+		snprintf(why, OPTION_WHY_BYTES,
+			 "unknown %s \"%.60s\": `hanse serve --help` lists what there is", what,
+			 name);
+	return ERR_INVALID;
+}
+
+static enum err set_value(struct options *o, int option, const char *value,
+			  char why[OPTION_WHY_BYTES])
+{
+	if (strlen(value) >= OPTION_VALUE_BYTES_MAX || value[0] == '\0') {
+		snprintf(why, OPTION_WHY_BYTES, "the value of %s is %s", option_rows[option].name,
+			 value[0] ? "too long" : "empty");
+		return ERR_INVALID;
+	}
+	if (o->values[option][0] == '\0')
+		snprintf(o->values[option], OPTION_VALUE_BYTES_MAX, "%s", value);
+	return OK;
+}
+
+/* --- sources -----------------------------------------------------------------------------------
+ */
+
+enum err options_from_flags(struct options *o, char **argv, char why[OPTION_WHY_BYTES])
+{
+	for (; *argv; argv++) {
+		const char *name = *argv;
+		if (strncmp(name, "--", 2) != 0) {
+			snprintf(why, OPTION_WHY_BYTES,
+				 "\"%.60s\" is not an option: `hanse serve --help` shows examples",
+				 name);
+			return ERR_INVALID;
+		}
+		name += 2;
+		size_t size = strcspn(name, "=");
+		int option = find_option(name, size);
+		if (option < 0)
+			return unknown("option", name, why);
+		const char *value = name[size] ? name + size + 1 : *++argv;
+		if (!value) {
+			snprintf(why, OPTION_WHY_BYTES, "--%s needs a value: %s",
+				 option_rows[option].name, option_rows[option].argument);
+			return ERR_INVALID;
+		}
+		if (o->values[option][0]) {
+			snprintf(why, OPTION_WHY_BYTES, "--%s is given twice",
+				 option_rows[option].name);
+			return ERR_INVALID;
+		}
+		enum err err = set_value(o, option, value, why);
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
+/* HANSE_DEFAULT_PARTITIONS=4 is default-partitions 4.  Variables the program itself sets for its
+ * processes are passed over. */
+enum err options_from_environment(struct options *o, char **environment, char why[OPTION_WHY_BYTES])
+{
+	for (; *environment; environment++) {
+		char name[64];
+		const char *from = *environment;
+		size_t size = strcspn(from, "=");
+		if (strncmp(from, "HANSE_", 6) != 0 || size >= sizeof(name) ||
+		    strncmp(from, "HANSE_STATUS_FD=", 16) == 0 ||
+		    strncmp(from, "HANSE_TEST_", 11) == 0)
+			continue;
+		for (size_t i = 6; i < size; i++)
+			name[i - 6] = from[i] == '_' ? '-' : (char)tolower((unsigned char)from[i]);
+		name[size - 6] = '\0';
+		int option = find_option(name, size - 6);
+		if (option < 0)
+			return unknown("environment variable HANSE_", name, why);
+		enum err err = set_value(o, option, from + size + (from[size] == '='), why);
+		if (err)
+			return err;
+	}
+	return OK;
+}
+
+static char *trim(char *text)
+{
+	char *end = text + strlen(text);
+
+	while (end > text && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	while (isspace((unsigned char)*text))
+		text++;
+	return text;
+}
+
+static enum err read_line(struct options *o, char *line, char why[OPTION_WHY_BYTES])
+{
+	char *text = trim(line);
+
+	if (text[0] == '\0' || text[0] == '#')
+		return OK;
+	char *equals = strchr(text, '=');
+	if (!equals) {
+		snprintf(why, OPTION_WHY_BYTES, "\"%.60s\" is not of the form name = value", text);
+		return ERR_INVALID;
+	}
+	*equals = '\0';
+	const char *name = trim(text);
+	int option = find_option(name, strlen(name));
+	if (option < 0)
+		return unknown("name", name, why);
+	return set_value(o, option, trim(equals + 1), why);
+}
+
+enum err options_from_file(struct options *o, const char *path, char why[OPTION_WHY_BYTES])
+{
+	char line[FILE_LINE_BYTES_MAX], reason[OPTION_WHY_BYTES];
+
+	AUTO_FILE file = fopen(path, "re");
+	if (!file && errno == ENOENT)
+		return OK;
+	if (!file) {
+		snprintf(why, OPTION_WHY_BYTES, "%s cannot be read: %s", path, strerror(errno));
+		return ERR_INVALID;
+	}
+	for (int number = 1; fgets(line, sizeof(line), file); number++) {
+		enum err err = read_line(o, line, reason);
+		if (err) {
+			snprintf(why, OPTION_WHY_BYTES, "%s:%d: %.200s", path, number, reason);
+			return err;
+		}
+	}
+	return OK;
+}
+
+/* --- meaning -----------------------------------------------------------------------------------
+ */
+
+void options_run_dir(char ret[OPTION_VALUE_BYTES_MAX])
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (runtime && runtime[0] == '/')
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "%s/hanse", runtime);
+	else
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "/tmp/hanse-%u", (unsigned)getuid());
+}
+
+static enum err read_address(const struct options *o, int option, struct address *ret,
+			     char why[OPTION_WHY_BYTES])
+{
+	if (!text_host_port(o->values[option], ret->host, sizeof(ret->host), &ret->port) &&
+	    ret->port != 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--%s %.100s is not HOST:PORT, as in 127.0.0.1:9092",
+		 option_rows[option].name, o->values[option]);
+	return ERR_INVALID;
+}
+
+static enum err read_roles(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char roles[OPTION_VALUE_BYTES_MAX], *rest = roles;
+
+	snprintf(roles, sizeof(roles), "%s", o->values[OPTION_ROLES]);
+	for (char *role = strsep(&rest, ","); role; role = strsep(&rest, ",")) {
+		if (strcmp(role, "control") == 0) {
+			o->has_control = true;
+		} else if (strcmp(role, "streams") == 0) {
+			o->has_streams = true;
+		} else {
+			snprintf(why, OPTION_WHY_BYTES,
+				 "unknown role \"%.60s\": there are control and streams", role);
+			return ERR_INVALID;
+		}
+	}
+	return OK;
+}
+
+static void fill_defaults(struct options *o)
+{
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (o->values[i][0] == '\0' && option_rows[i].value)
+			snprintf(o->values[i], OPTION_VALUE_BYTES_MAX, "%s", option_rows[i].value);
+	if (o->values[OPTION_JOURNAL][0] == '\0')
+		memcpy(o->values[OPTION_JOURNAL], o->values[OPTION_BUCKET], OPTION_VALUE_BYTES_MAX);
+	if (o->values[OPTION_ADVERTISE][0] == '\0')
+		memcpy(o->values[OPTION_ADVERTISE], o->values[OPTION_KAFKA],
+		       OPTION_VALUE_BYTES_MAX);
+	if (o->values[OPTION_RUN_DIR][0] == '\0')
+		options_run_dir(o->values[OPTION_RUN_DIR]);
+}
+
+/* The other nodes' door: beside Kafka's unless said otherwise. */
+static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	if (o->values[OPTION_PEER][0])
+		return read_address(o, OPTION_PEER, &o->peer, why);
+	if (o->kafka.port > UINT16_MAX - PEER_PORT_DISTANCE) {
+		snprintf(why, OPTION_WHY_BYTES, "the port of --kafka leaves no room: give --peer");
+		return ERR_INVALID;
+	}
+	o->peer = o->kafka;
+	o->peer.port = (uint16_t)(o->kafka.port + PEER_PORT_DISTANCE);
+	bool is_v6 = strchr(o->peer.host, ':');
+	snprintf(o->values[OPTION_PEER], OPTION_VALUE_BYTES_MAX, is_v6 ? "[%s]:%u" : "%s:%u",
+		 o->peer.host, o->peer.port);
+	return OK;
+}
+
+enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	enum log_level level;
+	uint64_t partitions;
+
+	fill_defaults(o);
+	enum err err = read_address(o, OPTION_KAFKA, &o->kafka, why);
+	if (!err)
+		err = read_address(o, OPTION_ADVERTISE, &o->advertise, why);
+	if (!err)
+		err = find_peer(o, why);
+	if (!err)
+		err = read_roles(o, why);
+	if (err)
+		return err;
+	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,
+			&partitions) ||
+	    partitions == 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--default-partitions is 1 to %d", PARTITIONS_MAX);
+		return ERR_INVALID;
+	}
+	o->default_partitions = (int32_t)partitions;
+	if (!log_level_from_name(o->values[OPTION_LOG_LEVEL], &level)) {
+		snprintf(why, OPTION_WHY_BYTES, "--log-level is error, warn, info or debug");
+		return ERR_INVALID;
+	}
+	log_set_level(level);
+	return OK;
+}
+
+void options_control_path(const struct options *o, char ret[OPTION_VALUE_BYTES_MAX + 32])
+{
+	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/control-%u.sock", o->values[OPTION_RUN_DIR],
+		 o->kafka.port);
+}
+
+void options_admin_path(const char *run_dir, uint16_t kafka_port,
+			char ret[OPTION_VALUE_BYTES_MAX + 32])
+{
+	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/admin-%u.sock", run_dir, kafka_port);
+}
+
+void options_print(FILE *out)
+{
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option_row *row = &option_rows[i];
+		fprintf(out, "  --%s %s", row->name, row->argument);
+		int column = (int)(strlen(row->name) + strlen(row->argument) + 5);
+		fprintf(out, "%*s%s", column < 32 ? 32 - column : 1, "", row->help);
+		if (row->value)
+			fprintf(out, " (%s)", row->value);
+		fputc('\n', out);
+	}
+}

@@ -1,0 +1,75 @@
+/* What `hanse serve` can be told: one table, from which flags, environment, file and help are made.
+ *
+ * A flag wins over the environment (HANSE_NAME), which wins over the file (name = value), which
+ * wins over the default.  Unknown names are errors that suggest the nearest known one. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+enum { OPTION_VALUE_BYTES_MAX = 1024, OPTION_WHY_BYTES = 300, OPTION_HOST_BYTES = 256 };
+
+#define OPTIONS_FILE_DEFAULT "/etc/hanse/hanse.conf"
+
+enum option {
+	OPTION_BUCKET,
+	OPTION_JOURNAL,
+	OPTION_KAFKA,
+	OPTION_ADVERTISE,
+	OPTION_PEER,
+	OPTION_SITE,
+	OPTION_ROLES,
+	OPTION_DEFAULT_PARTITIONS,
+	OPTION_RUN_DIR,
+	OPTION_LOG_LEVEL,
+	OPTION_COUNT
+};
+
+struct option_row {
+	const char *name;     /* of the flag, without dashes */
+	const char *argument; /* "HOST:PORT" */
+	const char *value;    /* default; NULL: derived, see options_finish() */
+	const char *help;
+};
+
+extern const struct option_row option_rows[OPTION_COUNT];
+
+struct address {
+	char host[OPTION_HOST_BYTES];
+	uint16_t port;
+};
+
+struct options {
+	char values[OPTION_COUNT][OPTION_VALUE_BYTES_MAX]; /* "" until known */
+	/* from options_finish() */
+	struct address kafka, advertise, peer;
+	int32_t default_partitions;
+	bool has_control, has_streams;
+};
+
+/* Each fills only what is still unknown, so the strongest source comes first.  `why` is a whole
+ * sentence for the person who started the program. */
+MUST_CHECK enum err options_from_flags(struct options *o, char **argv, char why[OPTION_WHY_BYTES]);
+MUST_CHECK enum err options_from_environment(struct options *o, char **environment,
+					     char why[OPTION_WHY_BYTES]);
+MUST_CHECK enum err options_from_file(struct options *o, const char *path, /* absent is fine */
+				      char why[OPTION_WHY_BYTES]);
+
+/* Defaults, and everything read as what it means. */
+MUST_CHECK enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES]);
+
+/* Paths of this node's sockets: named for the Kafka port, so nodes may share a directory. */
+void options_control_path(const struct options *o, char ret[OPTION_VALUE_BYTES_MAX + 32]);
+void options_admin_path(const char *run_dir, uint16_t kafka_port,
+			char ret[OPTION_VALUE_BYTES_MAX + 32]);
+
+/* The default of --run-dir. */
+void options_run_dir(char ret[OPTION_VALUE_BYTES_MAX]);
+
+void options_print(FILE *out);
+
+#endif

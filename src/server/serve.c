@@ -1,0 +1,183 @@
+#include "server/serve.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/supervisor.h"
+
+extern char **environ;
+
+static void print_help(void)
+{
+	puts("Examples:\n"
+	     "  hanse serve                              one node, records in ./var/bucket\n"
+	     "  hanse serve --bucket file:/srv/bucket    records somewhere else\n"
+	     "  hanse serve --kafka 0.0.0.0:9092 --advertise 192.0.2.7:9092\n"
+	     "                                           for clients on other machines\n"
+	     "  hanse serve --kafka 127.0.0.1:9094       a second node on the same bucket:\n"
+	     "                                           takes over when the first one is gone\n"
+	     "\n"
+	     "Usage: hanse serve [OPTION VALUE]...\n"
+	     "\n"
+	     "Runs a node in the foreground and logs to standard error.\n"
+	     "\n"
+	     "Options, each also as HANSE_NAME in the environment and name = value in\n" //
+	     OPTIONS_FILE_DEFAULT ":");
+	options_print(stdout);
+	puts("\nThe manual is hanse-serve(1).");
+}
+
+/* --- the directory of the sockets ---------------------------------------------------------------
+ */
+
+static enum err make_run_dir(const char *path, char why[OPTION_WHY_BYTES])
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+		snprintf(why, OPTION_WHY_BYTES, "--run-dir %.200s cannot be made: %s", path,
+			 strerror(errno));
+		return ERR_INVALID;
+	}
+	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != getuid() ||
+	    (st.st_mode & 0022)) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--run-dir %.200s must be a directory only you can write to", path);
+		return ERR_INVALID;
+	}
+	return OK;
+}
+
+/* The default bucket's parent is ours to make; any other place is the caller's to choose. */
+static void make_default_parent(const struct options *o)
+{
+	if (strcmp(o->values[OPTION_BUCKET], option_rows[OPTION_BUCKET].value) == 0 &&
+	    mkdir("var", 0700) < 0 && errno != EEXIST)
+		log_warn("./var cannot be made: %s", strerror(errno));
+}
+
+/* --- the banner ---------------------------------------------------------------------------------
+ */
+
+struct banner {
+	const struct options *options;
+	bool is_control_ready, is_streams_ready, is_printed;
+	char cluster[256];
+};
+
+static void print_banner(struct banner *b)
+{
+	const struct options *o = b->options;
+
+	if (b->is_printed || (o->has_control && !b->is_control_ready) ||
+	    (o->has_streams && !b->is_streams_ready))
+		return;
+	b->is_printed = true;
+	fprintf(stderr,
+		"\n  Hanse serves Kafka on %s\n"
+		"  records are in %s, %s\n\n"
+		"  Try next, in another terminal:\n"
+		"    echo hello | kcat -b %s -t greetings -P\n"
+		"    kcat -b %s -t greetings -C -o beginning -e\n"
+		"    hanse status\n\n",
+		o->values[OPTION_ADVERTISE], o->values[OPTION_BUCKET], b->cluster,
+		o->values[OPTION_ADVERTISE], o->values[OPTION_ADVERTISE]);
+}
+
+static void on_ready(void *context, const char *role, const char *text)
+{
+	struct banner *b = context;
+
+	if (strcmp(role, "control") == 0) {
+		b->is_control_ready = true;
+		snprintf(b->cluster, sizeof(b->cluster), "%s", text);
+	} else {
+		b->is_streams_ready = true;
+	}
+	print_banner(b);
+}
+
+static void on_status(void *context, const char *role, const char *text)
+{
+	(void)context;
+	log_info("%s: %s", role, text);
+}
+
+/* --- starting -----------------------------------------------------------------------------------
+ */
+
+static enum err read_options(struct options *o, char **argv, char why[OPTION_WHY_BYTES])
+{
+	enum err err = options_from_flags(o, argv, why);
+
+	if (!err)
+		err = options_from_environment(o, environ, why);
+	if (!err)
+		err = options_from_file(o, OPTIONS_FILE_DEFAULT, why);
+	return err ? err : options_finish(o, why);
+}
+
+/* Every role gets all options as flags, so that all of them mean the same. */
+static void fill_argv(const struct options *o, const char *word,
+		      const char *argv[2 * OPTION_COUNT + 3],
+		      char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64])
+{
+	int count = 0;
+
+	argv[count++] = "hanse";
+	argv[count++] = word;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		snprintf(flags[i], OPTION_VALUE_BYTES_MAX + 64, "--%s=%s", option_rows[i].name,
+			 o->values[i]);
+		argv[count++] = flags[i];
+	}
+	argv[count] = NULL;
+}
+
+static int start(const struct options *o)
+{
+	static char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64];
+	static const char *control_argv[2 * OPTION_COUNT + 3], *streams_argv[2 * OPTION_COUNT + 3];
+	struct supervisor_role roles[2];
+	struct banner banner = { .options = o };
+	size_t count = 0;
+
+	fill_argv(o, CONTROL_ROLE_WORD, control_argv, flags);
+	fill_argv(o, STREAMS_ROLE_WORD, streams_argv, flags);
+	if (o->has_control)
+		roles[count++] = (struct supervisor_role) { "control", control_argv };
+	if (o->has_streams)
+		roles[count++] = (struct supervisor_role) { "streams", streams_argv };
+	return supervisor_run(&(struct supervisor_config) {
+		.roles = roles,
+		.role_count = count,
+		.on_ready = on_ready,
+		.on_status = on_status,
+		.context = &banner,
+	});
+}
+
+int serve_main(char **argv)
+{
+	static struct options options;
+	char why[OPTION_WHY_BYTES];
+
+	for (char **arg = argv; *arg; arg++) {
+		if (strcmp(*arg, "--help") == 0 || strcmp(*arg, "-h") == 0) {
+			print_help();
+			return 0;
+		}
+	}
+	enum err err = read_options(&options, argv, why);
+	if (!err)
+		err = make_run_dir(options.values[OPTION_RUN_DIR], why);
+	if (err) {
+		fprintf(stderr, "hanse serve: %s\n", why);
+		return EXIT_USAGE;
+	}
+	make_default_parent(&options);
+	return start(&options);
+}

@@ -1,0 +1,122 @@
+/* The streams process: an agent, and nothing else. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "loop/stop.h"
+#include "server/serve.h"
+#include "server/supervisor.h"
+#include "streams/agent/agent.h"
+
+struct streams {
+	struct loop *loop;
+	struct agent *agent;
+	struct task task; /* waits for the agent to stop */
+	struct agent_stop stop;
+	bool is_failed;
+};
+
+enum { STREAMS_DRAIN_MS = 8000 };
+
+static void on_serving(void *context, bool is_serving, const char *why)
+{
+	(void)context;
+	if (is_serving) {
+		log_info("serves Kafka");
+		supervisor_tell_ready("serves Kafka");
+	} else {
+		log_warn("does not serve Kafka: %s", why);
+		supervisor_tell_status(why);
+	}
+}
+
+static void on_fatal(void *context, enum err err, const char *why)
+{
+	struct streams *s = context;
+
+	(void)err;
+	log_error("%s", why);
+	supervisor_tell_fatal(why);
+	s->is_failed = true;
+	loop_stop(s->loop);
+}
+
+enum { STREAMS_DRAIN, STREAMS_DRAINED };
+
+static enum step streams_step(struct task *t)
+{
+	struct streams *s = CONTAINER(t, struct streams, task);
+
+	switch (t->at) {
+	case STREAMS_DRAIN:
+		agent_stop(&s->stop, t, s->agent);
+		task_set_deadline(&s->stop.task, loop_now_ms(s->loop) + STREAMS_DRAIN_MS);
+		return task_wait(t, STREAMS_DRAINED);
+	case STREAMS_DRAINED:
+		agent_free(s->agent);
+		s->agent = NULL;
+		loop_stop(s->loop);
+		return task_done(t, OK);
+	}
+	abort();
+}
+
+static const char *const streams_places[] = { "drain", "drained" };
+static const struct task_kind streams_kind = {
+	.name = "streams",
+	.places = streams_places,
+	.place_count = 2,
+	.step = streams_step,
+};
+
+static void on_stop(void *context)
+{
+	struct streams *s = context;
+
+	if (s->agent && !task_is_running(&s->task)) {
+		log_info("stopping");
+		task_start_root(&s->task, &streams_kind, s->loop);
+	}
+}
+
+int streams_role_main(char **argv)
+{
+	static struct options options;
+	static char control_path[OPTION_VALUE_BYTES_MAX + 32];
+	struct streams s = { 0 };
+	struct bucket *bucket = NULL;
+	char why[OPTION_WHY_BYTES];
+
+	log_set_role("streams");
+	enum err err = options_from_flags(&options, argv, why);
+	if (!err)
+		err = options_finish(&options, why);
+	if (!err)
+		err = bucket_open(options.values[OPTION_BUCKET], &bucket, why);
+	if (err) {
+		supervisor_tell_fatal(why);
+		return EXIT_CONFIG;
+	}
+	options_control_path(&options, control_path);
+	s.loop = loop_new(0);
+	stop_install(s.loop, on_stop, &s);
+	s.agent = agent_new(s.loop, &(struct agent_config) {
+					    .kafka_host = options.kafka.host,
+					    .kafka_port = options.kafka.port,
+					    .advertise_host = options.advertise.host,
+					    .advertise_port = options.advertise.port,
+					    .site = options.values[OPTION_SITE],
+					    .control_path = control_path,
+					    .bucket = bucket,
+					    .default_partitions = options.default_partitions,
+					    .on_serving = on_serving,
+					    .on_fatal = on_fatal,
+					    .context = &s,
+				    });
+	loop_run(s.loop);
+	if (s.is_failed)
+		return EXIT_CONFIG;
+	loop_free(s.loop);
+	bucket_close(bucket);
+	return 0;
+}
