@@ -1,6 +1,5 @@
 /* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status. */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -46,6 +45,12 @@ static json_t *status_json(struct control *c)
 			 "calls", (json_int_t)coordinator.calls);
 }
 
+static int add_text(const char *text, size_t size, void *context)
+{
+	buf_add(context, text, size);
+	return 0;
+}
+
 void admin_on_request(void *context, struct http_exchange *e)
 {
 	if (!slice_equal(e->path, SLICE("/v1/status"))) {
@@ -56,12 +61,15 @@ void admin_on_request(void *context, struct http_exchange *e)
 		http_answer(e, 405, "application/json", SLICE("{\"error\":\"only GET\"}\n"));
 		return;
 	}
+	struct buf text;
+	buf_init(&text);
 	json_t *status = status_json(context);
-	char *text = status ? json_dumps(status, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-	if (text)
-		http_answer(e, 200, "application/json", slice_from(text));
-	else
+	if (status && !json_dump_callback(status, add_text, &text, JSON_INDENT(2))) {
+		buf_add_text(&text, "\n");
+		http_answer(e, 200, "application/json", buf_slice(&text));
+	} else {
 		http_answer(e, 500, "application/json", SLICE("{\"error\":\"not text\"}\n"));
-	free(text);
+	}
 	json_decref(status);
+	buf_done(&text);
 }

@@ -211,7 +211,16 @@ static const struct stream_owner stream_owner = { .on_readable = on_readable, .o
 /* --- connecting --------------------------------------------------------------------------------
  */
 
-enum { LINK_CONNECT, LINK_CONNECTED, LINK_UP, LINK_PAUSE };
+enum { LINK_CONNECT, LINK_CONNECTED, LINK_UP };
+
+static enum step wait_a_while(struct control_link *link)
+{
+	sleep_start(&link->sleep, &link->task, loop_now_ms(link->loop) + link->retry_ms);
+	link->retry_ms *= 2;
+	if (link->retry_ms > CONTROL_LINK_RETRY_MS_MAX)
+		link->retry_ms = CONTROL_LINK_RETRY_MS_MAX;
+	return task_wait(&link->task, LINK_CONNECT);
+}
 
 static enum step link_step(struct task *t)
 {
@@ -225,23 +234,16 @@ static enum step link_step(struct task *t)
 		return task_wait(t, LINK_CONNECTED);
 
 	case LINK_CONNECTED:
-		if (!link->connect.task.err) {
-			link->stream = link->connect.ret;
-			stream_set_inbox_limit(link->stream,
-					       PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
-			stream_set_owner(link->stream, &stream_owner, link);
-			say_hello(link);
-		}
+		if (link->connect.task.err)
+			return wait_a_while(link);
+		link->stream = link->connect.ret;
+		stream_set_inbox_limit(link->stream, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
+		stream_set_owner(link->stream, &stream_owner, link);
+		say_hello(link);
 		return task_wait(t, LINK_UP);
 
 	case LINK_UP:
-		if (link->stream)
-			return task_wait(t, LINK_UP);
-		sleep_start(&link->sleep, t, loop_now_ms(link->loop) + link->retry_ms);
-		link->retry_ms *= 2;
-		if (link->retry_ms > CONTROL_LINK_RETRY_MS_MAX)
-			link->retry_ms = CONTROL_LINK_RETRY_MS_MAX;
-		return task_wait(t, LINK_CONNECT);
+		return link->stream ? task_wait(t, LINK_UP) : wait_a_while(link);
 	}
 	abort();
 }
@@ -254,11 +256,11 @@ static void link_on_end(struct task *t)
 	memory_free(link);
 }
 
-static const char *const link_places[] = { "connect", "connected", "up", "pause" };
+static const char *const link_places[] = { "connect", "connected", "up" };
 static const struct task_kind link_kind = {
 	.name = "control_link",
 	.places = link_places,
-	.place_count = 4,
+	.place_count = 3,
 	.step = link_step,
 	.on_end = link_on_end,
 };
