@@ -38,6 +38,7 @@ struct node {
 	struct leader *leader;
 	struct leader_config config;
 	bool is_leading, is_lost, campaigns_again;
+	bool is_decided; /* the last campaign ended, one way or the other */
 	char why[200], holder[64];
 	struct cell *follower; /* fed with committed records once it has an image */
 	struct buf records;    /* committed ones: u64 index, u32 size, bytes */
@@ -198,7 +199,7 @@ static inline void node_on_leading(void *context)
 	struct node *n = context;
 
 	assert_int_equal(leader_state(n->leader), LEADER_LEADING);
-	n->is_leading = true;
+	n->is_leading = n->is_decided = true;
 	world_changed(n->world);
 }
 
@@ -209,7 +210,7 @@ static inline void node_on_lost(void *context, const char *why, const char *hold
 	assert_int_equal(leader_state(n->leader), LEADER_IDLE);
 	assert_null(leader_cell(n->leader));
 	n->is_leading = false;
-	n->is_lost = true;
+	n->is_lost = n->is_decided = true;
 	snprintf(n->why, sizeof(n->why), "%s", why);
 	snprintf(n->holder, sizeof(n->holder), "%s", holder);
 	if (n->campaigns_again)
@@ -262,7 +263,7 @@ static inline void node_campaign(struct node *n)
 {
 	if (!n->leader)
 		n->leader = leader_new(n->world->loop, &n->config);
-	n->is_lost = false;
+	n->is_lost = n->is_decided = false;
 	leader_campaign(n->leader);
 }
 
@@ -271,7 +272,7 @@ static inline void node_lead(struct node *n, struct world *w, const char *name)
 {
 	node_open(n, w, name);
 	node_campaign(n);
-	if (!wait_for(w, &n->is_leading, TESTING_PATIENCE_MS)) {
+	if (!wait_for(w, &n->is_decided, TESTING_PATIENCE_MS) || !n->is_leading) {
 		task_dump(w->loop, stderr);
 		fail_msg("%s does not lead: %s", name, n->why);
 	}
