@@ -1,0 +1,194 @@
+#include "server/heartbeat.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct rig {
+	struct loop *loop;
+	struct task task;
+	struct heartbeat heartbeat;
+	struct heartbeat_server *server;
+	struct listener *deaf; /* accepts and says nothing */
+	struct stream *accepted;
+	struct timer timer;
+	bool is_leading;
+	uint16_t port;
+	enum err ended;
+};
+
+enum { RIG_START, RIG_ENDED };
+
+static enum step rig_step(struct task *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, task);
+
+	if (t->at == RIG_START) {
+		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, "test");
+		return task_wait(t, RIG_ENDED);
+	}
+	r->ended = r->heartbeat.task.err;
+	timer_clear(&r->timer);
+	if (r->server)
+		heartbeat_server_close(r->server);
+	if (r->accepted)
+		stream_close(r->accepted);
+	if (r->deaf)
+		listener_close(r->deaf);
+	return task_done(t, OK);
+}
+
+static const struct task_kind rig_kind = { .name = "rig", .step = rig_step };
+
+static struct heartbeat_answer on_ask(void *context)
+{
+	struct rig *r = context;
+
+	return (struct heartbeat_answer) { .is_leading = r->is_leading, .epoch = { 7, 9 } };
+}
+
+static void on_nobody(void *context, struct stream *s)
+{
+	(void)context;
+	stream_close(s);
+}
+
+static uint16_t free_port(struct loop *loop)
+{
+	struct listener *l;
+	char why[TASK_WHY_BYTES];
+
+	assert_int_equal(listener_open_tcp(loop, "127.0.0.1", 0, on_nobody, NULL, &l, why), OK);
+	uint16_t port = listener_port(l);
+	listener_close(l);
+	return port;
+}
+
+static void rig_run(struct rig *r, uint64_t wait_ms, void (*on_timer)(struct timer *t))
+{
+	if (on_timer)
+		timer_set(&r->timer, r->loop, loop_now_ms(r->loop) + wait_ms, on_timer);
+	task_start_root(&r->task, &rig_kind, r->loop);
+	loop_run(r->loop);
+	loop_free(r->loop);
+}
+
+static void test_a_refused_connection_ends_at_once(void **state)
+{
+	struct rig r = { .loop = loop_new(0) };
+
+	(void)state;
+	r.port = free_port(r.loop);
+	rig_run(&r, 0, NULL);
+	assert_int_equal(r.ended, ERR_UNAVAILABLE);
+}
+
+static void serve(struct rig *r)
+{
+	char why[TASK_WHY_BYTES];
+
+	r->port = free_port(r->loop);
+	assert_int_equal(heartbeat_serve(r->loop, "127.0.0.1", r->port, "leader", on_ask, r,
+					 &r->server, why),
+			 OK);
+}
+
+static void test_a_node_that_does_not_lead_is_told_apart(void **state)
+{
+	struct rig r = { .loop = loop_new(0) };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, 0, NULL);
+	assert_int_equal(r.ended, ERR_CONFLICT);
+}
+
+static void leader_leaves(struct timer *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, timer);
+
+	assert_true(task_is_running(&r->heartbeat.task));
+	heartbeat_server_close(r->server);
+	r->server = NULL;
+}
+
+static void test_a_leader_is_waited_for_until_it_leaves(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_leading = true };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, 3 * HEARTBEAT_MS, leader_leaves);
+	assert_int_equal(r.ended, ERR_UNAVAILABLE);
+}
+
+static void on_ignored(void *context, struct stream *s)
+{
+	(void)context;
+	(void)s;
+}
+
+static void on_ignored_end(void *context, struct stream *s, enum err err)
+{
+	struct rig *r = context;
+
+	(void)s;
+	(void)err;
+	stream_close(r->accepted);
+	r->accepted = NULL;
+}
+
+static const struct stream_owner ignorer = { .on_readable = on_ignored, .on_end = on_ignored_end };
+
+static void on_accept(void *context, struct stream *s)
+{
+	struct rig *r = context;
+
+	r->accepted = s;
+	stream_set_owner(s, &ignorer, r);
+}
+
+static void test_silence_ends_the_wait(void **state)
+{
+	struct rig r = { .loop = loop_new(0) };
+	char why[TASK_WHY_BYTES];
+
+	(void)state;
+	assert_int_equal(listener_open_tcp(r.loop, "127.0.0.1", 0, on_accept, &r, &r.deaf, why),
+			 OK);
+	r.port = listener_port(r.deaf);
+	rig_run(&r, 0, NULL);
+	assert_int_equal(r.ended, ERR_TIMEOUT);
+}
+
+static void give_up(struct timer *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, timer);
+
+	task_cancel(&r->heartbeat.task);
+}
+
+static void test_it_can_be_canceled(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_leading = true };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, HEARTBEAT_MS / 2, give_up);
+	assert_int_equal(r.ended, ERR_CANCELED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_refused_connection_ends_at_once),
+		cmocka_unit_test(test_a_node_that_does_not_lead_is_told_apart),
+		cmocka_unit_test(test_a_leader_is_waited_for_until_it_leaves),
+		cmocka_unit_test(test_silence_ends_the_wait),
+		cmocka_unit_test(test_it_can_be_canceled),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+#include "server/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char why[OPTION_WHY_BYTES];
+
+static enum err read_flags(struct options *o, char **argv)
+{
+	*o = (struct options) { 0 };
+	why[0] = '\0';
+	return options_from_flags(o, argv, why);
+}
+
+static void test_without_anything_there_are_defaults(void **state)
+{
+	struct options o = { 0 };
+
+	(void)state;
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.values[OPTION_BUCKET], "file:./var/bucket");
+	assert_string_equal(o.values[OPTION_JOURNAL], "file:./var/bucket");
+	assert_string_equal(o.kafka.host, "127.0.0.1");
+	assert_int_equal(o.kafka.port, 9092);
+	assert_string_equal(o.values[OPTION_ADVERTISE], "127.0.0.1:9092");
+	assert_string_equal(o.values[OPTION_PEER], "127.0.0.1:9192");
+	assert_int_equal(o.default_partitions, 1);
+	assert_true(o.has_control && o.has_streams);
+}
+
+static void test_flags_take_both_forms(void **state)
+{
+	struct options o;
+	char *argv[] = { "--kafka", "[::1]:9100", "--bucket=file:/x?class=cas", NULL };
+
+	(void)state;
+	assert_int_equal(read_flags(&o, argv), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.kafka.host, "::1");
+	assert_string_equal(o.values[OPTION_PEER], "[::1]:9200");
+	assert_string_equal(o.values[OPTION_BUCKET], "file:/x?class=cas");
+	assert_string_equal(o.values[OPTION_JOURNAL], "file:/x?class=cas");
+}
+
+static void test_a_mistyped_flag_is_refused_with_the_nearest_one(void **state)
+{
+	struct options o;
+	char *argv[] = { "--buckte", "x", NULL };
+
+	(void)state;
+	assert_int_equal(read_flags(&o, argv), ERR_INVALID);
+	assert_non_null(strstr(why, "did you mean \"bucket\"?"));
+}
+
+static void test_a_flag_needs_a_value_and_is_given_once(void **state)
+{
+	struct options o;
+	char *bare[] = { "--bucket", NULL };
+	char *empty[] = { "--bucket=", NULL };
+	char *twice[] = { "--site=a", "--site=b", NULL };
+	char *word[] = { "now", NULL };
+
+	(void)state;
+	assert_int_equal(read_flags(&o, bare), ERR_INVALID);
+	assert_int_equal(read_flags(&o, empty), ERR_INVALID);
+	assert_int_equal(read_flags(&o, twice), ERR_INVALID);
+	assert_int_equal(read_flags(&o, word), ERR_INVALID);
+}
+
+static void test_a_flag_wins_over_the_environment_and_that_over_the_file(void **state)
+{
+	struct options o;
+	char path[] = "/tmp/hanse-options-XXXXXX";
+	char *argv[] = { "--site", "flag", NULL };
+	char *environment[] = { "PATH=/bin", "HANSE_SITE=variable", "HANSE_DEFAULT_PARTITIONS=4",
+				"HANSE_STATUS_FD=3", NULL };
+	int fd = mkstemp(path);
+
+	(void)state;
+	dprintf(fd, "# a comment\n\nsite = file\ndefault-partitions=7\nlog-level = warn \n");
+	close(fd);
+	assert_int_equal(read_flags(&o, argv), OK);
+	assert_int_equal(options_from_environment(&o, environment, why), OK);
+	assert_int_equal(options_from_file(&o, path, why), OK);
+	unlink(path);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.values[OPTION_SITE], "flag");
+	assert_int_equal(o.default_partitions, 4);
+	assert_string_equal(o.values[OPTION_LOG_LEVEL], "warn");
+}
+
+static void test_unknown_names_in_environment_and_file_are_refused(void **state)
+{
+	struct options o = { 0 };
+	char path[] = "/tmp/hanse-options-XXXXXX";
+	char *environment[] = { "HANSE_BUCKIT=x", NULL };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_equal(options_from_environment(&o, environment, why), ERR_INVALID);
+	assert_non_null(strstr(why, "bucket"));
+	dprintf(fd, "site = a\npartitions = 7\n");
+	close(fd);
+	assert_int_equal(options_from_file(&o, path, why), ERR_INVALID);
+	assert_non_null(strstr(why, ":2:"));
+	unlink(path);
+	assert_int_equal(options_from_file(&o, "/nonexistent/hanse.conf", why), OK);
+}
+
+static void test_values_without_sense_are_refused(void **state)
+{
+	static char *const bad[][2] = {
+		{ "--kafka", "9092" },
+		{ "--kafka", "localhost:0" },
+		{ "--kafka", "127.0.0.1:99999" },
+		{ "--kafka", "127.0.0.1:65500" },
+		{ "--default-partitions", "0" },
+		{ "--default-partitions", "10001" },
+		{ "--default-partitions", "x" },
+		{ "--roles", "kontrol" },
+		{ "--log-level", "loud" },
+		{ "--peer", "nowhere" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct options o;
+		char *argv[] = { bad[i][0], bad[i][1], NULL };
+		assert_int_equal(read_flags(&o, argv), OK);
+		assert_int_equal(options_finish(&o, why), ERR_INVALID);
+		assert_true(strlen(why) > 10);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_anything_there_are_defaults),
+		cmocka_unit_test(test_flags_take_both_forms),
+		cmocka_unit_test(test_a_mistyped_flag_is_refused_with_the_nearest_one),
+		cmocka_unit_test(test_a_flag_needs_a_value_and_is_given_once),
+		cmocka_unit_test(test_a_flag_wins_over_the_environment_and_that_over_the_file),
+		cmocka_unit_test(test_unknown_names_in_environment_and_file_are_refused),
+		cmocka_unit_test(test_values_without_sense_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
