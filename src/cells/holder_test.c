@@ -1,0 +1,211 @@
+#include "cells/holder.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "buckets/bucket_ask.h"
+#include "cells/cluster_join.h"
+#include "cells/follower.h"
+#include "cells/journal_format.h"
+
+struct rig {
+	struct loop *loop;
+	struct bucket *bucket;
+	struct task task;
+	struct holder_find find;
+	struct cluster_join join;
+	bool joins;
+};
+
+static enum step rig_step(struct task *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, task);
+	struct uuid id = { .bytes = { 1, 2, 3 } };
+
+	if (t->at == 1)
+		return task_done(t, OK);
+	if (r->joins)
+		cluster_join(&r->join, t, r->bucket, id);
+	else
+		holder_find(&r->find, t, r->bucket, "main");
+	return task_wait(t, 1);
+}
+
+static const struct task_kind rig_kind = { .name = "rig", .step = rig_step };
+
+static void rig_init(struct rig *r)
+{
+	char why[TASK_WHY_BYTES];
+
+	*r = (struct rig) { .loop = loop_new(0) };
+	assert_int_equal(bucket_open("memory:", &r->bucket, why), OK);
+}
+
+static void rig_done(struct rig *r)
+{
+	bucket_close(r->bucket);
+	loop_free(r->loop);
+}
+
+static void rig_run(struct rig *r)
+{
+	task_start_root(&r->task, &rig_kind, r->loop);
+	loop_run(r->loop);
+}
+
+static void put_object(struct rig *r, enum journal_object_kind kind, uint64_t counter,
+		       const char *address)
+{
+	char key[JOURNAL_KEY_BYTES];
+	struct journal_object object = {
+		.kind = kind,
+		.epoch = { counter, 5 },
+		.bucket_count = 1,
+		.address = slice_from(address),
+		.node = SLICE("node"),
+	};
+
+	if (kind == JOURNAL_OBJECT_MARK)
+		journal_key_mark(key, "main", object.epoch);
+	else
+		journal_key_start(key, "main", object.epoch);
+	struct blob *body = journal_object_encode(&object);
+	assert_int_equal(bucket_ask_put(r->loop, r->bucket, slice_from(key), blob_slice(body)), OK);
+	blob_unref(&body);
+}
+
+static void test_nobody_holds_a_journal_that_is_not_there(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	rig_run(&r);
+	assert_int_equal(r.find.task.err, OK);
+	assert_string_equal(r.find.address, "");
+	rig_done(&r);
+}
+
+static void test_the_newest_start_record_names_the_holder(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	put_object(&r, JOURNAL_OBJECT_MARK, 1, "a:1");
+	put_object(&r, JOURNAL_OBJECT_START, 1, "a:1");
+	put_object(&r, JOURNAL_OBJECT_MARK, 2, "b:1");
+	put_object(&r, JOURNAL_OBJECT_START, 2, "b:1");
+	for (uint64_t counter = 3; counter < 9; counter++) /* candidates that never led */
+		put_object(&r, JOURNAL_OBJECT_MARK, counter, "c:1");
+	rig_run(&r);
+	assert_int_equal(r.find.task.err, OK);
+	assert_string_equal(r.find.address, "b:1");
+	assert_string_equal(r.find.node, "node");
+	assert_int_equal(r.find.epoch.counter, 2);
+	rig_done(&r);
+}
+
+static void test_many_marks_are_listed_in_pages(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	for (uint64_t counter = 1; counter <= BUCKET_LIST_NAMES_MAX + 7; counter++)
+		put_object(&r, JOURNAL_OBJECT_MARK, counter, "c:1");
+	put_object(&r, JOURNAL_OBJECT_START, BUCKET_LIST_NAMES_MAX + 2, "z:1");
+	rig_run(&r);
+	assert_string_equal(r.find.address, "z:1");
+	rig_done(&r);
+}
+
+static void test_an_empty_bucket_is_joined_and_known_again(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	r.joins = true;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	rig_done(&r);
+}
+
+static void test_a_bucket_of_somebody_else_is_refused(void **state)
+{
+	struct rig r;
+	struct buf body;
+	struct cluster other = { .id = { 9 } };
+
+	(void)state;
+	rig_init(&r);
+	r.joins = true;
+	assert_int_equal(bucket_ask_put(r.loop, r.bucket, SLICE("holiday.jpg"), SLICE("x")), OK);
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, ERR_INVALID);
+
+	buf_init(&body);
+	cluster_encode(&other, &body);
+	assert_int_equal(bucket_ask_put(r.loop, r.bucket, SLICE("v1/cluster"), buf_slice(&body)),
+			 OK);
+	buf_done(&body);
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, ERR_INVALID);
+	assert_non_null(strstr(r.join.task.why, "another cluster"));
+	rig_done(&r);
+}
+
+static enum err insert(struct cell *c, void *argument)
+{
+	(void)argument;
+	return cell_execute(c, cell_statement(c, "INSERT INTO t (v) VALUES ('x')"));
+}
+
+static void test_a_follower_starts_from_an_image_and_takes_the_next_record(void **state)
+{
+	static const struct cell_schema schema = { "s", 1, "CREATE TABLE t (v TEXT)" };
+	struct cell *leader = cell_new("c"), *follower = cell_new("c");
+	struct buf record;
+	char why[CELL_WHY_BYTES];
+
+	(void)state;
+	buf_init(&record);
+	assert_int_equal(cell_change_schema(leader, &schema, why), OK);
+	assert_int_equal(cell_run(leader, insert, NULL), OK);
+	cell_seal(leader, 5, &record);
+	struct blob *image = follower_image(leader);
+	buf_clear(&record);
+	assert_int_equal(cell_run(leader, insert, NULL), OK);
+	cell_seal(leader, 6, &record);
+
+	assert_int_equal(follower_image_load(follower, slice_part(blob_slice(image), 0, 20), why),
+			 ERR_CORRUPT);
+	assert_int_equal(follower_image_load(follower, blob_slice(image), why), OK);
+	assert_int_equal(cell_apply(follower, buf_slice(&record), why), OK);
+	assert_true(hash128_equal(cell_hash(leader), cell_hash(follower)));
+	blob_unref(&image);
+	buf_done(&record);
+	cell_free(leader);
+	cell_free(follower);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nobody_holds_a_journal_that_is_not_there),
+		cmocka_unit_test(test_the_newest_start_record_names_the_holder),
+		cmocka_unit_test(test_many_marks_are_listed_in_pages),
+		cmocka_unit_test(test_an_empty_bucket_is_joined_and_known_again),
+		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
+		cmocka_unit_test(test_a_follower_starts_from_an_image_and_takes_the_next_record),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
