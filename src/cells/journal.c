@@ -122,8 +122,7 @@ bool journal_last_name(const struct journal_event *event, char ret[JOURNAL_KEY_B
 	return true;
 }
 
-/* --- reading one object from whoever has it ----------------------------------------------------
- */
+/* --- reading one object from whoever has it --------------------------------------------------- */
 static void object_key(const struct journal *j, const struct op *op, char *ret)
 {
 	if (op->sequence)
@@ -216,8 +215,7 @@ void journal_fetch_done(struct journal *j, struct op *op, const struct journal_e
 		journal_recovery_failed(j, op);
 }
 
-/* --- lanes and the end of a candidacy -----------------------------------------------------------
- */
+/* --- lanes and the end of a candidacy --------------------------------------------------------- */
 unsigned journal_quorum(const struct journal *j)
 {
 	return j->config.bucket_count / 2 + 1;
@@ -315,8 +313,7 @@ void journal_lane_out(struct journal *j, unsigned k)
 			     alive, j->config.bucket_count);
 }
 
-/* --- events ------------------------------------------------------------------------------------
- */
+/* --- events ----------------------------------------------------------------------------------- */
 static enum err candidate(struct journal *j, const struct journal_event *event)
 {
 	size_t address_size = strlen(event->candidate.address);
@@ -460,8 +457,7 @@ enum err journal_step(struct journal *j, const struct journal_event *event,
 	return err;
 }
 
-/* --- life and questions --------------------------------------------------------------------------
- */
+/* --- life and questions ----------------------------------------------------------------------- */
 struct journal *journal_new(const struct journal_config *config)
 {
 	struct journal *j = NEW(struct journal);

@@ -140,10 +140,10 @@ enum journal_effect_kind {
 	JOURNAL_COMMITTED, /* index: every record up to it */
 	JOURNAL_CHECKED,   /* token: every CHECK up to it */
 	JOURNAL_LOST,	   /* err, why, epoch = the higher one if known */
-	JOURNAL_FAILED,	   /* the same, of an election.  err: ERR_UNAVAILABLE no quorum answers;
-			      ERR_CONFLICT a higher epoch is about; ERR_CORRUPT (why names the object:
-			      a person is needed); ERR_UNSUPPORTED newer format; ERR_INVALID the
-			      buckets hold a journal of another configuration */
+	/* The same, of an election.  ERR_UNAVAILABLE: no quorum.  ERR_CONFLICT: a higher epoch is
+	 * about.  ERR_CORRUPT: `why` names the object, a person is needed.  ERR_UNSUPPORTED: a
+	 * newer format.  ERR_INVALID: the buckets hold a journal of another configuration. */
+	JOURNAL_FAILED,
 };
 
 struct journal_effect {

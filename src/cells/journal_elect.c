@@ -22,8 +22,7 @@
 static void read_tip(struct journal *j);
 static void walk_chain(struct journal *j);
 
-/* --- choosing ------------------------------------------------------------------------------------
- */
+/* --- choosing --------------------------------------------------------------------------------- */
 static void list_tail(struct journal *j, unsigned k, enum op_kind kind, struct epoch e,
 		      const char *after)
 {
@@ -122,8 +121,7 @@ void journal_choose(struct journal *j)
 		decide(j);
 }
 
-/* --- the tail of the chosen epoch ----------------------------------------------------------------
- */
+/* --- the tail of the chosen epoch ------------------------------------------------------------- */
 /* Where `sequence` is in the tail, or would be. */
 static size_t tail_find(const struct journal *j, uint64_t sequence)
 {
@@ -212,8 +210,7 @@ void journal_tail_done(struct journal *j, const struct op *op, const struct jour
 	journal_choose(j);
 }
 
-/* --- start record and tip of the chosen epoch
- * ----------------------------------------------------- */
+/* --- start record and tip of the chosen epoch ------------------------------------------------- */
 static bool add_segment(struct journal *j, const struct journal_object *start, uint64_t count)
 {
 	if (j->segment_count == SEGMENTS_MAX)
@@ -307,8 +304,7 @@ static void on_tip(struct journal *j, const struct journal_object *tip)
 	know_tip(j);
 }
 
-/* --- the chain of epochs back to the snapshot
- * ------------------------------------------------------ */
+/* --- the chain of epochs back to the snapshot ------------------------------------------------- */
 static void begin_replay(struct journal *j);
 
 /* Segments are gathered newest first and turned round at the end. */
@@ -341,8 +337,7 @@ static void on_link(struct journal *j, const struct journal_object *start)
 	walk_chain(j);
 }
 
-/* --- replay
- * ----------------------------------------------------------------------------------------- */
+/* --- replay ----------------------------------------------------------------------------------- */
 static struct segment *segment_of(struct journal *j, uint64_t index)
 {
 	for (size_t i = j->segment_count; i > 0; i--)
@@ -431,8 +426,7 @@ static void on_record(struct journal *j, const struct op *op, struct blob *body,
 	emit_records(j);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 void journal_recovery_fetched(struct journal *j, const struct op *op, struct blob *body,
 			      const struct journal_object *object)
 {

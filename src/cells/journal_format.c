@@ -114,11 +114,16 @@ struct blob *journal_object_encode(const struct journal_object *o)
 		add_short(&b, o->node);
 	}
 	assert(b.size <= JOURNAL_OBJECT_BYTES_MAX);
-	put_u32(b.data + AT_SIZE, (uint32_t)b.size);
-	put_u32(b.data + AT_CHECKSUM, checksum_of(buf_slice(&b)));
 	blob = blob_from(buf_slice(&b));
 	buf_done(&b);
+	journal_object_seal(blob);
 	return blob;
+}
+
+void journal_object_seal(struct blob *body)
+{
+	put_u32(body->data + AT_SIZE, (uint32_t)body->size);
+	put_u32(body->data + AT_CHECKSUM, checksum_of(blob_slice(body)));
 }
 
 uint32_t journal_object_checksum(const struct blob *body)
@@ -238,12 +243,13 @@ enum err journal_object_decode(struct slice bytes, enum journal_object_kind kind
 
 	if (bytes.size < JOURNAL_HEADER_BYTES || memcmp(bytes.data, magic, sizeof(magic)) != 0)
 		return ERR_CORRUPT;
+	o.checksum = get_u32(bytes.data + AT_CHECKSUM);
+	if (get_u32(bytes.data + AT_SIZE) != bytes.size || checksum_of(bytes) != o.checksum)
+		return ERR_CORRUPT;
 	if (get_u16(bytes.data + AT_VERSION) > JOURNAL_FORMAT_VERSION)
 		return ERR_UNSUPPORTED;
-	o.checksum = get_u32(bytes.data + AT_CHECKSUM);
 	if (get_u16(bytes.data + AT_VERSION) == 0 || bytes.data[AT_KIND] != kind ||
-	    bytes.data[AT_KIND + 1] != 0 || get_u32(bytes.data + AT_SIZE) != bytes.size ||
-	    checksum_of(bytes) != o.checksum)
+	    bytes.data[AT_KIND + 1] != 0)
 		return ERR_CORRUPT;
 	o.epoch = read_epoch(&r);
 	o.time_ms = read_u64(&r);

@@ -103,8 +103,7 @@ void journal_choose_epoch(struct journal *j)
 			journal_join(j, k);
 }
 
-/* --- joining -----------------------------------------------------------------------------------
- */
+/* --- joining ---------------------------------------------------------------------------------- */
 void journal_join(struct journal *j, unsigned k)
 {
 	char key[JOURNAL_KEY_BYTES];

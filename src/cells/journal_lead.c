@@ -28,8 +28,7 @@ static void send_record(struct journal *j, unsigned k, uint64_t index)
 		    flight_of(j, index)->body);
 }
 
-/* --- becoming leader ----------------------------------------------------------------------------
- */
+/* --- becoming leader -------------------------------------------------------------------------- */
 static void lead(struct journal *j)
 {
 	j->role = JOURNAL_LEADING;
@@ -78,8 +77,7 @@ void journal_on_active(struct journal *j, unsigned k)
 	journal_fill(j, k);
 }
 
-/* --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending -------------------------------------------------------------------------------- */
 void journal_flights_clear(struct journal *j)
 {
 	for (size_t i = 0; i < JOURNAL_IN_FLIGHT_MAX; i++) {
@@ -146,8 +144,7 @@ void journal_commit(struct journal *j)
 		journal_emit(j, JOURNAL_COMMITTED)->index = j->committed;
 }
 
-/* --- fence checks --------------------------------------------------------------------------------
- */
+/* --- fence checks ----------------------------------------------------------------------------- */
 static bool check_is_wanted(const struct journal *j, unsigned k)
 {
 	if (j->token > j->lanes[k].token_done)
@@ -297,8 +294,7 @@ void journal_lead_done(struct journal *j, const struct op *op, const struct jour
 	}
 }
 
-/* --- absent buckets
- * -------------------------------------------------------------------------------- */
+/* --- absent buckets --------------------------------------------------------------------------- */
 void journal_tick(struct journal *j)
 {
 	for (unsigned k = 0; k < j->config.bucket_count; k++) {

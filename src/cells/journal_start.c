@@ -57,6 +57,8 @@ void journal_begin_start(struct journal *j)
 	encode_start(j);
 	for (unsigned k = 0; k < j->config.bucket_count; k++) {
 #ifdef JOURNAL_BUG_NOJOIN
+		if (j->lanes[k].state < LANE_JOINED)
+			j->lanes[k].marks_ms = j->now_ms;
 		journal_copy(j, k); /* planted bug: counts buckets it did not join */
 #else
 		if (j->lanes[k].state >= LANE_JOINED)

@@ -42,8 +42,7 @@ static bool is_older(const struct journal *j, uint64_t time_ms, uint64_t grace_m
 	return j->now_ms >= time_ms && j->now_ms - time_ms >= grace_ms;
 }
 
-/* --- what may go
- * ----------------------------------------------------------------------------------- */
+/* --- what may go ------------------------------------------------------------------------------ */
 static bool object_may_go(const struct journal *j, const struct journal_name *name)
 {
 	const struct trim *t = &j->trim;
@@ -91,8 +90,7 @@ static bool name_may_go(const struct journal *j, const struct journal_name *name
 	return false;
 }
 
-/* --- walking
- * --------------------------------------------------------------------------------------- */
+/* --- walking ---------------------------------------------------------------------------------- */
 static void next_phase(struct journal *j)
 {
 	struct trim *t = &j->trim;

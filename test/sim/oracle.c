@@ -41,8 +41,7 @@ static void PRINTF_LIKE(2, 3) violated(struct oracle *o, const char *format, ...
 	va_end(arguments);
 }
 
-/* --- the application ---------------------------------------------------------------------------
- */
+/* --- the application -------------------------------------------------------------------------- */
 bool oracle_append(struct oracle *o, unsigned node, uint64_t value, uint64_t now_ms,
 		   struct journal_effects *fx)
 {
@@ -99,8 +98,7 @@ void oracle_crashed(struct oracle *o, unsigned node)
 	n->log_count = n->committed = n->token = n->token_told = 0;
 }
 
-/* --- outcomes
- * ------------------------------------------------------------------------------------- */
+/* --- outcomes --------------------------------------------------------------------------------- */
 static unsigned copies(const struct oracle *o, struct epoch epoch, uint64_t sequence)
 {
 	char key[JOURNAL_KEY_BYTES];
