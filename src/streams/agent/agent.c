@@ -9,6 +9,7 @@
 #include "streams/agent/block_cache.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
+#include "streams/agent/janitor.h"
 
 static void each_connection(struct agent *agent, void (*act)(struct connection *c))
 {
@@ -192,6 +193,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .owner = &link_owner,
 						     .context = agent,
 					     });
+	agent->janitor = janitor_start(agent);
 	return agent;
 }
 
@@ -210,10 +212,11 @@ static enum step stop_step(struct task *t)
 			listener_close(agent->listener);
 		agent->listener = NULL;
 		each_connection(agent, connection_drain);
+		janitor_stop(agent->janitor);
 	}
 	if (task_is_canceled(t))
 		each_connection(agent, connection_abort);
-	if (task_is_running(&agent->open_task) || agent->connection_count > 0 ||
+	if (task_is_running(&agent->open_task) || agent->janitor || agent->connection_count > 0 ||
 	    file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;

@@ -40,6 +40,7 @@ struct agent_config {
 
 struct file_writer;
 struct block_cache;
+struct janitor;
 struct listener;
 
 struct agent {
@@ -49,6 +50,7 @@ struct agent {
 	struct replica *replica;
 	struct file_writer *writer;
 	struct block_cache *cache;
+	struct janitor *janitor;
 	struct listener *listener; /* NULL while not serving */
 	struct list connections;
 	size_t connection_count;

@@ -228,6 +228,27 @@ enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partition, struct 
 	return one_run(c, st, ret);
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t dead_before_ms,
+			    size_t count_max, struct catalog_file **ret, size_t *ret_count)
+{
+	struct catalog_file *files = arena_take_array(a, count_max, sizeof(*files));
+	size_t count = 0;
+
+	sqlite3_stmt *st =
+		cell_statement(c, "SELECT incarnation, sequence FROM file WHERE dead_ms IS NOT NULL"
+				  " AND dead_ms < ?1 AND run_count = 0 ORDER BY dead_ms");
+	cell_bind_int(st, 1, dead_before_ms);
+	while (count < count_max && cell_next(c, st))
+		files[count++] = (struct catalog_file) { sqlite3_column_int64(st, 0),
+							 sqlite3_column_int64(st, 1) };
+	sqlite3_reset(st);
+	*ret = files;
+	*ret_count = count;
+	return OK;
+}
+
 /* --- agents ----------------------------------------------------------------------------------- */
 
 enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **ret,

@@ -89,6 +89,14 @@ MUST_CHECK enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partiti
 MUST_CHECK enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **ret,
 				   size_t *ret_count);
 
+/* Data files without runs since before `dead_before_ms`, the longest dead first. */
+struct catalog_file {
+	int64_t incarnation, sequence;
+};
+MUST_CHECK enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t dead_before_ms,
+				       size_t count_max, struct catalog_file **ret,
+				       size_t *ret_count);
+
 /* Kafka's rules for topic names: 1 to 249 of [a-zA-Z0-9._-], not "." or "..". */
 bool catalog_topic_name_is_valid(struct slice name);
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "streams/coordinator/forget_files.h"
 #include "wire/kafka/errors.h"
 
 enum { CALL_START, CALL_DURABLE };
@@ -133,6 +134,36 @@ static enum step commit_file_step(struct task *t)
 	abort();
 }
 
+/* --- dead files that are gone ------------------------------------------------------------------
+ */
+
+static enum step answer_forget_files(struct call *call, enum err err)
+{
+	struct peer_forget_files_response response = { .error = (int16_t)err };
+
+	return answer(call, &peer_forget_files_response_schema, &response);
+}
+
+static enum step forget_files_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return task_done(t, t->err);
+	switch (t->at) {
+	case CALL_START:
+		if (schema_decode_all(&call->arena, &peer_forget_files_request_schema, 0,
+				      call->body, &call->forget_files))
+			return answer_forget_files(call, ERR_INVALID);
+		leader_run(&call->leader, t, call->coordinator->config.leader, forget_files_run,
+			   &call->forget_files);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return answer_forget_files(call, call->leader.task.err);
+	}
+	abort();
+}
+
 /* --- Kafka requests passed on ------------------------------------------------------------------
  */
 
@@ -200,11 +231,15 @@ static const struct {
 	uint16_t message;
 	struct task_kind kind;
 } call_kinds[] = {
+	/* KAFKA_CALL is the last one */
 	{ PEER_HELLO_REQUEST, CALL_KIND(hello) },
 	{ PEER_SYNC_REQUEST, CALL_KIND(sync) },
 	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(commit_file) },
+	{ PEER_FORGET_FILES_REQUEST, CALL_KIND(forget_files) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };
+
+enum { KAFKA_CALL = sizeof(call_kinds) / sizeof(call_kinds[0]) - 1 };
 
 struct call *call_start(struct coordinator *c, struct task *session, const struct frame *frame)
 {
@@ -225,7 +260,7 @@ struct call *call_start(struct coordinator *c, struct task *session, const struc
 
 void call_free(struct call *call)
 {
-	if (call->task.kind == &call_kinds[3].kind)
+	if (call->task.kind == &call_kinds[KAFKA_CALL].kind)
 		buf_done(&call->kafka.response);
 	buf_done(&call->response);
 	arena_done(&call->arena);

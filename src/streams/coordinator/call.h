@@ -28,6 +28,7 @@ struct call {
 			struct peer_commit_file_response response;
 			struct commit_file run;
 		} commit_file;
+		struct peer_forget_files_request forget_files;
 		struct kafka_call kafka;
 	};
 };

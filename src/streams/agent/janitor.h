@@ -1,0 +1,27 @@
+/* Deletes the objects of dead data files, and then lets control forget the files.
+ *
+ * A file is dead when none of its batches can be read any more.  Its object goes only after a
+ * grace, longer than any fetch that still has a plan to read it; its row only after the object is
+ * gone, so a crash in between repeats the deletion. */
+#ifndef STREAMS_AGENT_JANITOR_H
+#define STREAMS_AGENT_JANITOR_H
+
+#include "buckets/bucket.h"
+#include "loop/task.h"
+
+enum {
+	JANITOR_GRACE_MS = 10 * 60 * 1000,
+	JANITOR_PAUSE_MS = 10 * 1000,
+	JANITOR_FILES_MAX = 100, /* per round */
+};
+
+struct agent;
+struct janitor;
+
+/* Works until janitor_stop(); HANSE_TEST_DATA_GRACE_MS shortens grace and pause for tests. */
+struct janitor *janitor_start(struct agent *agent);
+
+/* Ends soon, frees itself, sets agent->janitor to NULL and wakes agent->stop. */
+void janitor_stop(struct janitor *j);
+
+#endif
