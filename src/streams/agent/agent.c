@@ -112,6 +112,8 @@ static void on_hello(void *context, const struct control_link_hello *hello)
 
 	agent->cluster_id = hello->cluster_id;
 	agent->node_id = hello->node_id;
+	agent->is_orphan = false;
+	timer_clear(&agent->orphan);
 	if (agent->incarnation != hello->incarnation) {
 		agent->incarnation = hello->incarnation;
 		file_writer_set_incarnation(agent->writer, hello->incarnation);
@@ -149,6 +151,9 @@ static void on_lost(void *context, enum err err, const char *why)
 	struct agent *agent = context;
 
 	log_warn("lost control: %s (%s)", why, err_name(err));
+	if (agent->is_orphan)
+		return; /* since an earlier loss */
+	agent->is_orphan = true;
 	timer_set(&agent->orphan, agent->loop, loop_now_ms(agent->loop) + AGENT_ORPHAN_MS,
 		  agent->on_orphan);
 }
@@ -207,6 +212,7 @@ static enum step stop_step(struct task *t)
 	if (!agent->is_stopping) {
 		agent->is_stopping = true;
 		agent->stop = t;
+		block_cache_set_idle(agent->cache, t);
 		timer_clear(&agent->orphan);
 		if (agent->listener)
 			listener_close(agent->listener);
@@ -220,6 +226,7 @@ static enum step stop_step(struct task *t)
 	    file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;
+	block_cache_set_idle(agent->cache, NULL);
 	return task_done(t, OK);
 }
 

@@ -65,6 +65,8 @@ struct agent {
 	struct cluster_join join;
 	bool is_joined;
 	struct timer orphan;
+	uint64_t quiet_until_ms; /* no log line about unreadable data files before */
+	bool is_orphan;		 /* the link was lost and is not back */
 	void (*on_orphan)(struct timer *t);
 };
 

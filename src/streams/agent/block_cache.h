@@ -1,7 +1,8 @@
 /* Blocks of data files in memory, least recently used ones out first.
  *
  * The writer puts a file's blocks here once it is durable, so tail reads need no GET; a block that
- * is not here is read from the bucket once, however many wait for it. */
+ * is not here is read from the bucket once, however many wait for it.  Readers get references to
+ * blocks, not copies. */
 #ifndef STREAMS_AGENT_BLOCK_CACHE_H
 #define STREAMS_AGENT_BLOCK_CACHE_H
 
@@ -12,6 +13,8 @@
 enum {
 	BLOCK_CACHE_BLOCK_BYTES = 1 << 20,
 	BLOCK_CACHE_READS_MAX = 16, /* GETs at the same time; the rest wait */
+	BLOCK_CACHE_GETS_MAX = 3,   /* tries, of one block */
+	BLOCK_CACHE_RETRY_MS = 50,
 };
 
 struct block_cache;
@@ -20,25 +23,44 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 void block_cache_free(struct block_cache *cache);
 bool block_cache_is_busy(const struct block_cache *cache);
 
+/* `task` is woken whenever the cache stops being busy; NULL: nobody. */
+void block_cache_set_idle(struct block_cache *cache, struct task *task);
+
 /* A whole file that was just written, in pieces that follow each other; copied. */
 void block_cache_add_file(struct block_cache *cache, int64_t incarnation, int64_t sequence,
 			  const struct slice *pieces, size_t piece_count);
 
-/* Read a range as a child task; `ret` has one reference for the caller when OK: exactly `size`
- * bytes.  ERR_NOT_FOUND, ERR_CORRUPT (the file is shorter), or what the bucket says. */
+/* Bytes [position, position + size) of a file, held in memory until block_range_done(). */
+struct block_range {
+	int64_t position;
+	size_t size;
+	struct blob **blocks; /* the first one holds `position` */
+	size_t block_count;
+	bool is_cold; /* some of it came from the bucket: believe checksums only */
+};
+
+/* Copy a part, named by its place in the file. */
+void block_range_copy(const struct block_range *range, int64_t position, size_t size, void *ret);
+
+/* The bytes from `position` on that lie next to each other, at most `size`. */
+struct slice block_range_part(const struct block_range *range, int64_t position, size_t size);
+
+/* Zeroed ones are harmless. */
+void block_range_done(struct block_range *range);
+
+/* The range, if every block of it is in memory. */
+bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+		      int64_t position, size_t size, struct block_range *ret);
+
+/* Read a range as a child task; on OK the caller owns `ret`.  ERR_NOT_FOUND (no such file),
+ * ERR_CORRUPT (the file is shorter), or what the bucket says. */
 struct block_read {
 	struct task task;
 	struct block_cache *cache;
-	int64_t incarnation, sequence, position;
-	size_t size;
-	struct blob *ret;
-	void *state; /* private */
+	struct block_wait *waits; /* one a block */
+	struct block_range ret;
 };
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
 		int64_t incarnation, int64_t sequence, int64_t position, size_t size);
-
-/* The range, if every block is in memory: a blob with one reference for the caller; else NULL. */
-struct blob *block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t sequence,
-			      int64_t position, size_t size);
 
 #endif

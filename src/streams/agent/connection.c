@@ -66,6 +66,10 @@ static enum step request_step(struct task *t)
 		buf_clear(&r->response);
 		return task_done(t, t->err);
 	}
+	if (!r->has_begun) { /* now the next one may */
+		r->has_begun = true;
+		task_wake(&r->connection->task);
+	}
 	return r->operation->step(r);
 }
 
@@ -75,6 +79,8 @@ static void request_on_cancel(struct task *t)
 
 	if (r->operation->on_cancel)
 		r->operation->on_cancel(r);
+	else if (t->children == 0)
+		task_wake(t);
 }
 
 static void begin_response(struct request *r)
@@ -213,7 +219,8 @@ static bool has_room(const struct connection *c)
 		return true;
 
 	struct request *last = CONTAINER(c->requests.prev, struct request, link);
-	return last->operation->may_overlap && c->request_count < CONNECTION_REQUESTS_MAX &&
+	return last->operation->may_overlap && last->has_begun &&
+	       c->request_count < CONNECTION_REQUESTS_MAX &&
 	       c->buffered_bytes < CONNECTION_BUFFERED_BYTES_MAX &&
 	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX &&
 	       stream_pending_bytes(c->stream) < CONNECTION_BUFFERED_BYTES_MAX;

@@ -228,6 +228,8 @@ static enum step link_step(struct task *t)
 
 	if (task_is_canceled(t))
 		return task_done(t, t->err);
+	if (t->children > 0)
+		return task_wait(t, t->at);
 	switch (t->at) {
 	case LINK_CONNECT:
 		connect_unix(&link->connect, t, link->path);

@@ -5,7 +5,8 @@
  * is done when control has given it an offset and that is durable.
  *
  * A file whose PUT fails fails its batches.  A file whose commit got no answer is committed again
- * when the link is back: it is idempotent, so nobody gets two offsets. */
+ * when the link is back: it is idempotent, so nobody gets two offsets.  When that takes longer than
+ * FILE_WRITER_COMMIT_PATIENCE_MS its batches end with ERR_UNKNOWN and the incarnation with them. */
 #ifndef STREAMS_AGENT_FILE_WRITER_H
 #define STREAMS_AGENT_FILE_WRITER_H
 
@@ -16,11 +17,18 @@
 
 enum {
 	FILE_WRITER_UPLOADS_MAX = 4,
-	FILE_WRITER_BUFFERED_BYTES_MAX = 128 << 20, /* open and in flight; above: ERR_BUSY */
-	FILE_WRITER_COMMIT_PATIENCE_MS = 30000,	    /* without control */
+	FILE_WRITER_BATCHES_MAX = 4096, /* of one file: its commit fits into one transaction */
+	/* Open and in flight; above: ERR_BUSY.  Requests under way keep to their own, lower limit
+	 * (AGENT_BUFFERED_BYTES_MAX): what is above it came from connections that are gone. */
+	FILE_WRITER_BUFFERED_BYTES_MAX = 384 << 20,
+	FILE_WRITER_PUTS_MAX = 5,		/* tries, of one file */
+	FILE_WRITER_RETRY_MS = 50,		/* between tries, of puts and of commits */
+	FILE_WRITER_COMMIT_PATIENCE_MS = 30000, /* without control */
+	FILE_WRITER_QUIET_MS = 5000,		/* between log lines about failed puts */
 };
 
 struct agent;
+struct data_file_job;
 struct file_writer;
 
 struct file_writer *file_writer_new(struct agent *agent);
@@ -33,21 +41,18 @@ void file_writer_set_incarnation(struct file_writer *w, int64_t incarnation);
 /* The link is back: commit what waits. */
 void file_writer_wake(struct file_writer *w);
 
-/* Files are open or in flight. */
+/* Files are in flight, or open and about to be.  What is open without an incarnation is not: nobody
+ * can tell when there will be one. */
 bool file_writer_is_busy(const struct file_writer *w);
 
 /* One batch, as a child task: ends with OK and the answer of control (a Kafka error code and the
- * base offset), or an err: ERR_FULL, ERR_IO ... of the bucket, ERR_UNKNOWN (no answer from
- * control), ERR_BUSY. `holder` is referenced until then.  Batches of one partition keep the order
- * in which file_write() was called. */
+ * base offset), or an err: ERR_FULL, ERR_IO, ERR_DENIED ... of the bucket, ERR_UNKNOWN (no answer
+ * from control), ERR_UNAVAILABLE (certainly not stored; again), ERR_BUSY.  The batch lies inside
+ * `holder`, which the writer references.  Batches of one partition keep the order in which
+ * file_write() was called.  A canceled write ends at once; its batch goes its way. */
 struct file_write {
 	struct task task;
-	struct list link;
-	struct uuid topic_id;
-	int32_t partition;
-	struct record_batch batch;
-	struct blob *holder;
-	struct open_file *file;
+	struct data_file_job *file; /* NULL when it is decided */
 	uint32_t arrival;
 	int16_t ret_error;
 	int64_t ret_base_offset;

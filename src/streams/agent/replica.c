@@ -157,14 +157,10 @@ static enum step wait_step(struct task *t)
 {
 	struct replica_wait *w = CONTAINER(t, struct replica_wait, task);
 
-	switch (t->at) {
-	case WAIT_START:
+	if (!task_is_canceled(t) && w->replica->index < w->index)
 		return task_wait(t, WAIT_REACHED);
-	case WAIT_REACHED:
-		list_remove(&w->link);
-		return task_done(t, task_is_canceled(t) ? t->err : OK);
-	}
-	abort();
+	list_remove(&w->link);
+	return task_done(t, task_is_canceled(t) ? t->err : OK);
 }
 
 static const char *const wait_places[] = { "start", "reached" };
@@ -177,7 +173,7 @@ static const struct task_kind wait_kind = {
 
 void replica_wait(struct replica_wait *w, struct task *parent, struct replica *r, int64_t index)
 {
-	*w = (struct replica_wait) { .index = index };
+	*w = (struct replica_wait) { .replica = r, .index = index };
 	list_add(&r->waits, &w->link);
 	task_start(&w->task, &wait_kind, parent);
 }

@@ -42,6 +42,7 @@ void replica_watch_remove(struct replica_watch *w);
 struct replica_wait {
 	struct task task;
 	struct list link;
+	struct replica *replica;
 	int64_t index;
 };
 void replica_wait(struct replica_wait *w, struct task *parent, struct replica *r, int64_t index);

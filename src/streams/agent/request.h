@@ -49,8 +49,9 @@ struct request {
 	void *state;
 	struct buf response; /* length, header, body; empty when there is no answer */
 	uint64_t arrived_ms;
-	bool is_over; /* answered or dropped; waits for its turn to leave */
-	bool closes;  /* the connection ends after this one */
+	bool has_begun; /* its first step has run: requests begin in the order of arrival */
+	bool is_over;	/* answered or dropped; waits for its turn to leave */
+	bool closes;	/* the connection ends after this one */
 };
 
 /* The body as a struct of api->request in the request's arena, or NULL when it cannot be decoded:

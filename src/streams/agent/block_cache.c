@@ -1,0 +1,456 @@
+#include "streams/agent/block_cache.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/memory.h"
+#include "loop/timer.h"
+#include "wire/streams/data_file.h"
+
+/* Without padding: it is a key of the map. */
+struct block_key {
+	int64_t incarnation, sequence, number;
+};
+
+struct block {
+	struct block_key key;
+	struct block_cache *cache;
+	struct blob *bytes; /* NULL while it is being read */
+	struct list link;   /* with bytes: in cache->recent; without: in cache->queued or none */
+	struct list waits;  /* struct block_wait, while it is being read */
+	bool is_cold;	    /* from the bucket */
+};
+
+/* One block that a read waits for. */
+struct block_wait {
+	struct list link;
+	struct block_read *read;
+	size_t index; /* in read->ret.blocks */
+};
+
+/* One GET, which belongs to the cache: its reader may go, others may come. */
+struct block_load {
+	struct task task;
+	struct block_cache *cache;
+	struct block *block;
+	struct bucket_op get;
+	struct sleep sleep;
+	char key[DATA_FILE_KEY_BYTES + 1];
+	int tries;
+};
+
+struct block_cache {
+	struct loop *loop;
+	struct bucket *bucket;
+	struct map blocks;
+	struct list recent; /* blocks with bytes, least recently used first */
+	struct list queued; /* blocks that wait for one of BLOCK_CACHE_READS_MAX places */
+	size_t bytes, bytes_max;
+	size_t load_count;
+	struct task *idle;
+};
+
+struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, size_t bytes_max)
+{
+	struct block_cache *cache = NEW(struct block_cache);
+
+	cache->loop = loop;
+	cache->bucket = bucket;
+	cache->bytes_max = bytes_max;
+	map_init(&cache->blocks);
+	list_init(&cache->recent);
+	list_init(&cache->queued);
+	return cache;
+}
+
+static struct slice key_slice(const struct block_key *key)
+{
+	return (struct slice) { (const uint8_t *)key, sizeof(*key) };
+}
+
+static size_t block_cost(const struct block *b)
+{
+	return sizeof(*b) + (b->bytes ? sizeof(*b->bytes) + b->bytes->capacity : 0);
+}
+
+static void drop_block(struct block *b)
+{
+	map_remove(&b->cache->blocks, key_slice(&b->key));
+	list_remove(&b->link);
+	if (b->bytes)
+		b->cache->bytes -= block_cost(b);
+	blob_unref(&b->bytes);
+	memory_free(b);
+}
+
+void block_cache_free(struct block_cache *cache)
+{
+	size_t cursor = 0;
+	struct block *b;
+
+	assert(!block_cache_is_busy(cache));
+	while ((b = map_next(&cache->blocks, &cursor)))
+		drop_block(b);
+	map_done(&cache->blocks);
+	memory_free(cache);
+}
+
+bool block_cache_is_busy(const struct block_cache *cache)
+{
+	return cache->load_count > 0;
+}
+
+void block_cache_set_idle(struct block_cache *cache, struct task *task)
+{
+	cache->idle = task;
+}
+
+/* --- blocks ------------------------------------------------------------------------------------
+ */
+
+static struct block *find_block(const struct block_cache *cache, const struct block_key *key)
+{
+	return map_get(&cache->blocks, key_slice(key));
+}
+
+static struct block *new_block(struct block_cache *cache, const struct block_key *key)
+{
+	struct block *b = NEW(struct block);
+
+	b->cache = cache;
+	b->key = *key;
+	list_init(&b->waits);
+	map_put(&cache->blocks, key_slice(&b->key), b);
+	return b;
+}
+
+static void touch(struct block *b)
+{
+	list_remove(&b->link);
+	list_add(&b->cache->recent, &b->link);
+}
+
+/* The block has its bytes now (takes the reference); the oldest ones make room. */
+static void fill_block(struct block *b, struct blob *bytes, bool is_cold)
+{
+	struct block_cache *cache = b->cache;
+
+	b->bytes = bytes;
+	b->is_cold = is_cold;
+	cache->bytes += block_cost(b);
+	touch(b);
+	while (cache->bytes > cache->bytes_max && cache->recent.next != &b->link)
+		drop_block(CONTAINER(cache->recent.next, struct block, link));
+}
+
+static void add_block(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+		      int64_t number, struct blob *bytes)
+{
+	struct block_key key = { incarnation, sequence, number };
+
+	if (find_block(cache, &key))
+		blob_unref(&bytes);
+	else
+		fill_block(new_block(cache, &key), bytes, false);
+}
+
+void block_cache_add_file(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+			  const struct slice *pieces, size_t piece_count)
+{
+	struct blob *bytes = NULL;
+	size_t size = 0;
+	int64_t number = 0;
+
+	for (size_t i = 0; i < piece_count; i++)
+		size += pieces[i].size;
+	for (size_t i = 0; i < piece_count; i++) {
+		for (struct slice rest = pieces[i]; rest.size > 0;) {
+			if (!bytes)
+				bytes = blob_new(size < BLOCK_CACHE_BLOCK_BYTES
+							 ? size
+							 : (size_t)BLOCK_CACHE_BLOCK_BYTES);
+			struct slice part = slice_part(rest, 0, bytes->capacity - bytes->size);
+			memcpy(bytes->data + bytes->size, part.data, part.size);
+			bytes->size += part.size;
+			rest = slice_part(rest, part.size, rest.size);
+			if (bytes->size < bytes->capacity)
+				continue;
+			size -= bytes->size;
+			add_block(cache, incarnation, sequence, number++, bytes);
+			bytes = NULL;
+		}
+	}
+	assert(!bytes && size == 0);
+}
+
+/* --- ranges ------------------------------------------------------------------------------------
+ */
+
+static int64_t number_of(int64_t position)
+{
+	return position / BLOCK_CACHE_BLOCK_BYTES;
+}
+
+static void range_init(struct block_range *range, int64_t position, size_t size)
+{
+	assert(position >= 0 && size > 0 && size <= DATA_FILE_BYTES_MAX &&
+	       position <= DATA_FILE_BYTES_MAX);
+
+	int64_t last = number_of(position + (int64_t)size - 1);
+	*range = (struct block_range) { .position = position, .size = size };
+	range->block_count = (size_t)(last - number_of(position) + 1);
+	range->blocks = memory_take_array(range->block_count, sizeof(*range->blocks));
+}
+
+void block_range_done(struct block_range *range)
+{
+	for (size_t i = 0; i < range->block_count; i++)
+		blob_unref(&range->blocks[i]);
+	memory_free(range->blocks);
+	*range = (struct block_range) { 0 };
+}
+
+struct slice block_range_part(const struct block_range *range, int64_t position, size_t size)
+{
+	assert(position >= range->position && position - range->position <= (int64_t)range->size);
+
+	size_t left = range->size - (size_t)(position - range->position);
+	const struct blob *block = range->blocks[number_of(position) - number_of(range->position)];
+	return slice_part(blob_slice(block), (size_t)(position % BLOCK_CACHE_BLOCK_BYTES),
+			  size < left ? size : left);
+}
+
+void block_range_copy(const struct block_range *range, int64_t position, size_t size, void *ret)
+{
+	uint8_t *to = ret;
+
+	while (size > 0) {
+		struct slice part = block_range_part(range, position, size);
+		assert(part.size > 0); /* range_is_whole() */
+		memcpy(to, part.data, part.size);
+		to += part.size;
+		position += (int64_t)part.size;
+		size -= part.size;
+	}
+}
+
+/* Every block reaches as far as the range says: only a file's last block is short. */
+static bool range_is_whole(const struct block_range *range)
+{
+	int64_t end = range->position + (int64_t)range->size;
+	int64_t start = number_of(range->position) * BLOCK_CACHE_BLOCK_BYTES;
+
+	for (size_t i = 0; i < range->block_count; i++) {
+		int64_t needed = end - start;
+		if (needed > BLOCK_CACHE_BLOCK_BYTES)
+			needed = BLOCK_CACHE_BLOCK_BYTES;
+		if ((int64_t)range->blocks[i]->size < needed)
+			return false;
+		start += BLOCK_CACHE_BLOCK_BYTES;
+	}
+	return true;
+}
+
+static void put_into_range(struct block_range *range, size_t index, struct block *b)
+{
+	range->blocks[index] = blob_ref(b->bytes);
+	range->is_cold |= b->is_cold;
+}
+
+bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+		      int64_t position, size_t size, struct block_range *ret)
+{
+	struct block_range range;
+	struct block_key key = { incarnation, sequence, number_of(position) };
+
+	range_init(&range, position, size);
+	for (size_t i = 0; i < range.block_count; i++, key.number++) {
+		struct block *b = find_block(cache, &key);
+		if (!b || !b->bytes) {
+			block_range_done(&range);
+			return false;
+		}
+		touch(b);
+		put_into_range(&range, i, b);
+	}
+	if (!range_is_whole(&range)) {
+		block_range_done(&range);
+		return false;
+	}
+	*ret = range;
+	return true;
+}
+
+/* --- loading -----------------------------------------------------------------------------------
+ */
+
+static void tell_waiting(struct block *b, enum err err)
+{
+	LIST_EACH (&b->waits, struct block_wait, link, wait) {
+		if (err)
+			wait->read->task.err = err;
+		else
+			put_into_range(&wait->read->ret, wait->index, b);
+		list_remove(&wait->link);
+		task_wake(&wait->read->task);
+	}
+}
+
+static bool load_may_be_repeated(const struct block_load *load)
+{
+	enum err err = load->get.task.err;
+
+	return load->tries < BLOCK_CACHE_GETS_MAX &&
+	       (err == ERR_UNAVAILABLE || err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_IO);
+}
+
+enum { LOAD_GET, LOAD_GOT };
+
+static enum step load_step(struct task *t)
+{
+	struct block_load *load = CONTAINER(t, struct block_load, task);
+	struct block *b = load->block;
+	enum err err = load->get.task.err;
+
+	if (t->children > 0)
+		return task_wait(t, t->at);
+	switch (t->at) {
+	case LOAD_GET:
+		load->tries++;
+		bucket_get(&load->get, t, load->cache->bucket, slice_from(load->key),
+			   (uint64_t)b->key.number * BLOCK_CACHE_BLOCK_BYTES,
+			   BLOCK_CACHE_BLOCK_BYTES);
+		return task_wait(t, LOAD_GOT);
+	case LOAD_GOT:
+		if (err && load_may_be_repeated(load)) {
+			sleep_start(&load->sleep, t,
+				    loop_now_ms(load->cache->loop) + BLOCK_CACHE_RETRY_MS);
+			return task_wait(t, LOAD_GET);
+		}
+		if (!err)
+			fill_block(b, load->get.ret_body, true);
+		tell_waiting(b, err);
+		if (err)
+			drop_block(b);
+		return task_done(t, err);
+	}
+	abort();
+}
+
+static void start_loads(struct block_cache *cache);
+
+static void load_on_end(struct task *t)
+{
+	struct block_load *load = CONTAINER(t, struct block_load, task);
+	struct block_cache *cache = load->cache;
+
+	memory_free(load);
+	cache->load_count--;
+	start_loads(cache);
+	if (cache->load_count == 0 && cache->idle)
+		task_wake(cache->idle);
+}
+
+static const char *const load_places[] = { "get", "got" };
+static const struct task_kind load_kind = {
+	.name = "block_load",
+	.places = load_places,
+	.place_count = 2,
+	.step = load_step,
+	.on_end = load_on_end,
+};
+
+static void start_loads(struct block_cache *cache)
+{
+	while (cache->load_count < BLOCK_CACHE_READS_MAX) {
+		struct list *link = list_pop(&cache->queued);
+		if (!link)
+			return;
+		struct block_load *load = NEW(struct block_load);
+		load->cache = cache;
+		load->block = CONTAINER(link, struct block, link);
+		data_file_key(load->key, (uint64_t)load->block->key.incarnation,
+			      (uint64_t)load->block->key.sequence);
+		cache->load_count++;
+		task_start_root(&load->task, &load_kind, cache->loop);
+	}
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static void stop_waiting(struct block_read *read)
+{
+	if (!read->waits)
+		return;
+	for (size_t i = 0; i < read->ret.block_count; i++)
+		list_remove(&read->waits[i].link);
+	memory_free(read->waits);
+	read->waits = NULL;
+}
+
+static bool is_waiting(const struct block_read *read)
+{
+	for (size_t i = 0; i < read->ret.block_count; i++)
+		if (!read->ret.blocks[i])
+			return true;
+	return false;
+}
+
+enum { READ_START, READ_GATHERED };
+
+static enum step read_step(struct task *t)
+{
+	struct block_read *read = CONTAINER(t, struct block_read, task);
+	enum err err = t->err;
+
+	if (!err && is_waiting(read))
+		return task_wait(t, READ_GATHERED);
+	stop_waiting(read);
+	if (!err && !range_is_whole(&read->ret))
+		err = ERR_CORRUPT;
+	if (err)
+		block_range_done(&read->ret);
+	return task_done(t, err);
+}
+
+static const char *const read_places[] = { "start", "gathered" };
+static const struct task_kind read_kind = {
+	.name = "block_read",
+	.places = read_places,
+	.place_count = 2,
+	.step = read_step,
+};
+
+static void want_block(struct block_read *read, size_t index, const struct block_key *key)
+{
+	struct block_cache *cache = read->cache;
+	struct block *b = find_block(cache, key);
+
+	if (b && b->bytes) {
+		touch(b);
+		put_into_range(&read->ret, index, b);
+		return;
+	}
+	if (!b) {
+		b = new_block(cache, key);
+		list_add(&cache->queued, &b->link);
+	}
+	read->waits[index] = (struct block_wait) { .read = read, .index = index };
+	list_add(&b->waits, &read->waits[index].link);
+}
+
+void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
+		int64_t incarnation, int64_t sequence, int64_t position, size_t size)
+{
+	struct block_key key = { incarnation, sequence, number_of(position) };
+
+	*read = (struct block_read) { .cache = cache };
+	range_init(&read->ret, position, size);
+	read->waits = memory_take_array(read->ret.block_count, sizeof(*read->waits));
+	task_start(&read->task, &read_kind, parent);
+	for (size_t i = 0; i < read->ret.block_count; i++, key.number++)
+		want_block(read, i, &key);
+	start_loads(cache);
+}

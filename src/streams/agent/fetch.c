@@ -1,0 +1,450 @@
+/* Fetch: records from the replica's plan and the block cache, or a wait for partitions to grow.
+ *
+ *	look -> (sync: an offset is ahead of the replica) -> look
+ *	     -> wait for a change or max_wait -> look
+ *	     -> plan, read -> answer
+ *
+ * Sessions are not kept: every answer says session 0, so every request is a full one. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "kafka_messages.h"
+#include "streams/agent/operations.h"
+#include "streams/agent/partition_read.h"
+#include "streams/agent/sync.h"
+#include "wire/kafka/errors.h"
+
+enum {
+	FETCH_PARTITIONS_MAX = 10000,
+	FETCH_BYTES_MAX = 55 << 20, /* of one answer, about; as Kafka's fetch.max.bytes */
+	FETCH_WAIT_MS_MAX = 300000,
+	FETCH_QUIET_MS = 5000,	    /* between log lines about unreadable files */
+	FETCH_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
+	FETCH_ZSTD_FIRST = 10,
+	FETCH_READ_COMMITTED = 1,
+};
+
+struct fetch_topic {
+	const struct kafka_fetch_request_topic *asked;
+	struct catalog_topic found;
+	int16_t code;
+};
+
+struct fetch_partition {
+	const struct fetch_topic *topic;
+	const struct kafka_fetch_request_partition *asked;
+	struct kafka_fetch_response_partition *answer;
+	struct catalog_partition found;
+	int16_t code;
+	struct replica_watch watch;
+	struct partition_read read;
+};
+
+struct fetch {
+	struct request *owner;
+	const struct kafka_fetch_request *request;
+	struct kafka_fetch_response response;
+	struct fetch_topic *topics;
+	struct fetch_partition *partitions;
+	size_t partition_count;
+	struct arena looked; /* what the last look found */
+	uint64_t deadline_ms;
+	struct timer timer;
+	struct sync sync;
+	bool has_synced;
+};
+
+/* --- looking -----------------------------------------------------------------------------------
+ */
+
+static int16_t find_topic(struct request *r, struct arena *a, struct fetch_topic *topic)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	bool by_id = r->header.api_version >= FETCH_TOPIC_IDS_FIRST;
+	enum err err = by_id ? catalog_topic_by_id(a, cell, &topic->asked->topic_id, &topic->found)
+			     : catalog_topic_by_name(a, cell, topic->asked->topic, &topic->found);
+
+	if (err == ERR_NOT_FOUND)
+		return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	return err ? KAFKA_UNKNOWN_SERVER_ERROR : KAFKA_NONE;
+}
+
+static int16_t check_epoch(const struct fetch_partition *p)
+{
+	int32_t current = p->asked->current_leader_epoch;
+
+	if (current < 0 || current == p->found.leader_epoch)
+		return KAFKA_NONE;
+	return current < p->found.leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
+					       : KAFKA_UNKNOWN_LEADER_EPOCH;
+}
+
+/* An offset ahead of the replica may be right: some other agent told it. */
+static int16_t check_offset(const struct fetch *f, const struct fetch_partition *p)
+{
+	int64_t offset = p->asked->fetch_offset;
+
+	if (offset > p->found.high_watermark && f->has_synced && f->sync.task.err)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	if (offset > p->found.high_watermark || offset < p->found.log_start_offset)
+		return KAFKA_OFFSET_OUT_OF_RANGE;
+	return KAFKA_NONE;
+}
+
+static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partition *p)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+
+	p->found = (struct catalog_partition) {
+		.high_watermark = -1,
+		.log_start_offset = -1,
+	};
+	if (p->topic->code)
+		return p->topic->code;
+	enum err err =
+		catalog_partition_find(cell, p->topic->found.id, p->asked->partition, &p->found);
+	if (err == ERR_NOT_FOUND)
+		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	if (err)
+		return KAFKA_UNKNOWN_SERVER_ERROR;
+	int16_t code = check_epoch(p);
+	return code ? code : check_offset(f, p);
+}
+
+static void look(struct request *r, struct fetch *f)
+{
+	arena_reset(&f->looked);
+	for (size_t i = 0; i < f->request->topics_count; i++)
+		f->topics[i].code = find_topic(r, &f->looked, &f->topics[i]);
+	for (size_t i = 0; i < f->partition_count; i++)
+		f->partitions[i].code = look_at(r, f, &f->partitions[i]);
+}
+
+static bool is_ahead_of_replica(const struct fetch *f)
+{
+	for (size_t i = 0; i < f->partition_count; i++) {
+		const struct fetch_partition *p = &f->partitions[i];
+		if (p->code == KAFKA_OFFSET_OUT_OF_RANGE &&
+		    p->asked->fetch_offset > p->found.high_watermark)
+			return true;
+	}
+	return false;
+}
+
+static int64_t available_bytes(struct request *r, struct fetch *f, const struct fetch_partition *p,
+			       int64_t size_max)
+{
+	struct catalog_run *runs;
+	size_t count;
+
+	if (p->asked->fetch_offset >= p->found.high_watermark)
+		return 0;
+	if (size_max <= 1)
+		return 1;
+	if (catalog_runs(&f->looked, replica_cell(r->agent->replica), p->found.id,
+			 p->asked->fetch_offset, size_max, &runs, &count))
+		return 0;
+	return partition_runs_bytes(runs, count, p->asked->fetch_offset);
+}
+
+/* Something to tell: an error, enough bytes, or that the time is over. */
+static bool should_answer(struct request *r, struct fetch *f)
+{
+	int64_t wanted = f->request->min_bytes;
+
+	if (wanted <= 0 || f->partition_count == 0 || loop_now_ms(r->agent->loop) >= f->deadline_ms)
+		return true;
+	if (wanted > FETCH_BYTES_MAX)
+		wanted = FETCH_BYTES_MAX;
+	for (size_t i = 0; i < f->partition_count; i++) {
+		if (f->partitions[i].code)
+			return true;
+		wanted -= available_bytes(r, f, &f->partitions[i], wanted);
+		if (wanted <= 0)
+			return true;
+	}
+	return false;
+}
+
+/* --- waiting -----------------------------------------------------------------------------------
+ */
+
+static void on_timer(struct timer *timer)
+{
+	struct fetch *f = CONTAINER(timer, struct fetch, timer);
+
+	task_wake(&f->owner->task);
+}
+
+static void watch(struct request *r, struct fetch *f)
+{
+	for (size_t i = 0; i < f->partition_count; i++) {
+		struct fetch_partition *p = &f->partitions[i];
+		replica_watch_remove(&p->watch);
+		replica_watch_add(r->agent->replica, &p->watch, p->found.id, &r->task);
+	}
+	timer_set(&f->timer, r->agent->loop, f->deadline_ms, on_timer);
+}
+
+static void unwatch(struct fetch *f)
+{
+	for (size_t i = 0; i < f->partition_count; i++)
+		replica_watch_remove(&f->partitions[i].watch);
+	timer_clear(&f->timer);
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static size_t positive(int32_t value)
+{
+	return value > 0 ? (size_t)value : 0;
+}
+
+static size_t answer_limit(const struct fetch *f)
+{
+	size_t limit = positive(f->request->max_bytes);
+
+	return limit < FETCH_BYTES_MAX ? limit : FETCH_BYTES_MAX;
+}
+
+/* The partition that gets the first helping is another one each time. */
+static struct fetch_partition *in_turn(const struct fetch *f, size_t i)
+{
+	size_t first = (uint32_t)f->owner->header.correlation_id % f->partition_count;
+
+	return &f->partitions[(first + i) % f->partition_count];
+}
+
+static void plan(struct request *r, struct fetch *f)
+{
+	size_t left = answer_limit(f);
+	bool is_first = true;
+
+	for (size_t i = 0; i < f->partition_count && (left > 0 || is_first); i++) {
+		struct fetch_partition *p = in_turn(f, i);
+		size_t limit = positive(p->asked->partition_max_bytes);
+		if (p->code || p->asked->fetch_offset >= p->found.high_watermark)
+			continue;
+		if (limit > left)
+			limit = left;
+		if (partition_read_plan(&p->read, &r->arena, &r->task, r->agent, &p->found,
+					p->asked->fetch_offset, limit ? limit : 1)) {
+			p->code = KAFKA_UNKNOWN_SERVER_ERROR;
+			continue;
+		}
+		is_first = false;
+		left -= p->read.planned_bytes < left ? p->read.planned_bytes : left;
+	}
+}
+
+/* Topics may have been deleted while their files were read. */
+static int16_t read_error(struct request *r, const struct fetch_partition *p, enum err err)
+{
+	struct catalog_topic topic;
+	uint64_t now_ms = loop_now_ms(r->agent->loop);
+
+	if (catalog_topic_by_row(&r->arena, replica_cell(r->agent->replica), p->topic->found.id,
+				 &topic) == ERR_NOT_FOUND)
+		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	if (err == ERR_UNSUPPORTED)
+		return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+	if (now_ms >= r->agent->quiet_until_ms) {
+		r->agent->quiet_until_ms = now_ms + FETCH_QUIET_MS;
+		log_error("partition %d of topic %.*s cannot be read at offset %lld: data file %s "
+			  "in %s: %s",
+			  p->asked->partition, SLICE_ARG(p->topic->found.name),
+			  (long long)p->asked->fetch_offset, p->read.key,
+			  r->agent->config.bucket->url, err_name(err));
+	}
+	return err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+/* --- answering ---------------------------------------------------------------------------------
+ */
+
+static void gather(struct request *r, struct fetch *f)
+{
+	bool no_zstd = r->header.api_version < FETCH_ZSTD_FIRST;
+	size_t left = answer_limit(f);
+	bool is_empty = true;
+
+	for (size_t i = 0; i < f->partition_count; i++) {
+		struct fetch_partition *p = in_turn(f, i);
+		if (p->read.limit > left)
+			p->read.limit = left;
+		if (p->code || (left == 0 && !is_empty))
+			continue;
+		enum err err = partition_read_gather(&p->read, is_empty, no_zstd);
+		if (err) {
+			p->code = read_error(r, p, err);
+			continue;
+		}
+		size_t size = p->read.records ? p->read.records->size : 0;
+		is_empty &= size == 0;
+		left -= size < left ? size : left;
+	}
+}
+
+static enum step fetch_answer(struct request *r, struct fetch *f)
+{
+	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
+
+	for (size_t i = 0; i < f->partition_count; i++) {
+		struct fetch_partition *p = &f->partitions[i];
+		struct kafka_fetch_response_partition *answer = p->answer;
+		answer->partition_index = p->asked->partition;
+		answer->error_code = p->code;
+		answer->high_watermark = p->found.high_watermark;
+		answer->last_stable_offset = p->found.high_watermark;
+		answer->log_start_offset = p->found.log_start_offset;
+		if (is_committed) /* no transactions: an empty list, not null */
+			answer->aborted_transactions =
+				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
+		answer->records =
+			!p->code && p->read.records ? blob_slice(p->read.records) : SLICE("");
+	}
+	return request_answer(r, &f->response);
+}
+
+static enum step fetch_error(struct request *r, struct fetch *f, int16_t code)
+{
+	f->response.responses_count = 0;
+	f->response.error_code = code;
+	return request_answer(r, &f->response);
+}
+
+/* --- the request -------------------------------------------------------------------------------
+ */
+
+enum { FETCH_START, FETCH_SYNCED, FETCH_WAITING, FETCH_READ };
+
+static enum step fetch_look(struct request *r, struct fetch *f)
+{
+	unwatch(f);
+	look(r, f);
+	if (!f->has_synced && is_ahead_of_replica(f)) {
+		sync_start(&f->sync, &r->task, r->agent);
+		return task_wait(&r->task, FETCH_SYNCED);
+	}
+	if (!should_answer(r, f)) {
+		watch(r, f);
+		return task_wait(&r->task, FETCH_WAITING);
+	}
+	plan(r, f);
+	if (r->task.children > 0)
+		return task_wait(&r->task, FETCH_READ);
+	gather(r, f);
+	return fetch_answer(r, f);
+}
+
+static void set_partition_defaults(struct kafka_fetch_response_partition *answer)
+{
+	answer->diverging_epoch.epoch = -1;
+	answer->diverging_epoch.end_offset = -1;
+	answer->current_leader.leader_id = -1;
+	answer->current_leader.leader_epoch = -1;
+	answer->snapshot_id.end_offset = -1;
+	answer->snapshot_id.epoch = -1;
+	answer->preferred_read_replica = -1;
+}
+
+/* Places for everything that was asked for. */
+static void prepare(struct request *r, struct fetch *f)
+{
+	const struct kafka_fetch_request *request = f->request;
+	size_t count = request->topics_count;
+	struct fetch_partition *p;
+
+	f->topics = arena_take_array(&r->arena, count, sizeof(*f->topics));
+	f->partitions = arena_take_array(&r->arena, f->partition_count, sizeof(*f->partitions));
+	f->response.responses = arena_take_array(&r->arena, count, sizeof(*f->response.responses));
+	f->response.responses_count = count;
+	p = f->partitions;
+	for (size_t i = 0; i < count; i++) {
+		const struct kafka_fetch_request_topic *asked = &request->topics[i];
+		struct kafka_fetch_response_topic *answer = &f->response.responses[i];
+		f->topics[i].asked = asked;
+		answer->topic = asked->topic;
+		answer->topic_id = asked->topic_id;
+		answer->partitions_count = asked->partitions_count;
+		answer->partitions = arena_take_array(&r->arena, asked->partitions_count,
+						      sizeof(*answer->partitions));
+		for (size_t k = 0; k < asked->partitions_count; k++, p++) {
+			p->topic = &f->topics[i];
+			p->asked = &asked->partitions[k];
+			p->answer = &answer->partitions[k];
+			set_partition_defaults(p->answer);
+		}
+	}
+}
+
+static enum step fetch_start(struct request *r, struct fetch *f)
+{
+	uint64_t wait_ms;
+
+	f->owner = r;
+	f->request = request_decode(r);
+	if (!f->request)
+		return request_refuse(r, "Fetch cannot be decoded");
+	for (size_t i = 0; i < f->request->topics_count; i++)
+		f->partition_count += f->request->topics[i].partitions_count;
+	if (f->partition_count > FETCH_PARTITIONS_MAX)
+		return request_refuse(r, "Fetch asks for %zu partitions, the limit is %d",
+				      f->partition_count, FETCH_PARTITIONS_MAX);
+	if (!replica_cell(r->agent->replica))
+		return request_refuse(r, "Fetch before the catalog is known");
+
+	schema_defaults(r->api->response, &f->response);
+	if (f->request->session_id != 0)
+		return fetch_error(r, f, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+	wait_ms = positive(f->request->max_wait_ms);
+	if (wait_ms > FETCH_WAIT_MS_MAX)
+		wait_ms = FETCH_WAIT_MS_MAX;
+	f->deadline_ms = r->arrived_ms + wait_ms;
+	prepare(r, f);
+	return fetch_look(r, f);
+}
+
+static enum step fetch_step(struct request *r)
+{
+	struct fetch *f = r->state;
+
+	if (r->task.children > 0)
+		return task_wait(&r->task, r->task.at);
+	switch (r->task.at) {
+	case FETCH_START:
+		return fetch_start(r, f);
+	case FETCH_SYNCED:
+		f->has_synced = true;
+		return fetch_look(r, f);
+	case FETCH_WAITING:
+		return fetch_look(r, f);
+	case FETCH_READ:
+		gather(r, f);
+		return fetch_answer(r, f);
+	}
+	abort();
+}
+
+static void fetch_release(struct request *r)
+{
+	struct fetch *f = r->state;
+
+	if (f->partitions)
+		unwatch(f);
+	for (size_t i = 0; i < f->partition_count && f->partitions; i++)
+		partition_read_done(&f->partitions[i].read);
+	arena_done(&f->looked);
+}
+
+static const char *const fetch_places[] = { "start", "synced", "waiting", "read" };
+const struct operation fetch_operation = {
+	.api_key = KAFKA_API_FETCH,
+	.state_bytes = sizeof(struct fetch),
+	.places = fetch_places,
+	.place_count = 4,
+	.step = fetch_step,
+	.release = fetch_release,
+};

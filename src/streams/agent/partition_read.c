@@ -1,0 +1,242 @@
+#include "streams/agent/partition_read.h"
+
+#include <stdlib.h>
+
+#include "streams/agent/run_walk.h"
+#include "wire/kafka/compression.h"
+#include "wire/kafka/record_batch.h"
+#include "wire/streams/data_file.h"
+
+enum { PLAN_RUNS_MAX = 4 * CATALOG_RUNS_PER_READ_MAX };
+
+struct partition_run {
+	struct catalog_run run;
+	struct block_range range;
+	struct block_read read; /* was started when there is no range */
+};
+
+/* --- planning ----------------------------------------------------------------------------------
+ */
+
+/* Batches in a run have about one size. */
+static int64_t run_bytes(const struct catalog_run *run, int64_t offset)
+{
+	if (offset <= run->base_offset)
+		return run->size;
+	double part = (double)(run->last_offset - offset + 1) /
+		      (double)(run->last_offset - run->base_offset + 1);
+	return (int64_t)((double)run->size * part) + 1;
+}
+
+int64_t partition_runs_bytes(const struct catalog_run *runs, size_t count, int64_t offset)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += run_bytes(&runs[i], offset);
+	return bytes;
+}
+
+static enum err add_runs(struct partition_read *p, struct arena *a, struct cell *cell,
+			 int64_t partition, int64_t offset)
+{
+	struct catalog_run *runs;
+	size_t count;
+
+	enum err err = catalog_runs(a, cell, partition, offset,
+				    (int64_t)(p->limit - p->planned_bytes), &runs, &count);
+	if (err)
+		return err;
+	if (count == 0)
+		return ERR_NOT_FOUND;
+
+	struct partition_run *all = arena_take_array(a, p->run_count + count, sizeof(*all));
+	for (size_t i = 0; i < p->run_count; i++)
+		all[i].run = p->runs[i].run;
+	for (size_t i = 0; i < count; i++)
+		all[p->run_count + i].run = runs[i];
+	p->runs = all;
+	p->run_count += count;
+	p->planned_bytes += (size_t)partition_runs_bytes(runs, count, p->offset);
+	return OK;
+}
+
+/* The first run is often half read already, so one look may find less than the limit. */
+static enum err find_runs(struct partition_read *p, struct arena *a, struct cell *cell,
+			  int64_t partition)
+{
+	int64_t offset = p->offset;
+
+	do {
+		enum err err = add_runs(p, a, cell, partition, offset);
+		if (err == ERR_NOT_FOUND && p->run_count > 0)
+			break;
+		if (err)
+			return err;
+		offset = p->runs[p->run_count - 1].run.last_offset + 1;
+	} while (p->planned_bytes < p->limit && p->run_count < PLAN_RUNS_MAX);
+	return OK;
+}
+
+static void hold_run(struct partition_run *r, struct task *parent, struct block_cache *cache)
+{
+	const struct catalog_run *run = &r->run;
+
+	if (!block_cache_peek(cache, run->incarnation, run->sequence, run->position,
+			      (size_t)run->size, &r->range))
+		block_read(&r->read, parent, cache, run->incarnation, run->sequence, run->position,
+			   (size_t)run->size);
+}
+
+static bool run_is_sound(const struct catalog_run *run)
+{
+	return run->position >= 0 && run->size > 0 && run->position < DATA_FILE_BYTES_MAX &&
+	       run->size <= DATA_FILE_BYTES_MAX - run->position;
+}
+
+enum err partition_read_plan(struct partition_read *p, struct arena *a, struct task *parent,
+			     struct agent *agent, const struct catalog_partition *partition,
+			     int64_t offset, size_t limit)
+{
+	*p = (struct partition_read) {
+		.offset = offset,
+		.limit = limit,
+		.leader_epoch = partition->leader_epoch,
+	};
+	if (offset >= partition->high_watermark)
+		return OK;
+	enum err err = find_runs(p, a, replica_cell(agent->replica), partition->id);
+	if (err)
+		return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+	for (size_t i = 0; i < p->run_count; i++)
+		if (!run_is_sound(&p->runs[i].run))
+			return ERR_CORRUPT;
+	for (size_t i = 0; i < p->run_count; i++)
+		hold_run(&p->runs[i], parent, agent->cache);
+	if (p->planned_bytes > limit)
+		p->planned_bytes = limit;
+	return OK;
+}
+
+/* --- gathering ---------------------------------------------------------------------------------
+ */
+
+static const struct block_range *range_of(const struct partition_run *r)
+{
+	return r->range.blocks ? &r->range : &r->read.ret;
+}
+
+static size_t capacity_for(const struct partition_read *p)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < p->run_count && size < p->limit; i++)
+		size += (size_t)p->runs[i].run.size;
+	return size < p->limit ? size : p->limit;
+}
+
+/* To the batch that holds the offset; leaves it in `ret`. */
+static enum err find_first(const struct partition_read *p, struct run_walk *w,
+			   struct run_batch *ret)
+{
+	enum err err;
+
+	do {
+		err = run_walk_next(w, ret);
+	} while (!err && ret->last_offset < p->offset);
+	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+/* Whole batches at `offset` and following ones in the `size` bytes that were copied behind
+ * p->records; each one is checked, and gets its place. */
+static enum err take_batches(struct partition_read *p, size_t size, int64_t *offset, bool is_cold,
+			     bool no_zstd)
+{
+	struct slice copied = { p->records->data + p->records->size, size };
+	struct record_batch batch;
+
+	while (copied.size > 0 && record_batch_fault(copied) != RECORD_BATCH_TRUNCATED) {
+		if (record_batch_next(&copied, &batch) || batch.last_offset_delta < 0)
+			return ERR_CORRUPT;
+		if (is_cold && !record_batch_crc_matches(&batch))
+			return ERR_CORRUPT;
+		if (no_zstd && record_batch_codec(&batch) == COMPRESSION_ZSTD)
+			return ERR_UNSUPPORTED;
+		record_batch_patch(p->records->data + p->records->size, *offset, p->leader_epoch);
+		*offset += (int64_t)batch.last_offset_delta + 1;
+		p->records->size += batch.bytes.size;
+	}
+	return OK;
+}
+
+/* Room for one batch that is larger than the limit, which comes alone. */
+static bool make_room(struct partition_read *p, const struct run_batch *first, bool may_exceed)
+{
+	if (first->size <= p->records->capacity - p->records->size)
+		return true;
+	if (!may_exceed || p->records->size > 0)
+		return false;
+	blob_unref(&p->records);
+	p->records = blob_new(first->size);
+	return true;
+}
+
+/* ERR_NOT_FOUND: the limit is reached. */
+static enum err gather_run(struct partition_read *p, const struct partition_run *r, bool may_exceed,
+			   bool no_zstd)
+{
+	const struct block_range *range = range_of(r);
+	struct run_walk walk;
+	struct run_batch first;
+
+	if (!range->blocks)
+		return r->read.task.err;
+	run_walk_start(&walk, &r->run, range);
+	enum err err = find_first(p, &walk, &first);
+	if (err)
+		return err;
+	if (!make_room(p, &first, may_exceed))
+		return ERR_NOT_FOUND;
+
+	size_t room = p->records->capacity - p->records->size;
+	size_t left = (size_t)(r->run.position + r->run.size - first.position);
+	size_t size = left < room ? left : room;
+	size_t before = p->records->size;
+	int64_t offset = first.base_offset;
+	block_range_copy(range, first.position, size, p->records->data + before);
+	err = take_batches(p, size, &offset, range->is_cold, no_zstd);
+	if (err)
+		return err;
+	if (p->records->size - before < left)
+		return ERR_NOT_FOUND;
+	return offset == r->run.last_offset + 1 ? OK : ERR_CORRUPT;
+}
+
+enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd)
+{
+	enum err err = OK;
+
+	if (p->run_count == 0)
+		return OK;
+	p->records = blob_new(capacity_for(p));
+	for (size_t i = 0; i < p->run_count && !err; i++) {
+		bool is_read_failure = !range_of(&p->runs[i])->blocks;
+		err = gather_run(p, &p->runs[i], may_exceed, no_zstd);
+		if (err && (is_read_failure || err != ERR_NOT_FOUND)) {
+			data_file_key(p->key, (uint64_t)p->runs[i].run.incarnation,
+				      (uint64_t)p->runs[i].run.sequence);
+			return p->records->size > 0 ? OK : err;
+		}
+	}
+	return OK;
+}
+
+void partition_read_done(struct partition_read *p)
+{
+	for (size_t i = 0; i < p->run_count; i++) {
+		block_range_done(&p->runs[i].range);
+		block_range_done(&p->runs[i].read.ret);
+	}
+	blob_unref(&p->records);
+	p->run_count = 0;
+}

@@ -1,0 +1,42 @@
+/* The records of one partition from an offset on, for an answer: planned with the catalog, held in
+ * blocks, gathered into one blob in which only offsets and epochs differ from the data files. */
+#ifndef STREAMS_AGENT_PARTITION_READ_H
+#define STREAMS_AGENT_PARTITION_READ_H
+
+#include "streams/agent/agent.h"
+#include "streams/agent/block_cache.h"
+#include "streams/catalog/catalog.h"
+
+struct partition_run;
+
+struct partition_read {
+	int64_t offset; /* begin with the batch that holds it */
+	size_t limit;	/* bytes; more only where gathering may exceed it */
+	int32_t leader_epoch;
+	struct partition_run *runs;
+	size_t run_count;
+	size_t planned_bytes; /* about what there will be, at most `limit` */
+	struct blob *records; /* gathered; whole batches; may be NULL */
+	char key[64];	      /* the data file that could not be read, for the log */
+};
+
+/* Find the runs and hold their blocks; what is not in memory is read by children of `parent`.
+ * Nothing is planned for an offset at or behind the high watermark. */
+MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *a,
+					struct task *parent, struct agent *agent,
+					const struct catalog_partition *partition, int64_t offset,
+					size_t limit);
+
+/* After the children have ended: fill `records`.  `may_exceed`: the first batch comes along even
+ * if it is larger than the limit.  An error only if there is nothing before what is broken:
+ * ERR_CORRUPT, ERR_NOT_FOUND (no such file), or what the bucket says.  ERR_UNSUPPORTED: the first
+ * batch is compressed with zstd and `no_zstd` is set. */
+MUST_CHECK enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd);
+
+/* Zeroed ones are harmless. */
+void partition_read_done(struct partition_read *p);
+
+/* About how many bytes a read of `runs` from `offset` on would give. */
+int64_t partition_runs_bytes(const struct catalog_run *runs, size_t count, int64_t offset);
+
+#endif

@@ -1,0 +1,324 @@
+/* Produce: check every batch, hand it to the file writer, answer when the file's commit is durable.
+ *
+ * All batches of a request join the files in one step, so requests of one connection, which may
+ * overlap, keep their order.  An answer is never better than the truth: what may or may not have
+ * been stored is REQUEST_TIMED_OUT, what certainly was not is an error that producers repeat. */
+#include <stdlib.h>
+
+#include "kafka_messages.h"
+#include "streams/agent/file_writer.h"
+#include "streams/agent/operations.h"
+#include "streams/catalog/catalog.h"
+#include "wire/kafka/errors.h"
+#include "wire/kafka/records.h"
+
+enum {
+	PRODUCE_PARTITIONS_MAX = 10000,
+	PRODUCE_TIMEOUT_MS_MIN = 1000, /* a shorter wish would only make producers repeat */
+	PRODUCE_ACKS_ALL = -1,
+	PRODUCE_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
+	PRODUCE_ZSTD_FIRST = 7,
+};
+
+/* One batch that is on its way into a file. */
+struct produce_batch {
+	struct file_write write;
+	struct kafka_produce_response_partition *answer;
+};
+
+struct produce {
+	const struct kafka_produce_request *request;
+	struct kafka_produce_response response;
+	struct produce_batch *batches;
+	size_t batch_count;
+	struct timer timer;
+};
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+static void refuse_partition(struct kafka_produce_response_partition *answer, int16_t code,
+			     const char *message)
+{
+	answer->error_code = code;
+	answer->base_offset = -1;
+	answer->log_start_offset = -1;
+	answer->error_message = slice_from(message);
+}
+
+/* Why a batch was not stored, in words that producers know how to act on. */
+static int16_t code_of(enum err err)
+{
+	switch (err) {
+	case ERR_FULL:
+	case ERR_IO:
+	case ERR_DENIED:
+	case ERR_NOT_FOUND:
+	case ERR_CONFLICT:
+	case ERR_UNSUPPORTED:
+		return KAFKA_KAFKA_STORAGE_ERROR;
+	case ERR_BUSY:
+	case ERR_UNAVAILABLE:
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	case ERR_UNKNOWN:
+	case ERR_TIMEOUT:
+	case ERR_CANCELED: /* our own deadline */
+		return KAFKA_REQUEST_TIMED_OUT;
+	case OK:
+	case ERR_EXISTS:
+	case ERR_INVALID:
+	case ERR_TOO_BIG:
+	case ERR_CORRUPT:
+	case ERR_COUNT:
+		break;
+	}
+	return KAFKA_UNKNOWN_SERVER_ERROR;
+}
+
+static const char *message_of(enum err err)
+{
+	switch (code_of(err)) {
+	case KAFKA_KAFKA_STORAGE_ERROR:
+		return err == ERR_FULL ? "the bucket is full" : "the bucket refused the data";
+	case KAFKA_NOT_LEADER_OR_FOLLOWER:
+		return "not stored; try again";
+	case KAFKA_REQUEST_TIMED_OUT:
+		return "not known in time whether the batch was stored";
+	default:
+		return "the broker failed";
+	}
+}
+
+static void take_answer(const struct file_write *write,
+			struct kafka_produce_response_partition *answer)
+{
+	if (write->task.err) {
+		refuse_partition(answer, code_of(write->task.err), message_of(write->task.err));
+		return;
+	}
+	answer->error_code = write->ret_error;
+	answer->base_offset = write->ret_base_offset;
+	answer->log_append_time_ms = write->ret_log_append_time;
+	answer->log_start_offset = write->ret_log_start_offset;
+	if (write->ret_error)
+		answer->error_message = slice_from(kafka_error_name(write->ret_error));
+}
+
+static bool has_error(const struct kafka_produce_response *response)
+{
+	for (size_t i = 0; i < response->responses_count; i++)
+		for (size_t k = 0; k < response->responses[i].partition_responses_count; k++)
+			if (response->responses[i].partition_responses[k].error_code)
+				return true;
+	return false;
+}
+
+static enum step produce_answer(struct request *r, struct produce *p)
+{
+	timer_clear(&p->timer);
+	for (size_t i = 0; i < p->batch_count; i++)
+		take_answer(&p->batches[i].write, p->batches[i].answer);
+	if (p->request->acks == 0)
+		return request_drop(r, has_error(&p->response));
+	return request_answer(r, &p->response);
+}
+
+/* --- checks ------------------------------------------------------------------------------------
+ */
+
+static int16_t find_topic(struct request *r, const struct kafka_produce_request_topic *asked,
+			  struct catalog_topic *ret)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	bool by_id = r->header.api_version >= PRODUCE_TOPIC_IDS_FIRST;
+	enum err err = ERR_UNAVAILABLE;
+
+	if (cell)
+		err = by_id ? catalog_topic_by_id(&r->arena, cell, &asked->topic_id, ret)
+			    : catalog_topic_by_name(&r->arena, cell, asked->name, ret);
+	if (!err)
+		return KAFKA_NONE;
+	if (err != ERR_NOT_FOUND)
+		return KAFKA_UNKNOWN_SERVER_ERROR;
+	return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+/* What concerns every partition of the request. */
+static int16_t check_request(const struct kafka_produce_request *request, const char **ret_message)
+{
+	if (request->transactional_id.data) {
+		*ret_message = "transactions are not served here";
+		return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+	}
+	if (request->acks < PRODUCE_ACKS_ALL || request->acks > 1) {
+		*ret_message = "acks is -1, 0 or 1";
+		return KAFKA_INVALID_REQUIRED_ACKS;
+	}
+	return KAFKA_NONE;
+}
+
+/* Older producers leave the greatest time out; lookups by time believe it. */
+static int16_t repair_timestamp(struct request *r, struct record_batch *batch)
+{
+	if (!records_max_timestamp_is_missing(batch))
+		return KAFKA_NONE;
+
+	struct slice bytes = batch->bytes;
+	uint8_t *writable = r->bytes->data + (bytes.data - r->bytes->data);
+	if (records_repair_max_timestamp(writable, bytes.size) || record_batch_next(&bytes, batch))
+		return KAFKA_INVALID_RECORD;
+	return KAFKA_NONE;
+}
+
+static int16_t check_batch(struct request *r, struct slice records, struct record_batch *ret)
+{
+	struct record_batch_rules rules = {
+		.size_max = AGENT_MESSAGE_BYTES_MAX,
+		.zstd_refused = r->header.api_version < PRODUCE_ZSTD_FIRST,
+	};
+	int16_t code = record_batch_from_produce(records, &rules, ret);
+
+	return code ? code : repair_timestamp(r, ret);
+}
+
+/* --- the request -------------------------------------------------------------------------------
+ */
+
+static void start_partition(struct request *r, struct produce *p, const struct catalog_topic *topic,
+			    const struct kafka_produce_request_partition *asked,
+			    struct kafka_produce_response_partition *answer)
+{
+	struct record_batch batch;
+
+	if (asked->index < 0 || asked->index >= topic->partition_count) {
+		refuse_partition(answer, KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+				 "the topic has no such partition");
+		return;
+	}
+	int16_t code = check_batch(r, asked->records, &batch);
+	if (code) {
+		refuse_partition(answer, code, kafka_error_name(code));
+		return;
+	}
+	struct produce_batch *added = &p->batches[p->batch_count++];
+	added->answer = answer;
+	file_write(&added->write, &r->task, r->agent->writer, topic->topic_id, asked->index, &batch,
+		   r->bytes);
+}
+
+static void start_topic(struct request *r, struct produce *p, size_t i, int16_t code,
+			const char *message)
+{
+	const struct kafka_produce_request_topic *asked = &p->request->topic_data[i];
+	struct kafka_produce_response_topic *answer = &p->response.responses[i];
+	struct catalog_topic topic;
+
+	answer->name = asked->name;
+	answer->topic_id = asked->topic_id;
+	answer->partition_responses_count = asked->partition_data_count;
+	answer->partition_responses = arena_take_array(&r->arena, asked->partition_data_count,
+						       sizeof(*answer->partition_responses));
+	if (!code) {
+		code = find_topic(r, asked, &topic);
+		message = "there is no such topic";
+	}
+	for (size_t k = 0; k < asked->partition_data_count; k++) {
+		struct kafka_produce_response_partition *partition =
+			&answer->partition_responses[k];
+		partition->index = asked->partition_data[k].index;
+		partition->log_append_time_ms = -1;
+		partition->current_leader.leader_id = -1;
+		partition->current_leader.leader_epoch = -1;
+		if (code)
+			refuse_partition(partition, code, message);
+		else
+			start_partition(r, p, &topic, &asked->partition_data[k], partition);
+	}
+}
+
+static size_t count_partitions(const struct kafka_produce_request *request)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < request->topic_data_count; i++)
+		count += request->topic_data[i].partition_data_count;
+	return count;
+}
+
+/* Too late: what is not decided is given up; the batches go their way. */
+static void on_timeout(struct timer *timer)
+{
+	struct produce *p = CONTAINER(timer, struct produce, timer);
+
+	for (size_t i = 0; i < p->batch_count; i++)
+		task_cancel(&p->batches[i].write.task);
+}
+
+static void set_timeout(struct request *r, struct produce *p)
+{
+	int32_t timeout_ms = p->request->timeout_ms;
+
+	if (timeout_ms < PRODUCE_TIMEOUT_MS_MIN)
+		timeout_ms = PRODUCE_TIMEOUT_MS_MIN;
+	timer_set(&p->timer, r->agent->loop, r->arrived_ms + (uint64_t)timeout_ms, on_timeout);
+}
+
+static void start_batches(struct request *r, struct produce *p)
+{
+	const char *message = "";
+	int16_t code = check_request(p->request, &message);
+	size_t count = p->request->topic_data_count;
+
+	schema_defaults(r->api->response, &p->response);
+	p->batches = arena_take_array(&r->arena, count_partitions(p->request), sizeof(*p->batches));
+	p->response.responses_count = count;
+	p->response.responses = arena_take_array(&r->arena, count, sizeof(*p->response.responses));
+	for (size_t i = 0; i < count; i++)
+		start_topic(r, p, i, code, message);
+}
+
+enum { PRODUCE_START, PRODUCE_DECIDED };
+
+static enum step produce_step(struct request *r)
+{
+	struct produce *p = r->state;
+
+	switch (r->task.at) {
+	case PRODUCE_START:
+		p->request = request_decode(r);
+		if (!p->request)
+			return request_refuse(r, "Produce cannot be decoded");
+		if (count_partitions(p->request) > PRODUCE_PARTITIONS_MAX)
+			return request_refuse(r, "Produce has %zu partitions, the limit is %d",
+					      count_partitions(p->request), PRODUCE_PARTITIONS_MAX);
+		start_batches(r, p);
+		if (r->task.children == 0)
+			return produce_answer(r, p);
+		set_timeout(r, p);
+		return task_wait(&r->task, PRODUCE_DECIDED);
+
+	case PRODUCE_DECIDED:
+		if (r->task.children > 0)
+			return task_wait(&r->task, PRODUCE_DECIDED);
+		return produce_answer(r, p);
+	}
+	abort();
+}
+
+static void produce_release(struct request *r)
+{
+	struct produce *p = r->state;
+
+	timer_clear(&p->timer);
+}
+
+static const char *const produce_places[] = { "start", "decided" };
+const struct operation produce_operation = {
+	.api_key = KAFKA_API_PRODUCE,
+	.may_overlap = true,
+	.state_bytes = sizeof(struct produce),
+	.places = produce_places,
+	.place_count = 2,
+	.step = produce_step,
+	.release = produce_release,
+};

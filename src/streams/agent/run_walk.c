@@ -1,0 +1,57 @@
+#include "streams/agent/run_walk.h"
+
+#include "base/endian.h"
+#include "wire/kafka/record_batch.h"
+
+/* Of a batch's header; record_batch.c draws it all. */
+enum {
+	LENGTH_AT = 8,
+	LENGTH_END = 12,
+	MAGIC_AT = 16,
+	LAST_OFFSET_DELTA_AT = 23,
+	MAX_TIMESTAMP_AT = 35,
+};
+
+void run_walk_start(struct run_walk *w, const struct catalog_run *run,
+		    const struct block_range *range)
+{
+	*w = (struct run_walk) {
+		.run = run,
+		.range = range,
+		.position = run->position,
+		.offset = run->base_offset,
+	};
+}
+
+enum err run_walk_next(struct run_walk *w, struct run_batch *ret)
+{
+	uint8_t gathered[RECORD_BATCH_HEADER_BYTES];
+	int64_t left = w->run->position + w->run->size - w->position;
+
+	if (left == 0)
+		return w->offset == w->run->last_offset + 1 ? ERR_NOT_FOUND : ERR_CORRUPT;
+	if (left < RECORD_BATCH_HEADER_BYTES)
+		return ERR_CORRUPT;
+
+	struct slice header = block_range_part(w->range, w->position, sizeof(gathered));
+	if (header.size < sizeof(gathered)) { /* it lies across two blocks */
+		block_range_copy(w->range, w->position, sizeof(gathered), gathered);
+		header = (struct slice) { gathered, sizeof(gathered) };
+	}
+	int64_t size = LENGTH_END + (int64_t)get_u32(header.data + LENGTH_AT);
+	int32_t last_offset_delta = (int32_t)get_u32(header.data + LAST_OFFSET_DELTA_AT);
+	if (header.data[MAGIC_AT] != RECORD_BATCH_MAGIC || size < RECORD_BATCH_HEADER_BYTES ||
+	    size > left || last_offset_delta < 0)
+		return ERR_CORRUPT;
+
+	*ret = (struct run_batch) {
+		.base_offset = w->offset,
+		.last_offset = w->offset + last_offset_delta,
+		.position = w->position,
+		.size = (size_t)size,
+		.max_timestamp = (int64_t)get_u64(header.data + MAX_TIMESTAMP_AT),
+	};
+	w->position += size;
+	w->offset += (int64_t)last_offset_delta + 1;
+	return OK;
+}
