@@ -251,10 +251,34 @@ static enum step heartbeat_ended(struct control *c)
 
 static enum step lost(struct control *c, const char *what)
 {
+	if (c->task.children > 0) { /* the watch for pauses */
+		task_cancel(&c->sleep.task);
+		return task_wait(&c->task, c->task.at);
+	}
 	c->is_lost = false;
 	log_warn("%s: %s", what, c->lost_why);
 	supervisor_tell_status(c->lost_why);
 	return pause_then(c, next_retry(c), CONTROL_FIND);
+}
+
+/* Nothing tells a leader that was stopped, with its whole machine perhaps, that another one leads
+ * now; without clients it would not find out.  So it looks when it sees that time has passed it by.
+ */
+static enum step watch_for_pauses(struct control *c)
+{
+	uint64_t now_ms = loop_now_ms(c->loop);
+
+	if (task_is_running(&c->sleep.task))
+		return task_wait(&c->task, CONTROL_LEADING);
+	if (c->tick_ms && now_ms - c->tick_ms > HEARTBEAT_SILENCE_MS &&
+	    !task_is_running(&c->fence.task)) {
+		log_warn("was stopped for %llu ms: does it still lead?",
+			 (unsigned long long)(now_ms - c->tick_ms));
+		leader_fence(&c->fence, &c->task, c->leader);
+	}
+	c->tick_ms = now_ms;
+	sleep_start(&c->sleep, &c->task, now_ms + HEARTBEAT_MS);
+	return task_wait(&c->task, CONTROL_LEADING);
 }
 
 static enum step stop(struct control *c);
@@ -283,12 +307,12 @@ static enum step control_step(struct task *t)
 			return lost(c, "could not lead");
 		if (leader_state(c->leader) != LEADER_LEADING)
 			return task_wait(t, CONTROL_CAMPAIGN);
-		return task_wait(t, CONTROL_LEADING);
+		c->tick_ms = 0;
+		return watch_for_pauses(c);
 	case CONTROL_LEADING:
 		if (c->is_lost)
-			return lost(c, "no longer leads; nothing it had not made durable was "
-				       "acknowledged");
-		return task_wait(t, CONTROL_LEADING);
+			return lost(c, "no longer leads");
+		return watch_for_pauses(c);
 	}
 	abort();
 }

@@ -40,6 +40,8 @@ struct control {
 	struct holder_find find;
 	struct heartbeat heartbeat;
 	struct sleep sleep;
+	struct leader_call fence; /* after this process was stopped for a while */
+	uint64_t tick_ms;
 	struct coordinator_stop coordinator_stop;
 	struct leader_stop leader_stop;
 
