@@ -80,7 +80,7 @@ void leader_free(struct leader *l)
 	assert(l->magic == LEADER_MAGIC);
 	assert(!task_is_running(&l->root) && l->state == LEADER_IDLE);
 	assert(!l->cell);
-	assert(list_is_empty(&l->waiting) && list_is_empty(&l->fences));
+	assert(l->open_calls == 0);
 
 	leader_clean_drop(l);
 	map_done(&l->condemned_keys);
@@ -277,6 +277,7 @@ static void start_election(struct leader *l)
 	};
 
 	l->wants_campaign = false;
+	l->announced_index = 0;
 	l->record_bytes = 0;
 	l->image_bytes = 0;
 	l->snapshot_retry_ms = 0;
@@ -361,6 +362,14 @@ static bool stop_is_overdue(const struct leader *l)
 	return loop_now_ms(l->loop) >= l->stop->since_ms + LEADER_STOP_MS;
 }
 
+static enum step end_stop(struct leader *l, struct task *t)
+{
+	if (l->open_calls > 0)
+		return task_wait(t, STOP_ENDING);
+	l->stop = NULL;
+	return task_done(t, OK);
+}
+
 static enum step end_root(struct leader *l, struct task *t)
 {
 	l->is_ending = true;
@@ -373,8 +382,7 @@ static enum step end_root(struct leader *l, struct task *t)
 		return task_wait(t, STOP_ENDING);
 	}
 	l->is_ending = false;
-	l->stop = NULL;
-	return task_done(t, OK);
+	return end_stop(l, t);
 }
 
 static enum step stop_step(struct task *t)
@@ -411,10 +419,7 @@ static enum step stop_step(struct task *t)
 		return end_root(l, t);
 
 	case STOP_ENDING:
-		if (task_is_running(&l->root))
-			return end_root(l, t);
-		l->stop = NULL;
-		return task_done(t, OK);
+		return task_is_running(&l->root) ? end_root(l, t) : end_stop(l, t);
 	}
 	abort();
 }

@@ -96,8 +96,17 @@ enum { CALL_RUN, CALL_WAIT };
 
 static const char *const call_places[] = { "run", "durable" };
 
+/* A stop waits for the last one: after it the leader may be freed. */
+static void close_call(struct leader *l)
+{
+	assert(l->open_calls > 0);
+	if (--l->open_calls == 0 && l->stop && task_is_running(&l->stop->task))
+		task_wake(&l->stop->task);
+}
+
 static enum step end_call(struct leader_call *call, enum err err, const char *why)
 {
+	close_call(call->leader);
 	list_remove(&call->waiting);
 	if (call->is_pending)
 		call->leader->pending_calls--;
@@ -187,6 +196,7 @@ void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
 		enum err (*run)(struct cell *cell, void *argument), void *argument)
 {
 	*call = (struct leader_call) { .leader = l, .run = run, .argument = argument };
+	l->open_calls++;
 	task_start(&call->task, &run_kind, parent);
 }
 
@@ -284,6 +294,7 @@ static const struct task_kind fence_kind = {
 void leader_fence(struct leader_call *call, struct task *parent, struct leader *l)
 {
 	*call = (struct leader_call) { .leader = l };
+	l->open_calls++;
 	task_start(&call->task, &fence_kind, parent);
 }
 
@@ -295,6 +306,7 @@ static const char *const image_places[] = { "take", "durable" };
 
 static enum step end_image(struct leader_image *image, enum err err)
 {
+	close_call(image->leader);
 	list_remove(&image->waiting);
 	if (!err)
 		return task_done(&image->task, OK);
@@ -352,6 +364,7 @@ static const struct task_kind image_kind = {
 void leader_image(struct leader_image *image, struct task *parent, struct leader *l)
 {
 	*image = (struct leader_image) { .leader = l };
+	l->open_calls++;
 	task_start(&image->task, &image_kind, parent);
 }
 

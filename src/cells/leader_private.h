@@ -198,7 +198,8 @@ struct leader {
 	struct list stalled; /* calls that have not run: the record is full */
 	struct list fences;
 	struct list images, stalled_images;
-	uint64_t pending_calls;
+	uint64_t pending_calls; /* that wait in one of these */
+	uint64_t open_calls;	/* started and not ended */
 	struct deferred seal, check;
 	bool has_run_since; /* a command, since the deferred seal was set */
 	bool is_check_in_flight;
@@ -207,8 +208,9 @@ struct leader {
 	/* leader_snapshot.c, leader_clean.c */
 	struct leader_manifest manifest; /* the newest */
 	struct leader_snapshot snapshot;
-	uint64_t record_bytes; /* since the newest snapshot */
-	uint64_t image_bytes;  /* of the newest snapshot */
+	uint64_t announced_index; /* of the last record that cannot name the newest snapshot */
+	uint64_t record_bytes;	  /* since the newest snapshot */
+	uint64_t image_bytes;	  /* of the newest snapshot */
 	uint64_t snapshot_retry_ms, snapshot_wait_ms;
 	struct leader_clean clean;
 	struct list condemned; /* by due_ms */

@@ -313,6 +313,8 @@ static const struct task_kind snapshot_kind = {
 	.step = snapshot_step,
 };
 
+/* Not before a durable record names the one before: else the journal might still begin with a
+ * third, whose chunks nobody keeps. */
 bool leader_snapshot_is_due(const struct leader *l)
 {
 	uint64_t limit = l->config.snapshot_bytes;
@@ -320,6 +322,7 @@ bool leader_snapshot_is_due(const struct leader *l)
 	if (limit < l->image_bytes / 4)
 		limit = l->image_bytes / 4;
 	return l->state == LEADER_LEADING && !l->snapshot.is_active && l->record_bytes > limit &&
+	       l->committed_index > l->announced_index &&
 	       loop_now_ms(l->loop) >= l->snapshot_retry_ms;
 }
 
@@ -370,6 +373,7 @@ static void announce(struct leader *l, struct leader_snapshot *s)
 		retry_later(l, err, "the journal does not take it");
 		return;
 	}
+	l->announced_index = l->last_index;
 	l->record_bytes -= s->record_bytes;
 	l->snapshot_wait_ms = 0;
 	l->image_bytes = s->manifest.manifest.image_bytes;

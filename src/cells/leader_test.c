@@ -1,6 +1,8 @@
 /* A leader in good and in ordinary times; leader_fault_test.c has the bad ones. */
 #include "cells/leader_testing.h"
 
+#include <unistd.h>
+
 #include "base/endian.h"
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
@@ -44,6 +46,24 @@ static void test_commands_survive_a_crash(void **state)
 {
 	(void)state;
 	each_world(commands_survive_a_crash);
+}
+
+static void test_commands_survive_a_crash_on_disk(void **state)
+{
+	char command[100];
+
+	(void)state;
+	for (int count = 1; count <= 3; count += 2) {
+		struct world w;
+
+		world_open(&w, count, "raw", 0);
+		snprintf(w.directory, sizeof(w.directory), "/tmp/hanse-leader-%d-%d", getpid(),
+			 count);
+		commands_survive_a_crash(&w);
+		snprintf(command, sizeof(command), "rm -rf %s-*", w.directory);
+		world_close(&w);
+		assert_int_equal(system(command), 0);
+	}
 }
 
 static void a_stop_commits_what_there_is(struct world *w)
@@ -395,10 +415,40 @@ static void test_what_snapshots_cover_is_deleted(void **state)
 	world_close(&w);
 }
 
+/* The pointer to the newest snapshot is in no record yet, so the one before it will be loaded. */
+static void test_the_snapshot_before_the_newest_can_still_be_loaded(void **state)
+{
+	struct leader_status status;
+	struct world w;
+	struct node a;
+	uint64_t first;
+
+	(void)state;
+	world_open(&w, 1, "raw", 0);
+	open_with_snapshots(&a, &w, "a");
+	assert_int_equal(finish(give(&a, COMMAND_BIG)), OK);
+	wait_ms(&w, 20);
+	leader_get_status(a.leader, &status);
+	first = status.snapshot_index;
+	assert_true(first > 0);
+	while (status.snapshot_index == first) {
+		assert_int_equal(put_one(&a), OK);
+		wait_ms(&w, 10);
+		leader_get_status(a.leader, &status);
+	}
+	wait_ms(&w, 1300); /* a tick starts the cleaning */
+	node_crash(&a);
+	open_with_snapshots(&a, &w, "b");
+	check_world(&w, &a);
+	node_stop(&a);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands_survive_a_crash),
+		cmocka_unit_test(test_commands_survive_a_crash_on_disk),
 		cmocka_unit_test(test_a_stop_commits_what_there_is),
 		cmocka_unit_test(test_a_stopped_leader_refuses_and_may_campaign_again),
 		cmocka_unit_test(test_a_failed_command_leaves_nothing),
@@ -410,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_an_image_and_the_records_after_it_are_the_cell),
 		cmocka_unit_test(test_snapshots_are_taken_and_used),
 		cmocka_unit_test(test_what_snapshots_cover_is_deleted),
+		cmocka_unit_test(test_the_snapshot_before_the_newest_can_still_be_loaded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

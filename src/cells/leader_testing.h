@@ -27,6 +27,7 @@ struct world {
 	int bucket_count;
 	uint64_t seed;
 	const char *class;
+	char directory[64]; /* buckets are directories of this name; "": in memory */
 	struct command *commands[TESTING_COMMANDS_MAX];
 	size_t command_count;
 	uint64_t events; /* things that happened */
@@ -241,7 +242,11 @@ static inline void node_open(struct node *n, struct world *w, const char *name)
 	for (int k = 0; k < w->bucket_count; k++) {
 		struct bucket *inner;
 
-		snprintf(url, sizeof(url), "memory:leader%d-%d?class=%s", w->number, k, w->class);
+		if (w->directory[0])
+			snprintf(url, sizeof(url), "file:%s-%d", w->directory, k);
+		else
+			snprintf(url, sizeof(url), "memory:leader%d-%d?class=%s", w->number, k,
+				 w->class);
 		assert_int_equal(bucket_open(url, &inner, why), OK);
 		n->buckets[k] = fault_bucket_new(inner, w->seed + (uint64_t)k);
 	}
