@@ -1,7 +1,7 @@
-#include <stdio.h>
+/* One program: what people type, and the processes that `hanse serve` is made of. */
+#include "cli/command.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	puts("hanse");
-	return 0;
+	return command_main(argc < 1 ? argv : argv + 1);
 }

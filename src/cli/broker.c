@@ -1,0 +1,87 @@
+#include "cli/broker.h"
+
+#include "cli/output.h"
+#include "wire/kafka/errors.h"
+
+struct refusal {
+	int16_t error_code;
+	enum command_status status;
+	const char *text;
+};
+
+/* What is not listed is COMMAND_REFUSED. */
+static const struct refusal refusals[] = {
+	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, COMMAND_NOT_FOUND, "there is no such topic" },
+	{ KAFKA_GROUP_ID_NOT_FOUND, COMMAND_NOT_FOUND, "there is no such group" },
+	{ KAFKA_TOPIC_ALREADY_EXISTS, COMMAND_REFUSED, "it exists already" },
+	{ KAFKA_INVALID_TOPIC_EXCEPTION, COMMAND_REFUSED,
+	  "a name has 1 to 249 letters, digits, dots, dashes or underscores" },
+	{ KAFKA_INVALID_PARTITIONS, COMMAND_REFUSED, "not a possible number of partitions" },
+	{ KAFKA_INVALID_GROUP_ID, COMMAND_REFUSED, "not a possible name of a group" },
+	{ KAFKA_LEADER_NOT_AVAILABLE, COMMAND_UNREACHABLE, "no leader at the moment" },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, COMMAND_UNREACHABLE, "another broker serves it" },
+	{ KAFKA_REQUEST_TIMED_OUT, COMMAND_UNREACHABLE,
+	  "it was not done in time, and may be done yet" },
+	{ KAFKA_BROKER_NOT_AVAILABLE, COMMAND_UNREACHABLE, "no broker at the moment" },
+	{ KAFKA_NETWORK_EXCEPTION, COMMAND_UNREACHABLE, "the server lost a connection of its own" },
+	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, COMMAND_UNREACHABLE, "it is being loaded" },
+	{ KAFKA_COORDINATOR_NOT_AVAILABLE, COMMAND_UNREACHABLE, "no coordinator at the moment" },
+	{ KAFKA_NOT_COORDINATOR, COMMAND_UNREACHABLE, "another broker coordinates it" },
+	{ KAFKA_NOT_CONTROLLER, COMMAND_UNREACHABLE, "another broker decides" },
+	{ KAFKA_KAFKA_STORAGE_ERROR, COMMAND_UNREACHABLE, "the storage failed" },
+};
+
+enum command_status broker_refused(const char *what, int16_t error_code, struct slice message)
+{
+	const struct refusal *found = NULL;
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (refusals[i].error_code == error_code)
+			found = &refusals[i];
+	if (message.size == 0)
+		message = found ? slice_from(found->text) : SLICE("refused");
+	say("%s: %.*s (%s)", what, SLICE_ARG(message), kafka_error_name(error_code));
+	return found ? found->status : COMMAND_REFUSED;
+}
+
+enum command_status broker_open(struct broker *b, const struct command_line *l)
+{
+	char why[COMMAND_WHY_BYTES];
+
+	*b = (struct broker) { .client.fd = -1 };
+	arena_init(&b->arena);
+	if (command_line_kafka(l, &b->address, why)) {
+		say("%s", why);
+		return COMMAND_MISUSED;
+	}
+	enum err err = kafka_client_open(&b->client, b->address.host, b->address.port, 0);
+	if (!err)
+		return COMMAND_DONE;
+	say("%s does not serve Kafka: %s", b->address.text, b->client.why);
+	say_more("Does `hanse serve` run there?  --kafka HOST:PORT names another server.");
+	return COMMAND_UNREACHABLE;
+}
+
+void broker_close(struct broker *b)
+{
+	kafka_client_close(&b->client);
+	arena_done(&b->arena);
+}
+
+enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int version_max,
+			       const void *request, void *ret)
+{
+	int version = kafka_client_version(&b->client, key, version_max);
+
+	if (version < 0) {
+		say("%s speaks no version of %s that this program knows", b->address.text,
+		    kafka_api_find((int16_t)key)->name);
+		return COMMAND_REFUSED;
+	}
+	enum err err = kafka_client_call(&b->arena, &b->client, key, version, request, ret);
+	if (!err)
+		return COMMAND_DONE;
+	say("%s did not answer %s: %s", b->address.text, kafka_api_find((int16_t)key)->name,
+	    b->client.why);
+	return COMMAND_UNREACHABLE;
+}

@@ -1,0 +1,30 @@
+/* What the commands about topics and groups have in common: the broker they ask, and what they say
+ * when it cannot be reached or refuses. */
+#ifndef CLI_BROKER_H
+#define CLI_BROKER_H
+
+#include "cli/command.h"
+#include "cli/kafka_client.h"
+
+enum { BROKER_REQUEST_TIMEOUT_MS = 8000 }; /* told to the broker; below our own patience */
+
+struct broker {
+	struct kafka_client client;
+	struct arena arena; /* answers live here until broker_close() */
+	struct kafka_address address;
+};
+
+/* Says itself what failed; anything but COMMAND_DONE is what the command exits with.
+ * broker_close() in any case. */
+MUST_CHECK enum command_status broker_open(struct broker *b, const struct command_line *l);
+void broker_close(struct broker *b);
+
+/* One request in the highest common version up to `version_max`; says itself what failed. */
+MUST_CHECK enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int version_max,
+					  const void *request, void *ret);
+
+/* Say that the broker refused: "topic orders was not created: ...", with the broker's own message
+ * (may be null) or ours; returns what that exits with. */
+enum command_status broker_refused(const char *what, int16_t error_code, struct slice message);
+
+#endif

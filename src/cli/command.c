@@ -1,0 +1,270 @@
+#include "cli/command.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/output.h"
+
+#define HANSE_VERSION "0.1.0-dev"
+
+#define ASKS_KAFKA (FLAG_BIT(FLAG_KAFKA) | FLAG_BIT(FLAG_HELP))
+#define PRINTS_DATA FLAG_BIT(FLAG_JSON)
+
+const struct command commands[] = {
+	{ .words = "serve",
+	  .arguments = "",
+	  .summary = "Serves Kafka with a bucket as the only storage",
+	  .examples = "  hanse serve --bucket file:/srv/bucket\n",
+	  .details = "" },
+	{ .words = "topic create",
+	  .arguments = "NAME",
+	  .summary = "Creates a topic",
+	  .examples = "  hanse topic create orders\n"
+		      "  hanse topic create orders --partitions 4\n",
+	  .details = "Fails when a topic of that name exists.\n",
+	  .flags = FLAG_BIT(FLAG_PARTITIONS) | PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = topic_create_run },
+	{ .words = "topic list",
+	  .arguments = "",
+	  .summary = "Lists topics and how many partitions each has",
+	  .examples = "  hanse topic list\n"
+		      "  hanse topic list --json | jq -r '.topics[].name'\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .run = topic_list_run },
+	{ .words = "topic describe",
+	  .arguments = "NAME",
+	  .summary = "Shows a topic's partitions: first and next offset, leader",
+	  .examples = "  hanse topic describe orders\n"
+		      "  hanse topic describe orders --kafka 127.0.0.1:9093 --json\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = topic_describe_run },
+	{ .words = "topic delete",
+	  .arguments = "NAME",
+	  .summary = "Deletes a topic and all its records",
+	  .examples = "  hanse topic delete orders\n"
+		      "  hanse topic delete orders --force\n",
+	  .details = "On a terminal it asks first; a script has already said what it means.\n",
+	  .flags = FLAG_BIT(FLAG_FORCE) | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = topic_delete_run },
+	{ .words = "group list",
+	  .arguments = "",
+	  .summary = "Lists consumer groups and the state of each",
+	  .examples = "  hanse group list\n"
+		      "  hanse group list --json | jq -r '.groups[].name'\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .run = group_list_run },
+	{ .words = "group describe",
+	  .arguments = "NAME",
+	  .summary = "Shows a group's members, committed offsets and lag",
+	  .examples = "  hanse group describe readers\n"
+		      "  hanse group describe readers --json | jq .lag\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = group_describe_run },
+	{ .words = "status",
+	  .arguments = "",
+	  .summary = "Shows what the node on this machine is doing",
+	  .examples = "  hanse status\n"
+		      "  hanse status --kafka 127.0.0.1:9093    of two nodes on this machine\n"
+		      "  hanse status --json | jq -r .state\n",
+	  .details = "Asks the local node's administrative socket, which is named for the port\n"
+		     "of its --kafka.\n",
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | ASKS_KAFKA,
+	  .run = status_run },
+};
+
+const size_t commands_count = sizeof(commands) / sizeof(commands[0]);
+
+/* --- finding -----------------------------------------------------------------------------------
+ */
+
+enum { NAMES_MAX = sizeof(commands) / sizeof(commands[0]) + 2 };
+
+static int count_words(const struct command *command)
+{
+	return strchr(command->words, ' ') ? 2 : 1;
+}
+
+/* The n-th word of the command, copied into `ret`. */
+static void take_word(const struct command *command, int n, char ret[COMMAND_WORD_BYTES])
+{
+	const char *from = command->words;
+
+	if (n == 1)
+		from += strcspn(from, " ") + 1;
+	snprintf(ret, COMMAND_WORD_BYTES, "%.*s", (int)strcspn(from, " "), from);
+}
+
+bool command_begins_with(const struct command *command, const char *first_word)
+{
+	char word[COMMAND_WORD_BYTES];
+
+	take_word(command, 0, word);
+	return strcmp(word, first_word) == 0;
+}
+
+static bool command_is(const struct command *command, const char *const *words, int word_count)
+{
+	char second[COMMAND_WORD_BYTES];
+
+	if (word_count < count_words(command) || !command_begins_with(command, words[0]))
+		return false;
+	if (count_words(command) == 1)
+		return true;
+	take_word(command, 1, second);
+	return strcmp(second, words[1]) == 0;
+}
+
+const struct command *command_find(const char *const *words, int word_count)
+{
+	for (size_t i = 0; i < commands_count; i++)
+		if (command_is(&commands[i], words, word_count))
+			return &commands[i];
+	return NULL;
+}
+
+static int unknown_command(const struct command_line *l)
+{
+	char words[NAMES_MAX][COMMAND_WORD_BYTES];
+	const char *names[NAMES_MAX + 1] = { NULL };
+	bool is_group = false;
+	int count = 0;
+
+	for (size_t i = 0; i < commands_count; i++)
+		is_group |= command_begins_with(&commands[i], l->words[0]);
+	for (size_t i = 0; i < commands_count; i++) {
+		if (is_group && !command_begins_with(&commands[i], l->words[0]))
+			continue;
+		take_word(&commands[i], is_group ? 1 : 0, words[count]);
+		names[count] = words[count];
+		count++;
+	}
+	if (!is_group)
+		names[count] = "help";
+	const char *before = is_group ? l->words[0] : "", *space = is_group ? " " : "";
+	const char *given = l->words[is_group ? 1 : 0];
+	const char *nearest = text_nearest(given, names);
+	if (nearest)
+		say("unknown command \"%s%s%.60s\": did you mean \"hanse %s%s%s\"?", before, space,
+		    given, before, space, nearest);
+	else
+		say("unknown command \"%s%s%.60s\": `hanse%s%s --help` lists what there is", before,
+		    space, given, space, before);
+	return COMMAND_MISUSED;
+}
+
+/* --- running -----------------------------------------------------------------------------------
+ */
+
+static bool is_flag_misplaced(const struct command *command, const struct command_line *l)
+{
+	for (int i = 0; i < FLAG_COUNT; i++) {
+		if (!l->values[i] || (command->flags & FLAG_BIT(i)))
+			continue;
+		if (command->run)
+			say("`hanse %s` has no option --%s: `hanse %s --help` shows its options",
+			    command->words, flag_rows[i].name, command->words);
+		else
+			say("the options of `hanse %s` stand after that word", command->words);
+		return true;
+	}
+	return false;
+}
+
+static int run(const struct command *command, struct command_line *l)
+{
+	l->arguments = l->words + count_words(command);
+	l->argument_count = l->word_count - count_words(command);
+	if (is_flag_misplaced(command, l))
+		return COMMAND_MISUSED;
+	if (l->argument_count < command->argument_count) {
+		say("`hanse %s` needs %s: `hanse %s --help` shows examples", command->words,
+		    command->arguments, command->words);
+		return COMMAND_MISUSED;
+	}
+	if (l->argument_count > command->argument_count) {
+		say("\"%.60s\" is one word too many: `hanse %s --help` shows examples",
+		    l->arguments[command->argument_count], command->words);
+		return COMMAND_MISUSED;
+	}
+	for (int i = 0; i < l->argument_count; i++) {
+		size_t size = strlen(l->arguments[i]);
+		if (size == 0 || size > COMMAND_NAME_BYTES_MAX) {
+			say("%s has 1 to %d bytes", command->arguments, COMMAND_NAME_BYTES_MAX);
+			return COMMAND_MISUSED;
+		}
+	}
+	return (int)command->run(l);
+}
+
+static int help(const struct command_line *l)
+{
+	char *ask_help[] = { "--help", NULL };
+
+	if (l->word_count == 0) {
+		help_print(stdout);
+		return COMMAND_DONE;
+	}
+	const struct command *command = command_find(l->words, l->word_count);
+	if (command && !command->run)
+		return serve_run(ask_help);
+	if (command) {
+		help_print_command(stdout, command);
+		return COMMAND_DONE;
+	}
+	if (l->word_count == 1 && help_print_group(stdout, l->words[0]))
+		return COMMAND_DONE;
+	return unknown_command(l);
+}
+
+static int dispatch(char **argv)
+{
+	char why[COMMAND_WHY_BYTES];
+	struct command_line l;
+
+	if (argv[0] && strcmp(argv[0], "serve") == 0)
+		return serve_run(argv + 1);
+	if (command_line_read(&l, argv, why)) {
+		say("%s", why);
+		return COMMAND_MISUSED;
+	}
+	if (command_line_has(&l, FLAG_VERSION) && l.word_count == 0) {
+		puts("hanse " HANSE_VERSION);
+		return COMMAND_DONE;
+	}
+	if (l.word_count > 0 && strcmp(l.words[0], "help") == 0) {
+		l.values[FLAG_HELP] = "";
+		l.word_count--;
+		memmove(l.words, l.words + 1, (size_t)l.word_count * sizeof(l.words[0]));
+	}
+	if (command_line_has(&l, FLAG_HELP) || !argv[0])
+		return help(&l);
+	if (l.word_count == 0) {
+		say("a command is missing: `hanse --help` lists what there is");
+		return COMMAND_MISUSED;
+	}
+	const struct command *command = command_find(l.words, l.word_count);
+	if (command)
+		return run(command, &l);
+	return l.word_count == 1 ? help(&l) : unknown_command(&l);
+}
+
+int command_main(char **argv)
+{
+	int status = dispatch(argv);
+
+	errno = 0;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		say("standard output cannot be written: %s", strerror(errno));
+		return status == COMMAND_DONE ? COMMAND_REFUSED : status;
+	}
+	return status;
+}

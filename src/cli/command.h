@@ -1,0 +1,62 @@
+/* The commands people type: one row each, and one file each. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdio.h>
+
+#include "cli/command_line.h"
+
+/* What a command exits with; hanse(1) promises these numbers. */
+enum command_status {
+	COMMAND_DONE = 0,
+	COMMAND_REFUSED = 1,	 /* it was refused or failed */
+	COMMAND_MISUSED = 2,	 /* the command line was wrong */
+	COMMAND_NOT_FOUND = 3,	 /* the topic or group that was named does not exist */
+	COMMAND_UNREACHABLE = 4, /* no server, or one that cannot serve now */
+};
+
+enum {
+	COMMAND_WORD_BYTES = 16,       /* of one word of a command, with its NUL */
+	COMMAND_NAME_BYTES_MAX = 1000, /* of a topic or group; servers allow less */
+};
+
+struct command {
+	const char *words;     /* "topic create" */
+	const char *arguments; /* "NAME", or "" */
+	const char *summary;   /* a sentence for lists, without its full stop */
+	const char *examples;  /* lines that end in a newline */
+	const char *details;   /* lines that end in a newline */
+	unsigned flags;	       /* bits of enum flag */
+	int argument_count;
+	enum command_status (*run)(const struct command_line *l); /* NULL: serve_run() */
+};
+
+extern const struct command commands[];
+extern const size_t commands_count;
+
+/* NULL: these words are no command. */
+const struct command *command_find(const char *const *words, int word_count);
+bool command_begins_with(const struct command *command, const char *first_word);
+
+/* Do what the words of argv ask for; returns the exit status. */
+int command_main(char **argv);
+
+/* argv after the word "serve", which has its own options. */
+int serve_run(char **argv);
+
+/* One file each. */
+enum command_status topic_create_run(const struct command_line *l);
+enum command_status topic_list_run(const struct command_line *l);
+enum command_status topic_describe_run(const struct command_line *l);
+enum command_status topic_delete_run(const struct command_line *l);
+enum command_status group_list_run(const struct command_line *l);
+enum command_status group_describe_run(const struct command_line *l);
+enum command_status status_run(const struct command_line *l);
+
+/* help.c: examples first.  help_print_group: the commands that begin with `first_word`; nothing,
+ * and false, when none does. */
+void help_print(FILE *out);
+bool help_print_group(FILE *out, const char *first_word);
+void help_print_command(FILE *out, const struct command *command);
+
+#endif

@@ -1,0 +1,131 @@
+#include "cli/command_line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define KAFKA_DEFAULT "127.0.0.1:9092"
+
+const struct flag_row flag_rows[FLAG_COUNT] = {
+	[FLAG_PARTITIONS] = { "partitions", "N", NULL,
+			      "how many (default: what the server gives)" },
+	[FLAG_FORCE] = { "force", NULL, NULL, "do not ask" },
+	[FLAG_KAFKA] = { "kafka", "HOST:PORT", "HANSE_KAFKA",
+			 "the server to ask (" KAFKA_DEFAULT ")" },
+	[FLAG_RUN_DIR] = { "run-dir", "DIR", "HANSE_RUN_DIR",
+			   "the server's sockets ($XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)" },
+	[FLAG_JSON] = { "json", NULL, NULL, "print one JSON document" },
+	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
+	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
+};
+
+static enum err unknown_flag(const char *name, char why[COMMAND_WHY_BYTES])
+{
+	const char *names[FLAG_COUNT + 1] = { NULL };
+	char written[100];
+
+	for (int i = 0; i < FLAG_COUNT; i++)
+		names[i] = flag_rows[i].name;
+	snprintf(written, sizeof(written), "%.*s", (int)strcspn(name, "="), name);
+	const char *nearest = text_nearest(written + strspn(written, "-"), names);
+	if (nearest)
+		snprintf(why, COMMAND_WHY_BYTES, "unknown option \"%s\": did you mean \"--%s\"?",
+			 written, nearest);
+	else
+		snprintf(why, COMMAND_WHY_BYTES,
+			 "unknown option \"%s\": `hanse --help` lists what there is", written);
+	return ERR_INVALID;
+}
+
+static int find_flag(const char *name, size_t size)
+{
+	for (int i = 0; i < FLAG_COUNT; i++)
+		if (strlen(flag_rows[i].name) == size && memcmp(flag_rows[i].name, name, size) == 0)
+			return i;
+	return -1;
+}
+
+/* One flag; steps `*argv` over its value where that is a word of its own. */
+static enum err read_flag(struct command_line *l, char ***argv, char why[COMMAND_WHY_BYTES])
+{
+	const char *given = **argv;
+	const char *name = given + 2;
+	size_t size = strcspn(name, "=");
+
+	if (strcmp(given, "-h") == 0) {
+		l->values[FLAG_HELP] = "";
+		return OK;
+	}
+	int flag = strncmp(given, "--", 2) == 0 ? find_flag(name, size) : -1;
+	if (flag < 0)
+		return unknown_flag(given, why);
+	const struct flag_row *row = &flag_rows[flag];
+	const char *value = name[size] ? name + size + 1 : NULL;
+	if (l->values[flag] && flag != FLAG_HELP) {
+		snprintf(why, COMMAND_WHY_BYTES, "--%s is given twice", row->name);
+		return ERR_INVALID;
+	}
+	if (!row->argument && value) {
+		snprintf(why, COMMAND_WHY_BYTES, "--%s takes no value", row->name);
+		return ERR_INVALID;
+	}
+	if (row->argument && !value && (*argv)[1])
+		value = *++*argv;
+	if (row->argument && (!value || value[0] == '\0')) {
+		snprintf(why, COMMAND_WHY_BYTES, "--%s needs a value: %s", row->name,
+			 row->argument);
+		return ERR_INVALID;
+	}
+	l->values[flag] = value ? value : "";
+	return OK;
+}
+
+enum err command_line_read(struct command_line *l, char **argv, char why[COMMAND_WHY_BYTES])
+{
+	bool is_flags_over = false;
+
+	*l = (struct command_line) { 0 };
+	for (; *argv; argv++) {
+		if (!is_flags_over && strcmp(*argv, "--") == 0) {
+			is_flags_over = true;
+			continue;
+		}
+		if (!is_flags_over && (*argv)[0] == '-' && (*argv)[1] != '\0') {
+			enum err err = read_flag(l, &argv, why);
+			if (err)
+				return err;
+			continue;
+		}
+		if (l->word_count == COMMAND_WORDS_MAX) {
+			snprintf(why, COMMAND_WHY_BYTES, "\"%.60s\" is one word too many", *argv);
+			return ERR_INVALID;
+		}
+		l->words[l->word_count++] = *argv;
+	}
+	return OK;
+}
+
+const char *command_line_value(const struct command_line *l, enum flag flag, const char *otherwise)
+{
+	if (l->values[flag])
+		return l->values[flag];
+	const char *value = flag_rows[flag].variable ? getenv(flag_rows[flag].variable) : NULL;
+	return value && value[0] ? value : otherwise;
+}
+
+enum err command_line_kafka(const struct command_line *l, struct kafka_address *ret,
+			    char why[COMMAND_WHY_BYTES])
+{
+	struct kafka_address address = { .text = command_line_value(l, FLAG_KAFKA, KAFKA_DEFAULT) };
+
+	if (text_host_port(address.text, address.host, sizeof(address.host), &address.port) ||
+	    address.port == 0) {
+		snprintf(why, COMMAND_WHY_BYTES, "%s %.100s is not HOST:PORT, as in " KAFKA_DEFAULT,
+			 l->values[FLAG_KAFKA] ? "--kafka" : "HANSE_KAFKA", address.text);
+		return ERR_INVALID;
+	}
+	*ret = address;
+	return OK;
+}

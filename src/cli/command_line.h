@@ -1,0 +1,69 @@
+/* Words and flags of a command line, in any order: `--name value` or `--name=value`; after `--`
+ * everything is a word.  Nothing may be abbreviated. */
+#ifndef CLI_COMMAND_LINE_H
+#define CLI_COMMAND_LINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+	COMMAND_WORDS_MAX = 8,
+	COMMAND_WHY_BYTES = 400,
+	COMMAND_HOST_BYTES = 256,
+};
+
+enum flag {
+	FLAG_PARTITIONS,
+	FLAG_FORCE,
+	FLAG_KAFKA,
+	FLAG_RUN_DIR,
+	FLAG_JSON,
+	FLAG_HELP,
+	FLAG_VERSION,
+	FLAG_COUNT
+};
+
+#define FLAG_BIT(flag) (1U << (flag))
+
+struct flag_row {
+	const char *name;     /* without dashes */
+	const char *argument; /* "HOST:PORT"; NULL: takes no value */
+	const char
+		*variable; /* of the environment, used where the flag is not given; may be NULL */
+	const char *help;
+};
+
+extern const struct flag_row flag_rows[FLAG_COUNT];
+
+struct command_line {
+	const char *values[FLAG_COUNT]; /* NULL: not given; "": given, and takes no value */
+	const char *words[COMMAND_WORDS_MAX];
+	int word_count;
+	const char *const *arguments; /* the words after those of the command */
+	int argument_count;
+};
+
+/* Borrows argv.  ERR_INVALID with a whole sentence in `why`. */
+MUST_CHECK enum err command_line_read(struct command_line *l, char **argv,
+				      char why[COMMAND_WHY_BYTES]);
+
+static inline bool command_line_has(const struct command_line *l, enum flag flag)
+{
+	return l->values[flag];
+}
+
+/* The flag's value, or that of its variable, or `otherwise`.  Empty is not given. */
+const char *command_line_value(const struct command_line *l, enum flag flag, const char *otherwise);
+
+/* Where to find Kafka; both as text and taken apart. */
+struct kafka_address {
+	const char *text;
+	char host[COMMAND_HOST_BYTES];
+	uint16_t port;
+};
+MUST_CHECK enum err command_line_kafka(const struct command_line *l, struct kafka_address *ret,
+				       char why[COMMAND_WHY_BYTES]);
+
+#endif

@@ -1,0 +1,38 @@
+/* What is known of one consumer group, gathered from DescribeGroups, OffsetFetch, ListOffsets and
+ * the assignments of its members. */
+#ifndef CLI_GROUP_H
+#define CLI_GROUP_H
+
+#include "cli/assignment.h"
+#include "cli/broker.h"
+
+/* A partition that the group has committed an offset for, or that a member reads. */
+struct group_partition {
+	struct slice topic;
+	int32_t partition;
+	int64_t committed; /* -1: nothing */
+	int64_t next;	   /* of the partition; -1: not known */
+	struct slice member_id;
+};
+
+struct group {
+	struct kafka_describe_groups_response_group described;
+	struct assignment *assignments;	    /* one a member */
+	struct group_partition *partitions; /* ordered by topic and partition */
+	size_t partitions_count;
+};
+
+/* All of it lives in the broker's arena.  Says itself what failed; COMMAND_NOT_FOUND. */
+MUST_CHECK enum command_status group_ask(struct broker *b, const char *name, struct group *ret);
+
+/* How many records the group has not read; -1: not known. */
+int64_t group_partition_lag(const struct group_partition *p);
+
+/* Of all partitions whose lag is known. */
+int64_t group_lag(const struct group *g);
+
+/* Order by topic and partition, and make one of those that are about the same; returns how many
+ * are left. */
+size_t group_merge(struct group_partition *partitions, size_t count);
+
+#endif

@@ -1,0 +1,107 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cli/output.h"
+#include "cli/table.h"
+
+static void assert_printed(const struct table *t, const char *expected)
+{
+	char text[1000] = { 0 };
+
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	table_print(t, out);
+	fclose(out);
+	assert_string_equal(text, expected);
+}
+
+static void test_numbers_stand_right_and_text_left(void **state)
+{
+	const char *const headings[] = { "NAME", "N", "STATE", NULL };
+	struct arena a;
+	struct table t;
+
+	(void)state;
+	arena_init(&a);
+	table_init(&t, &a, headings);
+	table_add_text(&t, SLICE("a"));
+	table_add_number(&t, 12345);
+	table_add_text(&t, SLICE("Empty"));
+	table_add_text(&t, SLICE("longer"));
+	table_add_number(&t, -1);
+	table_add_text(&t, (struct slice) { 0 });
+	assert_printed(&t, "NAME        N  STATE\n"
+			   "a       12345  Empty\n"
+			   "longer      -  -\n");
+	table_done(&t);
+	arena_done(&a);
+}
+
+static void test_characters_count_and_not_bytes(void **state)
+{
+	struct arena a;
+	struct table t;
+
+	(void)state;
+	arena_init(&a);
+	table_init(&t, &a, NULL);
+	table_add_text(&t, SLICE("größe"));
+	table_add_text(&t, SLICE("1"));
+	table_add_text(&t, SLICE("states"));
+	table_add_text(&t, SLICE("2"));
+	assert_printed(&t, "größe   1\n"
+			   "states  2\n");
+	table_done(&t);
+	arena_done(&a);
+}
+
+static void test_names_of_others_cannot_steer_the_terminal(void **state)
+{
+	struct arena a;
+	struct table t;
+
+	(void)state;
+	arena_init(&a);
+	table_init(&t, &a, NULL);
+	table_add_text(&t, SLICE("a\033[2Jb"));
+	table_add_text(&t, SLICE("c\nd\177"));
+	assert_printed(&t, "a?[2Jb  c?d?\n");
+	table_done(&t);
+	arena_done(&a);
+}
+
+static void assert_json(json_t *value, const char *expected)
+{
+	char text[100];
+	size_t size = json_dumpb(value, text, sizeof(text) - 1, JSON_ENCODE_ANY);
+
+	text[size] = '\0';
+	assert_string_equal(text, expected);
+	json_decref(value);
+}
+
+static void test_any_bytes_become_json(void **state)
+{
+	(void)state;
+	assert_json(output_json_text(SLICE("gr\303\266\303\237e")), "\"gr\303\266\303\237e\"");
+	assert_json(output_json_text(SLICE("a\377\"b")), "\"a?\\\"b\"");
+	assert_json(output_json_text(SLICE("")), "\"\"");
+	assert_json(output_json_text((struct slice) { 0 }), "null");
+	assert_json(output_json_offset(0), "0");
+	assert_json(output_json_offset(-1), "null");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers_stand_right_and_text_left),
+		cmocka_unit_test(test_characters_count_and_not_bytes),
+		cmocka_unit_test(test_names_of_others_cannot_steer_the_terminal),
+		cmocka_unit_test(test_any_bytes_become_json),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
