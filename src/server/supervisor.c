@@ -51,6 +51,7 @@ struct role {
 	uint64_t backoff_ms;
 	bool is_ready;
 	bool is_fatal;
+	bool is_asked; /* to stop */
 };
 
 struct supervisor {
@@ -78,13 +79,26 @@ static void stop_when_all_are_over(struct supervisor *s)
 	loop_stop(s->loop);
 }
 
-/* SIGKILL goes to the whole group of the role.  A role that said FATAL exits by itself, with a
- * status that is not to be spoiled. */
-static void signal_roles(struct supervisor *s, int number)
+/* With everything a role has started. */
+static void kill_roles(struct supervisor *s)
 {
 	for (struct role *r = s->roles; r < s->end; r++)
-		if (r->state == ROLE_RUNNING && (number == SIGKILL || !r->is_fatal))
-			kill(number == SIGKILL ? -r->pid : r->pid, number);
+		if (r->state == ROLE_RUNNING)
+			kill(-r->pid, SIGKILL);
+}
+
+/* One after the other, the last first: a role may need an earlier one to finish what it began.  A
+ * role that said FATAL exits by itself, with a status that is not to be spoiled. */
+static void ask_next_to_stop(struct supervisor *s)
+{
+	for (struct role *r = s->end; r-- > s->roles;) {
+		if (r->state == ROLE_OVER)
+			continue;
+		if (r->state == ROLE_RUNNING && !r->is_fatal && !r->is_asked)
+			kill(r->pid, SIGTERM);
+		r->is_asked = true;
+		return;
+	}
 }
 
 static void on_stop_timeout(struct timer *t)
@@ -97,7 +111,7 @@ static void on_stop_timeout(struct timer *t)
 				 (unsigned long long)s->stop_timeout_ms);
 	if (s->exit_status == 0)
 		s->exit_status = EXIT_KILLED;
-	signal_roles(s, SIGKILL);
+	kill_roles(s);
 }
 
 static void begin_stop(struct supervisor *s)
@@ -107,13 +121,13 @@ static void begin_stop(struct supervisor *s)
 	s->is_stopping = true;
 	timer_set(&s->stop_timer, s->loop, loop_now_ms(s->loop) + s->stop_timeout_ms,
 		  on_stop_timeout);
-	signal_roles(s, SIGTERM);
 	for (struct role *r = s->roles; r < s->end; r++) {
 		if (r->state != ROLE_WAITING)
 			continue; /* its end is still to come */
 		timer_clear(&r->timer);
 		r->state = ROLE_OVER;
 	}
+	ask_next_to_stop(s);
 	stop_when_all_are_over(s);
 }
 
@@ -127,7 +141,7 @@ static void on_stop_signal(void *context, int number)
 		return;
 	}
 	s->exit_status = EXIT_SECOND_SIGNAL;
-	signal_roles(s, SIGKILL);
+	kill_roles(s);
 }
 
 static void on_dump_signal(void *context, int number)
@@ -190,9 +204,11 @@ static void finish_role(struct timer *t)
 			s->exit_status = status ? status : EX_CONFIG;
 		r->state = ROLE_OVER;
 		begin_stop(s);
+		ask_next_to_stop(s);
 	} else if (s->is_stopping) {
 		log_debug("%s", what);
 		r->state = ROLE_OVER;
+		ask_next_to_stop(s);
 	} else {
 		restart_later(r, what);
 		return;

@@ -9,7 +9,8 @@
  *
  * A role that crashes or exits is started again after a back-off that doubles and begins anew after
  * a while of health.  FATAL, or the exit statuses EX_USAGE (64) and EX_CONFIG (78), stop everything
- * with that status.  SIGTERM or SIGINT is passed on as SIGTERM; roles that are still there after
+ * with that status.  SIGTERM or SIGINT is passed on as SIGTERM, to one role after the other, the
+ * last first, since it may need the others to finish; roles that are still there after
  * `stop_timeout_ms`, or at a second signal, are killed.  Roles do not outlive the supervisor, even
  * when it is killed. */
 #ifndef SERVER_SUPERVISOR_H
