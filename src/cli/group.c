@@ -223,7 +223,7 @@ enum command_status group_ask(struct broker *b, const char *name, struct group *
 {
 	const char *what = arena_format(&b->arena, "group %s", name);
 	struct group group = { 0 };
-	struct offsets offsets;
+	struct offsets offsets = { 0 };
 
 	enum command_status status = describe(b, what, name, &group.described);
 	if (status)
