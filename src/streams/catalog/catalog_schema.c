@@ -51,9 +51,12 @@ const struct cell_schema catalog_schema[] = { {
 	" last_sequence INTEGER NOT NULL, last_ms INTEGER NOT NULL, recent BLOB NOT NULL,"
 	" UNIQUE (partition, producer_id));"
 
-	"CREATE TABLE consumer_group (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	" protocol_type TEXT NOT NULL, generation INTEGER NOT NULL, protocol TEXT,"
-	" leader TEXT, updated_ms INTEGER NOT NULL);"
+		/* doc/formats/group.md; deleted_ms as with topics */
+	"CREATE TABLE consumer_group (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+	" state INTEGER NOT NULL, generation INTEGER NOT NULL, protocol_type TEXT NOT NULL,"
+	" protocol TEXT, leader TEXT, updated_ms INTEGER NOT NULL, deleted_ms INTEGER);"
+	"CREATE UNIQUE INDEX group_name ON consumer_group (name) WHERE deleted_ms IS NULL;"
+	"CREATE INDEX group_deleted ON consumer_group (deleted_ms) WHERE deleted_ms IS NOT NULL;"
 
 	"CREATE TABLE member (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT NULL,"
 	" member_id TEXT NOT NULL, instance_id TEXT, client_id TEXT NOT NULL,"

@@ -1,5 +1,6 @@
-/* Per step at most SWEEP_ROWS_MAX rows, in this order: runs (each takes its file's count down; at 0
- * the file is dead), producers, committed offsets, partitions, and last the topic's row. */
+/* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's count
+ * down; at 0 the file is dead), producers, partitions, committed offsets, and last the topic's row.
+ * Of a consumer group: its offsets, then its row. */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>

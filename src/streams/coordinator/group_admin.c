@@ -1,0 +1,274 @@
+/* ListGroups, DescribeGroups, DeleteGroups: what administrators ask.
+ *
+ * Groups in memory come from there, all others are empty and come from the cell. */
+#include <ctype.h>
+
+#include "streams/coordinator/group_call.h"
+#include "streams/coordinator/group_store.h"
+
+/* All groups here speak the classic protocol. */
+#define GROUP_TYPE SLICE("classic")
+
+static int64_t now_of(const struct group_call *call)
+{
+	return (int64_t)leader_now_ms(call->kafka->coordinator->config.leader);
+}
+
+/* --- ListGroups --------------------------------------------------------------------------------
+ */
+
+static bool is_same_word(struct slice a, struct slice b)
+{
+	if (a.size != b.size)
+		return false;
+	for (size_t i = 0; i < a.size; i++)
+		if (tolower(a.data[i]) != tolower(b.data[i]))
+			return false;
+	return true;
+}
+
+/* No filter lets everything through. */
+static bool passes(const struct slice *filter, size_t count, struct slice word)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_same_word(filter[i], word))
+			return true;
+	return count == 0;
+}
+
+static void list_one(struct group_call *call, struct slice name, struct slice protocol_type,
+		     enum group_state state)
+{
+	const struct kafka_list_groups_request *request = call->request;
+	struct kafka_list_groups_response *response = call->response;
+	struct slice word = slice_from(group_state_name(state));
+
+	if (!passes(request->states_filter, request->states_filter_count, word) ||
+	    !passes(request->types_filter, request->types_filter_count, GROUP_TYPE))
+		return;
+	response->groups[response->groups_count++] = (struct kafka_list_groups_response_group) {
+		.group_id = arena_copy(call->kafka->arena, name),
+		.protocol_type = arena_copy(call->kafka->arena, protocol_type),
+		.group_state = word,
+		.group_type = GROUP_TYPE,
+	};
+}
+
+static enum err list_groups(struct cell *cell, struct group_call *call)
+{
+	struct groups *groups = call->kafka->coordinator->groups;
+	struct kafka_list_groups_response *response = call->response;
+	struct group_entry *entry;
+	struct group_row *rows;
+	size_t count, cursor = 0;
+	enum err err = group_rows(call->kafka->arena, cell, false, &rows, &count);
+
+	if (err)
+		return err;
+	response->groups = arena_take_array(call->kafka->arena, count + groups_count(groups),
+					    sizeof(*response->groups));
+	for (size_t i = 0; i < count; i++)
+		if (!groups_find(groups, rows[i].name))
+			list_one(call, rows[i].name, rows[i].protocol_type, GROUP_EMPTY);
+	while ((entry = map_next(&groups->by_name, &cursor)))
+		list_one(call, entry->group.name, entry->group.protocol_type, entry->group.state);
+	return OK;
+}
+
+static void list_groups_fail(struct group_call *call, int16_t error)
+{
+	struct kafka_list_groups_response *response = call->response;
+
+	response->error_code = error;
+}
+
+const struct group_api list_groups_api = {
+	.key = KAFKA_API_LIST_GROUPS,
+	.needs_fence = true,
+	.run = list_groups,
+	.fail = list_groups_fail,
+};
+
+/* --- DescribeGroups ----------------------------------------------------------------------------
+ */
+
+static void describe_groups_name(struct group_call *call)
+{
+	const struct kafka_describe_groups_request *request = call->request;
+
+	call->names = request->groups;
+	call->name_count = request->groups_count;
+}
+
+/* Only a stable group has assignments, and metadata that means anything. */
+static void describe_member(struct arena *a, const struct group *g, const struct group_member *m,
+			    struct kafka_describe_groups_response_member *ret)
+{
+	bool is_stable = g->state == GROUP_STABLE;
+
+	*ret = (struct kafka_describe_groups_response_member) {
+		.member_id = arena_copy(a, m->member_id),
+		.client_id = arena_copy(a, m->client_id),
+		.client_host = arena_copy(a, m->client_host),
+		.member_metadata =
+			is_stable ? arena_copy(a, group_member_metadata(g, m)) : SLICE(""),
+		.member_assignment = is_stable ? arena_copy(a, m->assignment) : SLICE(""),
+	};
+	if (m->instance_id.data)
+		ret->group_instance_id = arena_copy(a, m->instance_id);
+}
+
+static void describe_entry(struct arena *a, const struct group *g,
+			   struct kafka_describe_groups_response_group *ret)
+{
+	ret->group_state = slice_from(group_state_name(g->state));
+	ret->protocol_type = arena_copy(a, g->protocol_type);
+	if (g->state == GROUP_STABLE)
+		ret->protocol_data = arena_copy(a, g->protocol);
+	ret->members = arena_take_array(a, g->member_count, sizeof(*ret->members));
+	LIST_EACH (&g->members, struct group_member, link, m)
+		describe_member(a, g, m, &ret->members[ret->members_count++]);
+}
+
+static enum err describe_one(struct cell *cell, struct group_call *call, struct slice name,
+			     struct kafka_describe_groups_response_group *ret)
+{
+	struct group_entry *entry = groups_find(call->kafka->coordinator->groups, name);
+	struct arena *a = call->kafka->arena;
+	struct group_row row;
+
+	ret->group_state = SLICE("Dead");
+	if (!group_name_is_valid(name)) {
+		ret->error_code = KAFKA_INVALID_GROUP_ID;
+		return OK;
+	}
+	if (entry) {
+		describe_entry(a, &entry->group, ret);
+		return OK;
+	}
+	enum err err = group_row_find(a, cell, name, &row);
+	if (err == OK) {
+		ret->group_state = slice_from(group_state_name(GROUP_EMPTY));
+		ret->protocol_type = row.protocol_type;
+	} else if (err == ERR_NOT_FOUND && call->kafka->version >= 6) {
+		ret->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+		ret->error_message =
+			slice_from(arena_format(a, "Group %.*s not found.", SLICE_ARG(name)));
+	}
+	return err == ERR_NOT_FOUND ? OK : err;
+}
+
+static struct kafka_describe_groups_response_group *begin_descriptions(struct group_call *call)
+{
+	const struct kafka_describe_groups_request *request = call->request;
+	struct kafka_describe_groups_response *response = call->response;
+
+	response->groups_count = request->groups_count;
+	response->groups = arena_take_array(call->kafka->arena, request->groups_count,
+					    sizeof(*response->groups));
+	for (size_t i = 0; i < request->groups_count; i++) {
+		response->groups[i].group_id = request->groups[i];
+		response->groups[i].authorized_operations = INT32_MIN; /* not asked for */
+	}
+	return response->groups;
+}
+
+static enum err describe_groups(struct cell *cell, struct group_call *call)
+{
+	const struct kafka_describe_groups_request *request = call->request;
+	enum err err = request->groups_count > GROUPS_PER_CALL_MAX ? ERR_INVALID : OK;
+	struct kafka_describe_groups_response_group *groups = begin_descriptions(call);
+
+	for (size_t i = 0; i < request->groups_count && !err; i++)
+		err = describe_one(cell, call, request->groups[i], &groups[i]);
+	return err;
+}
+
+static void describe_groups_fail(struct group_call *call, int16_t error)
+{
+	const struct kafka_describe_groups_request *request = call->request;
+	struct kafka_describe_groups_response_group *groups = begin_descriptions(call);
+
+	for (size_t i = 0; i < request->groups_count; i++)
+		groups[i].error_code = error;
+}
+
+const struct group_api describe_groups_api = {
+	.key = KAFKA_API_DESCRIBE_GROUPS,
+	.needs_fence = true,
+	.name = describe_groups_name,
+	.run = describe_groups,
+	.fail = describe_groups_fail,
+};
+
+/* --- DeleteGroups ------------------------------------------------------------------------------
+ */
+
+static void delete_groups_name(struct group_call *call)
+{
+	const struct kafka_delete_groups_request *request = call->request;
+
+	call->names = request->groups_names;
+	call->name_count = request->groups_names_count;
+}
+
+static enum err delete_one(struct cell *cell, struct group_call *call, struct slice name,
+			   int16_t *ret_error)
+{
+	struct group_entry *entry = groups_find(call->kafka->coordinator->groups, name);
+	struct group_row row;
+
+	*ret_error = KAFKA_NONE;
+	if (!group_name_is_valid(name)) {
+		*ret_error = KAFKA_INVALID_GROUP_ID;
+		return OK;
+	}
+	if (entry && entry->group.state != GROUP_EMPTY) {
+		*ret_error = KAFKA_NON_EMPTY_GROUP;
+		return OK;
+	}
+	enum err err = group_row_find(call->kafka->arena, cell, name, &row);
+	if (err == ERR_NOT_FOUND) {
+		*ret_error = KAFKA_GROUP_ID_NOT_FOUND;
+		return OK;
+	}
+	return err ? err : group_row_delete(cell, row.id, now_of(call));
+}
+
+static struct kafka_delete_groups_response_result *begin_deletions(struct group_call *call)
+{
+	struct kafka_delete_groups_response *response = call->response;
+
+	response->results_count = call->name_count;
+	response->results =
+		arena_take_array(call->kafka->arena, call->name_count, sizeof(*response->results));
+	for (size_t i = 0; i < call->name_count; i++)
+		response->results[i].group_id = call->names[i];
+	return response->results;
+}
+
+static enum err delete_groups(struct cell *cell, struct group_call *call)
+{
+	enum err err = call->name_count > GROUPS_PER_CALL_MAX ? ERR_INVALID : OK;
+	struct kafka_delete_groups_response_result *results = begin_deletions(call);
+
+	for (size_t i = 0; i < call->name_count && !err; i++)
+		err = delete_one(cell, call, call->names[i], &results[i].error_code);
+	return err;
+}
+
+static void delete_groups_fail(struct group_call *call, int16_t error)
+{
+	struct kafka_delete_groups_response_result *results = begin_deletions(call);
+
+	for (size_t i = 0; i < call->name_count; i++)
+		results[i].error_code = error;
+}
+
+const struct group_api delete_groups_api = {
+	.key = KAFKA_API_DELETE_GROUPS,
+	.settles_first = true,
+	.name = delete_groups_name,
+	.run = delete_groups,
+	.fail = delete_groups_fail,
+};
