@@ -229,7 +229,10 @@ static int dispatch(char **argv)
 {
 	char why[COMMAND_WHY_BYTES];
 	struct command_line l;
+	int status;
 
+	if (argv[0] && serve_role_run(argv, &status))
+		return status;
 	if (argv[0] && strcmp(argv[0], "serve") == 0)
 		return serve_run(argv + 1);
 	if (command_line_read(&l, argv, why)) {

@@ -44,6 +44,9 @@ int command_main(char **argv);
 /* argv after the word "serve", which has its own options. */
 int serve_run(char **argv);
 
+/* A process of `hanse serve`: not for people.  False: argv[0] names none. */
+bool serve_role_run(char **argv, int *ret);
+
 /* One file each. */
 enum command_status topic_create_run(const struct command_line *l);
 enum command_status topic_list_run(const struct command_line *l);
