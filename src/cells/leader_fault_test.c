@@ -33,8 +33,8 @@ static bool was_struck(const struct node *n)
 	return false;
 }
 
-/* Some commands, as far as they get. */
-static void work(struct node *n)
+/* Some commands, as far as they get; true when all of them ended. */
+static bool work(struct node *n)
 {
 	struct command *last = NULL;
 
@@ -42,9 +42,10 @@ static void work(struct node *n)
 		for (int k = 0; k < GROUP_COMMANDS; k++)
 			last = give(n, k == 0 && i == 3 ? COMMAND_FAIL : COMMAND_PUT);
 		if (!wait_for(n->world, &last->is_done, STUCK_MS))
-			return;
+			return false;
 	}
 	wait_for(n->world, &(bool) { false }, 2); /* a snapshot may be under way */
+	return true;
 }
 
 /* A node without faults finds everything in order. */
@@ -62,25 +63,23 @@ static void recover_and_check(struct world *w)
 
 /* --- each operation fails once -------------------------------------------------------------- */
 
-/* Returns whether there was an n-th operation. */
+/* False when the node did its work untouched: there is no n-th operation. */
 static bool fail_nth(int bucket_count, uint64_t n, enum fault_effect effect)
 {
 	struct world w;
 	struct node a;
-	bool is_struck;
+	bool is_untouched;
 
 	world_open(&w, bucket_count, "raw", n);
 	node_open(&a, &w, "a");
 	use_small_snapshots(&a);
 	fault_add_nth(a.buckets[0], n, effect, OK);
 	campaign_and_wait(&a, STUCK_MS);
-	if (a.is_leading)
-		work(&a);
-	is_struck = was_struck(&a);
+	is_untouched = a.is_leading && work(&a) && !was_struck(&a);
 	node_crash(&a);
 	recover_and_check(&w);
 	world_close(&w);
-	return is_struck;
+	return !is_untouched;
 }
 
 static void fail_each(int bucket_count, enum fault_effect effect)
@@ -123,16 +122,14 @@ static bool crash_at(int bucket_count, uint64_t n, enum fault_effect last)
 {
 	struct world w;
 	struct node a, b;
-	bool is_struck;
+	bool is_untouched;
 
 	world_open(&w, bucket_count, "raw", n);
 	node_open(&a, &w, "a");
 	use_small_snapshots(&a);
 	die_after(&a, n, last);
 	campaign_and_wait(&a, STUCK_MS);
-	if (a.is_leading)
-		work(&a);
-	is_struck = was_struck(&a);
+	is_untouched = a.is_leading && work(&a) && !was_struck(&a);
 	node_crash(&a);
 	finish_all(&w);
 
@@ -143,7 +140,7 @@ static bool crash_at(int bucket_count, uint64_t n, enum fault_effect last)
 	node_crash(&b);
 	recover_and_check(&w);
 	world_close(&w);
-	return is_struck;
+	return !is_untouched;
 }
 
 static void test_a_crash_at_any_operation_loses_nothing(void **state)

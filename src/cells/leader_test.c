@@ -356,19 +356,28 @@ static void open_with_snapshots(struct node *n, struct world *w, const char *nam
 	assert_true(wait_for(w, &n->is_leading, TESTING_PATIENCE_MS));
 }
 
+static uint64_t wait_for_snapshot(struct node *n)
+{
+	struct leader_status status = { 0 };
+
+	for (int i = 0; i < 1000 && status.snapshot_index == 0; i++) {
+		wait_ms(n->world, 10);
+		leader_get_status(n->leader, &status);
+	}
+	assert_true(status.snapshot_index > 0);
+	return status.snapshot_index;
+}
+
 static void snapshots_are_taken_and_used(struct world *w)
 {
 	struct node a;
-	struct leader_status status;
 
 	for (int round = 0; round < 4; round++) {
 		open_with_snapshots(&a, w, round % 2 ? "a" : "b");
 		check_world(w, &a);
 		for (int i = 0; i < 60; i++)
 			assert_int_equal(finish(give(&a, i % 20 ? COMMAND_PUT : COMMAND_BIG)), OK);
-		wait_ms(w, 30);
-		leader_get_status(a.leader, &status);
-		assert_true(status.snapshot_index > 0);
+		assert_true(wait_for_snapshot(&a) > 0);
 		assert_int_equal(count_objects(&a, "v1/j/main/snap/") > 0, 1);
 		if (round % 2)
 			node_stop(&a);
@@ -427,15 +436,12 @@ static void test_the_snapshot_before_the_newest_can_still_be_loaded(void **state
 	world_open(&w, 1, "raw", 0);
 	open_with_snapshots(&a, &w, "a");
 	assert_int_equal(finish(give(&a, COMMAND_BIG)), OK);
-	wait_ms(&w, 20);
-	leader_get_status(a.leader, &status);
-	first = status.snapshot_index;
-	assert_true(first > 0);
-	while (status.snapshot_index == first) {
-		assert_int_equal(put_one(&a), OK);
+	first = wait_for_snapshot(&a);
+	do {
+		assert_int_equal(finish(give(&a, COMMAND_BIG)), OK);
 		wait_ms(&w, 10);
 		leader_get_status(a.leader, &status);
-	}
+	} while (status.snapshot_index == first);
 	wait_ms(&w, 1300); /* a tick starts the cleaning */
 	node_crash(&a);
 	open_with_snapshots(&a, &w, "b");
