@@ -1,8 +1,8 @@
 /* One consumer group: the classic protocol as an engine without I/O.
  *
- *	EMPTY ── join ──> PREPARING ── all joined, or time is up ──> COMPLETING ── leader syncs ──┐
- *	  ^                 ^    ^                                        │                      v
- *	  └── none is left ─┘    └── a join, a leave, an expiry ──────────┴────────────────── STABLE
+ *	EMPTY -- join --> PREPARING -- all joined, or time is up --> COMPLETING -- leader syncs -.
+ *	  ^                 ^    ^                                        |                       v
+ *	  '-- none is left -'    '-- a join, a leave, an expiry ----------'------------------ STABLE
  *
  * PREPARING collects a JoinGroup from every member.  Then a new generation begins: all of them are
  * answered, and COMPLETING waits for the assignments that the leader sends with its SyncGroup.

@@ -1,6 +1,6 @@
-/* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's count
- * down; at 0 the file is dead), producers, partitions, committed offsets, and last the topic's row.
- * Of a consumer group: its offsets, then its row. */
+/* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's
+ * count down; at 0 the file is dead), producers, partitions, committed offsets, and last the
+ * topic's row. Of a consumer group: its offsets, members that may be left, then its row. */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -100,18 +100,13 @@ static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t no
 	return execute(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
 }
 
-enum err sweep_run(struct cell *cell, void *argument)
+static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
 {
-	struct sweep_step *step = argument;
-	int64_t topic = find_deleted_topic(cell);
+	int64_t partition = find_partition(cell, topic);
 	int count = 0;
 
-	step->is_more = topic != 0;
-	if (!topic)
-		return OK;
-	int64_t partition = find_partition(cell, topic);
 	if (partition)
-		return sweep_partition(cell, partition, step->now_ms);
+		return sweep_partition(cell, partition, now_ms);
 	enum err err = delete_some(cell,
 				   "DELETE FROM group_offset WHERE id IN (SELECT id FROM"
 				   " group_offset WHERE topic = ?1 LIMIT ?2)",
@@ -119,6 +114,48 @@ enum err sweep_run(struct cell *cell, void *argument)
 	if (err || count > 0)
 		return err;
 	return execute(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
+}
+
+static int64_t find_deleted_group(struct cell *cell)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT id FROM consumer_group WHERE deleted_ms IS NOT NULL"
+				     " ORDER BY deleted_ms LIMIT 1");
+	int64_t group = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+
+	sqlite3_reset(st);
+	return group;
+}
+
+static enum err sweep_group(struct cell *cell, int64_t group)
+{
+	int count = 0;
+	enum err err = delete_some(cell,
+				   "DELETE FROM group_offset WHERE id IN (SELECT id FROM"
+				   " group_offset WHERE consumer_group = ?1 LIMIT ?2)",
+				   group, &count);
+
+	if (err || count > 0)
+		return err;
+	err = delete_some(cell,
+			  "DELETE FROM member WHERE id IN (SELECT id FROM member"
+			  " WHERE consumer_group = ?1 LIMIT ?2)",
+			  group, &count);
+	if (err || count > 0)
+		return err;
+	return execute(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
+}
+
+enum err sweep_run(struct cell *cell, void *argument)
+{
+	struct sweep_step *step = argument;
+	int64_t topic = find_deleted_topic(cell);
+	int64_t group = topic ? 0 : find_deleted_group(cell);
+
+	step->is_more = topic || group;
+	if (topic)
+		return sweep_topic(cell, topic, step->now_ms);
+	return group ? sweep_group(cell, group) : OK;
 }
 
 /* --- the task ----------------------------------------------------------------------------------
