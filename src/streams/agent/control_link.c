@@ -216,7 +216,7 @@ enum { LINK_CONNECT, LINK_CONNECTED, LINK_UP };
 static enum step wait_a_while(struct control_link *link)
 {
 	sleep_start(&link->sleep, &link->task, loop_now_ms(link->loop) + link->retry_ms);
-	link->retry_ms *= 2;
+	link->retry_ms += 1 + link->retry_ms / 4; /* both start together: be there early */
 	if (link->retry_ms > CONTROL_LINK_RETRY_MS_MAX)
 		link->retry_ms = CONTROL_LINK_RETRY_MS_MAX;
 	return task_wait(&link->task, LINK_CONNECT);

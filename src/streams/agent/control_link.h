@@ -1,6 +1,6 @@
 /* The agent's connection to the control process: hello, calls, and the feed of the replica.
  *
- * The link connects, says hello, follows, and does so again after every loss (back-off 20 ms to
+ * The link connects, says hello, follows, and does so again after every loss (back-off 2 ms to
  * 1 s).  Calls made while it is not ready fail with ERR_UNAVAILABLE at once. */
 #ifndef STREAMS_AGENT_CONTROL_LINK_H
 #define STREAMS_AGENT_CONTROL_LINK_H
@@ -13,7 +13,7 @@
 
 enum {
 	CONTROL_LINK_CALLS_MAX = 100000,
-	CONTROL_LINK_RETRY_MS_MIN = 20,
+	CONTROL_LINK_RETRY_MS_MIN = 2,
 	CONTROL_LINK_RETRY_MS_MAX = 1000,
 };
 
