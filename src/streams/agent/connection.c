@@ -135,7 +135,7 @@ void *request_decode(struct request *r)
 {
 	void *decoded = arena_take(&r->arena, r->api->request->struct_bytes);
 
-	if (schema_decode_all(&r->arena, r->api->request, r->header.api_version, r->body, decoded))
+	if (kafka_request_decode(&r->arena, r->api, r->header.api_version, r->body, decoded))
 		return NULL;
 	return decoded;
 }

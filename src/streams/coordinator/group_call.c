@@ -75,8 +75,8 @@ static enum err decode_request(struct kafka_call *kafka)
 {
 	struct group_call *call = arena_take(kafka->arena, sizeof(*call));
 	void *request = arena_take(kafka->arena, kafka->api->request->struct_bytes);
-	enum err err = schema_decode_all(kafka->arena, kafka->api->request, kafka->version,
-					 kafka->body, request);
+	enum err err = kafka_request_decode(kafka->arena, kafka->api, kafka->version, kafka->body,
+					    request);
 
 	if (err)
 		return err;

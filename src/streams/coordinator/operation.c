@@ -71,8 +71,8 @@ static enum err run_in_cell(struct cell *cell, void *argument)
 static enum err decode_request(struct kafka_call *call)
 {
 	void *request = arena_take(call->arena, call->api->request->struct_bytes);
-	enum err err = schema_decode_all(call->arena, call->api->request, call->version, call->body,
-					 request);
+	enum err err =
+		kafka_request_decode(call->arena, call->api, call->version, call->body, request);
 	if (err)
 		return err;
 

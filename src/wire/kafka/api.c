@@ -48,6 +48,12 @@ enum err kafka_request_header_decode(struct slice *in, struct kafka_request_head
 	return OK;
 }
 
+enum err kafka_request_decode(struct arena *a, const struct kafka_api *api, int version,
+			      struct slice body, void *ret)
+{
+	return schema_decode(a, api->request, version, &body, ret);
+}
+
 void kafka_request_header_encode(const struct kafka_request_header *header, struct buf *out)
 {
 	buf_add_u16(out, (uint16_t)header->api_key);

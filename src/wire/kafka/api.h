@@ -38,6 +38,11 @@ struct kafka_request_header {
  * be known: an unknown API is taken as not flexible.  ERR_INVALID: not a header. */
 MUST_CHECK enum err kafka_request_header_decode(struct slice *in, struct kafka_request_header *ret);
 
+/* Read the body of a request.  Bytes after the message are passed over, as other brokers do:
+ * librdkafka 2 leaves three of them behind a Metadata request for all topics. */
+MUST_CHECK enum err kafka_request_decode(struct arena *a, const struct kafka_api *api, int version,
+					 struct slice body, void *ret);
+
 /* Append what clients send; for tests and for our own clients. */
 void kafka_request_header_encode(const struct kafka_request_header *header, struct buf *out);
 

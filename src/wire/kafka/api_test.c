@@ -162,6 +162,27 @@ static void test_errors_have_the_names_of_the_protocol(void **state)
 	assert_string_equal(kafka_error_name(9999), "?");
 }
 
+static void test_bytes_left_behind_a_request_are_passed_over(void **state)
+{
+	/* What librdkafka 2.15 sends for all topics: the count of the null array takes four bytes
+	 * instead of one. */
+	static const uint8_t all_topics[] = { 0, 0, 0, 0, 1, 0, 0 };
+	struct kafka_metadata_request request;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	assert_int_equal(kafka_request_decode(&a, kafka_api_find(KAFKA_API_METADATA), 13,
+					      (struct slice) { all_topics, sizeof(all_topics) },
+					      &request),
+			 OK);
+	assert_null(request.topics);
+	assert_int_equal(kafka_request_decode(&a, kafka_api_find(KAFKA_API_METADATA), 13,
+					      (struct slice) { all_topics, 2 }, &request),
+			 ERR_INVALID);
+	arena_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_cut_off_headers_are_refused_and_leave_the_outputs_alone),
 		cmocka_unit_test(
 			test_response_headers_have_tags_when_flexible_but_never_for_api_versions),
+		cmocka_unit_test(test_bytes_left_behind_a_request_are_passed_over),
 		cmocka_unit_test(test_the_table_of_apis_is_sorted_and_found_by_key),
 		cmocka_unit_test(test_errors_have_the_names_of_the_protocol),
 	};
