@@ -18,11 +18,13 @@ int64_t group_partition_lag(const struct group_partition *p)
 
 int64_t group_lag(const struct group *g)
 {
-	int64_t sum = 0;
+	int64_t sum = -1;
 
 	for (size_t i = 0; i < g->partitions_count; i++) {
 		int64_t lag = group_partition_lag(&g->partitions[i]);
-		if (lag > 0 && __builtin_add_overflow(sum, lag, &sum))
+		if (lag < 0)
+			continue;
+		if (__builtin_add_overflow(sum < 0 ? 0 : sum, lag, &sum))
 			return INT64_MAX;
 	}
 	return sum;

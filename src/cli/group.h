@@ -28,7 +28,7 @@ MUST_CHECK enum command_status group_ask(struct broker *b, const char *name, str
 /* How many records the group has not read; -1: not known. */
 int64_t group_partition_lag(const struct group_partition *p);
 
-/* Of all partitions whose lag is known. */
+/* Of all partitions whose lag is known; -1: there are none. */
 int64_t group_lag(const struct group *g);
 
 /* Order by topic and partition, and make one of those that are about the same; returns how many

@@ -69,12 +69,12 @@ static json_t *partitions_json(const struct group *g)
 
 static enum command_status print_json(const struct group *g)
 {
-	return output_json(json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "name",
+	return output_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 				     output_json_text(g->described.group_id), "state",
 				     output_json_text(g->described.group_state), "protocol_type",
 				     output_json_text(g->described.protocol_type), "protocol",
 				     output_json_text(known(g->described.protocol_data)), "lag",
-				     (json_int_t)group_lag(g), "members", members_json(g),
+				     output_json_offset(group_lag(g)), "members", members_json(g),
 				     "partitions", partitions_json(g)));
 }
 
@@ -83,6 +83,7 @@ static enum command_status print_json(const struct group *g)
 
 static void print_head(struct broker *b, const struct group *g)
 {
+	int64_t lag = group_lag(g);
 	struct table t;
 
 	table_init(&t, &b->arena, NULL);
@@ -93,7 +94,8 @@ static void print_head(struct broker *b, const struct group *g)
 	table_add_text(&t, SLICE("protocol"));
 	table_add_text(&t, known(g->described.protocol_data));
 	table_add_text(&t, SLICE("lag"));
-	table_add_text(&t, slice_from(arena_format(&b->arena, "%" PRId64, group_lag(g))));
+	table_add_text(&t, lag < 0 ? (struct slice) { 0 }
+				   : slice_from(arena_format(&b->arena, "%" PRId64, lag)));
 	table_print(&t, stdout);
 	table_done(&t);
 }

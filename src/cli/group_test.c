@@ -45,6 +45,9 @@ static void test_lag_is_known_only_with_both_ends(void **state)
 	assert_int_equal(group_partition_lag(&partitions[3]), -1);
 	assert_int_equal(group_partition_lag(&partitions[4]), -1);
 	assert_int_equal(group_lag(&group), 7);
+	group.partitions_count = 0;
+	assert_int_equal(group_lag(&group), -1);
+	group.partitions_count = 5;
 	partitions[0] = partitions[1] = (struct group_partition) { .next = INT64_MAX };
 	assert_int_equal(group_lag(&group), INT64_MAX);
 }
