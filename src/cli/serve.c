@@ -4,9 +4,14 @@
 #include "cli/command.h"
 #include "server/serve.h"
 
+/* hanse-serve(1) promises 0, 1 and 2; roles speak sysexits(3), which the supervisor passes on. */
 int serve_run(char **argv)
 {
-	return serve_main(argv);
+	int status = serve_main(argv);
+
+	if (status == EXIT_USAGE)
+		return COMMAND_MISUSED;
+	return status == EXIT_CONFIG ? COMMAND_REFUSED : status;
 }
 
 bool serve_role_run(char **argv, int *ret)
