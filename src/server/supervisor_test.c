@@ -126,6 +126,20 @@ static void test_a_stop_lets_the_roles_drain(void **state)
 	assert_non_null(strstr(w.texts, "b:drained"));
 }
 
+static void test_the_last_role_stops_before_the_ones_it_needs(void **state)
+{
+	static const char first[] = "trap 'echo STATUS first >&3; exit 0' TERM;"
+				    "echo READY >&3; while :; do sleep 0.01; done";
+	static const char last[] = "trap 'sleep 0.1; echo STATUS last >&3; exit 0' TERM;"
+				   "echo READY >&3; while :; do sleep 0.01; done";
+	struct watcher w = { .stop_at_readies = 2, .signals = 1 };
+	const struct supervisor_role roles[] = { { "a", SHELL(first) }, { "b", SHELL(last) } };
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 2), 0);
+	assert_non_null(strstr(w.texts, "b:last\na:first\n"));
+}
+
 static void test_a_role_that_does_not_stop_is_killed(void **state)
 {
 	struct watcher w = { .stop_at_readies = 1, .signals = 1 };
@@ -268,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_crashed_role_is_restarted_alone_with_back_off),
 		cmocka_unit_test(test_a_stop_lets_the_roles_drain),
+		cmocka_unit_test(test_the_last_role_stops_before_the_ones_it_needs),
 		cmocka_unit_test(test_a_role_that_does_not_stop_is_killed),
 		cmocka_unit_test(test_a_second_signal_kills_at_once),
 		cmocka_unit_test(test_a_role_that_cannot_serve_stops_everything),

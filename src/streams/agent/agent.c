@@ -151,8 +151,8 @@ static void on_lost(void *context, enum err err, const char *why)
 	struct agent *agent = context;
 
 	log_warn("lost control: %s (%s)", why, err_name(err));
-	if (agent->is_orphan)
-		return; /* since an earlier loss */
+	if (agent->is_orphan || agent->is_stopping)
+		return; /* since an earlier loss, or without hope */
 	agent->is_orphan = true;
 	timer_set(&agent->orphan, agent->loop, loop_now_ms(agent->loop) + AGENT_ORPHAN_MS,
 		  agent->on_orphan);
