@@ -188,6 +188,15 @@ static uint64_t next_retry(struct control *c)
 	return pause_ms;
 }
 
+static bool is_door_waited_for(struct control *c)
+{
+	uint64_t now_ms = loop_now_ms(c->loop);
+
+	if (c->busy_since_ms == 0)
+		c->busy_since_ms = now_ms;
+	return now_ms - c->busy_since_ms < CONTROL_DOOR_BUSY_MS;
+}
+
 static enum step opened(struct control *c)
 {
 	enum err err = c->cluster.task.err;
@@ -199,8 +208,13 @@ static enum step opened(struct control *c)
 	}
 	if (err)
 		return give_up(c, c->cluster.task.why[0] ? c->cluster.task.why : err_name(err));
-	begin_leader(c);
+	if (!c->leader)
+		begin_leader(c);
 	err = open_doors(c, why);
+	if (err == ERR_BUSY && is_door_waited_for(c)) {
+		close_doors(c);
+		return pause_then(c, CONTROL_RETRY_MS_MIN, CONTROL_OPEN);
+	}
 	if (err)
 		return give_up(c, why);
 	tell_cluster(c);

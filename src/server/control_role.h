@@ -16,8 +16,9 @@ enum {
 	CONTROL_BUCKETS_MAX = JOURNAL_BUCKETS_MAX,
 	CONTROL_RETRY_MS_MIN = 50,
 	CONTROL_RETRY_MS_MAX = 3000,
-	CONTROL_JITTER_MS = 100, /* so that standbys do not run at the same moment */
-	CONTROL_DOUBTS_MAX = 3,	 /* times a holder may say that it does not lead */
+	CONTROL_JITTER_MS = 100,     /* so that standbys do not run at the same moment */
+	CONTROL_DOOR_BUSY_MS = 3000, /* a process that was just killed may still hold a socket */
+	CONTROL_DOUBTS_MAX = 3,	     /* times a holder may say that it does not lead */
 };
 
 #define CONTROL_JOURNAL "main"
@@ -49,6 +50,7 @@ struct control {
 	char lost_why[TASK_WHY_BYTES];
 	uint64_t started_ms;
 	uint64_t retry_ms;
+	uint64_t busy_since_ms; /* when a door was first seen held by another process */
 	int doubts;
 	bool is_lost; /* the campaign failed or the journal was lost; set by the watcher */
 	bool is_stopping;

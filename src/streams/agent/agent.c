@@ -28,6 +28,26 @@ static void on_accept(void *context, struct stream *s)
 	connection_open(context, s);
 }
 
+static void open_kafka(struct agent *agent);
+
+static void on_reopen(struct timer *t)
+{
+	open_kafka(CONTAINER(t, struct agent, reopen));
+}
+
+/* False: it has been held too long. */
+static bool wait_for_port(struct agent *agent)
+{
+	uint64_t now_ms = loop_now_ms(agent->loop);
+
+	if (agent->port_busy_since_ms == 0)
+		agent->port_busy_since_ms = now_ms;
+	if (now_ms - agent->port_busy_since_ms >= AGENT_PORT_BUSY_MS)
+		return false;
+	timer_set(&agent->reopen, agent->loop, now_ms + AGENT_PORT_RETRY_MS, on_reopen);
+	return true;
+}
+
 /* Kafka is open exactly while the replica is whole and the link stands. */
 static void open_kafka(struct agent *agent)
 {
@@ -38,10 +58,13 @@ static void open_kafka(struct agent *agent)
 	enum err err =
 		listener_open_tcp(agent->loop, agent->config.kafka_host, agent->config.kafka_port,
 				  on_accept, agent, &agent->listener, why);
+	if (err == ERR_BUSY && wait_for_port(agent))
+		return;
 	if (err) {
 		agent->config.on_fatal(agent->config.context, err, why);
 		return;
 	}
+	agent->port_busy_since_ms = 0;
 	agent->config.on_serving(agent->config.context, true, "");
 }
 
@@ -95,6 +118,7 @@ static void on_replica_whole(struct agent *agent)
 
 static void close_kafka(struct agent *agent, const char *why)
 {
+	timer_clear(&agent->reopen);
 	if (!agent->listener)
 		return;
 	listener_close(agent->listener);
@@ -214,6 +238,7 @@ static enum step stop_step(struct task *t)
 		agent->stop = t;
 		block_cache_set_idle(agent->cache, t);
 		timer_clear(&agent->orphan);
+		timer_clear(&agent->reopen);
 		if (agent->listener)
 			listener_close(agent->listener);
 		agent->listener = NULL;

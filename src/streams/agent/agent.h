@@ -19,6 +19,8 @@ enum {
 	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
 	AGENT_FILE_BYTES_DEFAULT = 8 << 20,   /* a data file is flushed at this size */
 	AGENT_MESSAGE_BYTES_MAX = 1048588,    /* Kafka's message.max.bytes: one batch */
+	AGENT_PORT_BUSY_MS = 3000, /* a process that was just killed may still hold the port */
+	AGENT_PORT_RETRY_MS = 50,
 	AGENT_ORPHAN_MS = 3000, /* without control: then clients had better go elsewhere */
 };
 
@@ -64,10 +66,12 @@ struct agent {
 	struct task open_task; /* looks at the bucket before Kafka is opened */
 	struct cluster_join join;
 	bool is_joined;
+	struct timer reopen;	     /* the port was held by another process */
+	uint64_t port_busy_since_ms; /* 0: it was not */
 	struct timer orphan;
+	void (*on_orphan)(struct timer *t);
 	uint64_t quiet_until_ms; /* no log line about unreadable data files before */
 	bool is_orphan;		 /* the link was lost and is not back */
-	void (*on_orphan)(struct timer *t);
 };
 
 struct agent *agent_new(struct loop *loop, const struct agent_config *config);
