@@ -327,6 +327,360 @@ static void test_offsets_come_back_as_they_were_committed(void **state)
 	town_close(&town);
 }
 
+static void test_offsets_that_cannot_be_committed(void **state)
+{
+	static char long_note[4098], long_name[257];
+	struct town town;
+
+	(void)state;
+	memset(long_note, 'n', sizeof(long_note) - 1);
+	memset(long_name, 'g', sizeof(long_name) - 1);
+	town_open(&town, 6);
+	town_topic(&town, "t", 2);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "no", .offset = 1 }),
+			 KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t", .partition = 2 }),
+			 KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(commit(&town, (struct commit) { .topic_id = { { 1 } }, .version = 10 }),
+			 KAFKA_UNKNOWN_TOPIC_ID);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t", .metadata = long_note }),
+			 KAFKA_OFFSET_METADATA_TOO_LARGE);
+	long_note[4096] = 0;
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t", .metadata = long_note }),
+			 KAFKA_NONE);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t", .group = long_name }),
+			 KAFKA_INVALID_GROUP_ID);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t", .group = "" }), KAFKA_NONE);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t",
+							 .group = "new",
+							 .member_id = SLICE("m"),
+							 .generation = 1,
+							 .version = 8 }),
+			 KAFKA_ILLEGAL_GENERATION);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t",
+							 .group = "new",
+							 .member_id = SLICE("m"),
+							 .generation = 1 }),
+			 KAFKA_GROUP_ID_NOT_FOUND);
+	assert_int_equal(commit(&town, (struct commit) { .topic = "t",
+							 .member_id = SLICE("m"),
+							 .generation = 1 }),
+			 KAFKA_UNKNOWN_MEMBER_ID); /* the group is there by now */
+	town_close(&town);
+}
+
+static void test_only_members_commit_to_a_group_that_has_some(void **state)
+{
+	struct town town;
+	struct pair pair;
+
+	(void)state;
+	town_open(&town, 7);
+	town_topic(&town, "t", 1);
+	begin_pair(&town, &pair);
+	struct commit m = { .topic = "t", .offset = 1 };
+	assert_int_equal(commit(&town, m), KAFKA_UNKNOWN_MEMBER_ID);
+	m.member_id = pair.b;
+	m.generation = pair.generation;
+	assert_int_equal(commit(&town, m), KAFKA_NONE);
+	m.generation = pair.generation - 1;
+	assert_int_equal(commit(&town, m), KAFKA_ILLEGAL_GENERATION);
+	struct ask *joins = join_begin(&town, (struct join) { .member_id = pair.a });
+	assert_true(ask_waits(joins));
+	(void)join_end(join_begin(&town, (struct join) { .member_id = pair.b }));
+	(void)join_end(joins);
+	m.generation = pair.generation + 1;
+	assert_int_equal(commit(&town, m), KAFKA_REBALANCE_IN_PROGRESS);
+	town_close(&town);
+}
+
+static void test_old_clients_fetch_the_offsets_of_one_group(void **state)
+{
+	int32_t partitions[] = { 0, 1 };
+	struct kafka_offset_fetch_request_topic topic = { .name = SLICE("t"),
+							  .partition_indexes = partitions,
+							  .partition_indexes_count = 2 };
+	struct town town;
+
+	(void)state;
+	town_open(&town, 8);
+	town_topic(&town, "t", 2);
+	commit(&town, (struct commit) { .topic = "t", .offset = 9, .epoch = 4, .version = 6 });
+	for (int16_t version = 1; version <= 7; version++) {
+		const struct kafka_offset_fetch_response *response =
+			ask(&town, KAFKA_API_OFFSET_FETCH, version,
+			    &(struct kafka_offset_fetch_request) {
+				    .group_id = SLICE("g"), .topics = &topic, .topics_count = 1 });
+		assert_int_equal(response->error_code, KAFKA_NONE);
+		assert_int_equal(response->topics_count, 1);
+		assert_int_equal(response->topics[0].partitions_count, 2);
+		assert_int_equal(response->topics[0].partitions[0].committed_offset, 9);
+		assert_int_equal(response->topics[0].partitions[0].committed_leader_epoch,
+				 version >= 5 ? 4 : -1);
+		assert_int_equal(response->topics[0].partitions[1].committed_offset, -1);
+	}
+	town_close(&town);
+}
+
+static void test_all_offsets_of_a_group_are_those_of_topics_that_exist(void **state)
+{
+	struct kafka_offset_fetch_request_group group = { .group_id = SLICE("g"),
+							  .member_epoch = -1 };
+	struct kafka_delete_topics_request_topic gone = { .name = SLICE("gone") };
+	struct town town;
+
+	(void)state;
+	town_open(&town, 9);
+	town_topic(&town, "t", 2);
+	town_topic(&town, "gone", 1);
+	commit(&town, (struct commit) { .topic = "t", .offset = 1 });
+	commit(&town, (struct commit) { .topic = "t", .partition = 1, .offset = 2 });
+	commit(&town, (struct commit) { .topic = "gone", .offset = 3 });
+	(void)ask(&town, KAFKA_API_DELETE_TOPICS, 6,
+		  &(struct kafka_delete_topics_request) { .topics = &gone, .topics_count = 1 });
+	const struct kafka_offset_fetch_response *response =
+		ask(&town, KAFKA_API_OFFSET_FETCH, 10,
+		    &(struct kafka_offset_fetch_request) { .groups = &group, .groups_count = 1 });
+	assert_int_equal(response->groups[0].topics_count, 1);
+	assert_int_equal(response->groups[0].topics[0].partitions_count, 2);
+	assert_int_equal(response->groups[0].topics[0].partitions[1].committed_offset, 2);
+	town_close(&town);
+}
+
+/* --- joining -----------------------------------------------------------------------------------
+ */
+
+static void test_a_new_client_joins_in_two_steps(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 10);
+	const struct kafka_join_group_response *first =
+		join_end(join_begin(&town, (struct join) { .version = 9 }));
+	assert_int_equal(first->error_code, KAFKA_MEMBER_ID_REQUIRED);
+	assert_true(slice_starts_with(first->member_id, SLICE("client-")));
+	assert_int_equal(first->member_id.size, strlen("client-") + 36);
+	assert_int_equal(groups_count(town.coordinator->groups), 1);
+	const struct kafka_join_group_response *second = join_end(
+		join_begin(&town, (struct join) { .version = 9, .member_id = first->member_id }));
+	assert_int_equal(second->error_code, KAFKA_NONE);
+	assert_true(slice_equal(second->leader, first->member_id));
+	assert_true(slice_equal(second->protocol_name, SLICE("range")));
+	assert_true(slice_equal(second->protocol_type, SLICE("consumer")));
+	assert_false(second->skip_assignment);
+	town_close(&town);
+}
+
+static void test_joins_that_are_refused(void **state)
+{
+	static char long_name[257];
+	struct town town;
+
+	(void)state;
+	memset(long_name, 'g', sizeof(long_name) - 1);
+	town_open(&town, 11);
+	struct join joins[] = {
+		{ .group = "" },
+		{ .group = long_name },
+		{ .session_ms = 5999 },
+		{ .session_ms = 1800001 },
+		{ .member_id = SLICE("stranger") },
+		{ .instance_id = "", .version = 5 },
+		{ .instance_id = long_name, .version = 5 },
+	};
+	int16_t errors[] = {
+		KAFKA_INVALID_GROUP_ID,	       KAFKA_INVALID_GROUP_ID,
+		KAFKA_INVALID_SESSION_TIMEOUT, KAFKA_INVALID_SESSION_TIMEOUT,
+		KAFKA_UNKNOWN_MEMBER_ID,       KAFKA_INVALID_REQUEST,
+		KAFKA_INVALID_REQUEST,
+	};
+	for (size_t i = 0; i < sizeof(joins) / sizeof(joins[0]); i++) {
+		const struct kafka_join_group_response *response =
+			join_end(join_begin(&town, joins[i]));
+		assert_int_equal(response->error_code, errors[i]);
+		assert_int_equal(response->generation_id, -1);
+	}
+	assert_int_equal(groups_count(town.coordinator->groups), 0);
+	town_close(&town);
+}
+
+static void test_requests_to_a_group_that_is_not_there(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 12);
+	assert_int_equal(beat(&town, SLICE("m"), 1), KAFKA_UNKNOWN_MEMBER_ID);
+	assert_int_equal(leave(&town, SLICE("m")), KAFKA_UNKNOWN_MEMBER_ID);
+	const struct kafka_sync_group_response *response =
+		ask_end(sync_begin(&town, SLICE("m"), 1, NULL, 0));
+	assert_int_equal(response->error_code, KAFKA_UNKNOWN_MEMBER_ID);
+	town_close(&town);
+}
+
+static void test_a_static_member_keeps_its_place_over_a_restart(void **state)
+{
+	struct join j = { .instance_id = "i", .version = 5 };
+	struct kafka_sync_group_request_assignment mine = { .assignment = SLICE("all") };
+	uint8_t bytes[2][64];
+	struct town town;
+
+	(void)state;
+	town_open(&town, 13);
+	struct slice first = keep(bytes[0], join_end(join_begin(&town, j))->member_id);
+	mine.member_id = first;
+	expect_assignment(sync_begin(&town, first, 1, &mine, 1), "all");
+	town_restart(&town);
+	const struct kafka_join_group_response *again = join_end(join_begin(&town, j));
+	assert_int_equal(again->error_code, KAFKA_NONE);
+	assert_int_equal(again->generation_id, 1);
+	struct slice second = keep(bytes[1], again->member_id);
+	assert_false(slice_equal(first, second));
+	town_restart(&town);
+	expect_assignment(sync_begin(&town, second, 1, NULL, 0), "all");
+	assert_int_equal(beat(&town, first, 1), KAFKA_UNKNOWN_MEMBER_ID);
+	town_close(&town);
+}
+
+/* --- administration ----------------------------------------------------------------------------
+ */
+
+static size_t list(struct town *town, const char *state, const char *type)
+{
+	struct slice states = slice_from(state ? state : "");
+	struct slice types = slice_from(type ? type : "");
+	const struct kafka_list_groups_response *response =
+		ask(town, KAFKA_API_LIST_GROUPS, 5,
+		    &(struct kafka_list_groups_request) {
+			    .states_filter = &states,
+			    .states_filter_count = state != NULL,
+			    .types_filter = &types,
+			    .types_filter_count = type != NULL,
+		    });
+
+	assert_int_equal(response->error_code, KAFKA_NONE);
+	for (size_t i = 0; i < response->groups_count; i++)
+		assert_true(slice_equal(response->groups[i].group_type, SLICE("classic")));
+	return response->groups_count;
+}
+
+static void test_groups_are_listed_by_state_and_type(void **state)
+{
+	struct town town;
+	struct pair pair;
+
+	(void)state;
+	town_open(&town, 14);
+	town_topic(&town, "t", 1);
+	begin_pair(&town, &pair);
+	commit(&town, (struct commit) { .group = "simple", .topic = "t" });
+	assert_int_equal(list(&town, NULL, NULL), 2);
+	assert_int_equal(list(&town, "stable", NULL), 1);
+	assert_int_equal(list(&town, "Empty", "Classic"), 1);
+	assert_int_equal(list(&town, "Dead", NULL), 0);
+	assert_int_equal(list(&town, NULL, "consumer"), 0);
+	town_restart(&town);
+	assert_int_equal(list(&town, "Stable", NULL), 1);
+	assert_int_equal(list(&town, "Empty", NULL), 1);
+	town_close(&town);
+}
+
+static const struct kafka_describe_groups_response_group *describe(struct town *town,
+								   const char *name,
+								   int16_t version)
+{
+	struct slice group = slice_from(name);
+	const struct kafka_describe_groups_response *response =
+		ask(town, KAFKA_API_DESCRIBE_GROUPS, version,
+		    &(struct kafka_describe_groups_request) { .groups = &group,
+							      .groups_count = 1 });
+
+	assert_int_equal(response->groups_count, 1);
+	assert_true(slice_equal(response->groups[0].group_id, group));
+	return &response->groups[0];
+}
+
+static void test_a_group_is_described(void **state)
+{
+	const struct kafka_describe_groups_response_group *g;
+	struct town town;
+	struct pair pair;
+
+	(void)state;
+	town_open(&town, 15);
+	g = describe(&town, "g", 5);
+	assert_int_equal(g->error_code, KAFKA_NONE);
+	assert_true(slice_equal(g->group_state, SLICE("Dead")));
+	g = describe(&town, "g", 6);
+	assert_int_equal(g->error_code, KAFKA_GROUP_ID_NOT_FOUND);
+	assert_true(slice_equal(g->group_state, SLICE("Dead")));
+
+	begin_pair(&town, &pair);
+	g = describe(&town, "g", 6);
+	assert_int_equal(g->error_code, KAFKA_NONE);
+	assert_true(slice_equal(g->group_state, SLICE("Stable")));
+	assert_true(slice_equal(g->protocol_type, SLICE("consumer")));
+	assert_true(slice_equal(g->protocol_data, SLICE("range")));
+	assert_int_equal(g->authorized_operations, INT32_MIN);
+	assert_int_equal(g->members_count, 2);
+	assert_true(slice_equal(g->members[0].member_id, pair.a));
+	assert_true(slice_equal(g->members[0].client_id, SLICE("client")));
+	assert_true(slice_equal(g->members[0].client_host, SLICE("/127.0.0.1")));
+	assert_true(slice_equal(g->members[1].member_metadata, SLICE("topics")));
+	assert_true(slice_equal(g->members[1].member_assignment, SLICE("B")));
+
+	assert_int_equal(leave(&town, pair.a), KAFKA_NONE);
+	g = describe(&town, "g", 6);
+	assert_true(slice_equal(g->group_state, SLICE("PreparingRebalance")));
+	assert_int_equal(g->members_count, 1);
+	assert_int_equal(g->members[0].member_assignment.size, 0);
+	assert_int_equal(leave(&town, pair.b), KAFKA_NONE);
+	g = describe(&town, "g", 6);
+	assert_true(slice_equal(g->group_state, SLICE("Empty")));
+	assert_true(slice_equal(g->protocol_type, SLICE("consumer")));
+	town_close(&town);
+}
+
+static int16_t delete_group(struct town *town, const char *name)
+{
+	struct slice group = slice_from(name);
+	const struct kafka_delete_groups_response *response =
+		ask(town, KAFKA_API_DELETE_GROUPS, 2,
+		    &(struct kafka_delete_groups_request) { .groups_names = &group,
+							    .groups_names_count = 1 });
+
+	assert_int_equal(response->results_count, 1);
+	return response->results[0].error_code;
+}
+
+static void test_an_empty_group_can_be_deleted_with_its_offsets(void **state)
+{
+	struct town town;
+	struct pair pair;
+
+	(void)state;
+	town_open(&town, 16);
+	town_topic(&town, "t", 1);
+	assert_int_equal(delete_group(&town, "g"), KAFKA_GROUP_ID_NOT_FOUND);
+	begin_pair(&town, &pair);
+	commit(&town, (struct commit) { .topic = "t",
+					.offset = 7,
+					.member_id = pair.a,
+					.generation = pair.generation });
+	assert_int_equal(fetch(&town, "g", "t", 0).committed_offset, 7);
+	assert_int_equal(delete_group(&town, "g"), KAFKA_NON_EMPTY_GROUP);
+	leave(&town, pair.a);
+	leave(&town, pair.b);
+	assert_int_equal(delete_group(&town, "g"), KAFKA_NONE);
+	assert_int_equal(delete_group(&town, "g"), KAFKA_GROUP_ID_NOT_FOUND);
+	assert_int_equal(fetch(&town, "g", "t", 0).committed_offset, -1);
+	assert_int_equal(list(&town, NULL, NULL), 0);
+	commit(&town, (struct commit) { .topic = "t", .offset = 1 }); /* the name is free */
+	assert_int_equal(fetch(&town, "g", "t", 0).committed_offset, 1);
+	town_close(&town);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +689,17 @@ int main(void)
 		cmocka_unit_test(test_who_waits_when_leading_ends_hears_that_it_is_unavailable),
 		cmocka_unit_test(test_a_canceled_call_leaves_its_member),
 		cmocka_unit_test(test_offsets_come_back_as_they_were_committed),
+		cmocka_unit_test(test_offsets_that_cannot_be_committed),
+		cmocka_unit_test(test_only_members_commit_to_a_group_that_has_some),
+		cmocka_unit_test(test_old_clients_fetch_the_offsets_of_one_group),
+		cmocka_unit_test(test_all_offsets_of_a_group_are_those_of_topics_that_exist),
+		cmocka_unit_test(test_a_new_client_joins_in_two_steps),
+		cmocka_unit_test(test_joins_that_are_refused),
+		cmocka_unit_test(test_requests_to_a_group_that_is_not_there),
+		cmocka_unit_test(test_a_static_member_keeps_its_place_over_a_restart),
+		cmocka_unit_test(test_groups_are_listed_by_state_and_type),
+		cmocka_unit_test(test_a_group_is_described),
+		cmocka_unit_test(test_an_empty_group_can_be_deleted_with_its_offsets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
