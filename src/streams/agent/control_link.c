@@ -226,8 +226,11 @@ static enum step link_step(struct task *t)
 {
 	struct control_link *link = CONTAINER(t, struct control_link, task);
 
-	if (task_is_canceled(t))
+	if (task_is_canceled(t)) {
+		if (t->at == LINK_CONNECTED && !link->connect.task.err && link->connect.ret)
+			stream_close(link->connect.ret); /* it came too late */
 		return task_done(t, t->err);
+	}
 	if (t->children > 0)
 		return task_wait(t, t->at);
 	switch (t->at) {

@@ -1,0 +1,236 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "buckets/bucket_ask.h"
+#include "buckets/fault.h"
+#include "streams/agent/block_cache.h"
+#include "wire/streams/data_file.h"
+
+enum { FILE_BYTES = 5 * BLOCK_CACHE_BLOCK_BYTES / 2, READERS = 8 };
+
+struct stage {
+	struct loop *loop;
+	struct bucket *bucket;
+	struct block_cache *cache;
+	uint8_t *file;
+	struct task task; /* reads */
+	struct block_read reads[READERS];
+	size_t reader_count;
+	int64_t sequence, position;
+	size_t size;
+	bool gives_up;
+};
+
+static void set_up(struct stage *s, uint64_t seed, size_t cache_bytes)
+{
+	char why[TASK_WHY_BYTES];
+	char key[DATA_FILE_KEY_BYTES + 1];
+	struct bucket *memory;
+	struct prng prng = { seed };
+
+	*s = (struct stage) { .sequence = 1, .size = FILE_BYTES };
+	s->loop = loop_new(seed);
+	assert_int_equal(bucket_open("memory:", &memory, why), OK);
+	s->bucket = fault_bucket_new(memory, seed);
+	s->cache = block_cache_new(s->loop, s->bucket, cache_bytes);
+	s->file = memory_take(FILE_BYTES);
+	for (size_t i = 0; i < FILE_BYTES; i++)
+		s->file[i] = (uint8_t)prng_next(&prng);
+	data_file_key(key, 7, 1);
+	assert_int_equal(bucket_ask_put(s->loop, memory, slice_from(key),
+					(struct slice) { s->file, FILE_BYTES }),
+			 OK);
+}
+
+static void tear_down(struct stage *s)
+{
+	while (block_cache_is_busy(s->cache))
+		loop_turn(s->loop);
+	block_cache_free(s->cache);
+	bucket_close(s->bucket);
+	loop_run(s->loop);
+	loop_free(s->loop);
+	memory_free(s->file);
+}
+
+static enum step reads_step(struct task *t)
+{
+	struct stage *s = CONTAINER(t, struct stage, task);
+
+	if (t->at == 0) {
+		for (size_t i = 0; i < s->reader_count; i++)
+			block_read(&s->reads[i], t, s->cache, 7, s->sequence, s->position, s->size);
+		if (s->gives_up)
+			task_cancel(&s->reads[0].task);
+		return task_wait(t, 1);
+	}
+	return t->children ? task_wait(t, 1) : task_done(t, OK);
+}
+
+static void run_reads(struct stage *s, size_t count)
+{
+	static const struct task_kind kind = { .name = "reads", .step = reads_step };
+
+	s->reader_count = count;
+	task_start_root(&s->task, &kind, s->loop);
+	while (task_is_running(&s->task))
+		loop_turn(s->loop);
+}
+
+static uint64_t gets(const struct stage *s)
+{
+	return fault_op_count(s->bucket, FAULT_VERB(BUCKET_GET));
+}
+
+static void check_range(const struct stage *s, struct block_range *range)
+{
+	uint8_t *copy = memory_take(range->size);
+
+	assert_int_equal(range->position, s->position);
+	assert_int_equal(range->size, s->size);
+	block_range_copy(range, range->position, range->size, copy);
+	assert_memory_equal(copy, s->file + s->position, s->size);
+	memory_free(copy);
+	block_range_done(range);
+}
+
+static void test_what_the_writer_left_needs_no_bucket(void **state)
+{
+	struct stage s;
+	struct block_range range;
+
+	(void)state;
+	set_up(&s, 0, 64 << 20);
+	struct slice pieces[3] = {
+		{ s.file, 10 },
+		{ s.file + 10, 2 * BLOCK_CACHE_BLOCK_BYTES - 5 },
+		{ s.file + 2 * BLOCK_CACHE_BLOCK_BYTES + 5,
+		  FILE_BYTES - 2 * BLOCK_CACHE_BLOCK_BYTES - 5 },
+	};
+	block_cache_add_file(s.cache, 7, 1, pieces, 3);
+	assert_true(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES, &range));
+	assert_false(range.is_cold);
+	check_range(&s, &range);
+	s.position = BLOCK_CACHE_BLOCK_BYTES - 3;
+	s.size = 6;
+	assert_true(block_cache_peek(s.cache, 7, 1, s.position, s.size, &range));
+	assert_int_equal(range.block_count, 2);
+	check_range(&s, &range);
+	assert_false(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES + 1, &range));
+	assert_false(block_cache_peek(s.cache, 7, 2, 0, 1, &range));
+	assert_int_equal(gets(&s), 0);
+	tear_down(&s);
+}
+
+static void test_many_readers_share_one_get(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 8; seed++) {
+		set_up(&s, seed, 64 << 20);
+		fault_add(s.bucket, &(struct fault) { .delay_ms_max = 3 });
+		run_reads(&s, READERS);
+		for (size_t i = 0; i < READERS; i++) {
+			assert_int_equal(s.reads[i].task.err, OK);
+			assert_true(s.reads[i].ret.is_cold);
+			check_range(&s, &s.reads[i].ret);
+		}
+		assert_int_equal(gets(&s), 3);
+		tear_down(&s);
+	}
+}
+
+/* The cache holds less than one file: blocks go as soon as nobody holds them. */
+static void test_a_small_cache_still_reads_large_ranges(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(&s, seed, 1);
+		for (int round = 0; round < 2; round++) {
+			run_reads(&s, 2);
+			for (size_t i = 0; i < 2; i++) {
+				assert_int_equal(s.reads[i].task.err, OK);
+				check_range(&s, &s.reads[i].ret);
+			}
+		}
+		assert_in_range(gets(&s), 4, 12);
+		tear_down(&s);
+	}
+}
+
+static void test_a_reader_may_give_up(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 8; seed++) {
+		set_up(&s, seed, 64 << 20);
+		s.gives_up = true;
+		run_reads(&s, 3);
+		assert_int_equal(s.reads[0].task.err, ERR_CANCELED);
+		assert_null(s.reads[0].ret.blocks);
+		for (size_t i = 1; i < 3; i++)
+			check_range(&s, &s.reads[i].ret);
+		tear_down(&s);
+	}
+}
+
+static void test_failures_are_told_and_not_remembered(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(&s, seed, 64 << 20);
+		fault_add(s.bucket, &(struct fault) { .effect = FAULT_BEFORE, .err = ERR_DENIED });
+		run_reads(&s, 2);
+		assert_int_equal(s.reads[0].task.err, ERR_DENIED);
+		assert_int_equal(s.reads[1].task.err, ERR_DENIED);
+		fault_clear(s.bucket);
+		fault_add(s.bucket, &(struct fault) { .effect = FAULT_BEFORE, .count = 2 });
+		run_reads(&s, 1); /* tries again by itself */
+		assert_int_equal(s.reads[0].task.err, OK);
+		check_range(&s, &s.reads[0].ret);
+		s.sequence = 2;
+		run_reads(&s, 1);
+		assert_int_equal(s.reads[0].task.err, ERR_NOT_FOUND);
+		tear_down(&s);
+	}
+}
+
+static void test_a_file_that_is_too_short_is_corrupt(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	set_up(&s, 0, 64 << 20);
+	s.size = FILE_BYTES + 1;
+	run_reads(&s, 1);
+	assert_int_equal(s.reads[0].task.err, ERR_CORRUPT);
+	tear_down(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_the_writer_left_needs_no_bucket),
+		cmocka_unit_test(test_many_readers_share_one_get),
+		cmocka_unit_test(test_a_small_cache_still_reads_large_ranges),
+		cmocka_unit_test(test_a_reader_may_give_up),
+		cmocka_unit_test(test_failures_are_told_and_not_remembered),
+		cmocka_unit_test(test_a_file_that_is_too_short_is_corrupt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,501 @@
+/* Fetch through a whole agent: testing_world.h has the stage. */
+#include "buckets/bucket_ask.h"
+#include "streams/agent/connection.h"
+#include "streams/testing_world.h"
+#include "wire/streams/data_file.h"
+
+static struct testing_world w;
+static struct testing_client c;
+
+static void set_up(uint64_t seed)
+{
+	testing_world_open(&w, seed);
+	testing_client_open(&c, &w);
+}
+
+static void tear_down(void)
+{
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
+/* A new agent, which has nothing in memory. */
+static void restart_agent(void)
+{
+	testing_client_close(&c);
+	testing_close_agent(&w);
+	testing_open_agent(&w);
+	testing_client_open(&c, &w);
+}
+
+static uint64_t get_count(void)
+{
+	return fault_op_count(w.bucket, FAULT_VERB(BUCKET_GET));
+}
+
+/* What a failing device does: another byte, or fewer (0: all), where an object was. */
+static void damage_object(const char *key, size_t size, size_t flipped)
+{
+	struct bucket *inner = fault_inner(w.bucket);
+	struct blob *body = NULL;
+
+	assert_int_equal(bucket_ask_get(w.loop, inner, slice_from(key), &body), OK);
+	body->data[flipped] ^= 1;
+	if (size)
+		body->size = size;
+	assert_int_equal(bucket_ask_delete(w.loop, inner, slice_from(key)), OK);
+	assert_int_equal(bucket_ask_put(w.loop, inner, slice_from(key), blob_slice(body)), OK);
+	blob_unref(&body);
+}
+
+#define FETCH(...) testing_fetch(&c, (struct testing_fetch) { __VA_ARGS__ })
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+static void test_a_waiting_fetch_wakes_when_its_partition_grows(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(seed);
+		uint64_t gets = get_count();
+		testing_client_open(&other, &w);
+		struct slice one = testing_batch(&c.arena, "one", 0, 1);
+		testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha",
+								.partition = 1,
+								.min_bytes = 1,
+								.max_wait_ms = 15000 });
+		testing_produce(&other, "alpha", 0, one, 0); /* of no interest */
+		testing_run_ms(&w, 20);
+		assert_false(testing_has_answer(&c));
+		testing_produce(&other, "alpha", 1, one, 0);
+		struct slice records = testing_receive_fetch(&c)->records;
+		testing_same_batch(&records, one, 0);
+		assert_int_equal(get_count(), gets); /* the writer left it in memory */
+		testing_client_close(&other);
+		tear_down();
+	}
+}
+
+static void test_a_fetch_without_news_ends_in_time(void **state)
+{
+	(void)state;
+	set_up(0);
+	uint64_t before_ms = clock_now_ms();
+	struct kafka_fetch_response_partition *got =
+		FETCH(.topic = "alpha", .min_bytes = 1, .max_wait_ms = 60);
+	assert_in_range(clock_now_ms() - before_ms, 55, 5000);
+	assert_int_equal(got->error_code, KAFKA_NONE);
+	assert_int_equal(got->records.size, 0);
+	assert_int_equal(got->high_watermark, 0);
+	tear_down();
+}
+
+static void test_min_bytes_waits_for_enough(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_client_open(&other, &w);
+	struct slice one = testing_batch_of(&c.arena, &RECORD_BATCH_PLAIN, "one", 0, 1, 1000);
+	testing_send_fetch(&c, (struct testing_fetch) {
+				       .topic = "alpha", .min_bytes = 2000, .max_wait_ms = 15000 });
+	testing_produce(&other, "alpha", 0, one, 0);
+	testing_run_ms(&w, 20);
+	assert_false(testing_has_answer(&c));
+	testing_produce(&other, "alpha", 0, one, 1);
+	struct slice records = testing_receive_fetch(&c)->records;
+	testing_same_batch(&records, one, 0);
+	testing_same_batch(&records, one, 1);
+	testing_client_close(&other);
+	tear_down();
+}
+
+static void test_a_topic_deleted_while_waiting_is_told(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_send_fetch(&c, (struct testing_fetch) {
+				       .topic = "beta", .min_bytes = 1, .max_wait_ms = 15000 });
+	testing_run_ms(&w, 20);
+	testing_control_sql(&w.control, "UPDATE topic SET deleted_ms = 5 WHERE name = 'beta'");
+	testing_control_sql(&w.control, "DELETE FROM partition WHERE topic ="
+					" (SELECT id FROM topic WHERE name = 'beta')");
+	assert_int_equal(testing_receive_fetch(&c)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	tear_down();
+}
+
+static void test_connections_close_while_fetches_wait(void **state)
+{
+	struct testing_client others[3];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 6; seed++) {
+		set_up(seed);
+		for (int i = 0; i < 3; i++) {
+			testing_client_open(&others[i], &w);
+			testing_send_fetch(&others[i],
+					   (struct testing_fetch) { .topic = "alpha",
+								    .min_bytes = 1,
+								    .max_wait_ms =
+									    i < 2 ? 100 : 15000 });
+		}
+		testing_run_ms(&w, 5);
+		testing_client_close(&others[0]);
+		testing_client_close(&others[1]);
+		WAIT_FOR(&w, w.agent->connection_count == 2);
+		testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+		testing_receive_fetch(&others[2]);
+		testing_send_fetch(&others[2], (struct testing_fetch) { .topic = "beta",
+									.min_bytes = 1,
+									.max_wait_ms = 100 });
+		testing_run_ms(&w, 3);
+		tear_down(); /* drains: waits for the last fetch */
+		testing_client_close(&others[2]);
+	}
+}
+
+/* --- where to begin, and how much ------------------------------------------------------------ */
+
+static void test_an_offset_inside_a_batch_gives_the_whole_batch(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 5);
+	struct slice two = testing_batch(&c.arena, "two", 5, 5);
+	testing_produce(&c, "alpha", 0, one, 0);
+	testing_produce(&c, "alpha", 0, two, 5);
+	struct slice records = FETCH(.topic = "alpha", .offset = 3)->records;
+	testing_same_batch(&records, one, 0);
+	testing_same_batch(&records, two, 5);
+	records = FETCH(.topic = "alpha", .offset = 9)->records;
+	testing_same_batch(&records, two, 5);
+	assert_int_equal(records.size, 0);
+	records = FETCH(.topic = "alpha", .offset = 10)->records;
+	assert_int_equal(records.size, 0);
+	tear_down();
+}
+
+static void test_limits_cut_between_batches(void **state)
+{
+	struct slice batches[4];
+
+	(void)state;
+	set_up(0);
+	fault_add(w.bucket, &(struct fault) { .delay_ms_max = 10 }); /* some share a file */
+	for (int i = 0; i < 4; i++) {
+		batches[i] = testing_batch_of(&c.arena, &RECORD_BATCH_PLAIN, "x", i, 1, 1000);
+		testing_send_produce(&c, "alpha", 0, batches[i], -1);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(testing_receive_produce(&c)->base_offset, i);
+	size_t size = batches[0].size;
+	assert_int_equal(FETCH(.topic = "alpha", .partition_max_bytes = (int32_t)(2 * size + 10))
+				 ->records.size,
+			 2 * size);
+	assert_int_equal(
+		FETCH(.topic = "alpha", .max_bytes = (int32_t)(3 * size - 1))->records.size,
+		2 * size);
+	/* the first one comes along even if it is too large */
+	struct slice records = FETCH(.topic = "alpha", .offset = 2, .max_bytes = 1)->records;
+	testing_same_batch(&records, batches[2], 2);
+	assert_int_equal(records.size, 0);
+	records = FETCH(.topic = "alpha", .offset = 1, .partition_max_bytes = 1)->records;
+	testing_same_batch(&records, batches[1], 1);
+	assert_int_equal(records.size, 0);
+	tear_down();
+}
+
+static struct kafka_fetch_response *fetch_partitions(int32_t count, int32_t max_bytes)
+{
+	struct kafka_fetch_request_partition asked[3];
+	struct kafka_fetch_request_topic topic = {
+		.topic = SLICE("alpha"),
+		.partitions = asked,
+		.partitions_count = (size_t)count,
+	};
+	struct kafka_fetch_request request;
+
+	for (int32_t i = 0; i < count; i++)
+		asked[i] = (struct kafka_fetch_request_partition) {
+			.partition = i,
+			.current_leader_epoch = -1,
+			.last_fetched_epoch = -1,
+			.partition_max_bytes = 1 << 20,
+		};
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	request.max_bytes = max_bytes;
+	request.session_epoch = -1;
+	request.topics = &topic;
+	request.topics_count = 1;
+	request.rack_id = SLICE("");
+	return testing_call(&c, KAFKA_API_FETCH, TESTING_FETCH_VERSION, &request);
+}
+
+static void test_every_partition_is_served_in_turn(void **state)
+{
+	bool was_served[3] = { false };
+
+	(void)state;
+	set_up(0);
+	for (int i = 0; i < 3; i++)
+		testing_produce(&c, "alpha", i, testing_batch(&c.arena, "one", 0, 1), 0);
+	for (int round = 0; round < 3; round++) {
+		struct kafka_fetch_response *response = fetch_partitions(3, 1);
+		int served = 0;
+		for (int i = 0; i < 3; i++) {
+			if (response->responses[0].partitions[i].records.size == 0)
+				continue;
+			was_served[i] = true;
+			served++;
+		}
+		assert_int_equal(served, 1); /* one batch a request, however large */
+	}
+	assert_true(was_served[0] && was_served[1] && was_served[2]);
+	tear_down();
+}
+
+/* --- refusals -------------------------------------------------------------------------------- */
+
+static void test_out_of_range_is_said_only_when_it_is_sure(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 5), 0);
+	int before = w.control.sync_count;
+	assert_int_equal(FETCH(.topic = "alpha", .offset = 6)->error_code,
+			 KAFKA_OFFSET_OUT_OF_RANGE);
+	assert_int_equal(w.control.sync_count, before + 1);
+	assert_int_equal(FETCH(.topic = "alpha", .offset = -1)->error_code,
+			 KAFKA_OFFSET_OUT_OF_RANGE);
+	testing_control_sql(&w.control, "UPDATE partition SET log_start_offset = 5"
+					" WHERE number = 0");
+	testing_run_ms(&w, 10);
+	struct kafka_fetch_response_partition *got = FETCH(.topic = "alpha", .offset = 4);
+	assert_int_equal(got->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+	assert_int_equal(got->log_start_offset, 5);
+	tear_down();
+}
+
+/* The offset came from another agent, which has seen more. */
+static void test_an_offset_ahead_of_the_replica_waits_for_it(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	testing_run_ms(&w, 10);
+	testing_hold_records(&w.control, true);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "two", 1, 9), 1);
+	testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha", .offset = 5 });
+	testing_run_ms(&w, 30);
+	assert_false(testing_has_answer(&c));
+	testing_hold_records(&w.control, false);
+	struct kafka_fetch_response_partition *got = testing_receive_fetch(&c);
+	assert_int_equal(got->error_code, KAFKA_NONE);
+	assert_true(got->records.size > 0);
+	tear_down();
+}
+
+static void test_epochs_are_checked(void **state)
+{
+	(void)state;
+	set_up(0);
+	assert_int_equal(FETCH(.topic = "alpha", .current_leader_epoch = 1)->error_code,
+			 KAFKA_UNKNOWN_LEADER_EPOCH);
+	assert_int_equal(FETCH(.topic = "alpha", .current_leader_epoch = -1)->error_code,
+			 KAFKA_NONE);
+	testing_control_sql(&w.control, "UPDATE partition SET leader_epoch = 2");
+	testing_run_ms(&w, 10);
+	assert_int_equal(FETCH(.topic = "alpha", .current_leader_epoch = 1)->error_code,
+			 KAFKA_FENCED_LEADER_EPOCH);
+	tear_down();
+}
+
+static void test_what_is_not_there_is_said(void **state)
+{
+	struct kafka_fetch_request_partition asked = { .current_leader_epoch = -1 };
+	struct kafka_fetch_request_topic topic = { .partitions = &asked, .partitions_count = 1 };
+	struct kafka_fetch_request request;
+
+	(void)state;
+	set_up(0);
+	assert_int_equal(FETCH(.topic = "nothing")->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(FETCH(.topic = "alpha", .partition = 3)->error_code,
+			 KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	request.topics = &topic;
+	request.topics_count = 1;
+	request.rack_id = SLICE("");
+	memset(topic.topic_id.bytes, 0x77, 16);
+	struct kafka_fetch_response *response = testing_call(&c, KAFKA_API_FETCH, 13, &request);
+	assert_int_equal(response->responses[0].partitions[0].error_code, KAFKA_UNKNOWN_TOPIC_ID);
+	memset(topic.topic_id.bytes, 0xa1, 16);
+	response = testing_call(&c, KAFKA_API_FETCH, 16, &request);
+	assert_int_equal(response->responses[0].partitions[0].error_code, KAFKA_NONE);
+	request.session_id = 99;
+	response = testing_call(&c, KAFKA_API_FETCH, 13, &request);
+	assert_int_equal(response->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+	assert_int_equal(response->responses_count, 0);
+	tear_down();
+}
+
+static void test_old_fetches_do_not_get_zstd(void **state)
+{
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+	struct kafka_fetch_request_partition asked = {
+		.current_leader_epoch = -1,
+		.partition_max_bytes = 1 << 20,
+	};
+	struct kafka_fetch_request_topic topic = {
+		.topic = SLICE("alpha"),
+		.partitions = &asked,
+		.partitions_count = 1,
+	};
+	struct kafka_fetch_request request;
+
+	(void)state;
+	set_up(0);
+	plan.codec = COMPRESSION_ZSTD;
+	testing_produce(&c, "alpha", 0, testing_batch_of(&c.arena, &plan, "z", 0, 5, 100), 0);
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	request.topics = &topic;
+	request.topics_count = 1;
+	struct kafka_fetch_response *response = testing_call(&c, KAFKA_API_FETCH, 9, &request);
+	assert_int_equal(response->responses[0].partitions[0].error_code,
+			 KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+	response = testing_call(&c, KAFKA_API_FETCH, 10, &request);
+	assert_int_equal(response->responses[0].partitions[0].error_code, KAFKA_NONE);
+	tear_down();
+}
+
+/* --- from the bucket ------------------------------------------------------------------------- */
+
+static void test_a_new_agent_reads_from_the_bucket(void **state)
+{
+	enum { COUNT = 24 };
+	struct slice batches[COUNT];
+	struct arena a;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 3; seed++) {
+		arena_init(&a);
+		set_up(seed);
+		for (int i = 0; i < COUNT; i++) {
+			batches[i] = testing_batch_of(&a, &RECORD_BATCH_PLAIN, "cold", i, 1,
+						      300 * 1000 + (size_t)i);
+			testing_send_produce(&c, "alpha", 0, batches[i], -1);
+		}
+		for (int i = 0; i < COUNT; i++)
+			testing_receive_produce(&c);
+		restart_agent();
+		uint64_t gets = get_count();
+		for (int i = 0; i < COUNT;) {
+			struct slice records =
+				FETCH(.topic = "alpha", .offset = i, .partition_max_bytes = 2 << 20)
+					->records;
+			assert_true(records.size > 0);
+			for (; records.size > 0; i++)
+				testing_same_batch(&records, batches[i], i);
+		}
+		assert_in_range(get_count() - gets, 1, COUNT + 8); /* each block once */
+		tear_down();
+		arena_done(&a);
+	}
+}
+
+static void test_a_corrupt_file_fails_only_its_partition(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	(void)state;
+	set_up(0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	testing_produce(&c, "alpha", 1, testing_batch(&c.arena, "two", 0, 1), 0);
+	testing_produce(&c, "alpha", 2, testing_batch(&c.arena, "three", 0, 1), 0);
+	int64_t incarnation = w.agent->incarnation;
+	restart_agent();
+	data_file_key(key, (uint64_t)incarnation, 2);
+	damage_object(key, 0, DATA_FILE_HEADER_BYTES + 65);
+	data_file_key(key, (uint64_t)incarnation, 3);
+	fault_add(w.bucket,
+		  &(struct fault) { .effect = FAULT_BEFORE, .err = ERR_NOT_FOUND, .prefix = key });
+	struct kafka_fetch_response *response = fetch_partitions(3, 1 << 20);
+	struct kafka_fetch_response_partition *got = response->responses[0].partitions;
+	assert_int_equal(got[0].error_code, KAFKA_NONE);
+	assert_true(got[0].records.size > 0);
+	assert_int_equal(got[1].error_code, KAFKA_CORRUPT_MESSAGE);
+	assert_int_equal(got[1].records.size, 0);
+	assert_int_equal(got[2].error_code, KAFKA_KAFKA_STORAGE_ERROR);
+	tear_down();
+}
+
+static void test_batches_before_a_broken_one_are_given(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	(void)state;
+	set_up(0);
+	struct arena a;
+	arena_init(&a);
+	struct slice one = testing_batch(&a, "one", 0, 1);
+	testing_produce(&c, "beta", 0, one, 0);
+	testing_produce(&c, "beta", 0, testing_batch(&c.arena, "two", 1, 1), 1);
+	data_file_key(key, (uint64_t)w.agent->incarnation, 2);
+	restart_agent();
+	damage_object(key, DATA_FILE_HEADER_BYTES + 70, 0);
+	struct kafka_fetch_response_partition *got = FETCH(.topic = "beta");
+	assert_int_equal(got->error_code, KAFKA_NONE);
+	testing_same_batch(&got->records, one, 0);
+	assert_int_equal(got->records.size, 0);
+	assert_int_equal(FETCH(.topic = "beta", .offset = 1)->error_code, KAFKA_CORRUPT_MESSAGE);
+	tear_down();
+	arena_done(&a);
+}
+
+static void test_connections_close_while_the_bucket_is_read(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(seed);
+		testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+		restart_agent();
+		fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD });
+		testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha" });
+		WAIT_FOR(&w, fault_held_count(w.bucket) == 1);
+		testing_client_close(&c);
+		connection_abort(connection_from_link(w.agent->connections.next));
+		WAIT_FOR(&w, w.agent->connection_count == 0);
+		fault_clear(w.bucket);
+		fault_release(w.bucket, "");
+		testing_client_open(&c, &w);
+		assert_true(FETCH(.topic = "alpha")->records.size > 0);
+		tear_down();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_waiting_fetch_wakes_when_its_partition_grows),
+		cmocka_unit_test(test_a_fetch_without_news_ends_in_time),
+		cmocka_unit_test(test_min_bytes_waits_for_enough),
+		cmocka_unit_test(test_a_topic_deleted_while_waiting_is_told),
+		cmocka_unit_test(test_connections_close_while_fetches_wait),
+		cmocka_unit_test(test_an_offset_inside_a_batch_gives_the_whole_batch),
+		cmocka_unit_test(test_limits_cut_between_batches),
+		cmocka_unit_test(test_every_partition_is_served_in_turn),
+		cmocka_unit_test(test_out_of_range_is_said_only_when_it_is_sure),
+		cmocka_unit_test(test_an_offset_ahead_of_the_replica_waits_for_it),
+		cmocka_unit_test(test_epochs_are_checked),
+		cmocka_unit_test(test_what_is_not_there_is_said),
+		cmocka_unit_test(test_old_fetches_do_not_get_zstd),
+		cmocka_unit_test(test_a_new_agent_reads_from_the_bucket),
+		cmocka_unit_test(test_a_corrupt_file_fails_only_its_partition),
+		cmocka_unit_test(test_batches_before_a_broken_one_are_given),
+		cmocka_unit_test(test_connections_close_while_the_bucket_is_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,192 @@
+/* What happens to batches when control is away, forgets to answer, or knows better: testing_world.h
+ * has the stage. */
+#include "streams/agent/file_writer.h"
+#include "streams/testing_world.h"
+
+static struct testing_world w;
+static struct testing_client c;
+
+static void set_up(uint64_t seed)
+{
+	testing_world_open(&w, seed);
+	testing_client_open(&c, &w);
+}
+
+static void tear_down(void)
+{
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
+static int64_t high_watermark(const char *topic)
+{
+	testing_run_ms(&w, 10);
+	return testing_fetch(&c, (struct testing_fetch) { .topic = topic })->high_watermark;
+}
+
+enum { COUNT = 30 };
+
+static void send_batches(struct slice batches[COUNT])
+{
+	for (int i = 0; i < COUNT; i++) {
+		batches[i] = testing_batch(&c.arena, "under way", i, 1);
+		testing_send_produce(&c, "beta", 0, batches[i], -1);
+	}
+}
+
+/* Each batch is there once, in its order, at the offset that was told. */
+static void check_batches(const struct slice batches[COUNT])
+{
+	for (int i = 0; i < COUNT; i++) {
+		struct kafka_produce_response_partition *answer = testing_receive_produce(&c);
+		assert_int_equal(answer->error_code, KAFKA_NONE);
+		assert_int_equal(answer->base_offset, i);
+	}
+	assert_int_equal(high_watermark("beta"), COUNT);
+	struct slice records =
+		testing_fetch(&c, (struct testing_fetch) { .topic = "beta" })->records;
+	for (int i = 0; i < COUNT; i++)
+		testing_same_batch(&records, batches[i], i);
+	assert_int_equal(records.size, 0);
+}
+
+static void test_a_commit_that_was_not_run_is_sent_again(void **state)
+{
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 5; seed++) {
+		set_up(seed);
+		w.control.lose_before = 2;
+		send_batches(batches);
+		check_batches(batches);
+		assert_int_equal(w.control.hello_count, 3);
+		tear_down();
+	}
+}
+
+static void test_a_commit_whose_answer_is_lost_gives_no_duplicates(void **state)
+{
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 5; seed++) {
+		set_up(seed);
+		w.control.lose_after = 2;
+		send_batches(batches);
+		check_batches(batches);
+		tear_down();
+	}
+}
+
+/* Puts go on while control is away; the order of commits is kept. */
+static void test_files_wait_for_control(void **state)
+{
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 5; seed++) {
+		set_up(seed);
+		fault_add(w.bucket, &(struct fault) { .delay_ms_max = 5 });
+		w.control.is_away = true;
+		testing_lose_agent(&w.control);
+		send_batches(batches);
+		testing_run_ms(&w, 100);
+		assert_false(testing_has_answer(&c));
+		w.control.is_away = false;
+		check_batches(batches);
+		tear_down();
+	}
+}
+
+static void test_a_busy_control_is_asked_again(void **state)
+{
+	(void)state;
+	set_up(0);
+	w.control.commit_error = ERR_BUSY;
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	w.control.commit_error = ERR_UNAVAILABLE;
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "two", 1, 1), 1);
+	assert_int_equal(w.control.commit_count, 4);
+	tear_down();
+}
+
+/* Another agent with our name said hello: what we have not committed is refused for good. */
+static void test_a_stale_incarnation_ends_and_a_new_one_begins(void **state)
+{
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 5; seed++) {
+		set_up(seed);
+		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "zero", 0, 1), 0);
+		int64_t before = w.agent->incarnation;
+		testing_control_sql(&w.control, "UPDATE agent SET incarnation = 100");
+		testing_control_sql(&w.control, "UPDATE counter SET next = 101"
+						" WHERE name = 'incarnation'");
+		send_batches(batches);
+		for (int i = 0; i < COUNT; i++) {
+			int16_t code = testing_receive_produce(&c)->error_code;
+			assert_true(code == KAFKA_NONE || code == KAFKA_NOT_LEADER_OR_FOLLOWER ||
+				    code == KAFKA_REQUEST_TIMED_OUT);
+		}
+		WAIT_FOR(&w, w.agent->incarnation == 101);
+		assert_int_not_equal(before, 101);
+		int64_t next = high_watermark("beta");
+		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "after", 0, 1), next);
+		tear_down();
+	}
+}
+
+static void test_replies_are_given_up_once_they_were_seen(void **state)
+{
+	struct cell *cell;
+
+	(void)state;
+	set_up(0);
+	for (int i = 0; i < 5; i++)
+		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "one", i, 1), i);
+	assert_int_equal(w.control.last_sequence, 5);
+	assert_int_equal(w.control.last_low_sequence, 5);
+	cell = w.control.cell;
+	sqlite3_stmt *st = cell_statement(cell, "SELECT count(*) FROM file"
+						" WHERE reply IS NOT NULL");
+	assert_true(cell_next(cell, st));
+	assert_int_equal(sqlite3_column_int(st, 0), 1);
+	sqlite3_reset(st);
+	tear_down();
+}
+
+/* A long poll goes on over the loss of the link, and wakes with the new image. */
+static void test_a_waiting_fetch_survives_a_new_image(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct testing_client other;
+	testing_client_open(&other, &w);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	testing_send_fetch(&c, (struct testing_fetch) {
+				       .topic = "alpha", .min_bytes = 1, .max_wait_ms = 15000 });
+	testing_run_ms(&w, 10);
+	w.control.lose_after = 1;
+	testing_produce(&other, "alpha", 0, one, 0);
+	struct slice records = testing_receive_fetch(&c)->records;
+	testing_same_batch(&records, one, 0);
+	testing_client_close(&other);
+	tear_down();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_commit_that_was_not_run_is_sent_again),
+		cmocka_unit_test(test_a_commit_whose_answer_is_lost_gives_no_duplicates),
+		cmocka_unit_test(test_files_wait_for_control),
+		cmocka_unit_test(test_a_busy_control_is_asked_again),
+		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
+		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
+		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,379 @@
+/* Produce through a whole agent: testing_world.h has the stage. */
+#include "streams/agent/file_writer.h"
+#include "streams/testing_world.h"
+
+static struct testing_world w;
+static struct testing_client c;
+
+/* In the order in which tasks become ready, and in any other. */
+static void set_up(uint64_t seed)
+{
+	testing_world_open(&w, seed);
+	testing_client_open(&c, &w);
+}
+
+static void tear_down(void)
+{
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
+static int16_t produce_code(const char *topic, int32_t partition, struct slice records,
+			    int16_t acks)
+{
+	testing_send_produce(&c, topic, partition, records, acks);
+	struct kafka_produce_response_partition *answer = testing_receive_produce(&c);
+	if (answer->error_code)
+		assert_int_equal(answer->base_offset, -1);
+	return answer->error_code;
+}
+
+static void test_what_was_produced_is_fetched_byte_for_byte(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(seed);
+		struct slice one = testing_batch(&c.arena, "one", 0, 3);
+		struct slice two = testing_batch(&c.arena, "two", 3, 2);
+		testing_produce(&c, "alpha", 1, one, 0);
+		testing_produce(&c, "alpha", 1, two, 3);
+		testing_produce(&c, "alpha", 2, one, 0);
+		struct kafka_fetch_response_partition *got =
+			testing_fetch(&c,
+				      (struct testing_fetch) { .topic = "alpha", .partition = 1 });
+		assert_int_equal(got->error_code, KAFKA_NONE);
+		assert_int_equal(got->high_watermark, 5);
+		assert_int_equal(got->last_stable_offset, 5);
+		assert_int_equal(got->log_start_offset, 0);
+		struct slice records = got->records;
+		testing_same_batch(&records, one, 0);
+		testing_same_batch(&records, two, 3);
+		assert_int_equal(records.size, 0);
+		tear_down();
+	}
+}
+
+static void test_pipelined_batches_keep_their_order(void **state)
+{
+	enum { COUNT = 200 };
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 6; seed++) {
+		set_up(seed);
+		for (int i = 0; i < COUNT; i++) {
+			batches[i] = testing_batch(&c.arena, "in order", i, 1);
+			testing_send_produce(&c, "beta", 0, batches[i], -1);
+		}
+		for (int i = 0; i < COUNT; i++) {
+			struct kafka_produce_response_partition *answer =
+				testing_receive_produce(&c);
+			assert_int_equal(answer->error_code, KAFKA_NONE);
+			assert_int_equal(answer->base_offset, i);
+		}
+		struct slice records =
+			testing_fetch(&c, (struct testing_fetch) { .topic = "beta" })->records;
+		for (int i = 0; i < COUNT; i++)
+			testing_same_batch(&records, batches[i], i);
+		tear_down();
+	}
+}
+
+/* 900 kB each: several files, put at the same time, finished in any order. */
+static void test_full_files_are_committed_in_their_order(void **state)
+{
+	enum { COUNT = 40 };
+	struct slice batches[COUNT];
+	struct slice records;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 3; seed++) {
+		set_up(seed);
+		fault_add(w.bucket, &(struct fault) { .delay_ms_max = 30, .prefix = "v1/d/" });
+		for (int i = 0; i < COUNT; i++) {
+			batches[i] = testing_batch_of(&c.arena, &RECORD_BATCH_PLAIN, "large", i, 1,
+						      900 * 1000);
+			testing_send_produce(&c, "beta", 0, batches[i], -1);
+		}
+		for (int i = 0; i < COUNT; i++)
+			assert_int_equal(testing_receive_produce(&c)->base_offset, i);
+		assert_in_range(w.control.commit_count, 4, COUNT);
+		for (int i = 0; i < COUNT;) {
+			records = testing_fetch(&c,
+						(struct testing_fetch) {
+							.topic = "beta",
+							.offset = i,
+							.partition_max_bytes = 10 << 20,
+						})
+					  ->records;
+			assert_true(records.size > 0);
+			for (; records.size > 0; i++)
+				testing_same_batch(&records, batches[i], i);
+		}
+		tear_down();
+	}
+}
+
+static void test_acks_0_has_no_answer(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	testing_send_produce(&c, "beta", 0, one, 0);
+	c.answered_id++;
+	testing_produce(&c, "beta", 0, one, 1);
+	tear_down();
+}
+
+static void test_acks_0_with_an_error_closes_the_connection(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_send_produce(&c, "nothing", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	WAIT_FOR(&w, c.is_ended);
+	assert_int_equal(c.in.size, 0);
+	tear_down();
+}
+
+static void test_what_cannot_be_stored_is_refused(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice good = testing_batch(&c.arena, "good", 0, 1);
+	struct slice bad = arena_copy(&c.arena, good);
+	struct slice both = testing_batch(&c.arena, "both", 0, 1);
+	struct buf two;
+
+	((uint8_t *)(uintptr_t)bad.data)[bad.size - 1] ^= 1;
+	assert_int_equal(produce_code("alpha", 0, bad, -1), KAFKA_CORRUPT_MESSAGE);
+	assert_int_equal(produce_code("nothing", 0, good, -1), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(produce_code("alpha", 3, good, -1), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(produce_code("alpha", -1, good, -1), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	assert_int_equal(produce_code("alpha", 0, good, 2), KAFKA_INVALID_REQUIRED_ACKS);
+	assert_int_equal(produce_code("alpha", 0, good, -2), KAFKA_INVALID_REQUIRED_ACKS);
+	assert_int_equal(produce_code("alpha", 0, SLICE(""), -1), KAFKA_INVALID_RECORD);
+	assert_int_equal(produce_code("alpha", 0,
+				      testing_batch_of(&c.arena, &RECORD_BATCH_PLAIN, "big", 0, 1,
+						       2 << 20),
+				      -1),
+			 KAFKA_MESSAGE_TOO_LARGE);
+	buf_init(&two);
+	buf_add_slice(&two, both);
+	buf_add_slice(&two, both);
+	assert_int_equal(produce_code("alpha", 0, buf_slice(&two), -1), KAFKA_INVALID_RECORD);
+	buf_done(&two);
+	assert_int_equal(w.control.commit_count, 0);
+	tear_down();
+}
+
+static void test_transactions_are_refused_clearly(void **state)
+{
+	struct kafka_produce_request_partition asked = { 0 };
+	struct kafka_produce_request_topic topic = {
+		.name = SLICE("alpha"),
+		.partition_data = &asked,
+		.partition_data_count = 1,
+	};
+	struct kafka_produce_request request = {
+		.transactional_id = SLICE("t"),
+		.acks = -1,
+		.topic_data = &topic,
+		.topic_data_count = 1,
+	};
+
+	(void)state;
+	set_up(0);
+	asked.records = testing_batch(&c.arena, "one", 0, 1);
+	struct kafka_produce_response *response = testing_call(&c, KAFKA_API_PRODUCE, 9, &request);
+	assert_int_equal(response->responses[0].partition_responses[0].error_code,
+			 KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+	tear_down();
+}
+
+static void test_topics_are_found_by_id(void **state)
+{
+	struct kafka_produce_request_partition asked = { 0 };
+	struct kafka_produce_request_topic topics[2] = {
+		{ .partition_data = &asked, .partition_data_count = 1 },
+		{ .partition_data = &asked, .partition_data_count = 1 },
+	};
+	struct kafka_produce_request request = {
+		.acks = -1,
+		.timeout_ms = 1000,
+		.topic_data = topics,
+		.topic_data_count = 2,
+	};
+
+	(void)state;
+	set_up(0);
+	memset(topics[0].topic_id.bytes, 0xa1, 16);
+	memset(topics[1].topic_id.bytes, 0xff, 16);
+	asked.records = testing_batch(&c.arena, "one", 0, 1);
+	struct kafka_produce_response *response = testing_call(&c, KAFKA_API_PRODUCE, 13, &request);
+	assert_int_equal(response->responses[0].partition_responses[0].error_code, KAFKA_NONE);
+	assert_int_equal(response->responses[1].partition_responses[0].error_code,
+			 KAFKA_UNKNOWN_TOPIC_ID);
+	tear_down();
+}
+
+static void test_old_versions_close_the_connection(void **state)
+{
+	struct kafka_request_header header = { .api_version = 2, .client_id = SLICE("old") };
+	struct buf out;
+
+	(void)state;
+	set_up(0);
+	buf_init(&out);
+	buf_add_u32(&out, 0);
+	kafka_request_header_encode(&header, &out);
+	buf_add_zero(&out, 10);
+	put_u32(out.data, (uint32_t)out.size - 4);
+	stream_write(c.stream, buf_slice(&out));
+	buf_done(&out);
+	WAIT_FOR(&w, c.is_ended);
+	tear_down();
+}
+
+static void test_a_full_bucket_is_told_and_heals(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	fault_add(w.bucket, &(struct fault) {
+				    .effect = FAULT_BEFORE,
+				    .err = ERR_FULL,
+				    .verbs = FAULT_VERB(BUCKET_PUT),
+			    });
+	assert_int_equal(produce_code("alpha", 0, one, -1), KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(produce_code("alpha", 0, one, -1), KAFKA_KAFKA_STORAGE_ERROR);
+	fault_clear(w.bucket);
+	testing_produce(&c, "alpha", 0, one, 0);
+	assert_int_equal(w.control.commit_count, 1);
+	assert_int_equal(w.control.last_sequence, 3);
+	assert_int_equal(w.control.last_low_sequence, 3);
+	tear_down();
+}
+
+static void test_a_put_whose_outcome_is_unknown_is_repeated(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_AFTER, .count = 2 });
+	testing_produce(&c, "alpha", 0, one, 0);
+	testing_produce(&c, "alpha", 0, one, 1);
+	assert_int_equal(w.control.commit_count, 2);
+	tear_down();
+}
+
+static void test_a_batch_sent_again_gets_its_first_offset(void **state)
+{
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+
+	(void)state;
+	set_up(0);
+	plan.producer_id = 7;
+	plan.producer_epoch = 0;
+	plan.base_sequence = 0;
+	struct slice first = testing_batch_of(&c.arena, &plan, "first", 0, 2, 0);
+	plan.base_sequence = 2;
+	struct slice second = testing_batch_of(&c.arena, &plan, "second", 2, 2, 0);
+	plan.base_sequence = 9;
+	struct slice gap = testing_batch_of(&c.arena, &plan, "gap", 9, 2, 0);
+	testing_produce(&c, "alpha", 0, first, 0);
+	testing_produce(&c, "alpha", 0, second, 2);
+	testing_produce(&c, "alpha", 0, first, 0);
+	testing_produce(&c, "alpha", 0, second, 2);
+	assert_int_equal(produce_code("alpha", 0, gap, -1), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	tear_down();
+}
+
+static void test_time_runs_out_while_the_bucket_hangs(void **state)
+{
+	struct kafka_produce_request_partition asked = { 0 };
+	struct kafka_produce_request_topic topic = {
+		.name = SLICE("alpha"),
+		.partition_data = &asked,
+		.partition_data_count = 1,
+	};
+	struct kafka_produce_request request = {
+		.acks = -1,
+		.timeout_ms = 1,
+		.topic_data = &topic,
+		.topic_data_count = 1,
+	};
+
+	(void)state;
+	set_up(0);
+	asked.records = testing_batch(&c.arena, "one", 0, 1);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD });
+	struct kafka_produce_response *response = testing_call(&c, KAFKA_API_PRODUCE, 9, &request);
+	assert_int_equal(response->responses[0].partition_responses[0].error_code,
+			 KAFKA_REQUEST_TIMED_OUT);
+	fault_clear(w.bucket);
+	fault_release(w.bucket, "");
+	testing_produce(&c, "alpha", 0, asked.records, 1); /* it was stored after all */
+	tear_down();
+}
+
+static void test_a_batch_outlives_its_connection(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up(seed);
+		struct slice one = testing_batch(&c.arena, "one", 0, 1);
+		fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD });
+		testing_send_produce(&c, "alpha", 0, one, -1);
+		testing_send_produce(&c, "alpha", 0, one, -1);
+		WAIT_FOR(&w, fault_held_count(w.bucket) == 1);
+		testing_client_close(&c);
+		WAIT_FOR(&w, w.agent->connection_count == 0);
+		fault_clear(w.bucket);
+		fault_release(w.bucket, "");
+		WAIT_FOR(&w, !file_writer_is_busy(w.agent->writer));
+		testing_client_open(&c, &w);
+		int64_t next = testing_fetch(&c, (struct testing_fetch) { .topic = "alpha" })
+				       ->high_watermark;
+		assert_in_range(next, 1, 2);
+		tear_down();
+	}
+}
+
+static void test_a_missing_greatest_time_is_filled_in(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 5, 2);
+	record_batch_set_max_timestamp((uint8_t *)(uintptr_t)one.data, one.size, -1);
+	testing_produce(&c, "alpha", 0, one, 0);
+	struct slice records =
+		testing_fetch(&c, (struct testing_fetch) { .topic = "alpha" })->records;
+	struct record_batch batch;
+	assert_int_equal(record_batch_next(&records, &batch), OK);
+	assert_int_equal(batch.max_timestamp, TESTING_TIME_MS + 6);
+	assert_true(record_batch_crc_matches(&batch));
+	tear_down();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_was_produced_is_fetched_byte_for_byte),
+		cmocka_unit_test(test_pipelined_batches_keep_their_order),
+		cmocka_unit_test(test_full_files_are_committed_in_their_order),
+		cmocka_unit_test(test_acks_0_has_no_answer),
+		cmocka_unit_test(test_acks_0_with_an_error_closes_the_connection),
+		cmocka_unit_test(test_what_cannot_be_stored_is_refused),
+		cmocka_unit_test(test_transactions_are_refused_clearly),
+		cmocka_unit_test(test_topics_are_found_by_id),
+		cmocka_unit_test(test_old_versions_close_the_connection),
+		cmocka_unit_test(test_a_full_bucket_is_told_and_heals),
+		cmocka_unit_test(test_a_put_whose_outcome_is_unknown_is_repeated),
+		cmocka_unit_test(test_a_batch_sent_again_gets_its_first_offset),
+		cmocka_unit_test(test_time_runs_out_while_the_bucket_hangs),
+		cmocka_unit_test(test_a_batch_outlives_its_connection),
+		cmocka_unit_test(test_a_missing_greatest_time_is_filled_in),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

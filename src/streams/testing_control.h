@@ -1,0 +1,322 @@
+/* A control process for tests of the agent: a real cell behind a Unix socket, everything durable at
+ * once, and knobs for what goes wrong. */
+#ifndef STREAMS_TESTING_CONTROL_H
+#define STREAMS_TESTING_CONTROL_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cells/follower.h"
+#include "loop/stream.h"
+#include "streams/catalog/catalog.h"
+#include "streams/coordinator/commit_file.h"
+#include "streams/coordinator/hello.h"
+#include "wire/peer/frame.h"
+
+enum { TESTING_IMAGE_PART_BYTES = 4096, TESTING_DEFAULT_PARTITIONS = 3 };
+
+struct testing_control {
+	struct loop *loop;
+	struct listener *listener;
+	struct stream *stream; /* of the agent; NULL: none */
+	struct cell *cell;
+	int64_t index;
+	bool is_following;
+	struct buf held; /* records not pushed yet */
+
+	/* knobs */
+	bool is_away;	       /* closes every connection at once */
+	bool holds_records;    /* the replica stays behind */
+	bool is_mute;	       /* commits are not answered, and not run */
+	int lose_before;       /* commits: close the connection instead of running the command */
+	int lose_after;	       /* commits: run the command, then close the connection */
+	enum err commit_error; /* what the next commit is answered, once */
+
+	/* counters */
+	int hello_count, commit_count, sync_count;
+	int64_t last_low_sequence, last_sequence;
+};
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+static inline void testing_write(struct testing_control *c, const struct schema *schema,
+				 uint32_t correlation_id, const void *value)
+{
+	struct buf frame;
+
+	buf_init(&frame);
+	assert_int_equal(frame_encode(&frame, schema, 0, correlation_id, value), OK);
+	if (correlation_id == PEER_CORRELATION_PUSH && c->holds_records)
+		buf_add_slice(&c->held, buf_slice(&frame));
+	else if (c->stream)
+		stream_write(c->stream, buf_slice(&frame));
+	buf_done(&frame);
+}
+
+static inline void testing_hold_records(struct testing_control *c, bool holds)
+{
+	c->holds_records = holds;
+	if (holds)
+		return;
+	if (c->stream)
+		stream_write(c->stream, buf_slice(&c->held));
+	buf_clear(&c->held);
+}
+
+/* What has changed becomes one record. */
+static inline void testing_seal(struct testing_control *c)
+{
+	struct peer_record_push push = { 0 };
+	struct buf record;
+
+	if (!cell_has_changes(c->cell))
+		return;
+	buf_init(&record);
+	cell_seal(c->cell, 1, &record);
+	push.index = ++c->index;
+	push.bytes = buf_slice(&record);
+	if (c->is_following)
+		testing_write(c, &peer_record_push_schema, PEER_CORRELATION_PUSH, &push);
+	buf_done(&record);
+}
+
+static inline void testing_push_image(struct testing_control *c)
+{
+	struct blob *image = follower_image(c->cell);
+
+	for (size_t at = 0; at < image->size; at += TESTING_IMAGE_PART_BYTES) {
+		struct peer_snapshot_push push = {
+			.index = c->index,
+			.total_bytes = (int64_t)image->size,
+			.offset = (int64_t)at,
+			.bytes = slice_part(blob_slice(image), at, TESTING_IMAGE_PART_BYTES),
+		};
+		testing_write(c, &peer_snapshot_push_schema, PEER_CORRELATION_PUSH, &push);
+	}
+	blob_unref(&image);
+	c->is_following = true;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static inline void testing_lose_agent(struct testing_control *c)
+{
+	if (c->stream)
+		stream_close(c->stream);
+	c->stream = NULL;
+	c->is_following = false;
+	buf_clear(&c->held);
+}
+
+static inline void testing_answer_hello(struct testing_control *c, struct arena *a,
+					const struct frame *frame)
+{
+	struct peer_hello_request request;
+	struct hello hello = { .request = &request };
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_hello_request_schema, &request), OK);
+	assert_int_equal(cell_run(c->cell, hello_run, &hello), OK);
+	testing_seal(c);
+	c->hello_count++;
+	struct peer_hello_response response = {
+		.message = SLICE(""),
+		.cluster_id = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
+		.node_id = hello.node_id,
+		.incarnation = hello.incarnation,
+		.default_partitions = TESTING_DEFAULT_PARTITIONS,
+	};
+	testing_write(c, &peer_hello_response_schema, frame->correlation_id, &response);
+}
+
+static inline void testing_answer_commit(struct testing_control *c, struct arena *a,
+					 const struct frame *frame)
+{
+	struct peer_commit_file_request request;
+	struct peer_commit_file_response response = { 0 };
+	struct commit_file commit = { .arena = a, .request = &request, .response = &response };
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_commit_file_request_schema, &request),
+			 OK);
+	c->commit_count++;
+	c->last_sequence = request.sequence;
+	c->last_low_sequence = request.low_sequence;
+	if (c->is_mute)
+		return;
+	if (c->lose_before > 0) {
+		c->lose_before--;
+		testing_lose_agent(c);
+		return;
+	}
+	enum err err = c->commit_error;
+	c->commit_error = OK;
+	if (!err)
+		err = cell_run(c->cell, commit_file_run, &commit);
+	testing_seal(c);
+	if (c->lose_after > 0) {
+		c->lose_after--;
+		testing_lose_agent(c);
+		return;
+	}
+	if (err)
+		response = (struct peer_commit_file_response) { .error = (int16_t)err };
+	response.index = c->index;
+	testing_write(c, &peer_commit_file_response_schema, frame->correlation_id, &response);
+}
+
+static inline void testing_take_frame(struct testing_control *c, const struct frame *frame)
+{
+	struct peer_sync_response sync = { .index = c->index };
+	struct arena a;
+
+	arena_init(&a);
+	switch (frame->message) {
+	case PEER_HELLO_REQUEST:
+		testing_answer_hello(c, &a, frame);
+		break;
+	case PEER_FOLLOW_REQUEST:
+		testing_push_image(c);
+		break;
+	case PEER_SYNC_REQUEST:
+		c->sync_count++;
+		testing_write(c, &peer_sync_response_schema, frame->correlation_id, &sync);
+		break;
+	case PEER_COMMIT_FILE_REQUEST:
+		testing_answer_commit(c, &a, frame);
+		break;
+	default:
+		fail_msg("control got message %d", frame->message);
+	}
+	arena_done(&a);
+}
+
+static inline void testing_control_readable(void *context, struct stream *s)
+{
+	struct testing_control *c = context;
+
+	while (c->stream == s) {
+		struct slice in = stream_inbox(s);
+		size_t before = in.size;
+		struct frame frame;
+		if (frame_decode(&in, &frame))
+			return;
+		testing_take_frame(c, &frame);
+		if (c->stream == s)
+			stream_consume(s, before - in.size);
+	}
+}
+
+static inline void testing_control_end(void *context, struct stream *s, enum err err)
+{
+	(void)s;
+	(void)err;
+	testing_lose_agent(context);
+}
+
+static inline void testing_control_accept(void *context, struct stream *s)
+{
+	static const struct stream_owner owner = {
+		.on_readable = testing_control_readable,
+		.on_end = testing_control_end,
+	};
+	struct testing_control *c = context;
+
+	testing_lose_agent(c);
+	if (c->is_away) {
+		stream_close(s);
+		return;
+	}
+	c->stream = s;
+	stream_set_inbox_limit(s, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
+	stream_set_owner(s, &owner, c);
+}
+
+/* --- topics ---------------------------------------------------------------------------------- */
+
+struct testing_topic {
+	const char *name;
+	uint8_t id; /* of sixteen bytes alike */
+	int partitions;
+};
+
+static inline enum err testing_add_topic(struct cell *cell, void *argument)
+{
+	const struct testing_topic *topic = argument;
+	uint8_t id[16];
+
+	memset(id, topic->id, sizeof(id));
+	sqlite3_stmt *st = cell_statement(cell, "INSERT INTO topic (topic_id, name,"
+						" partition_count, created_ms)"
+						" VALUES (?1, ?2, ?3, 1)");
+	cell_bind_blob(st, 1, (struct slice) { id, sizeof(id) });
+	cell_bind_text(st, 2, slice_from(topic->name));
+	cell_bind_int(st, 3, topic->partitions);
+	enum err err = cell_execute(cell, st);
+	int64_t row = sqlite3_last_insert_rowid(cell_database(cell));
+	for (int i = 0; i < topic->partitions && !err; i++) {
+		st = cell_statement(cell, "INSERT INTO partition (topic, number, log_start_offset,"
+					  " high_watermark, leader_epoch, bytes)"
+					  " VALUES (?1, ?2, 0, 0, 0, 0)");
+		cell_bind_int(st, 1, row);
+		cell_bind_int(st, 2, i);
+		err = cell_execute(cell, st);
+	}
+	return err;
+}
+
+static inline enum err testing_run_text(struct cell *cell, void *sql)
+{
+	return cell_execute(cell, cell_statement(cell, sql));
+}
+
+/* One statement, and the record that carries it. */
+static inline void testing_control_sql(struct testing_control *c, const char *sql)
+{
+	assert_int_equal(cell_run(c->cell, testing_run_text, (void *)(uintptr_t)sql), OK);
+	testing_seal(c);
+}
+
+static inline void testing_create_topic(struct testing_control *c, const char *name, uint8_t id,
+					int partitions)
+{
+	struct testing_topic topic = { name, id, partitions };
+
+	assert_int_equal(cell_run(c->cell, testing_add_topic, &topic), OK);
+	testing_seal(c);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static inline void testing_control_open(struct testing_control *c, struct loop *loop,
+					const char *path)
+{
+	char why[TASK_WHY_BYTES] = "";
+
+	*c = (struct testing_control) { .loop = loop };
+	buf_init(&c->held);
+	c->cell = cell_new("streams");
+	assert_int_equal(cell_upgrade_schema(c->cell, catalog_schema, catalog_schema_count, why),
+			 OK);
+	testing_seal(c);
+	assert_int_equal(listener_open_unix(loop, path, testing_control_accept, c, &c->listener,
+					    why),
+			 OK);
+}
+
+static inline void testing_control_close(struct testing_control *c)
+{
+	testing_lose_agent(c);
+	listener_close(c->listener);
+	cell_free(c->cell);
+	buf_done(&c->held);
+}
+
+#endif
