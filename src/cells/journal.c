@@ -398,6 +398,8 @@ static enum err done(struct journal *j, const struct journal_event *event)
 	/* The recovery reads serve the candidacy, everything else one life of one lane. */
 	if (op.kind == OP_TIP || op.kind == OP_CHAIN || op.kind == OP_REPLAY)
 		journal_fetch_done(j, &op, event);
+	else if (op.kind == OP_DOUBT)
+		journal_doubt_done(j, &op, event);
 	else if (op.life != j->lanes[op.lane].life)
 		return OK;
 	else if (op.kind == OP_FILL_GET)

@@ -133,8 +133,9 @@ enum journal_effect_kind {
 	JOURNAL_IO_LIST,    /* bucket, key is the prefix, names greater than `after` */
 	JOURNAL_IO_DELETE,  /* bucket, key; OK when absent */
 	/* Outcomes. */
-	JOURNAL_ADOPTED,   /* snapshot, index = last index of the adopted log: RECORDs follow from
-			      snapshot.index + 1 up to it, over several steps */
+	/* snapshot, index = last index of the adopted log as far as known: RECORDs follow from
+	 * snapshot.index + 1, over several steps; LEADS tells where they ended. */
+	JOURNAL_ADOPTED,
 	JOURNAL_RECORD,	   /* index, payload (a part of body), time_ms */
 	JOURNAL_LEADS,	   /* epoch, index = last index of the adopted log */
 	JOURNAL_COMMITTED, /* index: every record up to it */

@@ -11,9 +11,13 @@
  * snapshot may have been trimmed and count as there.  An object that is corrupt or gone where it
  * should be is read from the other buckets.  If none has it, then the log may only be cut before it
  * when it cannot have been committed: too few buckets may hold it for a quorum.  Otherwise the
- * election fails and names the object; a committed tail is never dropped in silence. */
+ * election fails and names the object; a committed tail is never dropped in silence.
+ *
+ * A candidate that slept may find a log that looks damaged only because a newer leader has trimmed
+ * it meanwhile.  So before it raises the alarm it looks for marks above its own. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/memory.h"
@@ -21,6 +25,32 @@
 
 static void read_tip(struct journal *j);
 static void walk_chain(struct journal *j);
+
+/* --- damage, or only late? ---------------------------------------------------------------- */
+static void PRINTF_LIKE(2, 3) doubt(struct journal *j, const char *format, ...)
+{
+	unsigned joined_lanes = journal_lanes_at(j, LANE_JOINED);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(j->doubt_why, sizeof(j->doubt_why), format, arguments);
+	va_end(arguments);
+	j->stage = STAGE_DOUBT;
+	j->doubts = bits_count(joined_lanes);
+	for (unsigned k = 0; k < j->config.bucket_count; k++)
+		if (joined_lanes & bit(k))
+			journal_look_above(j, k, OP_DOUBT);
+	if (j->doubts == 0)
+		journal_lose(j, ERR_CORRUPT, j->highest, "%s", j->doubt_why);
+}
+
+void journal_doubt_done(struct journal *j, const struct op *op, const struct journal_event *event)
+{
+	if (event->done.err == OK && journal_is_outdone(j, op, event))
+		return;
+	if (--j->doubts == 0)
+		journal_lose(j, ERR_CORRUPT, j->highest, "%s", j->doubt_why);
+}
 
 /* --- choosing --------------------------------------------------------------------------------- */
 static void list_tail(struct journal *j, unsigned k, enum op_kind kind, struct epoch e,
@@ -272,9 +302,8 @@ static void know_tip(struct journal *j)
 	if (j->last_index < j->watermark) {
 		char text[EPOCH_TEXT_BYTES];
 		epoch_text(text, adopted->epoch);
-		journal_lose(j, ERR_CORRUPT, j->highest,
-			     "record %012" PRIx64 " of epoch %s is committed and missing",
-			     adopted->count + 1, text);
+		doubt(j, "record %012" PRIx64 " of epoch %s is committed and missing",
+		      adopted->count + 1, text);
 		return;
 	}
 	j->stage = STAGE_CHAIN;
@@ -292,9 +321,8 @@ static void read_tip(struct journal *j)
 static void on_tip(struct journal *j, const struct journal_object *tip)
 {
 	if (tip->index != j->segments[0].base + tip->sequence) {
-		journal_lose(j, ERR_CORRUPT, j->highest,
-			     "record %012" PRIx64 " of the newest epoch has the wrong index",
-			     tip->sequence);
+		doubt(j, "record %012" PRIx64 " of the newest epoch has the wrong index",
+		      tip->sequence);
 		return;
 	}
 	if (tip->snapshot.index > j->snapshot.index)
@@ -330,8 +358,7 @@ static void on_link(struct journal *j, const struct journal_object *start)
 
 	if (start->base_index + next->previous_sequence != next->base ||
 	    !add_segment(j, start, next->previous_sequence)) {
-		journal_lose(j, ERR_CORRUPT, j->highest,
-			     "the chain of epochs breaks at index %" PRIu64, next->base);
+		doubt(j, "the chain of epochs breaks at index %" PRIu64, next->base);
 		return;
 	}
 	walk_chain(j);
@@ -369,9 +396,7 @@ static void emit_records(struct journal *j)
 		uint32_t expected = o->sequence == 1 ? s->start_checksum : j->checksum;
 		if ((expected && o->previous_checksum && expected != o->previous_checksum) ||
 		    (o->index > j->watermark && j->kept_count == REPLAY_WINDOW * 4)) {
-			journal_lose(j, ERR_CORRUPT, j->highest,
-				     "record %" PRIu64 " does not follow the one before it",
-				     o->index);
+			doubt(j, "record %" PRIu64 " does not follow the one before it", o->index);
 			return;
 		}
 		struct journal_effect *e = journal_emit(j, JOURNAL_RECORD);
@@ -416,8 +441,7 @@ static void on_record(struct journal *j, const struct op *op, struct blob *body,
 		return; /* cut off since it was asked for */
 	if (!s || epoch_compare(s->epoch, op->epoch) != 0 ||
 	    s->base + op->sequence != record->index || record->index <= j->replay_done) {
-		journal_lose(j, ERR_CORRUPT, j->highest, "record %" PRIu64 " has the wrong index",
-			     record->index);
+		doubt(j, "record %" PRIu64 " has the wrong index", record->index);
 		return;
 	}
 	struct replay_slot *slot = &j->replay[record->index % REPLAY_WINDOW];
@@ -430,6 +454,8 @@ static void on_record(struct journal *j, const struct op *op, struct blob *body,
 void journal_recovery_fetched(struct journal *j, const struct op *op, struct blob *body,
 			      const struct journal_object *object)
 {
+	if (j->stage < STAGE_TIP || j->stage > STAGE_REPLAY)
+		return;
 	if (op->kind == OP_TIP)
 		on_tip(j, object);
 	else if (op->kind == OP_REPLAY)
@@ -461,6 +487,8 @@ void journal_recovery_failed(struct journal *j, const struct op *op)
 {
 	char key[JOURNAL_KEY_BYTES];
 
+	if (j->stage < STAGE_TIP || j->stage > STAGE_REPLAY)
+		return;
 	if (!may_be_committed(j, op)) {
 		if (op->kind == OP_TIP) {
 			j->tail_count--;
@@ -479,8 +507,9 @@ void journal_recovery_failed(struct journal *j, const struct op *op)
 		journal_key_record(key, j->config.name, op->epoch, op->sequence);
 	else
 		journal_key_start(key, j->config.name, op->epoch);
-	enum err err = op->unsupported ? ERR_UNSUPPORTED : ERR_CORRUPT;
-	if (op->unavailable && !op->unsupported)
-		err = ERR_UNAVAILABLE;
-	journal_lose(j, err, j->highest, "%s %s", key, journal_fetch_why(op));
+	if (!op->unsupported && !op->unavailable)
+		doubt(j, "%s %s", key, journal_fetch_why(op));
+	else
+		journal_lose(j, op->unsupported ? ERR_UNSUPPORTED : ERR_UNAVAILABLE, j->highest,
+			     "%s %s", key, journal_fetch_why(op));
 }

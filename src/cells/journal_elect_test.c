@@ -178,6 +178,8 @@ static void test_a_committed_record_that_is_missing_stops_the_election(void **st
 	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
 	buf_clear(&b.trace);
 	found_and_dropped(&b, "get 0 e/1/#3", record_of(1, 3, 2, 0, "c"));
+	expect(&b, "list 0 epoch/ after epoch/2\n"); /* or are we only late? */
+	listed(&b, "list 0 epoch/ after epoch/2", "");
 	expect(&b, "failed, corrupt: record 000000000002 of epoch "
 		   "00000000000000010000000000000007 is committed and missing\n");
 	bench_done(&b);
@@ -194,8 +196,23 @@ static void test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped(vo
 	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
 	buf_clear(&b.trace);
 	found_and_dropped(&b, "get 0 e/1/#1", rotten);
-	expect(&b, "failed, corrupt: "
+	listed(&b, "list 0 epoch/ after epoch/2", "");
+	expect(&b, "list 0 epoch/ after epoch/2\n"
+		   "failed, corrupt: "
 		   "v1/j/main/e/00000000000000010000000000000007/000000000001 is corrupt\n");
+	bench_done(&b);
+}
+
+static void test_a_late_candidate_does_not_call_a_trimmed_log_damaged(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	join_after_one(&b, "e/1/#1 e/1/s");
+	done(&b, "get 0 e/1/s", ERR_NOT_FOUND);
+	listed(&b, "list 0 epoch/ after epoch/2", "epoch/3");
+	expect(&b, "list 0 epoch/ after epoch/2\n"
+		   "failed, conflict: bucket 0 has the mark of a higher epoch\n");
 	bench_done(&b);
 }
 
@@ -227,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_records_before_the_snapshot_may_be_gone),
 		cmocka_unit_test(test_a_committed_record_that_is_missing_stops_the_election),
 		cmocka_unit_test(test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped),
+		cmocka_unit_test(test_a_late_candidate_does_not_call_a_trimmed_log_damaged),
 		cmocka_unit_test(test_a_newer_format_stops_the_election),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

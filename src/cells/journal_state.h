@@ -101,6 +101,7 @@ enum op_kind {
 	OP_TIP,
 	OP_CHAIN,
 	OP_REPLAY,
+	OP_DOUBT,
 	OP_COPY,
 	OP_START,
 	OP_START_CHECK,
@@ -166,6 +167,7 @@ enum stage {
 	STAGE_TIP,    /* reading the newest records of the chosen epoch */
 	STAGE_CHAIN,  /* reading start records back to the snapshot */
 	STAGE_REPLAY, /* handing out records */
+	STAGE_DOUBT,  /* the log is damaged: or are we only late, and a new leader cleans up? */
 	STAGE_START,  /* copying, then writing our start record */
 	STAGE_LEAD,
 };
@@ -235,6 +237,10 @@ struct journal {
 	unsigned kept_count;
 	bool copied; /* a quorum has the adopted tail */
 
+	/* what STAGE_DOUBT will say if we are not late */
+	char doubt_why[JOURNAL_WHY_BYTES];
+	unsigned doubts; /* buckets that have not answered */
+
 	/* leading */
 	uint64_t base_index;			      /* last adopted */
 	uint64_t last_index;			      /* last appended */
@@ -303,6 +309,7 @@ void journal_join_done(struct journal *j, const struct op *op, const struct jour
 void journal_choose_epoch(struct journal *j);
 void journal_on_joined(struct journal *j, unsigned k);
 void journal_choose(struct journal *j);
+void journal_doubt_done(struct journal *j, const struct op *op, const struct journal_event *event);
 void journal_tail_done(struct journal *j, const struct op *op, const struct journal_event *event);
 void journal_recovery_fetched(struct journal *j, const struct op *op, struct blob *body,
 			      const struct journal_object *object);
@@ -326,6 +333,12 @@ void journal_lead_done(struct journal *j, const struct op *op, const struct jour
 
 /* What the GET of our own fence says: true: no fence.  Otherwise all or the lane is lost. */
 bool journal_not_fenced(struct journal *j, const struct op *op, enum err err);
+
+/* A mark above ours among the names: then everything is lost. */
+bool journal_is_outdone(struct journal *j, const struct op *op, const struct journal_event *event);
+
+/* LIST the marks above ours. */
+void journal_look_above(struct journal *j, unsigned k, enum op_kind kind);
 bool journal_marks_are_fresh(const struct journal *j, unsigned k);
 
 /* --- journal_fill.c --------------------------------------------------------------------------- */

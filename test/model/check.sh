@@ -1,7 +1,7 @@
 #!/bin/sh
 # Model checks of the journal: the protocol holds, and each broken rule is found.  Prints TAP.
 # usage: test/model/check.sh [WORD]     only those whose sentence contains the word
-# Needs spin and a C compiler; about 90 s and 1 GB.  THOROUGH=1 adds what takes long and 8 GB.
+# Needs spin and a C compiler; about 90 s and 0.5 GB.  THOROUGH=1 adds 10 minutes and 3 GB.
 # timeout: 900 s
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

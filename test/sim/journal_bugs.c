@@ -1,5 +1,5 @@
-/* Directed schedules: for each of the five rules of storage.md 0.4 one order of events in which
- * breaking exactly that rule loses a committed record or commits an index twice.
+/* Directed schedules: for each of six rules one order of events in which breaking exactly that rule
+ * loses a committed record or commits an index twice.
  *
  *     journal_bugs            the engine as it is: no schedule finds anything
  *     journal_bugs_NOJOIN     the same program with a planted bug: its schedule must find it
@@ -196,6 +196,20 @@ static void gcfence(struct world *w)
 	settle(w);
 }
 
+/* The same, but 1 sleeps so long that the fences may go. */
+static void nofresh(struct world *w)
+{
+	campaign(w, 1);
+	hold(w, 1, ALL);
+	append(w, 1, 0x11);
+	campaign(w, 2);
+	append(w, 2, 0x22);
+	w->now_ms += 8ull * 24 * 3600 * 1000;
+	trim(w, 2);
+	hold(w, 1, NONE);
+	settle(w);
+}
+
 /* A record of 1 is on bucket 0 only.  2 adopts it and leads, so it is committed: it must be on a
  * majority by then, for 3 will not see bucket 0. */
 static void nocopy(struct world *w)
@@ -238,6 +252,7 @@ static const struct schedule {
 	{ "NOJOIN", "a bucket counts only after it was joined", nojoin, 2, 1 },
 	{ "NORECHK", "the fence is looked for after the data PUT", norechk, 2, 1 },
 	{ "GCFENCE", "fences outlive zombies", gcfence, 2, 1 },
+	{ "NOFRESH", "a leader that slept looks at the marks first", nofresh, 2, 1 },
 	{ "NOCOPY", "the adopted tail is on a majority before the start record", nocopy, 3, 2 },
 	{ "NOREWRITE", "the highest epoch is adopted, not the longest log", norewrite, 3, 2 },
 };
@@ -250,6 +265,8 @@ static const char *planted_bug(void)
 	return "NORECHK";
 #elif defined(JOURNAL_BUG_GCFENCE)
 	return "GCFENCE";
+#elif defined(JOURNAL_BUG_NOFRESH)
+	return "NOFRESH";
 #elif defined(JOURNAL_BUG_NOCOPY)
 	return "NOCOPY";
 #elif defined(JOURNAL_BUG_NOREWRITE)

@@ -79,6 +79,7 @@ struct sim {
 	struct oracle oracle;
 	struct troubles troubles;
 	bool healed, rots;
+	uint64_t pace; /* how slowly life goes, I/O excepted: 1, or 500 for days in a run */
 	uint64_t healed_commits;
 	uint64_t next_value;
 	uint64_t trace; /* hash of all steps */
@@ -203,7 +204,7 @@ static void boot(struct sim *s, unsigned n)
 
 	s->oracle.nodes[n].journal = journal_new(&config);
 	s->nodes[n].up = true;
-	s->nodes[n].campaign_ms = s->now_ms + between(s, 0, 3000);
+	s->nodes[n].campaign_ms = s->now_ms + s->pace * between(s, 0, 3000);
 }
 
 /* Executes effects in order; the node may crash between any two of them. */
@@ -217,7 +218,7 @@ static void execute(struct sim *s, unsigned n, struct journal_effects *fx)
 			       s->now_ms, n, (int)e->kind, e->bucket, e->key, e->index, e->why);
 		if (chance(s, s->troubles.crash)) {
 			crash(s, n);
-			struct happening *h = plan(s, NODE_WAKES, between(s, 10, 20000));
+			struct happening *h = plan(s, NODE_WAKES, s->pace * between(s, 10, 20000));
 			h->node = n;
 			return;
 		}
@@ -228,7 +229,7 @@ static void execute(struct sim *s, unsigned n, struct journal_effects *fx)
 		oracle_outcome(&s->oracle, n, e);
 		if (e->kind == JOURNAL_LOST || e->kind == JOURNAL_FAILED)
 			s->nodes[n].campaign_ms =
-				s->now_ms + between(s, 200, s->healed ? 6000 : 20000);
+				s->now_ms + s->pace * between(s, 200, s->healed ? 6000 : 20000);
 	}
 }
 
@@ -272,7 +273,7 @@ static void lead_a_little(struct sim *s, unsigned n, struct journal_effects *fx)
 		oracle_snapshot(&s->oracle, n, event.now_ms, fx);
 	} else if (dice < 84) {
 		event.kind = JOURNAL_TRIM;
-		event.trim.record_grace_ms = between(s, 0, 10000);
+		event.trim.record_grace_ms = s->pace * between(s, 0, 10000);
 		event.trim.fence_grace_ms = FENCE_GRACE_MS;
 		step(s, n, &event, fx);
 	} else if (dice < 85 && chance(s, 2000)) {
@@ -327,21 +328,21 @@ static void trouble(struct sim *s)
 	unsigned k = (unsigned)prng_below(&s->prng, s->bucket_count);
 
 	if (chance(s, s->troubles.away))
-		s->buckets[k].away_until_ms = s->now_ms + between(s, 100, 30000);
+		s->buckets[k].away_until_ms = s->now_ms + s->pace * between(s, 100, 30000);
 	if (chance(s, s->troubles.away))
 		s->buckets[k].slow = (unsigned)(chance(s, 3000) ? between(s, 10, 50) : 1);
 	if (chance(s, s->troubles.flip))
 		flip_a_bit(s);
 	if (chance(s, s->troubles.sleep) && s->nodes[n].up && !s->nodes[n].asleep) {
-		uint64_t ms = between(s, 10, 20000);
+		uint64_t ms = s->pace * between(s, 10, 20000);
 		if (chance(s, 500))
 			ms = between(s, 1, 5) * 3600 * 1000;
 		s->nodes[n].asleep = true;
 		s->nodes[n].wakes_ms = s->now_ms + ms;
 		plan(s, NODE_WAKES, ms)->node = n;
 	}
-	if (s->now_ms < TROUBLE_MS) {
-		plan(s, TROUBLE, between(s, 100, 2000));
+	if (s->now_ms < s->pace * TROUBLE_MS) {
+		plan(s, TROUBLE, s->pace * between(s, 100, 2000));
 		return;
 	}
 	if (s->healed)
@@ -394,7 +395,7 @@ static void happen(struct sim *s, struct happening *h)
 	case NODE_ACTS:
 		if (n->up)
 			node_acts(s, h->node, &fx);
-		plan(s, NODE_ACTS, between(s, 1, n->up ? 250 : 1000))->node = h->node;
+		plan(s, NODE_ACTS, s->pace * between(s, 1, n->up ? 250 : 1000))->node = h->node;
 		break;
 	case NODE_WAKES:
 		n->asleep = false;
@@ -425,6 +426,7 @@ static void begin(struct sim *s, uint64_t seed, unsigned bucket_count)
 	s->bucket_count = bucket_count;
 	s->node_count = (unsigned)between(s, 2, NODES_MAX);
 	oracle_init(&s->oracle, s->stores, bucket_count);
+	s->pace = chance(s, 2000) ? 500 : 1;
 	choose_troubles(s);
 	s->rots = s->troubles.flip > 0;
 	for (unsigned k = 0; k < bucket_count; k++)
@@ -469,7 +471,7 @@ static struct result run(uint64_t seed, unsigned bucket_count, bool verbose)
 	while (!s->oracle.why[0] && s->steps < STEPS_MAX) {
 		struct happening *h = CONTAINER(heap_first(&s->heap), struct happening, at);
 		if (s->healed && s->oracle.commits > s->healed_commits + 20 &&
-		    h->at.key > HEALED_MS)
+		    h->at.key > s->pace * HEALED_MS)
 			break;
 		heap_remove(&s->heap, &h->at);
 		s->now_ms = h->at.key;
