@@ -1,10 +1,25 @@
-# make bench: build every bench/*.c with the release flags and run one after the other.
-BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(wildcard bench/*.c)))
+# make bench: build every bench/*.c with the release flags, run the programs that measure one thing
+# each, then measure a running broker end to end.
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(filter-out bench/kafka_%,$(wildcard \
+	bench/*.c))))
+KAFKA_LOAD := $(B)/bench/kafka_load
 
-.PHONY: bench
+.PHONY: bench bench-end-to-end
 bench: $(BENCHES)
 	@set -e; for program in $(BENCHES); do echo "== $$program"; $$program; done
+	@$(MAKE) --no-print-directory bench-end-to-end
 
-$(BENCHES): $(B)/bench/%: bench/%.c $(B)/flags $(ARCHIVES)
+bench-end-to-end: $(KAFKA_LOAD) $(B)/bench/crc_memcpy $(B)/bench/stream_bench $(B)/hanse
+	@bench/end_to_end.py $(B)/hanse $(B)/bench
+
+# The client library comes first: the compiler needs its header.
+.PHONY: bench-packages
+bench-packages:
+	@tools/install-dependencies bench
+
+$(KAFKA_LOAD): LIBS += -lrdkafka
+$(KAFKA_LOAD): | bench-packages
+
+$(BENCHES) $(KAFKA_LOAD): $(B)/bench/%: bench/%.c $(B)/flags $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call run,BENCH,$(COMPILE) $(LDFLAGS) -o $@ $< $(filter %.a,$^) $(LIBS))
