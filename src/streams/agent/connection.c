@@ -215,6 +215,8 @@ static bool has_room(const struct connection *c)
 {
 	if (c->is_ending || c->is_draining || !c->stream)
 		return false;
+	if (stream_pending_bytes(c->stream) >= CONNECTION_BUFFERED_BYTES_MAX)
+		return false; /* the client does not take its answers */
 	if (c->request_count == 0)
 		return true;
 
@@ -222,8 +224,7 @@ static bool has_room(const struct connection *c)
 	return last->operation->may_overlap && last->has_begun &&
 	       c->request_count < CONNECTION_REQUESTS_MAX &&
 	       c->buffered_bytes < CONNECTION_BUFFERED_BYTES_MAX &&
-	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX &&
-	       stream_pending_bytes(c->stream) < CONNECTION_BUFFERED_BYTES_MAX;
+	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX;
 }
 
 /* Take one frame off the inbox; false when it is not whole yet. */
