@@ -16,7 +16,9 @@ CORRUPT_MESSAGE, UNKNOWN_TOPIC, MESSAGE_TOO_LARGE, UNSUPPORTED_VERSION = 2, 3, 1
 REFUSED = "closing connection"
 IDLE_CONNECTIONS = 300
 BOMB_BYTES = 300 << 20
-MEMORY_GROWTH_MAX = 400 << 20
+MEMORY_GROWTH_MAX = 250 << 20
+# What was freed is not to count: the sanitizer would keep 256 MiB of it.
+ENVIRONMENT = {"ASAN_OPTIONS": "quarantine_size_mb=8"}
 
 
 def is_healthy(node):
@@ -72,7 +74,6 @@ def frames(s, node):
         "a negative version": frame(METADATA, -1, array([])),
         "an HTTP request": b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n",
         "a TLS hello": bytes.fromhex("16030100c8010000c40303") + b"x" * 190,
-        "bytes behind the end of a request": frame(METADATA, 1, array([text("a")]) + b"more"),
         "an array of two billion topics": frame(METADATA, 1, struct.pack(">i", 0x7FFFFFFF)),
         "an array of a negative number of topics": frame(CREATE_TOPICS, 2, struct.pack(">i", -7)),
         "a string longer than the request": frame(METADATA, 1, struct.pack(">ih", 1, 500) + b"a"),
@@ -82,6 +83,9 @@ def frames(s, node):
     for name, data in cases.items():
         with s.test(f"{name} closes the connection with one line in the log"):
             check_refused(node, data)
+    with s.test("bytes behind the end of a request are passed over, as Kafka does"):
+        with Client(node.port) as client:
+            assert client.call(METADATA, 1, array([text(TOPIC)]) + b"more")
     with s.test("a request that is cut off by its sender does no harm"):
         whole = frame(PRODUCE, 3, produce_body(TOPIC, 0, batch([b"cut off"])))
         for size in range(0, len(whole), 7):
@@ -101,7 +105,7 @@ def frames(s, node):
 def protocol_errors(s, node):
     with s.test("ApiVersions in an unknown version is answered in version 0, with error 35"):
         with Client(node.port) as client:
-            answer = client.call(API_VERSIONS, 99, b"anything")
+            answer = client.call(API_VERSIONS, 99, b"\0anything")
             assert struct.unpack(">h", answer[:2])[0] == UNSUPPORTED_VERSION
             assert client.metadata([TOPIC]), "the connection goes on"
     good = batch([b"a", b"b", b"c"])
@@ -188,7 +192,7 @@ def greed(s, node):
 
 
 with Scenario() as s:
-    node = s.node()
+    node = s.node(environment=ENVIRONMENT)
     node.start()
     pids = node.pids()
     with Client(node.port) as client:
