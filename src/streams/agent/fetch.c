@@ -397,7 +397,8 @@ static enum step fetch_start(struct request *r, struct fetch *f)
 		return request_refuse(r, "Fetch before the catalog is known");
 
 	schema_defaults(r->api->response, &f->response);
-	if (f->request->session_id != 0)
+	/* Epoch 0 would begin a session and -1 ends one or has none; any other goes on with one. */
+	if (f->request->session_epoch != 0 && f->request->session_epoch != -1)
 		return fetch_error(r, f, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
 	wait_ms = positive(f->request->max_wait_ms);
 	if (wait_ms > FETCH_WAIT_MS_MAX)
