@@ -290,6 +290,7 @@ static void gather(struct request *r, struct fetch *f)
 static enum step fetch_answer(struct request *r, struct fetch *f)
 {
 	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
+	struct blob **blobs = arena_take_array(&r->arena, f->partition_count, sizeof(*blobs));
 
 	for (size_t i = 0; i < f->partition_count; i++) {
 		struct fetch_partition *p = &f->partitions[i];
@@ -302,10 +303,10 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		if (is_committed) /* no transactions: an empty list, not null */
 			answer->aborted_transactions =
 				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
-		answer->records =
-			!p->code && p->read.records ? blob_slice(p->read.records) : SLICE("");
+		blobs[i] = p->code ? NULL : p->read.records;
+		answer->records = blobs[i] ? blob_slice(blobs[i]) : SLICE("");
 	}
-	return request_answer(r, &f->response);
+	return request_answer_blobs(r, &f->response, blobs, f->partition_count);
 }
 
 static enum step fetch_error(struct request *r, struct fetch *f, int16_t code)
