@@ -54,7 +54,7 @@ static enum step errand_step(struct task *t)
 
 	switch (t->at) {
 	case ERRAND_START:
-		leader_run(&e->call, t, e->coordinator->config.leader, e->run, &e->argument);
+		leader_run(&e->call, t, e->coordinator->config.leader, e->run, e);
 		return task_wait(t, ERRAND_DURABLE);
 	case ERRAND_DURABLE:
 		return task_done(t, e->call.task.err);
@@ -94,10 +94,48 @@ static void start_errand(struct coordinator *c, enum err (*run)(struct cell *cel
 	task_start_root(&e->task, &errand_kind, c->loop);
 }
 
+/* --- which agents are live ---------------------------------------------------------------------
+ */
+
+static bool is_here(const struct coordinator *c, int64_t incarnation)
+{
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next)
+		if (session_incarnation(session_from_link(link)) == incarnation)
+			return true;
+	return false;
+}
+
+/* It may be back on another connection before the end of this one was noticed. */
+static enum err run_forget(struct cell *cell, void *argument)
+{
+	struct errand *e = argument;
+
+	return is_here(e->coordinator, e->argument) ? OK : hello_forget_run(cell, &e->argument);
+}
+
+static enum err run_forget_all(struct cell *cell, void *argument)
+{
+	(void)argument;
+	return hello_forget_all_run(cell, NULL);
+}
+
+static enum err run_keep(struct cell *cell, void *argument)
+{
+	struct errand *e = argument;
+
+	return hello_keep_run(cell, &e->argument);
+}
+
 void coordinator_forget_agent(struct coordinator *c, int64_t incarnation)
 {
 	if (c->is_leading && !c->is_stopping)
-		start_errand(c, hello_forget_run, incarnation);
+		start_errand(c, run_forget, incarnation);
+}
+
+void coordinator_keep_agent(struct coordinator *c, int64_t incarnation)
+{
+	if (c->is_leading && !c->is_stopping)
+		start_errand(c, run_keep, incarnation);
 }
 
 /* --- leading -----------------------------------------------------------------------------------
@@ -107,7 +145,7 @@ void coordinator_on_leading(struct coordinator *c)
 {
 	c->is_leading = true;
 	c->groups = groups_new(c);
-	start_errand(c, hello_forget_all_run, 0);
+	start_errand(c, run_forget_all, 0);
 	sweep_start(c);
 	each_session(c, session_wake);
 }

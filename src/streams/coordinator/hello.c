@@ -75,6 +75,17 @@ enum err hello_forget_run(struct cell *cell, void *argument)
 	return cell_execute(cell, st);
 }
 
+enum err hello_keep_run(struct cell *cell, void *argument)
+{
+	const int64_t *incarnation = argument;
+	sqlite3_stmt *st =
+		cell_statement(cell, "UPDATE agent SET is_live = 1 WHERE incarnation = ?1"
+				     " AND is_live = 0");
+
+	cell_bind_int(st, 1, *incarnation);
+	return cell_execute(cell, st);
+}
+
 enum err hello_forget_all_run(struct cell *cell, void *argument)
 {
 	(void)argument;

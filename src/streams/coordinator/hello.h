@@ -18,6 +18,9 @@ MUST_CHECK enum err hello_run(struct cell *cell, void *argument);
 /* For leader_run(): `argument` is the int64_t incarnation of an agent that went away. */
 MUST_CHECK enum err hello_forget_run(struct cell *cell, void *argument);
 
+/* For leader_run(): `argument` is the int64_t incarnation of an agent that is there. */
+MUST_CHECK enum err hello_keep_run(struct cell *cell, void *argument);
+
 /* For leader_run(), by a new leader: nobody has said hello yet. */
 MUST_CHECK enum err hello_forget_all_run(struct cell *cell, void *argument);
 

@@ -25,6 +25,9 @@ struct coordinator {
 /* Tell the catalog, some time, that the agent of this incarnation is gone. */
 void coordinator_forget_agent(struct coordinator *c, int64_t incarnation);
 
+/* It is here, whatever was told about an earlier connection of it. */
+void coordinator_keep_agent(struct coordinator *c, int64_t incarnation);
+
 /* --- sessions: one agent's connection ----------------------------------------------------------
  */
 void session_open(struct coordinator *c, struct stream *s);
@@ -32,5 +35,6 @@ void session_end(struct session *session);  /* soon, from its task */
 void session_wake(struct session *session); /* this node leads now */
 void session_push_record(struct session *session, uint64_t index, struct slice record);
 struct session *session_from_link(struct list *link);
+int64_t session_incarnation(const struct session *session); /* 0: no agent said hello */
 
 #endif

@@ -179,8 +179,10 @@ static void finish_calls(struct session *s)
 	LIST_EACH (&s->calls, struct call, link, call) {
 		if (task_is_running(&call->task))
 			continue;
-		if (call->incarnation)
+		if (call->incarnation) {
 			s->incarnation = call->incarnation;
+			coordinator_keep_agent(s->coordinator, s->incarnation);
+		}
 		if (s->stream && !s->is_ending)
 			stream_write_buf(s->stream, &call->response);
 		list_remove(&call->link);
@@ -301,6 +303,11 @@ void session_open(struct coordinator *c, struct stream *stream)
 struct session *session_from_link(struct list *link)
 {
 	return CONTAINER(link, struct session, link);
+}
+
+int64_t session_incarnation(const struct session *s)
+{
+	return s->incarnation;
 }
 
 void session_wake(struct session *s)
