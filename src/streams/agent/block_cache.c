@@ -454,3 +454,16 @@ void block_read(struct block_read *read, struct task *parent, struct block_cache
 		want_block(read, i, &key);
 	start_loads(cache);
 }
+
+void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+			int64_t position, size_t size)
+{
+	struct block_key key = { incarnation, sequence, number_of(position) };
+	int64_t last = number_of(position + (int64_t)size - 1);
+
+	for (; key.number <= last; key.number++) {
+		struct block *b = find_block(cache, &key);
+		if (b && b->bytes && b->is_cold)
+			drop_block(b);
+	}
+}

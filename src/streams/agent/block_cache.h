@@ -63,4 +63,8 @@ struct block_read {
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
 		int64_t incarnation, int64_t sequence, int64_t position, size_t size);
 
+/* What the bucket gave for this range was wrong: the next read asks it again. */
+void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+			int64_t position, size_t size);
+
 #endif

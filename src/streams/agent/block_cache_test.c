@@ -221,6 +221,24 @@ static void test_a_file_that_is_too_short_is_corrupt(void **state)
 	tear_down(&s);
 }
 
+static void test_what_is_forgotten_is_asked_for_again(void **state)
+{
+	struct stage s;
+	struct block_range range;
+
+	(void)state;
+	set_up(&s, 0, 64 << 20);
+	run_reads(&s, 1);
+	check_range(&s, &s.reads[0].ret);
+	block_cache_forget(s.cache, 7, s.sequence, s.position, s.size);
+	assert_false(block_cache_peek(s.cache, 7, s.sequence, s.position, s.size, &range));
+	uint64_t before = gets(&s);
+	run_reads(&s, 1);
+	check_range(&s, &s.reads[0].ret);
+	assert_true(gets(&s) > before);
+	tear_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_a_reader_may_give_up),
 		cmocka_unit_test(test_failures_are_told_and_not_remembered),
 		cmocka_unit_test(test_a_file_that_is_too_short_is_corrupt),
+		cmocka_unit_test(test_what_is_forgotten_is_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,7 @@ enum err partition_read_plan(struct partition_read *p, struct arena *a, struct t
 		.offset = offset,
 		.limit = limit,
 		.leader_epoch = partition->leader_epoch,
+		.cache = agent->cache,
 	};
 	if (offset >= partition->high_watermark)
 		return OK;
@@ -212,6 +213,15 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 	return offset == r->run.last_offset + 1 ? OK : ERR_CORRUPT;
 }
 
+/* Names the file, and forgets what does not make sense: the bucket may do better next time. */
+static void give_up_run(struct partition_read *p, const struct catalog_run *run, enum err err)
+{
+	data_file_key(p->key, (uint64_t)run->incarnation, (uint64_t)run->sequence);
+	if (err == ERR_CORRUPT)
+		block_cache_forget(p->cache, run->incarnation, run->sequence, run->position,
+				   (size_t)run->size);
+}
+
 enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd)
 {
 	enum err err = OK;
@@ -223,8 +233,7 @@ enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool n
 		bool is_read_failure = !range_of(&p->runs[i])->blocks;
 		err = gather_run(p, &p->runs[i], may_exceed, no_zstd);
 		if (err && (is_read_failure || err != ERR_NOT_FOUND)) {
-			data_file_key(p->key, (uint64_t)p->runs[i].run.incarnation,
-				      (uint64_t)p->runs[i].run.sequence);
+			give_up_run(p, &p->runs[i].run, err);
 			return p->records->size > 0 ? OK : err;
 		}
 	}

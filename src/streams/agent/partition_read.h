@@ -13,6 +13,7 @@ struct partition_read {
 	int64_t offset; /* begin with the batch that holds it */
 	size_t limit;	/* bytes; more only where gathering may exceed it */
 	int32_t leader_epoch;
+	struct block_cache *cache;
 	struct partition_run *runs;
 	size_t run_count;
 	size_t planned_bytes; /* about what there will be, at most `limit` */
