@@ -278,7 +278,7 @@ static void start_election(struct leader *l)
 
 	l->wants_campaign = false;
 	l->announced_index = 0;
-	l->record_bytes = 0;
+	l->record_bytes = l->record_count = 0;
 	l->image_bytes = 0;
 	l->snapshot_retry_ms = 0;
 	l->snapshot_wait_ms = 0;

@@ -57,8 +57,8 @@ struct leader_config {
 	size_t schema_count;		  /* steps in `schema`; 0 counts as 1 */
 	const struct leader_watcher *watcher;
 	void *context;
-	uint64_t
-		snapshot_bytes; /* record bytes after which a snapshot is taken; 0: default 8 MiB */
+	uint64_t snapshot_bytes;  /* record bytes after which a snapshot is taken; 0: default 8 MiB.
+				   * Also after 2048 records, so that a start stays short */
 	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 24 h */
 	uint64_t fence_grace_ms;  /* before fences are deleted; 0: default 7 days */
 };

@@ -385,6 +385,7 @@ static void commit_records(struct leader *l, uint64_t index)
 		l->committed_index = record->index;
 		l->in_flight_bytes -= record->payload.size;
 		l->record_bytes += record->payload.size;
+		l->record_count++;
 		if (l->state == LEADER_LEADING && watcher)
 			watcher->on_committed(l->config.context, record->index, record->payload);
 		leader_record_free(record);

@@ -40,6 +40,9 @@ enum {
 };
 
 #define LEADER_SNAPSHOT_BYTES_DEFAULT ((uint64_t)8 << 20)
+
+/* A start reads each record by itself, whatever its size: so many take a few tenths of a second. */
+enum { LEADER_SNAPSHOT_RECORDS = 2048 };
 #define LEADER_RECORD_GRACE_MS_DEFAULT ((uint64_t)24 * 3600 * 1000)
 #define LEADER_FENCE_GRACE_MS_DEFAULT ((uint64_t)7 * 24 * 3600 * 1000)
 
@@ -123,6 +126,7 @@ struct leader_snapshot {
 	struct leader_manifest manifest;
 	struct cell_image image;
 	uint64_t record_bytes; /* covered by it */
+	uint64_t record_count;
 	uint64_t started_ms;
 	char key[JOURNAL_KEY_BYTES];
 	struct buf body; /* the manifest's */
@@ -210,7 +214,8 @@ struct leader {
 	struct leader_snapshot snapshot;
 	uint64_t announced_index; /* of the last record that cannot name the newest snapshot */
 	uint64_t record_bytes;	  /* since the newest snapshot */
-	uint64_t image_bytes;	  /* of the newest snapshot */
+	uint64_t record_count;
+	uint64_t image_bytes; /* of the newest snapshot */
 	uint64_t snapshot_retry_ms, snapshot_wait_ms;
 	struct leader_clean clean;
 	struct list condemned; /* by due_ms */

@@ -257,7 +257,7 @@ void leader_on_adopted(struct leader *l, const struct journal_effect *effect)
 	l->is_adopted = true;
 	l->adopted_ms = clock_now_ms();
 	l->replayed = effect->snapshot.index;
-	l->record_bytes = 0;
+	l->record_bytes = l->record_count = 0;
 	if (effect->snapshot.index == 0) {
 		l->cell = cell_new(l->config.cell_name);
 		l->is_loaded = true;
@@ -308,6 +308,7 @@ static bool apply(struct leader *l, const struct leader_record *record)
 	}
 	l->replayed++;
 	l->record_bytes += record->payload.size;
+	l->record_count++;
 	return true;
 }
 

@@ -209,6 +209,7 @@ static enum step take(struct leader_snapshot *s)
 		return task_fail(&s->task, ERR_BUSY, "too much is in flight");
 	s->started_ms = clock_now_ms();
 	s->record_bytes = l->record_bytes + l->in_flight_bytes;
+	s->record_count = l->record_count + journal_in_flight(l->journal);
 	s->image = cell_image(l->cell);
 	s->has_image = true;
 	random_bytes(id.bytes, sizeof(id.bytes));
@@ -321,7 +322,8 @@ bool leader_snapshot_is_due(const struct leader *l)
 
 	if (limit < l->image_bytes / 4)
 		limit = l->image_bytes / 4;
-	return l->state == LEADER_LEADING && !l->snapshot.is_active && l->record_bytes > limit &&
+	bool is_long = l->record_bytes > limit || l->record_count > LEADER_SNAPSHOT_RECORDS;
+	return l->state == LEADER_LEADING && !l->snapshot.is_active && is_long &&
 	       l->committed_index > l->announced_index &&
 	       loop_now_ms(l->loop) >= l->snapshot_retry_ms;
 }
@@ -375,6 +377,7 @@ static void announce(struct leader *l, struct leader_snapshot *s)
 	}
 	l->announced_index = l->last_index;
 	l->record_bytes -= s->record_bytes;
+	l->record_count -= s->record_count;
 	l->snapshot_wait_ms = 0;
 	l->image_bytes = s->manifest.manifest.image_bytes;
 	log_info("journal %s: snapshot at record %" PRIu64 ": %" PRIu64
