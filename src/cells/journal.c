@@ -345,6 +345,36 @@ static enum err candidate(struct journal *j, const struct journal_event *event)
 	return OK;
 }
 
+/* A candidate need not list records that a snapshot covers: otherwise a takeover would read the
+ * names of everything since the records' grace.  Best effort: without one it lists more. */
+static void put_floors(struct journal *j)
+{
+	char key[JOURNAL_KEY_BYTES];
+	struct journal_object floor = {
+		.kind = JOURNAL_OBJECT_FLOOR,
+		.epoch = j->epoch,
+		.time_ms = j->now_ms,
+	};
+
+	if (j->snapshot.index <= j->base_index)
+		return;
+	floor.sequence = j->snapshot.index - j->base_index;
+	journal_key_floor(key, j->config.name, j->epoch, floor.sequence);
+	struct blob *body = journal_object_encode(&floor);
+	for (unsigned k = 0; k < j->config.bucket_count; k++)
+		if (j->lanes[k].state == LANE_ACTIVE)
+			journal_put(j, journal_op(j, OP_FLOOR, k, j->epoch, floor.sequence), key,
+				    body);
+	blob_unref(&body);
+}
+
+static void floor_done(struct journal *j, const struct op *op, const struct journal_event *event)
+{
+	(void)j;
+	(void)op;
+	(void)event;
+}
+
 static enum err snapshot(struct journal *j, const struct journal_snapshot *given)
 {
 	if (j->role != JOURNAL_LEADING)
@@ -354,6 +384,7 @@ static enum err snapshot(struct journal *j, const struct journal_snapshot *given
 	if (given->index > j->committed || given->index <= j->snapshot.index)
 		return ERR_INVALID;
 	j->snapshot = *given;
+	put_floors(j);
 	return OK;
 }
 
@@ -375,6 +406,7 @@ static void (*const done_of[OP_KINDS])(struct journal *j, const struct op *op,
 	[OP_LOOK] = journal_look_done,	       [OP_MARK] = journal_join_done,
 	[OP_MARKS] = journal_join_done,	       [OP_FENCE] = journal_join_done,
 	[OP_STARTS] = journal_join_done,       [OP_TAIL] = journal_tail_done,
+	[OP_FLOORS] = journal_floors_done,     [OP_FLOOR] = floor_done,
 	[OP_COPY] = journal_start_done,	       [OP_START] = journal_start_done,
 	[OP_START_CHECK] = journal_start_done, [OP_RECORD] = journal_lead_done,
 	[OP_CHECK] = journal_lead_done,	       [OP_REFRESH] = journal_lead_done,

@@ -62,6 +62,14 @@ static void list_tail(struct journal *j, unsigned k, enum op_kind kind, struct e
 	journal_list(j, journal_op(j, kind, k, e, 0), prefix, after);
 }
 
+static void list_floors(struct journal *j, unsigned k, struct epoch e, const char *after)
+{
+	char prefix[JOURNAL_KEY_BYTES];
+
+	journal_key_floors(prefix, j->config.name, e);
+	journal_list(j, journal_op(j, OP_FLOORS, k, e, 0), prefix, after);
+}
+
 void journal_on_joined(struct journal *j, unsigned k)
 {
 	if (j->stage == STAGE_LEAD)
@@ -136,6 +144,7 @@ void journal_choose(struct journal *j)
 		j->chosen = true;
 		j->adopted = highest;
 		j->tail_count = 0;
+		j->floor = 0;
 		for (unsigned k = 0; k < j->config.bucket_count; k++)
 			if (joined_lanes & bit(k))
 				j->lanes[k].state = LANE_JOINED;
@@ -145,7 +154,7 @@ void journal_choose(struct journal *j)
 			continue;
 		j->lanes[k].state = epoch_is_none(highest) ? LANE_TAILED : LANE_TAIL;
 		if (!epoch_is_none(highest))
-			list_tail(j, k, OP_TAIL, highest, "");
+			list_floors(j, k, highest, "");
 	}
 	if (bits_count(journal_lanes_at(j, LANE_TAILED)) >= journal_quorum(j))
 		decide(j);
@@ -200,6 +209,37 @@ static void measured(struct journal *j, struct lane *l, const struct journal_eve
 	journal_choose(j);
 }
 #endif
+
+/* The record at the floor is wanted: it may be the newest there is. */
+static void list_from_floor(struct journal *j, unsigned k, struct epoch e)
+{
+	char after[JOURNAL_KEY_BYTES] = "";
+
+	if (j->floor > 1)
+		journal_key_record(after, j->config.name, e, j->floor - 1);
+	list_tail(j, k, OP_TAIL, e, after);
+}
+
+void journal_floors_done(struct journal *j, const struct op *op, const struct journal_event *event)
+{
+	char after[JOURNAL_KEY_BYTES];
+	struct journal_name name;
+
+	if (event->done.err != OK) {
+		journal_lane_out(j, op->lane);
+		return;
+	}
+	if (j->stage != STAGE_JOIN || epoch_compare(op->epoch, j->adopted) != 0)
+		return;
+	for (size_t i = 0; i < event->done.name_count; i++)
+		if (journal_key_parse(event->done.names[i], j->config.name, &name) &&
+		    name.kind == JOURNAL_OBJECT_FLOOR && name.sequence > j->floor)
+			j->floor = name.sequence;
+	if (event->done.more && journal_last_name(event, after))
+		list_floors(j, op->lane, op->epoch, after);
+	else
+		list_from_floor(j, op->lane, op->epoch);
+}
 
 void journal_tail_done(struct journal *j, const struct op *op, const struct journal_event *event)
 {
@@ -277,7 +317,7 @@ static void on_adopted_start(struct journal *j, struct blob *body,
 	j->adopted_start = blob_ref(body);
 	j->adopted_ms = j->last_ms = start->time_ms;
 	j->snapshot = start->snapshot;
-	j->watermark = start->base_index;
+	j->watermark = start->base_index + j->floor;
 	add_segment(j, start, 0);
 	read_tip(j);
 }
@@ -297,6 +337,8 @@ static void know_tip(struct journal *j)
 
 	if (j->snapshot.index > adopted->base)
 		trimmed = j->snapshot.index - adopted->base;
+	if (j->floor > trimmed)
+		trimmed = j->floor;
 	adopted->count = contiguous_from(j, trimmed);
 	j->last_index = adopted->base + adopted->count;
 	if (j->last_index < j->watermark) {
@@ -314,6 +356,8 @@ static void read_tip(struct journal *j)
 {
 	if (j->tail_count)
 		journal_fetch(j, OP_TIP, 0, j->adopted, j->tail[j->tail_count - 1].sequence, 0);
+	else if (j->floor)
+		journal_fetch(j, OP_TIP, 0, j->adopted, j->floor, 0);
 	else
 		know_tip(j);
 }

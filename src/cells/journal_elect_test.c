@@ -121,7 +121,7 @@ static void test_only_marks_down_to_the_newest_start_record_are_fenced(void **st
 		else
 			done(&b, line, ERR_NOT_FOUND);
 	}
-	expect(&b, "list 0 e/12/\n"); /* 1 to 7 have been dead since 12 started */
+	expect(&b, "list 0 e/12/at/\n"); /* 1 to 7 have been dead since 12 started */
 	assert_string_equal(journal_holder(b.journal), "old:1");
 	bench_done(&b);
 }
@@ -169,6 +169,53 @@ static void test_records_before_the_snapshot_may_be_gone(void **state)
 	bench_done(&b);
 }
 
+static void test_what_lies_below_a_floor_is_not_listed(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 1);
+	assert_int_equal(campaign(&b), OK);
+	listed(&b, "list 0 epoch/", "epoch/1");
+	done(&b, "put 0 epoch/2", OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/2");
+	done(&b, "put 0 e/1/fence", OK);
+	done(&b, "get 0 e/1/s", ERR_CORRUPT);
+	buf_clear(&b.trace);
+	listed(&b, "list 0 e/1/at/", "e/1/at/40 e/1/at/50");
+	expect(&b, "list 0 e/1/ after e/1/#49\n");
+	listed(&b, "list 0 e/1/ after e/1/#49", "e/1/#51 e/1/#52 e/1/at/40 e/1/at/50 e/1/s");
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	/* the record that names the snapshot of the floor is there, as always before a trim */
+	found_and_dropped(&b, "get 0 e/1/#52", record_of(1, 52, 51, 50, "z"));
+	expect(&b, "get 0 e/1/s\nget 0 e/1/#52\n"
+		   "adopted snapshot 50, log to 52\n"
+		   "get 0 e/1/#51\nget 0 e/1/#52\n");
+	bench_done(&b);
+}
+
+static void test_a_floor_without_a_newer_record_is_where_the_log_ends(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 1);
+	assert_int_equal(campaign(&b), OK);
+	listed(&b, "list 0 epoch/", "epoch/1");
+	done(&b, "put 0 epoch/2", OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/2");
+	done(&b, "put 0 e/1/fence", OK);
+	done(&b, "get 0 e/1/s", ERR_CORRUPT);
+	listed(&b, "list 0 e/1/at/", "e/1/at/3");
+	listed(&b, "list 0 e/1/ after e/1/#2", "e/1/#3 e/1/at/3 e/1/s");
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	buf_clear(&b.trace);
+	/* its own header still points to an older snapshot: the records after that are there */
+	found_and_dropped(&b, "get 0 e/1/#3", record_of(1, 3, 2, 1, "c"));
+	expect(&b, "adopted snapshot 1, log to 3\nget 0 e/1/#2\nget 0 e/1/#3\n");
+	bench_done(&b);
+}
+
 static void test_a_committed_record_that_is_missing_stops_the_election(void **state)
 {
 	struct bench b;
@@ -199,7 +246,7 @@ static void test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped(vo
 	listed(&b, "list 0 epoch/ after epoch/2", "");
 	expect(&b, "list 0 epoch/ after epoch/2\n"
 		   "failed, corrupt: "
-		   "v1/j/main/e/00000000000000010000000000000007/000000000001 is corrupt\n");
+		   "v1/j/main/e/00000000000000010000000000000007/000000000/001 is corrupt\n");
 	bench_done(&b);
 }
 
@@ -242,6 +289,8 @@ int main(void)
 		cmocka_unit_test(test_only_marks_down_to_the_newest_start_record_are_fenced),
 		cmocka_unit_test(test_a_takeover_replays_and_copies_what_may_not_be_on_a_quorum),
 		cmocka_unit_test(test_records_before_the_snapshot_may_be_gone),
+		cmocka_unit_test(test_what_lies_below_a_floor_is_not_listed),
+		cmocka_unit_test(test_a_floor_without_a_newer_record_is_where_the_log_ends),
 		cmocka_unit_test(test_a_committed_record_that_is_missing_stops_the_election),
 		cmocka_unit_test(test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped),
 		cmocka_unit_test(test_a_late_candidate_does_not_call_a_trimmed_log_damaged),

@@ -107,6 +107,8 @@ struct blob *journal_object_encode(const struct journal_object *o)
 	buf_add_u64(&b, o->time_ms);
 	if (o->kind == JOURNAL_OBJECT_RECORD)
 		add_record(&b, o);
+	if (o->kind == JOURNAL_OBJECT_FLOOR)
+		buf_add_u64(&b, o->sequence);
 	if (o->kind == JOURNAL_OBJECT_START)
 		add_start(&b, o);
 	if (o->kind == JOURNAL_OBJECT_MARK) {
@@ -255,6 +257,8 @@ enum err journal_object_decode(struct slice bytes, enum journal_object_kind kind
 	o.time_ms = read_u64(&r);
 	if (kind == JOURNAL_OBJECT_RECORD)
 		read_record(&r, &o);
+	if (kind == JOURNAL_OBJECT_FLOOR)
+		o.sequence = read_u64(&r);
 	if (kind == JOURNAL_OBJECT_START)
 		read_start(&r, &o);
 	if (kind == JOURNAL_OBJECT_MARK) {
@@ -314,7 +318,21 @@ void journal_key_record(char *ret, const char *journal, struct epoch e, uint64_t
 	char last[24];
 
 	assert(sequence <= JOURNAL_SEQUENCE_MAX);
-	snprintf(last, sizeof(last), "%012" PRIx64, sequence);
+	snprintf(last, sizeof(last), "%09" PRIx64 "/%03" PRIx64, sequence >> 12, sequence & 0xfff);
+	key_in_epoch(ret, journal, e, last);
+}
+
+void journal_key_floors(char *ret, const char *journal, struct epoch e)
+{
+	key_in_epoch(ret, journal, e, "at/");
+}
+
+void journal_key_floor(char *ret, const char *journal, struct epoch e, uint64_t sequence)
+{
+	char last[24];
+
+	assert(sequence <= JOURNAL_SEQUENCE_MAX);
+	snprintf(last, sizeof(last), "at/%012" PRIx64, sequence);
 	key_in_epoch(ret, journal, e, last);
 }
 
@@ -336,6 +354,18 @@ static bool parse_sequence(struct slice text, uint64_t *ret)
 		return false;
 	*ret = get_u64(bytes);
 	return *ret > 0;
+}
+
+/* Records lie 4096 to a directory, so that none grows without end: "<9 hex>/<3 hex>". */
+static bool parse_record(struct slice text, uint64_t *ret)
+{
+	char digits[12];
+
+	if (text.size != 13 || text.data[9] != '/')
+		return false;
+	memcpy(digits, text.data, 9);
+	memcpy(digits + 9, text.data + 10, 3);
+	return parse_sequence((struct slice) { (const uint8_t *)digits, 12 }, ret);
 }
 
 bool journal_key_parse(struct slice key, const char *journal, struct journal_name *ret)
@@ -364,8 +394,11 @@ bool journal_key_parse(struct slice key, const char *journal, struct journal_nam
 		name.kind = JOURNAL_OBJECT_FENCE;
 	else if (slice_equal(key, SLICE("s")))
 		name.kind = JOURNAL_OBJECT_START;
-	else if (parse_sequence(key, &name.sequence))
+	else if (parse_record(key, &name.sequence))
 		name.kind = JOURNAL_OBJECT_RECORD;
+	else if (slice_starts_with(key, SLICE("at/")) &&
+		 parse_sequence(slice_part(key, 3, SIZE_MAX), &name.sequence))
+		name.kind = JOURNAL_OBJECT_FLOOR;
 	else
 		return false;
 	*ret = name;

@@ -17,6 +17,7 @@ enum journal_object_kind {
 	JOURNAL_OBJECT_START = 2,
 	JOURNAL_OBJECT_MARK = 3,
 	JOURNAL_OBJECT_FENCE = 4,
+	JOURNAL_OBJECT_FLOOR = 5, /* records of the epoch up to this sequence need no listing */
 };
 
 /* Any of them.  What a kind does not have is zero. */
@@ -30,8 +31,9 @@ struct journal_object {
 	uint32_t previous_checksum;
 	struct journal_snapshot snapshot;
 
+	uint64_t sequence; /* record and floor: within the epoch, from 1 */
+
 	/* record */
-	uint64_t sequence;  /* within the epoch, from 1 */
 	uint64_t index;	    /* within the journal, from 1 */
 	uint64_t committed; /* known to be on a quorum when this one was made */
 	struct slice payload;
@@ -68,12 +70,14 @@ void journal_key_mark(char *ret, const char *journal, struct epoch e);
 void journal_key_fence(char *ret, const char *journal, struct epoch e);
 void journal_key_start(char *ret, const char *journal, struct epoch e);
 void journal_key_record(char *ret, const char *journal, struct epoch e, uint64_t sequence);
+void journal_key_floors(char *ret, const char *journal, struct epoch e); /* their prefix */
+void journal_key_floor(char *ret, const char *journal, struct epoch e, uint64_t sequence);
 
 /* What a listed key is.  False: none of ours, to be ignored. */
 struct journal_name {
 	enum journal_object_kind kind;
 	struct epoch epoch;
-	uint64_t sequence; /* records */
+	uint64_t sequence; /* records and floors */
 };
 bool journal_key_parse(struct slice key, const char *journal, struct journal_name *ret);
 

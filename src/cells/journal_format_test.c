@@ -144,18 +144,24 @@ static void test_names_are_parsed_back_and_others_are_ignored(void **state)
 		"v1/j/main/e/00000000000000050000000000000abc",
 		"v1/j/main/e/00000000000000050000000000000abc/",
 		"v1/j/main/e/00000000000000050000000000000abc/fences",
-		"v1/j/main/e/00000000000000050000000000000abc/000000000000",
-		"v1/j/main/e/00000000000000050000000000000abc/0000000000001",
-		"v1/j/main/e/00000000000000050000000000000abc_000000000001",
+		"v1/j/main/e/00000000000000050000000000000abc/000000000/000",
+		"v1/j/main/e/00000000000000050000000000000abc/000000000001",
+		"v1/j/main/e/00000000000000050000000000000abc/at/000000000000",
+		"v1/j/main/e/00000000000000050000000000000abc/000000000/0001",
+		"v1/j/main/e/00000000000000050000000000000abc_000000000/001",
 	};
 	char key[JOURNAL_KEY_BYTES];
 	struct journal_name name;
 
 	(void)state;
 	journal_key_record(key, "main", five, 0x123456789abc);
-	assert_string_equal(key, "v1/j/main/e/00000000000000050000000000000abc/123456789abc");
+	assert_string_equal(key, "v1/j/main/e/00000000000000050000000000000abc/123456789/abc");
 	assert_true(journal_key_parse(slice_from(key), "main", &name));
 	assert_int_equal(name.kind, JOURNAL_OBJECT_RECORD);
+	assert_int_equal(name.sequence, 0x123456789abc);
+	journal_key_floor(key, "main", five, 0x123456789abc);
+	assert_true(journal_key_parse(slice_from(key), "main", &name));
+	assert_int_equal(name.kind, JOURNAL_OBJECT_FLOOR);
 	assert_int_equal(name.sequence, 0x123456789abc);
 	journal_key_fence(key, "main", five);
 	assert_true(journal_key_parse(slice_from(key), "main", &name));

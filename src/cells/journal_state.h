@@ -97,6 +97,7 @@ enum op_kind {
 	OP_MARKS,
 	OP_FENCE,
 	OP_STARTS,
+	OP_FLOORS,
 	OP_TAIL,
 	OP_TIP,
 	OP_CHAIN,
@@ -111,6 +112,7 @@ enum op_kind {
 	OP_FILL_LIST,
 	OP_FILL_GET,
 	OP_FILL_PUT,
+	OP_FLOOR,
 	OP_TRIM_LIST,
 	OP_TRIM_DELETE,
 	OP_MEASURE, /* of a planted bug */
@@ -220,6 +222,7 @@ struct journal {
 	bool chosen;
 	struct epoch adopted; /* {0, 0}: an empty journal */
 	unsigned voters;      /* lanes whose lists made the decision */
+	uint64_t floor;	      /* of the adopted epoch: sequences up to it are committed */
 	struct tail_record *tail;
 	size_t tail_count, tail_capacity;
 	struct blob *adopted_start; /* its start record */
@@ -310,6 +313,7 @@ void journal_choose_epoch(struct journal *j);
 void journal_on_joined(struct journal *j, unsigned k);
 void journal_choose(struct journal *j);
 void journal_doubt_done(struct journal *j, const struct op *op, const struct journal_event *event);
+void journal_floors_done(struct journal *j, const struct op *op, const struct journal_event *event);
 void journal_tail_done(struct journal *j, const struct op *op, const struct journal_event *event);
 void journal_recovery_fetched(struct journal *j, const struct op *op, struct blob *body,
 			      const struct journal_object *object);

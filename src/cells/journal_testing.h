@@ -57,13 +57,17 @@ static inline void shorten(const char *key, char *ret)
 	} else if (!journal_key_parse(slice_from(key), "main", &name)) {
 		unsigned long counter = 0;
 		if (sscanf(key, "v1/j/main/e/%16lx", &counter) == 1)
-			snprintf(ret, LINE_BYTES, "e/%lu/", counter);
+			snprintf(ret, LINE_BYTES, "e/%lu/%s", counter,
+				 strstr(key, "/at/") ? "at/" : "");
 		else
 			snprintf(ret, LINE_BYTES, "%s", key + strlen("v1/j/main/"));
 	} else if (name.kind == JOURNAL_OBJECT_MARK) {
 		snprintf(ret, LINE_BYTES, "epoch/%d", (int)name.epoch.counter);
 	} else if (name.kind == JOURNAL_OBJECT_RECORD) {
 		snprintf(ret, LINE_BYTES, "e/%d/#%d", (int)name.epoch.counter, (int)name.sequence);
+	} else if (name.kind == JOURNAL_OBJECT_FLOOR) {
+		snprintf(ret, LINE_BYTES, "e/%d/at/%d", (int)name.epoch.counter,
+			 (int)name.sequence);
 	} else {
 		snprintf(ret, LINE_BYTES, "e/%d/%s", (int)name.epoch.counter,
 			 name.kind == JOURNAL_OBJECT_FENCE ? "fence" : "s");
@@ -81,6 +85,9 @@ static inline void lengthen(const char *text, char *ret)
 	} else if (sscanf(text, "e/%lu/#%lu", &counter, &sequence) == 2) {
 		e.counter = counter;
 		journal_key_record(ret, "main", e, sequence);
+	} else if (sscanf(text, "e/%lu/at/%lu", &counter, &sequence) == 2) {
+		e.counter = counter;
+		journal_key_floor(ret, "main", e, sequence);
 	} else {
 		assert_int_equal(sscanf(text, "e/%lu/", &counter), 1);
 		e.counter = counter;
@@ -307,6 +314,7 @@ static inline void join_after_one(struct bench *b, const char *records)
 	listed(b, "list 0 epoch/", "epoch/1 epoch/2");
 	done(b, "put 0 e/1/fence", OK);
 	done(b, "get 0 e/1/s", ERR_CORRUPT); /* that it is there is enough to know */
+	listed(b, "list 0 e/1/at/", "");
 	listed(b, "list 0 e/1/", records);
 	buf_clear(&b->trace);
 }

@@ -53,6 +53,8 @@ static bool object_may_go(const struct journal *j, const struct journal_name *na
 			continue;
 		if (name->kind == JOURNAL_OBJECT_START)
 			return i + 1 < j->segment_count && s->base + s->count <= t->index;
+		if (name->kind == JOURNAL_OBJECT_FLOOR) /* the newest stays */
+			return s->base + name->sequence < t->index;
 		if (name->sequence > s->count) /* was not adopted */
 			return is_older(j, j->leads_ms, t->record_grace_ms);
 		return s->base + name->sequence <= t->index;
@@ -82,6 +84,7 @@ static bool name_may_go(const struct journal *j, const struct journal_name *name
 		       is_older(j, j->leads_ms, t->record_grace_ms);
 	case JOURNAL_OBJECT_RECORD:
 	case JOURNAL_OBJECT_START:
+	case JOURNAL_OBJECT_FLOOR:
 		return t->phase == TRIM_OBJECTS && object_may_go(j, name);
 	case JOURNAL_OBJECT_FENCE:
 		return t->phase == TRIM_FENCES && epoch_compare(name->epoch, j->epoch) < 0 &&
