@@ -138,6 +138,7 @@ static bool fetch_next(struct journal *j, struct op *op)
 	unsigned joined = journal_lanes_at(j, LANE_JOINED);
 	char key[JOURNAL_KEY_BYTES];
 
+	assert(n > 0);
 	for (unsigned i = 0; i < 2 * n; i++) {
 		unsigned k = (unsigned)((op->sequence + i) % n);
 		bool wanted = i < n ? joined & bit(k) : true;

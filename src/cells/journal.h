@@ -63,7 +63,8 @@ void epoch_text(char ret[EPOCH_TEXT_BYTES], struct epoch e);
 /* What a bucket can be trusted with. */
 enum journal_class {
 	JOURNAL_RAW, /* read-after-write (also of LIST) of names that are never used twice */
-	JOURNAL_CAS, /* and create-if-absent, proven under races; treated as raw until M7 */
+	JOURNAL_CAS, /* and create-if-absent, proven under races; driven as raw so far (decision
+			0006) */
 };
 
 struct journal_config {

@@ -437,6 +437,7 @@ static void emit_records(struct journal *j)
 	       j->replay_done < j->last_index && slot->body) {
 		const struct journal_object *o = &slot->object;
 		struct segment *s = segment_of(j, o->index);
+		assert(s);
 		uint32_t expected = o->sequence == 1 ? s->start_checksum : j->checksum;
 		if ((expected && o->previous_checksum && expected != o->previous_checksum) ||
 		    (o->index > j->watermark && j->kept_count == REPLAY_WINDOW * 4)) {

@@ -26,7 +26,7 @@ enum {
 	HEALED_MS = 180 * 1000,	 /* and after this a commit must have happened */
 	TIMEOUT_MS = 5000,	 /* a caller gives up on an operation */
 	STEPS_MAX = 400 * 1000,
-	FENCE_GRACE_MS = 3 * 3600 * 1000, /* longer than a zombie may sleep unnoticed */
+	FENCE_GRACE_MS = 65 * 60 * 1000, /* a little longer than a leader trusts its marks */
 };
 
 enum what {
