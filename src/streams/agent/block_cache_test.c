@@ -85,7 +85,7 @@ static void run_reads(struct stage *s, size_t count)
 		loop_turn(s->loop);
 }
 
-static uint64_t gets(const struct stage *s)
+static uint64_t get_count(const struct stage *s)
 {
 	return fault_op_count(s->bucket, FAULT_VERB(BUCKET_GET));
 }
@@ -126,7 +126,7 @@ static void test_what_the_writer_left_needs_no_bucket(void **state)
 	check_range(&s, &range);
 	assert_false(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES + 1, &range));
 	assert_false(block_cache_peek(s.cache, 7, 2, 0, 1, &range));
-	assert_int_equal(gets(&s), 0);
+	assert_int_equal(get_count(&s), 0);
 	tear_down(&s);
 }
 
@@ -144,7 +144,7 @@ static void test_many_readers_share_one_get(void **state)
 			assert_true(s.reads[i].ret.is_cold);
 			check_range(&s, &s.reads[i].ret);
 		}
-		assert_int_equal(gets(&s), 3);
+		assert_int_equal(get_count(&s), 3);
 		tear_down(&s);
 	}
 }
@@ -164,7 +164,7 @@ static void test_a_small_cache_still_reads_large_ranges(void **state)
 				check_range(&s, &s.reads[i].ret);
 			}
 		}
-		assert_in_range(gets(&s), 4, 12);
+		assert_in_range(get_count(&s), 4, 12);
 		tear_down(&s);
 	}
 }
@@ -232,10 +232,10 @@ static void test_what_is_forgotten_is_asked_for_again(void **state)
 	check_range(&s, &s.reads[0].ret);
 	block_cache_forget(s.cache, 7, s.sequence, s.position, s.size);
 	assert_false(block_cache_peek(s.cache, 7, s.sequence, s.position, s.size, &range));
-	uint64_t before = gets(&s);
+	uint64_t before = get_count(&s);
 	run_reads(&s, 1);
 	check_range(&s, &s.reads[0].ret);
-	assert_true(gets(&s) > before);
+	assert_true(get_count(&s) > before);
 	tear_down(&s);
 }
 
