@@ -58,4 +58,4 @@ install: build
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
 
 # sim, bench and interop are defined where their programs are.
--include test/sim/sim.mk bench/bench.mk test/interop/interop.mk
+-include test/sim/sim.mk bench/bench.mk test/matrix/matrix.mk test/interop/interop.mk

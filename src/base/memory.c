@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,4 +39,10 @@ char *memory_copy_text(const char *text)
 void memory_free(void *memory)
 {
 	free(memory);
+}
+
+void memory_keep_freed(void)
+{
+	mallopt(M_MMAP_THRESHOLD, MEMORY_MAPPED_BYTES_MIN);
+	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
 }

@@ -19,6 +19,12 @@ char *memory_copy_text(const char *text);
 
 void memory_free(void *memory);
 
+/* For a process through which large buffers pass: up to this much freed memory is kept for the next
+ * ones instead of going back to the system, because getting new pages costs more than filling them.
+ * Before there are threads. */
+enum { MEMORY_KEPT_BYTES = 64 << 20, MEMORY_MAPPED_BYTES_MIN = 32 << 20 };
+void memory_keep_freed(void);
+
 #define NEW(type) ((type *)memory_take(sizeof(type)))
 #define CONTAINER(pointer, type, member)                                                           \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "loop/stop.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
@@ -87,6 +88,7 @@ int streams_role_main(char **argv)
 	struct bucket *bucket = NULL;
 	char why[OPTION_WHY_BYTES];
 
+	memory_keep_freed();
 	log_set_role("streams");
 	enum err err = options_from_flags(&options, argv, why);
 	if (!err)

@@ -335,6 +335,7 @@ static void test_what_is_not_there_is_said(void **state)
 	response = testing_call(&c, KAFKA_API_FETCH, 16, &request);
 	assert_int_equal(response->responses[0].partitions[0].error_code, KAFKA_NONE);
 	request.session_id = 99;
+	request.session_epoch = 3;
 	response = testing_call(&c, KAFKA_API_FETCH, 13, &request);
 	assert_int_equal(response->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
 	assert_int_equal(response->responses_count, 0);

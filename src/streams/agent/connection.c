@@ -9,7 +9,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { FRAME_LENGTH_BYTES = 4, CLIENT_HOST_BYTES = 64, REASON_BYTES = 200 };
+enum {
+	FRAME_LENGTH_BYTES = 4,
+	CLIENT_HOST_BYTES = 64,
+	REASON_BYTES = 200,
+	PART_BYTES_MIN = 4096, /* fewer are copied rather than sent from their own place */
+};
 
 struct connection {
 	struct task task;
@@ -53,6 +58,8 @@ static void free_request(struct request *r)
 	c->agent->buffered_bytes -= r->bytes->size;
 	blob_unref(&r->bytes);
 	buf_done(&r->response);
+	for (size_t i = 0; i < r->part_count; i++)
+		blob_unref(&r->parts[i].blob);
 	arena_done(&r->arena);
 	memory_free(r);
 }
@@ -92,8 +99,12 @@ static void begin_response(struct request *r)
 
 static enum step end_response(struct request *r)
 {
-	assert(r->response.size - FRAME_LENGTH_BYTES <= INT32_MAX);
-	put_u32(r->response.data, (uint32_t)(r->response.size - FRAME_LENGTH_BYTES));
+	size_t size = r->response.size - FRAME_LENGTH_BYTES;
+
+	for (size_t i = 0; i < r->part_count; i++)
+		size += r->parts[i].blob->size;
+	assert(size <= INT32_MAX);
+	put_u32(r->response.data, (uint32_t)size);
 	r->is_over = true;
 	return task_done(&r->task, OK);
 }
@@ -102,6 +113,30 @@ enum step request_answer(struct request *r, const void *response)
 {
 	begin_response(r);
 	schema_encode(r->api->response, r->header.api_version, response, &r->response);
+	return end_response(r);
+}
+
+enum step request_answer_blobs(struct request *r, const void *response, struct blob *const *blobs,
+			       size_t blob_count)
+{
+	struct schema_gap *gaps = arena_take_array(&r->arena, blob_count, sizeof(*gaps));
+	size_t next = 0;
+
+	begin_response(r);
+	size_t gap_count = schema_encode_around(r->api->response, r->header.api_version, response,
+						PART_BYTES_MIN, gaps, blob_count, &r->response);
+	r->parts = arena_take_array(&r->arena, gap_count, sizeof(*r->parts));
+	for (; r->part_count < gap_count; r->part_count++) {
+		const struct schema_gap *gap = &gaps[r->part_count];
+
+		while (!blobs[next] || blobs[next]->data != gap->bytes.data) {
+			next++;
+			assert(next < blob_count);
+		}
+		assert(blobs[next]->size == gap->bytes.size);
+		r->parts[r->part_count] =
+			(struct request_part) { gap->position, blob_ref(blobs[next]) };
+	}
 	return end_response(r);
 }
 
@@ -267,6 +302,23 @@ static void read_frames(struct connection *c)
 /* --- answering ---------------------------------------------------------------------------------
  */
 
+static void send_response(struct stream *s, struct request *r)
+{
+	size_t sent = 0;
+
+	for (size_t i = 0; i < r->part_count; i++) {
+		struct request_part *part = &r->parts[i];
+
+		stream_write(s, slice_part(buf_slice(&r->response), sent, part->position - sent));
+		stream_write_blob(s, blob_ref(part->blob));
+		sent = part->position;
+	}
+	if (sent == 0)
+		stream_write_buf(s, &r->response);
+	else
+		stream_write(s, slice_part(buf_slice(&r->response), sent, r->response.size));
+}
+
 /* Answers leave in the order of the requests. */
 static void send_answers(struct connection *c)
 {
@@ -275,7 +327,7 @@ static void send_answers(struct connection *c)
 		if (!r->is_over || task_is_running(&r->task))
 			return;
 		if (r->response.size && c->stream && !c->is_ending)
-			stream_write_buf(c->stream, &r->response);
+			send_response(c->stream, r);
 		if (r->closes)
 			c->is_ending = true;
 		free_request(r);

@@ -4,7 +4,7 @@
 #include "streams/agent/operations.h"
 #include "wire/kafka/errors.h"
 
-enum { ENDPOINT_BROKERS = 1 };
+enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
 
 static enum step describe_cluster_step(struct request *r)
 {
@@ -20,7 +20,9 @@ static enum step describe_cluster_step(struct request *r)
 	response.controller_id = r->agent->node_id;
 	response.endpoint_type = request->endpoint_type;
 	if (request->endpoint_type != ENDPOINT_BROKERS) {
-		response.error_code = KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
+		response.error_code = request->endpoint_type == ENDPOINT_CONTROLLERS
+					      ? KAFKA_MISMATCHED_ENDPOINT_TYPE
+					      : KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
 		response.error_message = SLICE("only brokers can be asked for");
 		return request_answer(r, &response);
 	}

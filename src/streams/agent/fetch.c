@@ -290,6 +290,7 @@ static void gather(struct request *r, struct fetch *f)
 static enum step fetch_answer(struct request *r, struct fetch *f)
 {
 	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
+	struct blob **blobs = arena_take_array(&r->arena, f->partition_count, sizeof(*blobs));
 
 	for (size_t i = 0; i < f->partition_count; i++) {
 		struct fetch_partition *p = &f->partitions[i];
@@ -302,10 +303,10 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		if (is_committed) /* no transactions: an empty list, not null */
 			answer->aborted_transactions =
 				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
-		answer->records =
-			!p->code && p->read.records ? blob_slice(p->read.records) : SLICE("");
+		blobs[i] = p->code ? NULL : p->read.records;
+		answer->records = blobs[i] ? blob_slice(blobs[i]) : SLICE("");
 	}
-	return request_answer(r, &f->response);
+	return request_answer_blobs(r, &f->response, blobs, f->partition_count);
 }
 
 static enum step fetch_error(struct request *r, struct fetch *f, int16_t code)
@@ -397,7 +398,8 @@ static enum step fetch_start(struct request *r, struct fetch *f)
 		return request_refuse(r, "Fetch before the catalog is known");
 
 	schema_defaults(r->api->response, &f->response);
-	if (f->request->session_id != 0)
+	/* Epoch 0 would begin a session and -1 ends one or has none; any other goes on with one. */
+	if (f->request->session_epoch != 0 && f->request->session_epoch != -1)
 		return fetch_error(r, f, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
 	wait_ms = positive(f->request->max_wait_ms);
 	if (wait_ms > FETCH_WAIT_MS_MAX)

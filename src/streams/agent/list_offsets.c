@@ -224,6 +224,7 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
 {
 	struct kafka_list_offsets_response_partition *answer = answer_now(l);
 	int64_t timestamp = asked_now(l)->timestamp;
+	bool is_repeated = answer->error_code == KAFKA_INVALID_REQUEST; /* mark_repeated() */
 
 	*answer = (struct kafka_list_offsets_response_partition) {
 		.partition_index = asked_now(l)->partition_index,
@@ -231,7 +232,7 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
 		.offset = -1,
 		.leader_epoch = -1,
 	};
-	answer->error_code = find_partition(r, l);
+	answer->error_code = is_repeated ? (int16_t)KAFKA_INVALID_REQUEST : find_partition(r, l);
 	if (answer->error_code)
 		return false;
 	switch (timestamp) {
@@ -254,6 +255,43 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
  */
 
 enum { LIST_OFFSETS_START, LIST_OFFSETS_SYNCED, LIST_OFFSETS_READ };
+
+struct asked_partition {
+	struct slice topic;
+	int32_t partition;
+	struct kafka_list_offsets_response_partition *answer;
+};
+
+static int compare_asked(const void *a, const void *b)
+{
+	const struct asked_partition *left = a, *right = b;
+	int order = slice_compare(left->topic, right->topic);
+
+	return order ? order
+		     : (left->partition > right->partition) - (left->partition < right->partition);
+}
+
+/* Whoever asks for a partition twice cannot tell the answers apart. */
+static void mark_repeated(struct request *r, struct list_offsets *l, size_t count)
+{
+	struct asked_partition *all = arena_take_array(&r->arena, count, sizeof(*all));
+	size_t at = 0;
+
+	for (size_t i = 0; i < l->request->topics_count; i++)
+		for (size_t k = 0; k < l->request->topics[i].partitions_count; k++)
+			all[at++] = (struct asked_partition) {
+				.topic = l->request->topics[i].name,
+				.partition = l->request->topics[i].partitions[k].partition_index,
+				.answer = &l->response.topics[i].partitions[k],
+			};
+	qsort(all, count, sizeof(*all), compare_asked);
+	for (size_t i = 1; i < count; i++) {
+		if (compare_asked(&all[i - 1], &all[i]) != 0)
+			continue;
+		all[i - 1].answer->error_code = KAFKA_INVALID_REQUEST;
+		all[i].answer->error_code = KAFKA_INVALID_REQUEST;
+	}
+}
 
 static bool is_at_end(const struct list_offsets *l)
 {
@@ -312,6 +350,7 @@ static enum step list_offsets_start(struct request *r, struct list_offsets *l)
 	if (partition_count > LIST_OFFSETS_PARTITIONS_MAX)
 		return request_refuse(r, "ListOffsets asks for %zu partitions, the limit is %d",
 				      partition_count, LIST_OFFSETS_PARTITIONS_MAX);
+	mark_repeated(r, l, partition_count);
 	sync_start(&l->sync, &r->task, r->agent);
 	return task_wait(&r->task, LIST_OFFSETS_SYNCED);
 }

@@ -9,7 +9,11 @@
 #include "streams/agent/operations.h"
 #include "wire/kafka/errors.h"
 
-enum { METADATA_TOPICS_MAX = 10000, CREATE_TOPICS_VERSION = 7 };
+enum {
+	METADATA_TOPICS_MAX = 10000,
+	METADATA_IDS_FIRST = 12, /* 10 and 11 have the field, but nobody may use it */
+	CREATE_TOPICS_VERSION = 7,
+};
 
 enum { METADATA_LOOK, METADATA_CREATED };
 
@@ -127,10 +131,14 @@ static void fill_asked(struct request *r, struct metadata *m,
 {
 	struct cell *cell = replica_cell(r->agent->replica);
 	bool by_id = !uuid_is_zero(asked->topic_id);
+	bool is_too_early =
+		r->header.api_version < METADATA_IDS_FIRST && (by_id || !asked->name.data);
 	struct catalog_topic topic;
 	enum err err;
 
-	if (by_id)
+	if (is_too_early)
+		err = ERR_INVALID;
+	else if (by_id)
 		err = catalog_topic_by_id(&r->arena, cell, &asked->topic_id, &topic);
 	else
 		err = catalog_topic_by_name(&r->arena, cell, asked->name, &topic);
@@ -141,7 +149,9 @@ static void fill_asked(struct request *r, struct metadata *m,
 	ret->name = asked->name;
 	ret->topic_id = asked->topic_id;
 	ret->topic_authorized_operations = INT32_MIN;
-	if (by_id)
+	if (is_too_early)
+		ret->error_code = KAFKA_INVALID_REQUEST;
+	else if (by_id)
 		ret->error_code = KAFKA_UNKNOWN_TOPIC_ID;
 	else if (!catalog_topic_name_is_valid(asked->name))
 		ret->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;

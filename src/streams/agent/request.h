@@ -35,6 +35,11 @@ struct operation {
 	void (*release)(struct request *r);
 };
 
+struct request_part {
+	size_t position; /* in request.response: the blob comes before this byte */
+	struct blob *blob;
+};
+
 struct request {
 	struct task task;
 	struct agent *agent;
@@ -47,7 +52,9 @@ struct request {
 	struct kafka_request_header header;
 	struct slice body; /* what follows the header, undecoded */
 	void *state;
-	struct buf response; /* length, header, body; empty when there is no answer */
+	struct buf response;	    /* length, header, body; empty when there is no answer */
+	struct request_part *parts; /* of the response that were not copied into it, in order */
+	size_t part_count;
 	uint64_t arrived_ms;
 	bool has_begun; /* its first step has run: requests begin in the order of arrival */
 	bool is_over;	/* answered or dropped; waits for its turn to leave */
@@ -60,6 +67,12 @@ void *request_decode(struct request *r);
 
 /* Encode `response` (struct of api->response) and end the task. */
 enum step request_answer(struct request *r, const void *response);
+
+/* The same where large records of the response are whole blobs, which are sent without being
+ * copied: `blobs` has them in the order of the response; NULLs and others among them are passed
+ * over. */
+enum step request_answer_blobs(struct request *r, const void *response, struct blob *const *blobs,
+			       size_t blob_count);
 
 /* The same with a body that is encoded already. */
 enum step request_answer_encoded(struct request *r, struct slice body);

@@ -12,6 +12,17 @@ static int16_t refuse(struct kafka_create_partitions_response_topic *result, int
 	return error;
 }
 
+/* Null: the broker may choose. */
+static bool assignments_fit(const struct kafka_create_partitions_request_topic *asked, size_t added)
+{
+	if (asked->assignments && asked->assignments_count != added)
+		return false;
+	for (size_t i = 0; i < asked->assignments_count; i++)
+		if (asked->assignments[i].broker_ids_count == 0)
+			return false;
+	return true;
+}
+
 static int16_t check_topic(struct cell *cell, struct operation_call *call,
 			   const struct kafka_create_partitions_request_topic *asked,
 			   struct kafka_create_partitions_response_topic *result,
@@ -24,10 +35,9 @@ static int16_t check_topic(struct cell *cell, struct operation_call *call,
 			      "the count must be larger than the topic's");
 	if (asked->count > CATALOG_PARTITIONS_MAX)
 		return refuse(result, KAFKA_INVALID_PARTITIONS, "a topic has at most 10000");
-	if (asked->assignments &&
-	    asked->assignments_count != (size_t)(asked->count - ret->partition_count))
+	if (!assignments_fit(asked, (size_t)(asked->count - ret->partition_count)))
 		return refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-			      "one assignment per new partition is needed");
+			      "one assignment with a broker per new partition is needed");
 	return KAFKA_NONE;
 }
 

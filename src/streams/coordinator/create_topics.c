@@ -32,8 +32,9 @@ static bool config_is_accepted(const struct kafka_create_topics_request_config *
 	for (size_t i = 0; i < sizeof(accepted_configs) / sizeof(accepted_configs[0]); i++) {
 		const struct accepted_config *accepted = &accepted_configs[i];
 		if (slice_equal(config->name, slice_from(accepted->name)))
-			return !config->value.data || !accepted->value ||
-			       slice_equal(config->value, slice_from(accepted->value));
+			return config->value.data &&
+			       (!accepted->value ||
+				slice_equal(config->value, slice_from(accepted->value)));
 	}
 	return false;
 }
@@ -123,8 +124,8 @@ static int16_t check_topic(struct creation *n)
 			      "the name differs from an existing one only in . and _");
 	if (topic_count(n->cell) >= COORDINATOR_TOPICS_MAX)
 		return refuse(n, KAFKA_POLICY_VIOLATION, "there are too many topics");
-	int16_t error = check_counts(n);
-	return error ? error : check_configs(n);
+	int16_t error = check_configs(n);
+	return error ? error : check_counts(n);
 }
 
 static enum err insert_topic(struct creation *n)
@@ -154,12 +155,14 @@ static bool is_repeated(const struct kafka_create_topics_request *request, size_
 	return false;
 }
 
+/* The configurations are an empty list: Java's admin client does not expect null. */
 static void begin_result(struct creation *n)
 {
 	*n->result = (struct kafka_create_topics_response_topic) {
 		.name = n->topic->name,
 		.num_partitions = -1,
 		.replication_factor = -1,
+		.configs = arena_take(n->call->arena, sizeof(*n->result->configs)),
 	};
 }
 

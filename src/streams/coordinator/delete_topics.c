@@ -22,6 +22,29 @@ static void begin_result(const struct kafka_delete_topics_request *request, size
 	}
 }
 
+static bool is_repeated(const struct kafka_delete_topics_request *request, size_t i)
+{
+	for (size_t k = 0; k < request->topics_count; k++) {
+		const struct kafka_delete_topics_request_topic *a = &request->topics[k];
+		const struct kafka_delete_topics_request_topic *b = &request->topics[i];
+		if (k != i && i < request->topics_count && slice_equal(a->name, b->name) &&
+		    uuid_equal(a->topic_id, b->topic_id))
+			return true;
+	}
+	for (size_t k = 0; k < request->topic_names_count; k++)
+		if (k != i && i < request->topic_names_count &&
+		    slice_equal(request->topic_names[k], request->topic_names[i]))
+			return true;
+	return false;
+}
+
+static int16_t refuse(struct kafka_delete_topics_response_topic *result, int16_t error,
+		      const char *message)
+{
+	result->error_message = slice_from(message);
+	return error;
+}
+
 static int16_t find_topic(struct cell *cell, struct operation_call *call,
 			  struct kafka_delete_topics_response_topic *result,
 			  struct catalog_topic *ret)
@@ -30,13 +53,16 @@ static int16_t find_topic(struct cell *cell, struct operation_call *call,
 	enum err err;
 
 	if (by_id == (result->name.data != NULL))
-		return KAFKA_INVALID_REQUEST;
+		return refuse(result, KAFKA_INVALID_REQUEST,
+			      "a topic has either a name or an id here");
 	if (by_id)
 		err = catalog_topic_by_id(call->arena, cell, &result->topic_id, ret);
 	else
 		err = catalog_topic_by_name(call->arena, cell, result->name, ret);
 	if (err)
-		return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+		return refuse(result,
+			      by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+			      "there is no such topic");
 	result->name = ret->name;
 	result->topic_id = ret->topic_id;
 	return KAFKA_NONE;
@@ -57,6 +83,11 @@ static enum err delete_topics(struct cell *cell, struct operation_call *call)
 		struct kafka_delete_topics_response_topic *result = &response->responses[i];
 		struct catalog_topic topic;
 		begin_result(request, i, result);
+		if (is_repeated(request, i)) {
+			result->error_code = refuse(result, KAFKA_INVALID_REQUEST,
+						    "the request names this topic twice");
+			continue;
+		}
 		result->error_code = find_topic(cell, call, result, &topic);
 		if (!result->error_code)
 			err = topic_mark_deleted(cell, topic.id, call->now_ms);

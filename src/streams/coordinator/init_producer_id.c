@@ -15,8 +15,10 @@ static enum err init_producer_id(struct cell *cell, struct operation_call *call)
 	response->producer_id = -1;
 	response->producer_epoch = -1;
 	if (request->transactional_id.data) {
-		response->error_code = request->transactional_id.size ? KAFKA_UNSUPPORTED_VERSION
-								      : KAFKA_INVALID_REQUEST;
+		/* a word that every client takes as final */
+		response->error_code = request->transactional_id.size
+					       ? KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+					       : KAFKA_INVALID_REQUEST;
 		return OK;
 	}
 	if ((request->producer_id == -1) != (request->producer_epoch == -1)) {

@@ -224,6 +224,22 @@ static void answer_old(struct group_call *call,
 		answer_old_topic(a, &group->topics[i], &response->topics[i]);
 }
 
+/* Version 1 has no place for it but the partitions. */
+static void fail_old(struct group_call *call, int16_t error)
+{
+	struct kafka_offset_fetch_request_group group = old_group(call);
+	struct kafka_offset_fetch_response_group answer = { .error_code = error };
+
+	if (call->kafka->version == 1) {
+		answer.topics_count = group.topics_count;
+		answer.topics = arena_take_array(call->kafka->arena, group.topics_count,
+						 sizeof(*answer.topics));
+		for (size_t i = 0; i < group.topics_count; i++)
+			begin_topic(call->kafka->arena, &group.topics[i], &answer.topics[i], error);
+	}
+	answer_old(call, &answer);
+}
+
 /* --- the operation -----------------------------------------------------------------------------
  */
 
@@ -245,7 +261,9 @@ static enum err offset_fetch(struct cell *cell, struct group_call *call)
 		struct kafka_offset_fetch_request_group group = old_group(call);
 		struct kafka_offset_fetch_response_group answer = { 0 };
 		err = fetch_group(call, cell, &group, &answer);
-		if (!err)
+		if (!err && answer.error_code)
+			fail_old(call, answer.error_code);
+		else if (!err)
 			answer_old(call, &answer);
 		return err;
 	}
@@ -255,22 +273,6 @@ static enum err offset_fetch(struct cell *cell, struct group_call *call)
 	for (size_t i = 0; i < request->groups_count && !err; i++)
 		err = fetch_group(call, cell, &request->groups[i], &response->groups[i]);
 	return err;
-}
-
-/* Version 1 has no place for it but the partitions. */
-static void fail_old(struct group_call *call, int16_t error)
-{
-	struct kafka_offset_fetch_request_group group = old_group(call);
-	struct kafka_offset_fetch_response_group answer = { .error_code = error };
-
-	if (call->kafka->version == 1) {
-		answer.topics_count = group.topics_count;
-		answer.topics = arena_take_array(call->kafka->arena, group.topics_count,
-						 sizeof(*answer.topics));
-		for (size_t i = 0; i < group.topics_count; i++)
-			begin_topic(call->kafka->arena, &group.topics[i], &answer.topics[i], error);
-	}
-	answer_old(call, &answer);
 }
 
 static void offset_fetch_fail(struct group_call *call, int16_t error)

@@ -477,8 +477,15 @@ enum err schema_tags_skip(struct slice *in)
 /* --- encoding ----------------------------------------------------------------------------------
  */
 
+struct encoder {
+	struct buf *out;
+	struct schema_gap *gaps; /* what is left out goes here */
+	size_t gap_count, gap_count_max;
+	size_t gap_bytes_min;
+};
+
 static void encode_struct(const struct schema *s, int version, const uint8_t *value,
-			  struct buf *out);
+			  struct encoder *e);
 
 /* A length or a count; -1 is null. */
 static void encode_length(struct buf *out, bool is_compact, size_t size, int64_t length)
@@ -491,34 +498,38 @@ static void encode_length(struct buf *out, bool is_compact, size_t size, int64_t
 }
 
 static void encode_slice(const struct schema_field *f, bool is_compact, bool may_be_null,
-			 struct slice s, struct buf *out)
+			 struct slice s, struct encoder *e)
 {
 	size_t size = f->kind == SCHEMA_STRING ? 2 : 4;
 
 	assert(s.data || s.size == 0);
 	assert(s.size <= INT32_MAX);
 	if (!s.data && may_be_null) {
-		encode_length(out, is_compact, size, -1);
+		encode_length(e->out, is_compact, size, -1);
 		return;
 	}
-	encode_length(out, is_compact, size, (int64_t)s.size);
-	buf_add_slice(out, s);
+	encode_length(e->out, is_compact, size, (int64_t)s.size);
+	if (f->kind == SCHEMA_BYTES && e->gap_count < e->gap_count_max &&
+	    s.size >= e->gap_bytes_min)
+		e->gaps[e->gap_count++] = (struct schema_gap) { e->out->size, s };
+	else
+		buf_add_slice(e->out, s);
 }
 
 static void encode_value(const struct schema_field *f, int version, bool is_compact,
-			 bool may_be_null, const uint8_t *value, struct buf *out)
+			 bool may_be_null, const uint8_t *value, struct encoder *e)
 {
 	size_t size = element_bytes(f);
 
 	if (f->kind == SCHEMA_STRUCT)
-		encode_struct(f->child, version, value, out);
+		encode_struct(f->child, version, value, e);
 	else if (f->kind == SCHEMA_STRING || f->kind == SCHEMA_BYTES)
 		encode_slice(f, is_compact, may_be_null, *(const struct slice *)(const void *)value,
-			     out);
+			     e);
 	else if (f->kind == SCHEMA_UUID)
-		buf_add(out, value, size);
+		buf_add(e->out, value, size);
 	else
-		wire_add(out, size, member_load(value, size));
+		wire_add(e->out, size, member_load(value, size));
 }
 
 static const uint8_t *array_of(const struct schema_field *f, const uint8_t *value, size_t *count)
@@ -528,12 +539,13 @@ static const uint8_t *array_of(const struct schema_field *f, const uint8_t *valu
 }
 
 static void encode_field(const struct schema_field *f, int version, bool is_compact,
-			 const uint8_t *value, struct buf *out)
+			 const uint8_t *value, struct encoder *e)
 {
+	struct buf *out = e->out;
 	bool may_be_null = version >= f->null_first;
 
 	if (!f->is_array) {
-		encode_value(f, version, is_compact, may_be_null, value + f->offset, out);
+		encode_value(f, version, is_compact, may_be_null, value + f->offset, e);
 		return;
 	}
 	size_t count;
@@ -554,7 +566,7 @@ static void encode_field(const struct schema_field *f, int version, bool is_comp
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
-		encode_value(f, version, is_compact, false, elements + i * size, out);
+		encode_value(f, version, is_compact, false, elements + i * size, e);
 }
 
 static bool struct_is_default(const struct schema *s, const uint8_t *value);
@@ -589,13 +601,15 @@ static bool struct_is_default(const struct schema *s, const uint8_t *value)
 	return true;
 }
 
-/* The size of a tagged value stands before it and is known after it: write, then move. */
+/* The size of a tagged value stands before it and is known after it: write all of it, then move. */
 static void encode_tag(const struct schema_field *f, int version, const uint8_t *value,
 		       struct buf *out)
 {
+	struct encoder whole = { .out = out };
+
 	schema_varint_encode(out, (uint32_t)f->tag);
 	size_t start = out->size;
-	encode_field(f, version, true, value, out);
+	encode_field(f, version, true, value, &whole);
 	size_t size = out->size - start;
 	assert(size <= INT32_MAX);
 	size_t prefix = varint_bytes((uint32_t)size);
@@ -625,19 +639,37 @@ static void encode_tags(const struct schema *s, int version, const uint8_t *valu
 }
 
 static void encode_struct(const struct schema *s, int version, const uint8_t *value,
-			  struct buf *out)
+			  struct encoder *e)
 {
 	for (size_t i = 0; i < s->field_count; i++) {
 		const struct schema_field *f = &s->fields[i];
 		if (f->tag == SCHEMA_TAG_NONE && in_version(f, version))
-			encode_field(f, version, is_flexible(s, version), value, out);
+			encode_field(f, version, is_flexible(s, version), value, e);
 	}
 	if (is_flexible(s, version))
-		encode_tags(s, version, value, out);
+		encode_tags(s, version, value, e->out);
 }
 
 void schema_encode(const struct schema *s, int version, const void *value, struct buf *out)
 {
+	struct encoder e = { .out = out };
+
 	assert(schema_has_version(s, version));
-	encode_struct(s, version, value, out);
+	encode_struct(s, version, value, &e);
+}
+
+size_t schema_encode_around(const struct schema *s, int version, const void *value,
+			    size_t gap_bytes_min, struct schema_gap *gaps, size_t gap_count_max,
+			    struct buf *out)
+{
+	struct encoder e = {
+		.out = out,
+		.gaps = gaps,
+		.gap_count_max = gap_count_max,
+		.gap_bytes_min = gap_bytes_min,
+	};
+
+	assert(schema_has_version(s, version));
+	encode_struct(s, version, value, &e);
+	return e.gap_count;
 }

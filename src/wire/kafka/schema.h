@@ -94,6 +94,19 @@ MUST_CHECK enum err schema_decode_all(struct arena *a, const struct schema *s, i
  * bug. */
 void schema_encode(const struct schema *s, int version, const void *value, struct buf *out);
 
+/* Bytes that schema_encode_around() left out: they belong before out->data[position]. */
+struct schema_gap {
+	size_t position;
+	struct slice bytes;
+};
+
+/* schema_encode() without the larger `bytes` and `records`, so that they can be sent from where
+ * they are: of those of at least `gap_bytes_min` only the length is appended, and a gap is written.
+ * Returns the number of gaps; what does not fit into `gap_count_max` of them is appended. */
+size_t schema_encode_around(const struct schema *s, int version, const void *value,
+			    size_t gap_bytes_min, struct schema_gap *gaps, size_t gap_count_max,
+			    struct buf *out);
+
 /* Clear the struct and give each field its declared default. */
 void schema_defaults(const struct schema *s, void *value);
 

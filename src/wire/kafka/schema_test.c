@@ -447,6 +447,44 @@ static void test_memory_for_one_message_has_a_limit(void **state)
 	assert_true(used < 4096);
 }
 
+static void test_large_records_are_left_out_and_fit_back_in(void **state)
+{
+	enum { SMALL = 99, LARGE = 100 };
+	static const uint8_t bytes[LARGE] = "records";
+	struct kafka_fetch_response_partition partitions[] = {
+		{ .records = { bytes, LARGE } },	 { .records = { bytes, SMALL } },
+		{ .records = { bytes + 1, LARGE - 1 } }, { .records = { bytes, LARGE } },
+		{ .records = { bytes, LARGE } },
+	};
+	struct kafka_fetch_response_topic topic = { .topic = SLICE("t"), .partitions = partitions };
+	struct kafka_fetch_response response = { .responses = &topic, .responses_count = 1 };
+	struct schema_gap gaps[2];
+	struct buf whole, around, joined;
+
+	(void)state;
+	topic.partitions_count = sizeof(partitions) / sizeof(partitions[0]);
+	for (int version = 4; version <= 18; version++) {
+		buf_init(&whole);
+		buf_init(&around);
+		buf_init(&joined);
+		schema_encode(&kafka_fetch_response_schema, version, &response, &whole);
+		assert_int_equal(schema_encode_around(&kafka_fetch_response_schema, version,
+						      &response, LARGE, gaps, 2, &around),
+				 2);
+		assert_int_equal(around.size + 2 * LARGE, whole.size); /* no place for the third */
+		size_t taken = 0;
+		for (size_t i = 0; i < 2; taken = gaps[i++].position) {
+			buf_add(&joined, around.data + taken, gaps[i].position - taken);
+			buf_add_slice(&joined, gaps[i].bytes);
+		}
+		buf_add(&joined, around.data + taken, around.size - taken);
+		assert_true(slice_equal(buf_slice(&joined), buf_slice(&whole)));
+		buf_done(&whole);
+		buf_done(&around);
+		buf_done(&joined);
+	}
+}
+
 static void test_varints_are_written_as_the_protocol_says(void **state)
 {
 	static const struct {
@@ -496,6 +534,7 @@ int main(void)
 		cmocka_unit_test(
 			test_lengths_that_the_input_cannot_hold_are_refused_before_memory_is_taken),
 		cmocka_unit_test(test_memory_for_one_message_has_a_limit),
+		cmocka_unit_test(test_large_records_are_left_out_and_fit_back_in),
 		cmocka_unit_test(test_varints_are_written_as_the_protocol_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

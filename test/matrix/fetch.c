@@ -1,0 +1,483 @@
+/* Fetch. */
+#include "base/clock.h"
+#include "fixture.h"
+#include "matrix.h"
+
+enum {
+	LOG_START_FIRST = 5,
+	IDS_FIRST = 13,
+	LONG_WAIT_MS = 10000,
+};
+
+/* --- asking ------------------------------------------------------------------------------------
+ */
+
+static const struct kafka_fetch_response *check_response(
+	struct test *t, const struct kafka_fetch_response *response)
+{
+	CHECK_INT(t, response->throttle_time_ms, 0);
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK_INT(t, response->session_id, 0);
+	CHECK_INT(t, response->node_endpoints_count, 0);
+	return response;
+}
+
+/* The answer about the one partition of a request. */
+static const struct kafka_fetch_response_partition *answer_of(
+	struct test *t, const struct kafka_fetch_response *response, const struct topic *topic)
+{
+	check_response(t, response);
+	CHECK_INT(t, response->responses_count, 1);
+	if (t->version >= IDS_FIRST)
+		CHECK_UUID(t, response->responses[0].topic_id, topic->id);
+	else
+		CHECK_SLICE(t, response->responses[0].topic, topic->name);
+	CHECK_INT(t, response->responses[0].partitions_count, 1);
+	return &response->responses[0].partitions[0];
+}
+
+static const struct kafka_fetch_response_partition *fetch(struct test *t, const struct topic *topic,
+							  const struct kafka_fetch_request *request)
+{
+	const struct kafka_fetch_response_partition *answer =
+		answer_of(t, test_call(t, KAFKA_API_FETCH, t->version, request), topic);
+
+	CHECK_INT(t, answer->partition_index, request->topics[0].partitions[0].partition);
+	return answer;
+}
+
+/* Every field but the records. */
+static void check_found(struct test *t, const struct kafka_fetch_response_partition *answer,
+			int64_t high_watermark)
+{
+	CHECK_ERROR(t, answer->error_code, KAFKA_NONE);
+	CHECK_INT(t, answer->high_watermark, high_watermark);
+	CHECK_INT(t, answer->last_stable_offset, high_watermark);
+	CHECK_SINCE(t, LOG_START_FIRST, answer->log_start_offset, 0, -1);
+	CHECK_INT(t, answer->diverging_epoch.epoch, -1);
+	CHECK_INT(t, answer->current_leader.leader_id, -1);
+	CHECK_INT(t, answer->snapshot_id.epoch, -1);
+	CHECK_INT(t, answer->aborted_transactions_count, 0);
+	CHECK_INT(t, answer->preferred_read_replica, -1);
+}
+
+/* The batches as they must come back: at their offsets, in epoch 0, otherwise as they were. */
+static struct slice placed(struct test *t, const struct slice *batches, const int64_t *offsets,
+			   size_t count)
+{
+	struct buf out;
+
+	buf_init(&out);
+	for (size_t i = 0; i < count; i++) {
+		uint8_t *copy = batch_copy(t, batches[i]);
+		record_batch_patch(copy, offsets[i], 0);
+		buf_add(&out, copy, batches[i].size);
+	}
+	struct slice bytes = arena_copy(&t->arena, buf_slice(&out));
+	buf_done(&out);
+	return bytes;
+}
+
+/* A topic with two batches, of three records and of two. */
+struct filled {
+	struct topic topic;
+	struct slice batches[2];
+	int64_t offsets[2];
+};
+
+static struct filled fill(struct test *t)
+{
+	struct filled f = { .topic = topic_make(t, 1) };
+
+	f.batches[0] = batch_make(t, 3);
+	f.batches[1] = batch_make(t, 2);
+	for (size_t i = 0; i < 2; i++)
+		f.offsets[i] = topic_append(t, &f.topic, 0, f.batches[i]);
+	CHECK_INT(t, f.offsets[1], 3);
+	return f;
+}
+
+/* --- success -----------------------------------------------------------------------------------
+ */
+
+static void gives_records_back(struct test *t)
+{
+	struct filled f = fill(t);
+	const struct kafka_fetch_response_partition *answer =
+		fetch(t, &f.topic, fetch_one(t, &f.topic, 0, 0));
+
+	check_found(t, answer, 5);
+	CHECK(t, !answer->aborted_transactions);
+	CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 2));
+	answer = fetch(t, &f.topic, fetch_one(t, &f.topic, 0, 3));
+	CHECK_SLICE(t, answer->records, placed(t, f.batches + 1, f.offsets + 1, 1));
+}
+
+static void offset_within_a_batch(struct test *t)
+{
+	struct filled f = fill(t);
+
+	for (int64_t offset = 1; offset < 3; offset++) {
+		const struct kafka_fetch_response_partition *answer =
+			fetch(t, &f.topic, fetch_one(t, &f.topic, 0, offset));
+		CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 2));
+	}
+}
+
+static void reads_committed(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->isolation_level = 1;
+	const struct kafka_fetch_response_partition *answer = fetch(t, &f.topic, request);
+	check_found(t, answer, 5);
+	CHECK(t, answer->aborted_transactions); /* empty, not null */
+	CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 2));
+}
+
+static void waits_at_the_end(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 5);
+	uint64_t begin_ms = clock_now_ms();
+
+	request->max_wait_ms = 150;
+	const struct kafka_fetch_response_partition *answer = fetch(t, &f.topic, request);
+	uint64_t waited_ms = clock_now_ms() - begin_ms;
+	check_found(t, answer, 5);
+	CHECK_INT(t, answer->records.size, 0);
+	CHECK(t, waited_ms >= 140 && waited_ms < LONG_WAIT_MS);
+}
+
+static void does_not_wait_for_nothing(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 5);
+	uint64_t begin_ms = clock_now_ms();
+
+	request->max_wait_ms = LONG_WAIT_MS;
+	request->min_bytes = 0;
+	check_found(t, fetch(t, &f.topic, request), 5);
+	CHECK(t, clock_now_ms() - begin_ms < LONG_WAIT_MS / 2);
+}
+
+static void wakes_for_new_records(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct kafka_fetch_request *request = fetch_one(t, &topic, 0, 0);
+	struct client *c = client_open(t);
+	struct slice batch = batch_make(t, 1);
+	const int64_t offset = 0;
+	uint64_t begin_ms = clock_now_ms();
+
+	request->max_wait_ms = LONG_WAIT_MS;
+	int32_t id = client_send(t, c, KAFKA_API_FETCH, t->version, request);
+	client_expect_silence(t, c, 50);
+	(void)topic_append(t, &topic, 0, batch);
+	const struct kafka_fetch_response_partition *answer =
+		answer_of(t, client_receive(t, c, KAFKA_API_FETCH, t->version, id), &topic);
+	check_found(t, answer, 1);
+	CHECK_SLICE(t, answer->records, placed(t, &batch, &offset, 1));
+	CHECK(t, clock_now_ms() - begin_ms < LONG_WAIT_MS / 2);
+}
+
+static void gives_one_batch_at_least(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->max_bytes = 1;
+	const struct kafka_fetch_response_partition *answer = fetch(t, &f.topic, request);
+	check_found(t, answer, 5);
+	CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 1));
+	request->max_bytes = 1 << 20;
+	request->topics[0].partitions[0].partition_max_bytes = (int32_t)f.batches[0].size + 1;
+	answer = fetch(t, &f.topic, request);
+	CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 1));
+}
+
+static void answers_every_partition(struct test *t)
+{
+	struct topic topics[] = { topic_make(t, 2), topic_make(t, 1) };
+	struct slice batches[] = { batch_make(t, 1), batch_make(t, 2) };
+	const int64_t offsets[] = { 0, 0 };
+
+	(void)topic_append(t, &topics[0], 1, batches[0]);
+	(void)topic_append(t, &topics[1], 0, batches[1]);
+	struct kafka_fetch_request *request = fetch_one(t, &topics[0], 1, 0);
+	struct kafka_fetch_request_partition partitions[] = {
+		request->topics[0].partitions[0],
+		request->topics[0].partitions[0],
+	};
+	partitions[1].partition = 0;
+	struct kafka_fetch_request_topic asked[] = {
+		fetch_one(t, &topics[1], 0, 0)->topics[0],
+		{ topics[0].name, topics[0].id, partitions, 2 },
+	};
+	request->topics = asked;
+	request->topics_count = 2;
+	const struct kafka_fetch_response *response =
+		check_response(t, test_call(t, KAFKA_API_FETCH, t->version, request));
+	CHECK_INT(t, response->responses_count, 2);
+	CHECK_INT(t, response->responses[1].partitions_count, 2);
+	const struct kafka_fetch_response_partition *found = response->responses[1].partitions;
+	CHECK_INT(t, found[0].partition_index, 1);
+	CHECK_INT(t, found[1].partition_index, 0);
+	check_found(t, &response->responses[0].partitions[0], 2);
+	check_found(t, &found[0], 1);
+	check_found(t, &found[1], 0);
+	CHECK_SLICE(t, response->responses[0].partitions[0].records,
+		    placed(t, &batches[1], &offsets[1], 1));
+	CHECK_SLICE(t, found[0].records, placed(t, &batches[0], &offsets[0], 1));
+	CHECK_INT(t, found[1].records.size, 0);
+}
+
+static void later_requests_wait_their_turn(struct test *t)
+{
+	const struct kafka_api_versions_request versions = { 0 };
+	struct topic topic = topic_make(t, 1);
+	struct kafka_fetch_request *request = fetch_one(t, &topic, 0, 0);
+	struct client *c = client_open(t);
+
+	request->max_wait_ms = 200;
+	int32_t first = client_send(t, c, KAFKA_API_FETCH, t->version, request);
+	int32_t second = client_send(t, c, KAFKA_API_API_VERSIONS, 0, &versions);
+	(void)answer_of(t, client_receive(t, c, KAFKA_API_FETCH, t->version, first), &topic);
+	(void)client_receive(t, c, KAFKA_API_API_VERSIONS, 0, second);
+}
+
+/* A client that would like a session gets none, and one that gives up its session is served. */
+static void keeps_no_session(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->session_epoch = 0;
+	check_found(t, fetch(t, &f.topic, request), 5);
+	request->session_id = 77;
+	check_found(t, fetch(t, &f.topic, request), 5);
+	request->session_epoch = -1;
+	check_found(t, fetch(t, &f.topic, request), 5);
+}
+
+static void knows_the_epoch(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->topics[0].partitions[0].current_leader_epoch = 0;
+	request->topics[0].partitions[0].last_fetched_epoch = 0;
+	check_found(t, fetch(t, &f.topic, request), 5);
+}
+
+static void gives_zstd_back(struct test *t)
+{
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+	struct topic topic = topic_make(t, 1);
+	const int64_t offset = 0;
+
+	plan.codec = COMPRESSION_ZSTD;
+	struct slice batch = batch_plan(t, &plan, 3);
+	(void)topic_append(t, &topic, 0, batch);
+	const struct kafka_fetch_response_partition *answer =
+		fetch(t, &topic, fetch_one(t, &topic, 0, 0));
+	check_found(t, answer, 3);
+	CHECK_SLICE(t, answer->records, placed(t, &batch, &offset, 1));
+}
+
+/* --- errors ------------------------------------------------------------------------------------
+ */
+
+static void check_refused(struct test *t, const struct topic *topic,
+			  const struct kafka_fetch_request *request, int16_t error)
+{
+	const struct kafka_fetch_response_partition *answer = fetch(t, topic, request);
+
+	CHECK_ERROR(t, answer->error_code, error);
+	CHECK_INT(t, answer->records.size, 0);
+	CHECK_INT(t, answer->aborted_transactions_count, 0);
+}
+
+static void offset_out_of_range(struct test *t)
+{
+	static const int64_t bad[] = { 6, -1, INT64_MAX, INT64_MIN };
+	struct filled f = fill(t);
+
+	for (size_t i = 0; i < MATRIX_COUNT(bad); i++)
+		check_refused(t, &f.topic, fetch_one(t, &f.topic, 0, bad[i]),
+			      KAFKA_OFFSET_OUT_OF_RANGE);
+}
+
+static void unknown_topic(struct test *t)
+{
+	struct topic missing = topic_missing(t), deleted = topic_make(t, 1);
+
+	check_refused(t, &missing, fetch_one(t, &missing, 0, 0), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	topic_delete(t, &deleted);
+	check_refused(t, &deleted, fetch_one(t, &deleted, 0, 0), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+static void unknown_partition(struct test *t)
+{
+	static const int32_t bad[] = { 1, -1, INT32_MAX };
+	struct topic topic = topic_make(t, 1);
+
+	for (size_t i = 0; i < MATRIX_COUNT(bad); i++)
+		check_refused(t, &topic, fetch_one(t, &topic, bad[i], 0),
+			      KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+}
+
+static void unknown_id(struct test *t)
+{
+	struct topic missing = topic_missing(t), deleted = topic_make(t, 1);
+
+	check_refused(t, &missing, fetch_one(t, &missing, 0, 0), KAFKA_UNKNOWN_TOPIC_ID);
+	topic_delete(t, &deleted);
+	check_refused(t, &deleted, fetch_one(t, &deleted, 0, 0), KAFKA_UNKNOWN_TOPIC_ID);
+}
+
+/* A topic that is deleted wakes those who wait for it. */
+static void deleted_while_waiting(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct kafka_fetch_request *request = fetch_one(t, &topic, 0, 0);
+	struct client *c = client_open(t);
+	uint64_t begin_ms = clock_now_ms();
+
+	request->max_wait_ms = LONG_WAIT_MS;
+	int32_t id = client_send(t, c, KAFKA_API_FETCH, t->version, request);
+	client_expect_silence(t, c, 50);
+	topic_delete(t, &topic);
+	const struct kafka_fetch_response_partition *answer =
+		answer_of(t, client_receive(t, c, KAFKA_API_FETCH, t->version, id), &topic);
+	CHECK_ERROR(t, answer->error_code,
+		    t->version >= IDS_FIRST ? KAFKA_UNKNOWN_TOPIC_ID
+					    : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	CHECK(t, clock_now_ms() - begin_ms < LONG_WAIT_MS / 2);
+}
+
+static void newer_epoch(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->topics[0].partitions[0].current_leader_epoch = 7;
+	check_refused(t, &f.topic, request, KAFKA_UNKNOWN_LEADER_EPOCH);
+}
+
+static void zstd_for_old_clients(struct test *t)
+{
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+	struct topic topic = topic_make(t, 1);
+
+	plan.codec = COMPRESSION_ZSTD;
+	(void)topic_append(t, &topic, 0, batch_plan(t, &plan, 3));
+	check_refused(t, &topic, fetch_one(t, &topic, 0, 0), KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+}
+
+static void unknown_session(struct test *t)
+{
+	struct filled f = fill(t);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+
+	request->session_id = 77;
+	request->session_epoch = 5;
+	request->topics_count = 0;
+	const struct kafka_fetch_response *response =
+		test_call(t, KAFKA_API_FETCH, t->version, request);
+	CHECK_ERROR(t, response->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+	CHECK_INT(t, response->session_id, 0);
+	CHECK_INT(t, response->responses_count, 0);
+}
+
+static const struct matrix_row rows[] = {
+	{ OUTCOME_SUCCESS, 4, 18, "records come back byte for byte, at their offsets",
+	  gives_records_back },
+	{ OUTCOME_SUCCESS, 4, 18, "an offset within a batch gives the whole batch",
+	  offset_within_a_batch },
+	{ OUTCOME_SUCCESS, 4, 18, "read_committed gives an empty list of aborted transactions",
+	  reads_committed },
+	{ OUTCOME_SUCCESS, 4, 18, "at the end it waits max_wait and gives nothing",
+	  waits_at_the_end },
+	{ OUTCOME_SUCCESS, 4, 18, "min_bytes of 0 does not wait", does_not_wait_for_nothing },
+	{ OUTCOME_SUCCESS, 4, 18, "a new record wakes who waits for it", wakes_for_new_records },
+	{ OUTCOME_SUCCESS, 4, 18, "the first batch is given though it is over the limits",
+	  gives_one_batch_at_least },
+	{ OUTCOME_SUCCESS, 4, 18, "topics and partitions are answered in the order of the request",
+	  answers_every_partition },
+	{ OUTCOME_SUCCESS, 4, 18, "what is asked later is answered later",
+	  later_requests_wait_their_turn },
+	{ OUTCOME_SUCCESS, 7, 18, "no session is kept: whole requests are served",
+	  keeps_no_session },
+	{ OUTCOME_SUCCESS, 9, 18, "the leader epoch of the partition is accepted",
+	  knows_the_epoch },
+	{ OUTCOME_SUCCESS, 10, 18, "zstd comes back as it was", gives_zstd_back },
+	{ KAFKA_OFFSET_OUT_OF_RANGE, 4, 18, "an offset beyond either end gives OFFSET_OUT_OF_RANGE",
+	  offset_out_of_range },
+	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 12,
+	  "an unknown or deleted topic gives UNKNOWN_TOPIC_OR_PARTITION", unknown_topic },
+	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 12,
+	  "a topic that is deleted wakes who waits for it with UNKNOWN_TOPIC_OR_PARTITION",
+	  deleted_while_waiting },
+	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 18,
+	  "an unknown partition gives UNKNOWN_TOPIC_OR_PARTITION", unknown_partition },
+	{ KAFKA_UNKNOWN_TOPIC_ID, 13, 18, "an unknown or deleted id gives UNKNOWN_TOPIC_ID",
+	  unknown_id },
+	{ KAFKA_UNKNOWN_TOPIC_ID, 13, 18,
+	  "a topic that is deleted wakes who waits for it with UNKNOWN_TOPIC_ID",
+	  deleted_while_waiting },
+	{ KAFKA_UNKNOWN_LEADER_EPOCH, 9, 18, "a newer leader epoch gives UNKNOWN_LEADER_EPOCH",
+	  newer_epoch },
+	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 4, 9,
+	  "zstd for clients that do not know it gives UNSUPPORTED_COMPRESSION_TYPE",
+	  zstd_for_old_clients },
+	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 7, 18,
+	  "a session that is not known gives FETCH_SESSION_ID_NOT_FOUND", unknown_session },
+};
+
+static const int16_t documented[] = {
+	KAFKA_OFFSET_OUT_OF_RANGE,
+	KAFKA_TOPIC_AUTHORIZATION_FAILED,
+	KAFKA_REPLICA_NOT_AVAILABLE,
+	KAFKA_NOT_LEADER_OR_FOLLOWER,
+	KAFKA_FENCED_LEADER_EPOCH,
+	KAFKA_UNKNOWN_LEADER_EPOCH,
+	KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+	KAFKA_KAFKA_STORAGE_ERROR,
+	KAFKA_UNSUPPORTED_COMPRESSION_TYPE,
+	KAFKA_CORRUPT_MESSAGE,
+	KAFKA_UNKNOWN_TOPIC_ID,
+	KAFKA_FETCH_SESSION_ID_NOT_FOUND,
+	KAFKA_INVALID_FETCH_SESSION_EPOCH,
+	KAFKA_FETCH_SESSION_TOPIC_ID_ERROR,
+	KAFKA_INCONSISTENT_TOPIC_ID,
+	KAFKA_OFFSET_MOVED_TO_TIERED_STORAGE,
+	KAFKA_UNSUPPORTED_VERSION,
+	KAFKA_UNKNOWN_SERVER_ERROR,
+};
+
+#define NO_SESSIONS "no sessions are kept: every request is a whole one"
+
+static const struct matrix_absent absent[] = {
+	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
+	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
+	{ KAFKA_FENCED_LEADER_EPOCH, ALL_VERSIONS, FIRST_EPOCH_ONLY, NULL },
+	{ KAFKA_UNKNOWN_LEADER_EPOCH, 4, 8, "the request has no epoch", NULL },
+	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "test_a_corrupt_file_fails_only_its_partition",
+	  FETCH_TEST },
+	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 10, 18, "every codec is known", NULL },
+	{ KAFKA_CORRUPT_MESSAGE, ALL_VERSIONS, "test_a_corrupt_file_fails_only_its_partition",
+	  FETCH_TEST },
+	{ KAFKA_UNKNOWN_TOPIC_ID, 4, 12, "topics are named by name", NULL },
+	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 4, 6, "the request has no session", NULL },
+	{ KAFKA_INVALID_FETCH_SESSION_EPOCH, ALL_VERSIONS, NO_SESSIONS, NULL },
+	{ KAFKA_FETCH_SESSION_TOPIC_ID_ERROR, ALL_VERSIONS, NO_SESSIONS, NULL },
+	{ KAFKA_INCONSISTENT_TOPIC_ID, ALL_VERSIONS, NO_SESSIONS, NULL },
+	{ KAFKA_OFFSET_MOVED_TO_TIERED_STORAGE, ALL_VERSIONS, "only followers get it", NULL },
+	{ KAFKA_UNSUPPORTED_VERSION, ALL_VERSIONS, "every record is in format 2", NULL },
+	{ KAFKA_UNKNOWN_SERVER_ERROR, ALL_VERSIONS, "only a bug leads to it", NULL },
+};
+
+const struct matrix_api matrix_fetch = MATRIX_API(KAFKA_API_FETCH, 4, 18);

@@ -1,0 +1,113 @@
+/* The matrix: for each API, version and outcome the tests that show it, or the reason why there is
+ * none.
+ *
+ * Each API has a file with its rows.  A row is one sentence about one outcome, run once for every
+ * version in its range.  `documented` lists the outcomes that the protocol's documentation names
+ * for the API; each of them needs, in every version, a row or an entry of `absent`.
+ * kafka_matrix.c runs it all, matrix.c counts, numbers and prints. */
+#ifndef MATRIX_MATRIX_H
+#define MATRIX_MATRIX_H
+
+#include "test.h"
+
+enum {
+	OUTCOME_SUCCESS = KAFKA_NONE,
+	OUTCOME_CLOSED = -2, /* the broker closes the connection: there is no word for it */
+	MATRIX_API_ROWS_MAX = 64,
+	MATRIX_API_REASONS_MAX = 26, /* a letter each */
+	COMMON_ROWS_MAX = 3,
+};
+
+struct matrix_row {
+	int16_t outcome;
+	int16_t first, last; /* versions */
+	const char *name;
+	void (*run)(struct test *t);
+};
+
+/* Why an outcome has no test here in these versions.  With `file` another program has it: one of
+ * its lines holds `text`. */
+struct matrix_absent {
+	int16_t outcome;
+	int16_t first, last; /* clamped to the API's */
+	const char *text;
+	const char *file;
+};
+
+struct matrix_api {
+	int16_t key;
+	int16_t first, last; /* what is advertised */
+	const struct matrix_row *rows;
+	size_t row_count;
+	const int16_t *documented; /* errors; success is understood */
+	size_t documented_count;
+	const struct matrix_absent *absent;
+	size_t absent_count;
+};
+
+#define MATRIX_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Of an API whose file has rows[], documented[] and absent[]. */
+#define MATRIX_API(api_key, version_first, version_last)                                           \
+	{                                                                                          \
+		.key = (api_key), .first = (version_first), .last = (version_last), .rows = rows,  \
+		.row_count = MATRIX_COUNT(rows), .documented = documented,                         \
+		.documented_count = MATRIX_COUNT(documented), .absent = absent,                    \
+		.absent_count = MATRIX_COUNT(absent)                                               \
+	}
+
+/* Every version, in an entry of `absent`. */
+#define ALL_VERSIONS 0, INT16_MAX
+
+/* Reasons that many APIs share. */
+#define NO_ACCESS_LISTS "no access lists are served: every client may do everything"
+#define NO_TRANSACTIONS "transactions are not served"
+#define ANY_AGENT_LEADS "every agent serves every partition"
+#define ANY_AGENT_COORDINATES "every agent passes requests on to the coordinator"
+#define ANY_AGENT_CONTROLS "every agent passes requests on to control"
+#define NOTHING_LOADS "groups are read within the request, there is no loading"
+#define CONTROL_AWAY                                                                               \
+	"while control is away the request waits, and when an answer was lost the connection ends"
+#define FIRST_EPOCH_ONLY "partitions stay in epoch 0: there is no older one"
+#define CLASSIC_GROUPS_ONLY "only groups of the classic protocol are served"
+#define NO_ELECTIONS "there is no high watermark that lags behind an election"
+#define NO_QUOTAS "no quotas are served"
+#define NO_REPLICAS "the bucket replicates: there are no replicas that could be missing"
+
+/* Where faults are tested that no client can bring about. */
+#define PRODUCE_TEST "src/streams/agent_produce_test.c"
+#define FETCH_TEST "src/streams/agent_fetch_test.c"
+#define OFFSETS_TEST "src/streams/agent_offsets_test.c"
+#define LINK_TEST "src/streams/agent_link_test.c"
+
+extern const struct matrix_api matrix_api_versions, matrix_metadata, matrix_create_topics,
+	matrix_delete_topics, matrix_create_partitions, matrix_produce, matrix_fetch,
+	matrix_list_offsets, matrix_init_producer_id, matrix_offset_for_leader_epoch,
+	matrix_find_coordinator, matrix_join_group, matrix_sync_group, matrix_heartbeat,
+	matrix_leave_group, matrix_offset_commit, matrix_offset_fetch, matrix_list_groups,
+	matrix_describe_groups, matrix_delete_groups, matrix_describe_cluster,
+	matrix_describe_configs;
+
+/* All of them, by key, each with the rows that every API has (common.c). */
+extern const struct matrix_api *const matrix_apis[];
+extern const size_t matrix_apis_count;
+
+/* The rows of an API: its own, then the common ones.  At most MATRIX_API_ROWS_MAX. */
+size_t matrix_rows(const struct matrix_api *api, struct matrix_row ret[MATRIX_API_ROWS_MAX]);
+
+/* The rows that every API has; at most COMMON_ROWS_MAX. */
+size_t common_rows(const struct matrix_api *api, struct matrix_row *ret);
+
+const char *matrix_outcome_name(int16_t outcome);
+const char *matrix_api_name(const struct matrix_api *api);
+
+/* Print doc/kafka-matrix.md. */
+void matrix_print(void);
+
+/* Nothing is missing and nothing is said twice: "" or the first complaint. */
+void matrix_check(const struct matrix_api *api, char why[TEST_WHY_BYTES]);
+
+/* The programs that `absent` names have the tests it says. */
+void matrix_check_elsewhere(char why[TEST_WHY_BYTES]);
+
+#endif
