@@ -56,6 +56,8 @@ const struct cell_schema catalog_schema[] = { {
 	" state INTEGER NOT NULL, generation INTEGER NOT NULL, protocol_type TEXT NOT NULL,"
 	" protocol TEXT, leader TEXT, updated_ms INTEGER NOT NULL, deleted_ms INTEGER);"
 	"CREATE UNIQUE INDEX group_name ON consumer_group (name) WHERE deleted_ms IS NULL;"
+	"CREATE INDEX group_idle ON consumer_group (updated_ms)"
+	" WHERE state = 0 AND deleted_ms IS NULL;"
 	"CREATE INDEX group_deleted ON consumer_group (deleted_ms) WHERE deleted_ms IS NOT NULL;"
 
 	"CREATE TABLE member (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT NULL,"

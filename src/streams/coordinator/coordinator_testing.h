@@ -331,6 +331,21 @@ static inline void town_open(struct town *town, uint64_t seed)
 	town_lead(town);
 }
 
+/* Another node on the same bucket, which takes over. */
+static inline void town_open_beside(struct town *town, const struct town *first)
+{
+	memset(town, 0, sizeof(*town));
+	town->number = first->number;
+	town->loop = loop_new(0);
+	town_lead(town);
+}
+
+static inline void town_close_beside(struct town *town)
+{
+	town_stop(town);
+	loop_free(town->loop);
+}
+
 static inline void town_close(struct town *town)
 {
 	char name[32];

@@ -163,12 +163,20 @@ static enum step answer_failure(struct group_call *call, enum err err)
 	return task_done(&call->kafka->task, OK);
 }
 
+/* This node does not lead any more. */
+static bool is_over(const struct group_call *call)
+{
+	return !call->kafka->coordinator->groups || call->is_abandoned;
+}
+
 static enum step finish_run(struct group_call *call)
 {
 	struct task *t = &call->kafka->task;
 
 	if (call->kafka->leader.task.err)
 		return answer_failure(call, call->kafka->leader.task.err);
+	if (is_over(call))
+		return answer_failure(call, ERR_UNAVAILABLE);
 	if (settle(call))
 		return park(call, GROUP_CALL_DURABLE);
 	group_call_answer(call);
@@ -194,20 +202,24 @@ static enum step group_call_step(struct task *t)
 
 	if (task_is_canceled(t))
 		return cancel(kafka);
-	if (!kafka->coordinator->groups || (call && call->is_abandoned))
-		return t->children ? task_wait(t, t->at) : task_done(t, ERR_UNAVAILABLE);
 
 	switch (t->at) {
 	case GROUP_CALL_START:
+		if (!kafka->coordinator->groups)
+			return task_done(t, ERR_UNAVAILABLE);
 		err = decode_request(kafka);
 		if (err)
 			return task_fail(t, err, "%s cannot be decoded", kafka->api->name);
 		return start(kafka->state);
 
 	case GROUP_CALL_PARKED:
+		if (call->is_abandoned)
+			return task_done(t, ERR_UNAVAILABLE);
 		return call->is_ready ? task_done(t, OK) : task_wait(t, GROUP_CALL_PARKED);
 
 	case GROUP_CALL_SETTLE:
+		if (is_over(call))
+			return task_done(t, ERR_UNAVAILABLE);
 		if (!call->is_ready || settle(call))
 			return task_wait(t, GROUP_CALL_SETTLE);
 		return run(call);

@@ -157,6 +157,14 @@ static enum err find_or_insert(struct cell *cell, struct slice name, int64_t now
 	return is_known ? OK : group_row_insert(cell, name, now_ms, ret_id);
 }
 
+static bool has_stored_members(const struct group *g)
+{
+	LIST_EACH (&g->members, struct group_member, link, m)
+		if (!m->is_new)
+			return true;
+	return false;
+}
+
 static enum err write_group(struct cell *cell, int64_t id, const struct group *g, int64_t now_ms)
 {
 	sqlite3_stmt *st = cell_statement(
@@ -164,7 +172,7 @@ static enum err write_group(struct cell *cell, int64_t id, const struct group *g
 		      " protocol = ?5, leader = ?6, updated_ms = ?7 WHERE id = ?1");
 
 	cell_bind_int(st, 1, id);
-	cell_bind_int(st, 2, g->member_count > 0 ? (int)g->state : (int)GROUP_EMPTY);
+	cell_bind_int(st, 2, has_stored_members(g) ? (int)g->state : (int)GROUP_EMPTY);
 	cell_bind_int(st, 3, g->generation);
 	cell_bind_text(st, 4, g->protocol_type);
 	if (g->protocol.data)

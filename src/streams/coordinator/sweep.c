@@ -1,6 +1,7 @@
 /* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's
  * count down; at 0 the file is dead), producers, partitions, committed offsets, and last the
- * topic's row. Of a consumer group: its offsets, members that may be left, then its row. */
+ * topic's row. Of a consumer group: its offsets, members that may be left, then its row.  A group
+ * that was empty and unused for SWEEP_GROUP_IDLE_MS is deleted first. */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -146,16 +147,56 @@ static enum err sweep_group(struct cell *cell, int64_t group)
 	return execute(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
 }
 
+/* The empty group that was looked at or changed the longest time ago, if that is too long. */
+static int64_t find_idle_group(struct cell *cell, int64_t now_ms)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM consumer_group WHERE state = 0"
+						" AND deleted_ms IS NULL AND updated_ms < ?1"
+						" ORDER BY updated_ms LIMIT 1");
+
+	cell_bind_int(st, 1, now_ms - SWEEP_GROUP_IDLE_MS);
+	int64_t group = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return group;
+}
+
+static int64_t find_last_commit(struct cell *cell, int64_t group)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell,
+			       "SELECT max(commit_ms) FROM group_offset WHERE consumer_group = ?1");
+
+	cell_bind_int(st, 1, group);
+	int64_t commit_ms = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return commit_ms;
+}
+
+/* Consumers without membership only commit: that counts as use, noted when it matters. */
+static enum err retire_group(struct cell *cell, int64_t group, int64_t now_ms)
+{
+	int64_t commit_ms = find_last_commit(cell, group);
+
+	if (commit_ms >= now_ms - SWEEP_GROUP_IDLE_MS)
+		return execute(cell, "UPDATE consumer_group SET updated_ms = ?2 WHERE id = ?1",
+			       group, commit_ms);
+	return execute(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1", group,
+		       now_ms);
+}
+
 enum err sweep_run(struct cell *cell, void *argument)
 {
 	struct sweep_step *step = argument;
 	int64_t topic = find_deleted_topic(cell);
-	int64_t group = topic ? 0 : find_deleted_group(cell);
+	int64_t deleted = topic ? 0 : find_deleted_group(cell);
+	int64_t idle = topic || deleted ? 0 : find_idle_group(cell, step->now_ms);
 
-	step->is_more = topic || group;
+	step->is_more = topic || deleted || idle;
 	if (topic)
 		return sweep_topic(cell, topic, step->now_ms);
-	return group ? sweep_group(cell, group) : OK;
+	if (deleted)
+		return sweep_group(cell, deleted);
+	return idle ? retire_group(cell, idle, step->now_ms) : OK;
 }
 
 /* --- the task ----------------------------------------------------------------------------------

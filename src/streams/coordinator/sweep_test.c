@@ -118,6 +118,36 @@ static void test_a_deleted_group_goes_with_its_offsets(void **state)
 	books_close(&b);
 }
 
+static void test_groups_nobody_uses_are_deleted(void **state)
+{
+	struct books b;
+
+	(void)state;
+	books_open(&b);
+	(void)books_topic(&b, "t", 1);
+	books_do(&b, "INSERT INTO consumer_group (id, name, state, generation, protocol_type,"
+		     " updated_ms) VALUES (1, 'unused', 0, 0, '', 10), (2, 'simple', 0, 0, '', 10),"
+		     " (3, 'stable', 3, 1, 'consumer', 10), (4, 'new', 0, 0, '', 5000)");
+	books_do(&b, "INSERT INTO group_offset (consumer_group, topic, partition,"
+		     " committed_offset, leader_epoch, metadata, commit_ms)"
+		     " VALUES (1, 1, 0, 5, 0, '', 10), (2, 1, 0, 5, 0, '', 4000)");
+	b.now_ms = 10 + SWEEP_GROUP_IDLE_MS;
+	assert_false(sweep(&b));
+	b.now_ms++;
+	while (sweep(&b))
+		continue;
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM consumer_group"), 3);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM group_offset"), 1);
+	assert_int_equal(books_number(&b, "SELECT updated_ms FROM consumer_group WHERE id = 2"),
+			 4000);
+	b.now_ms = 4001 + SWEEP_GROUP_IDLE_MS;
+	while (sweep(&b))
+		continue;
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM consumer_group"), 2);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM group_offset"), 0);
+	books_close(&b);
+}
+
 static void test_only_dead_files_are_forgotten(void **state)
 {
 	struct peer_forget_files_request_file files[] = { { 1, 0 }, { 1, 1 }, { 9, 9 } };
@@ -146,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_a_deleted_topic_goes_in_bounded_steps),
 		cmocka_unit_test(test_the_name_of_a_topic_being_deleted_is_free),
 		cmocka_unit_test(test_a_deleted_group_goes_with_its_offsets),
+		cmocka_unit_test(test_groups_nobody_uses_are_deleted),
 		cmocka_unit_test(test_only_dead_files_are_forgotten),
 	};
 
