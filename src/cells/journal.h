@@ -1,5 +1,5 @@
 /* The journal: an ordered, gap-free log of committed payloads over N passive buckets, with one
- * leader at a time (storage.md 3; doc/formats/journal.md gives every byte).
+ * leader at a time (doc/formats/journal.md gives every byte).
  *
  * This is the engine: it does no I/O, has no clock and no globals.  The caller feeds it one event
  * at a time and executes the effects it answers with:

@@ -1,7 +1,7 @@
-/* What the log is: the part of an election between joining and writing (storage.md 3.3, phase 2).
+/* What the log is: the part of an election between joining and writing.
  *
  *     JOIN    m = highest epoch with a start record on any joined bucket of a quorum;
- *             list the records of m on all of them
+ *             list the records of m on all of them, from the newest floor on
  *     TIP     its start record and its newest record: the newest snapshot pointer, and up to where
  *             the log is known to be on a quorum (the watermark)
  *     CHAIN   start records backwards until the snapshot covers what is before

@@ -1,4 +1,4 @@
-/* Encoding, decoding and naming of the journal's four kinds of object; see
+/* Encoding, decoding and naming of the journal's five kinds of object; see
  * doc/formats/journal.md.
  *
  *      0  4  magic "HJrn"
@@ -11,8 +11,9 @@
  *     32  8  time, Unix milliseconds; 0 in a fence
  *     40     the body of the kind
  *
- * Texts and the snapshot pointer are one length byte and the bytes.  A fence has no body and no
- * time, so that all who fence an epoch write the same bytes under its name. */
+ * Texts and the snapshot pointer are one length byte and the bytes.  A floor's body is its
+ * sequence, 8 bytes.  A fence has no body and no time, so that all who fence an epoch write the
+ * same bytes under its name. */
 #include "cells/journal_format.h"
 
 #include <assert.h>

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct blob *body = blob_from(bytes);
 	if (data[0] & 1 && body->size >= JOURNAL_HEADER_BYTES)
 		journal_object_seal(body);
-	for (int kind = JOURNAL_OBJECT_RECORD; kind <= JOURNAL_OBJECT_FENCE; kind++)
+	for (int kind = JOURNAL_OBJECT_RECORD; kind <= JOURNAL_OBJECT_FLOOR; kind++)
 		try_kind(blob_slice(body), (enum journal_object_kind)kind);
 	if (journal_key_parse(bytes, "main", &name)) {
 		char key[JOURNAL_KEY_BYTES];
@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			journal_key_fence(key, "main", name.epoch);
 		else if (name.kind == JOURNAL_OBJECT_START)
 			journal_key_start(key, "main", name.epoch);
+		else if (name.kind == JOURNAL_OBJECT_FLOOR)
+			journal_key_floor(key, "main", name.epoch, name.sequence);
 		else
 			journal_key_record(key, "main", name.epoch, name.sequence);
 		assert(slice_equal(slice_from(key), bytes));

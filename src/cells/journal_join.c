@@ -1,4 +1,4 @@
-/* Joining a bucket (storage.md 3.3, phase 1): after it, no lower epoch can write anything to this
+/* Joining a bucket: after it, no lower epoch can write anything to this
  * bucket that would count.
  *
  *     LOOK      list marks                       once, to choose an epoch above all of them

@@ -1,4 +1,4 @@
-/* Leading a journal whose buckets can only be trusted with read-after-write (storage.md 3.3).
+/* Leading a journal whose buckets can only be trusted with read-after-write.
  *
  * A record is *ok* on bucket k when its PUT completed, and a GET of our own fence that was sent
  * afterwards found none.  So whoever fences us on k later will find the record there.  One GET

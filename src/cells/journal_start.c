@@ -1,4 +1,4 @@
-/* Winning: the part of an election that writes (storage.md 3.3).
+/* Winning: the part of an election that writes.
  *
  *     COPY      the start record and the uncommitted records of the adopted epoch, on every lane
  *     COPIED    on a quorum?  Only then:

@@ -1,4 +1,4 @@
-/* Deleting what nobody can need any more (storage.md 3.5), one bucket after the other.
+/* Deleting what nobody can need any more, one bucket after the other.
  *
  *     marks     of lower epochs.  Safe once our start record is on this bucket: everything below us
  *               is dead (journal_join.c), and a zombie that lists finds our mark, which stays.
