@@ -176,6 +176,35 @@ static void test_a_waiting_fetch_survives_a_new_image(void **state)
 	tear_down();
 }
 
+/* What does not fit into a frame is the client's problem, not everybody's. */
+static void test_a_request_too_large_for_control_closes_its_connection(void **state)
+{
+	static uint8_t metadata[17 << 20];
+	struct kafka_join_group_request_protocol protocol = {
+		.name = SLICE("range"),
+		.metadata = { metadata, sizeof(metadata) },
+	};
+	struct kafka_join_group_request request = {
+		.group_id = SLICE("group"),
+		.session_timeout_ms = 10000,
+		.rebalance_timeout_ms = 10000,
+		.member_id = SLICE(""),
+		.protocol_type = SLICE("consumer"),
+		.protocols = &protocol,
+		.protocols_count = 1,
+	};
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_client_open(&other, &w);
+	testing_send(&other, KAFKA_API_JOIN_GROUP, 2, &request);
+	WAIT_FOR(&w, other.is_ended);
+	testing_client_close(&other);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
+		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,16 @@
 
 enum { FORWARD_SEND, FORWARD_ANSWERED };
 
+enum { MESSAGE_EXTRA_BYTES = 1024 }; /* of a kafka_request, besides client id and body */
+
+/* Clients may send more than a frame to control holds. */
+static bool fits_into_frame(const struct forward *f)
+{
+	size_t size = f->body.size + f->request->header.client_id.size;
+
+	return size <= PEER_BODY_BYTES_MAX - MESSAGE_EXTRA_BYTES;
+}
+
 static void send_call(struct forward *f)
 {
 	struct peer_kafka_request message = {
@@ -53,6 +63,9 @@ static enum step forward_step(struct task *t)
 
 	switch (t->at) {
 	case FORWARD_SEND:
+		if (!fits_into_frame(f))
+			return task_fail(t, ERR_TOO_BIG, "%zu bytes are too many for control",
+					 f->body.size);
 		send_call(f);
 		return task_wait(t, FORWARD_ANSWERED);
 

@@ -24,7 +24,7 @@ struct forward {
 };
 
 /* A child task: send `body` of `version` of `api` in the name of the request's client.
- * ERR_UNAVAILABLE: never sent.  ERR_UNKNOWN: sent, no answer. */
+ * ERR_UNAVAILABLE: never sent.  ERR_UNKNOWN: sent, no answer.  ERR_TOO_BIG: more than a frame. */
 void forward_start(struct forward *f, struct task *parent, struct request *r,
 		   const struct kafka_api *api, int16_t version, struct slice body);
 void forward_done(struct forward *f);
