@@ -157,6 +157,29 @@ static void test_connections_close_while_fetches_wait(void **state)
 	}
 }
 
+/* The record comes in the turn in which the connection ends: whatever runs first, nobody wakes a
+ * fetch that is over. */
+static void test_a_partition_grows_while_the_connection_of_its_reader_ends(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(7);
+	for (int i = 0; i < 100; i++) {
+		testing_client_open(&other, &w);
+		testing_send_fetch(&other, (struct testing_fetch) { .topic = "alpha",
+								    .min_bytes = 1,
+								    .max_wait_ms = 15000 });
+		testing_run_ms(&w, 3);
+		testing_control_sql(&w.control, "UPDATE partition SET bytes = bytes + 1");
+		loop_turn(w.loop);
+		connection_abort(connection_from_link(w.agent->connections.prev));
+		WAIT_FOR(&w, w.agent->connection_count == 1);
+		testing_client_close(&other);
+	}
+	tear_down();
+}
+
 /* --- where to begin, and how much ------------------------------------------------------------ */
 
 static void test_an_offset_inside_a_batch_gives_the_whole_batch(void **state)
@@ -484,6 +507,7 @@ int main(void)
 		cmocka_unit_test(test_min_bytes_waits_for_enough),
 		cmocka_unit_test(test_a_topic_deleted_while_waiting_is_told),
 		cmocka_unit_test(test_connections_close_while_fetches_wait),
+		cmocka_unit_test(test_a_partition_grows_while_the_connection_of_its_reader_ends),
 		cmocka_unit_test(test_an_offset_inside_a_batch_gives_the_whole_batch),
 		cmocka_unit_test(test_limits_cut_between_batches),
 		cmocka_unit_test(test_every_partition_is_served_in_turn),

@@ -46,12 +46,19 @@ static const struct task_kind request_kind = {
 /* --- requests ----------------------------------------------------------------------------------
  */
 
+/* Timers and watches of the operation wake its task: they go as soon as that has ended. */
+static void release_state(struct request *r)
+{
+	if (r->operation && r->operation->release && r->state)
+		r->operation->release(r);
+	r->state = NULL;
+}
+
 static void free_request(struct request *r)
 {
 	struct connection *c = r->connection;
 
-	if (r->operation && r->operation->release && r->state)
-		r->operation->release(r);
+	release_state(r);
 	list_remove(&r->link);
 	c->request_count--;
 	c->buffered_bytes -= r->bytes->size;
@@ -71,6 +78,7 @@ static enum step request_step(struct task *t)
 	if (task_is_canceled(t)) {
 		r->is_over = true;
 		buf_clear(&r->response);
+		release_state(r);
 		return task_done(t, t->err);
 	}
 	if (!r->has_begun) { /* now the next one may */
