@@ -164,11 +164,11 @@ static const int16_t documented[] = {
 };
 
 static const struct matrix_absent absent[] = {
-	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, CONTROL_AWAY, NULL },
+	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, OUTCOME_LOST },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, ALL_VERSIONS,
 	  "a name that no topic can have is an unknown one", NULL },
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
-	{ KAFKA_NOT_CONTROLLER, ALL_VERSIONS, ANY_AGENT_CONTROLS, NULL },
+	{ KAFKA_NOT_CONTROLLER, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_TOPIC_DELETION_DISABLED, ALL_VERSIONS, "deleting cannot be switched off", NULL },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 0, 5, "the request has no ids", NULL },
 	{ KAFKA_UNSUPPORTED_VERSION, ALL_VERSIONS, "every topic has an id", NULL },

@@ -42,6 +42,19 @@ static void agrees_with_metadata(struct test *t)
 	CHECK_INT(t, response->controller_id, metadata->controller_id);
 }
 
+static void tells_what_is_allowed(struct test *t)
+{
+	const struct kafka_describe_cluster_request request = {
+		.include_cluster_authorized_operations = true,
+		.endpoint_type = ENDPOINT_BROKERS,
+	};
+	const struct kafka_describe_cluster_response *response =
+		test_call(t, KAFKA_API_DESCRIBE_CLUSTER, t->version, &request);
+
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK_INT(t, response->cluster_authorized_operations, 8096);
+}
+
 static void controllers(struct test *t)
 {
 	const struct kafka_describe_cluster_response *response = ask(t, ENDPOINT_CONTROLLERS);
@@ -66,6 +79,8 @@ static void other_endpoints(struct test *t)
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 0, 2, "brokers, controller and cluster are described", describes },
 	{ OUTCOME_SUCCESS, 0, 2, "ids are those of Metadata", agrees_with_metadata },
+	{ OUTCOME_SUCCESS, 0, 2, "what the client may do is told when it is asked for",
+	  tells_what_is_allowed },
 	{ KAFKA_MISMATCHED_ENDPOINT_TYPE, 1, 2,
 	  "asking for controllers gives MISMATCHED_ENDPOINT_TYPE", controllers },
 	{ KAFKA_UNSUPPORTED_ENDPOINT_TYPE, 1, 2,

@@ -81,6 +81,17 @@ static void describes_empty_groups(struct test *t)
 	check_group(t, &response->groups[1], "Empty", "consumer", "", 0);
 }
 
+static void tells_what_is_allowed(struct test *t)
+{
+	struct member m = member_stable(t, test_name(t, "group"), (struct slice) { 0 });
+	const struct kafka_describe_groups_request request = { &m.group, 1, true };
+	const struct kafka_describe_groups_response *response =
+		test_call(t, KAFKA_API_DESCRIBE_GROUPS, t->version, &request);
+
+	CHECK_ERROR(t, response->groups[0].error_code, KAFKA_NONE);
+	CHECK_INT(t, response->groups[0].authorized_operations, 328);
+}
+
 static void unknown_group_is_dead(struct test *t)
 {
 	struct slice name = test_name(t, "missing");
@@ -118,6 +129,8 @@ static const struct matrix_row rows[] = {
 	  describes_a_rebalance },
 	{ OUTCOME_SUCCESS, 0, 6, "empty groups are described in the order of the request",
 	  describes_empty_groups },
+	{ OUTCOME_SUCCESS, 3, 6, "what the client may do is told when it is asked for",
+	  tells_what_is_allowed },
 	{ OUTCOME_SUCCESS, 0, 5, "a group that does not exist is dead", unknown_group_is_dead },
 	{ KAFKA_GROUP_ID_NOT_FOUND, 6, 6, "a group that does not exist gives GROUP_ID_NOT_FOUND",
 	  unknown_group },
@@ -137,7 +150,7 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, NOTHING_LOADS, NULL },
 	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, CONTROL_AWAY, NULL },
-	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, ANY_AGENT_COORDINATES, NULL },
+	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_GROUP_ID_NOT_FOUND, 0, 5, "before version 6 it is a group in state Dead", NULL },
 };

@@ -64,7 +64,6 @@ struct matrix_api {
 #define NO_TRANSACTIONS "transactions are not served"
 #define ANY_AGENT_LEADS "every agent serves every partition"
 #define ANY_AGENT_COORDINATES "every agent passes requests on to the coordinator"
-#define ANY_AGENT_CONTROLS "every agent passes requests on to control"
 #define NOTHING_LOADS "groups are read within the request, there is no loading"
 #define CONTROL_AWAY                                                                               \
 	"while control is away the request waits, and when an answer was lost the connection ends"
@@ -79,6 +78,9 @@ struct matrix_api {
 #define FETCH_TEST "src/streams/agent_fetch_test.c"
 #define OFFSETS_TEST "src/streams/agent_offsets_test.c"
 #define LINK_TEST "src/streams/agent_link_test.c"
+#define UNAVAILABLE_TEST "src/streams/coordinator/unavailable_test.c"
+#define NOT_LED "test_who_leads_no_more_says_who_may", UNAVAILABLE_TEST
+#define OUTCOME_LOST "test_a_lost_outcome_is_a_timeout", UNAVAILABLE_TEST
 
 extern const struct matrix_api matrix_api_versions, matrix_metadata, matrix_create_topics,
 	matrix_delete_topics, matrix_create_partitions, matrix_produce, matrix_fetch,

@@ -2,7 +2,7 @@
 #include "fixture.h"
 #include "matrix.h"
 
-enum { IDS_FIRST = 10, CREATING_FLAG_FIRST = 4 };
+enum { IDS_FIRST = 10, CLUSTER_OPERATIONS_LAST = 10, CREATING_FLAG_FIRST = 4 };
 
 static const struct kafka_metadata_response *ask_topics(struct test *t,
 							struct kafka_metadata_request_topic *topics,
@@ -141,6 +141,25 @@ static void creates_a_topic(struct test *t)
 	CHECK(t, t->version < IDS_FIRST || !uuid_is_zero(response->topics[0].topic_id));
 }
 
+/* As Kafka counts operations; nothing is forbidden here. */
+static void tells_what_is_allowed(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct kafka_metadata_request_topic asked = { .name = topic.name };
+	const struct kafka_metadata_request request = {
+		.topics = &asked,
+		.topics_count = 1,
+		.include_cluster_authorized_operations = true,
+		.include_topic_authorized_operations = true,
+	};
+	const struct kafka_metadata_response *response =
+		test_call(t, KAFKA_API_METADATA, t->version, &request);
+
+	CHECK_INT(t, response->topics[0].topic_authorized_operations, 3576);
+	CHECK_INT(t, response->cluster_authorized_operations,
+		  t->version <= CLUSTER_OPERATIONS_LAST ? 8096 : INT32_MIN);
+}
+
 static void answers_in_the_order_asked(struct test *t)
 {
 	struct topic topics[] = { topic_make(t, 1), topic_make(t, 2), topic_missing(t) };
@@ -251,6 +270,8 @@ static const struct matrix_row rows[] = {
 	  creates_a_topic },
 	{ OUTCOME_SUCCESS, 0, 13, "topics come in the order in which they were asked for",
 	  answers_in_the_order_asked },
+	{ OUTCOME_SUCCESS, 8, 13, "what the client may do is told when it is asked for",
+	  tells_what_is_allowed },
 	{ OUTCOME_SUCCESS, 12, 13, "a topic is found by its id", describes_by_id },
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 13,
 	  "an unknown topic gives UNKNOWN_TOPIC_OR_PARTITION and is not created", unknown_topic },

@@ -2,6 +2,7 @@
 #include "kafka_messages.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/operations.h"
+#include "wire/kafka/authorized.h"
 #include "wire/kafka/errors.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
@@ -26,6 +27,8 @@ static enum step describe_cluster_step(struct request *r)
 		response.error_message = SLICE("only brokers can be asked for");
 		return request_answer(r, &response);
 	}
+	if (request->include_cluster_authorized_operations)
+		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
 	if (brokers_live(&r->arena, r->agent, &agents, &count))
 		return request_refuse(r, "the catalog of agents cannot be read");
 	response.brokers = arena_take_array(&r->arena, count, sizeof(*response.brokers));

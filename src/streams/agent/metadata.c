@@ -7,6 +7,7 @@
 #include "streams/agent/brokers.h"
 #include "streams/agent/forward.h"
 #include "streams/agent/operations.h"
+#include "wire/kafka/authorized.h"
 #include "wire/kafka/errors.h"
 
 enum {
@@ -119,9 +120,13 @@ static void fill_partitions(struct request *r, const struct catalog_topic *topic
 static void fill_topic(struct request *r, const struct catalog_topic *topic,
 		       struct kafka_metadata_response_topic *ret)
 {
+	const struct metadata *m = r->state;
+
 	ret->name = topic->name;
 	ret->topic_id = topic->topic_id;
-	ret->topic_authorized_operations = INT32_MIN;
+	ret->topic_authorized_operations = m->request->include_topic_authorized_operations
+						   ? (int32_t)KAFKA_MAY_WITH_TOPIC
+						   : INT32_MIN;
 	fill_partitions(r, topic, ret);
 }
 
@@ -209,6 +214,8 @@ static enum step answer(struct request *r, struct metadata *m)
 	schema_defaults(r->api->response, &response);
 	response.cluster_id = brokers_cluster_id(&r->arena, r->agent);
 	response.controller_id = r->agent->node_id;
+	if (request->include_cluster_authorized_operations)
+		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
 	if (wants_all(r, request)) {
 		err = fill_all(r, &response);
 	} else {

@@ -5,6 +5,7 @@
 
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
+#include "wire/kafka/authorized.h"
 
 /* All groups here speak the classic protocol. */
 #define GROUP_TYPE SLICE("classic")
@@ -79,6 +80,9 @@ static void list_groups_fail(struct group_call *call, int16_t error)
 {
 	struct kafka_list_groups_response *response = call->response;
 
+	/* There is no coordinator of all groups that clients could look for; this they repeat. */
+	if (error == KAFKA_NOT_COORDINATOR)
+		error = KAFKA_COORDINATOR_NOT_AVAILABLE;
 	response->error_code = error;
 }
 
@@ -179,8 +183,11 @@ static enum err describe_groups(struct cell *cell, struct group_call *call)
 	enum err err = request->groups_count > GROUPS_PER_CALL_MAX ? ERR_INVALID : OK;
 	struct kafka_describe_groups_response_group *groups = begin_descriptions(call);
 
-	for (size_t i = 0; i < request->groups_count && !err; i++)
+	for (size_t i = 0; i < request->groups_count && !err; i++) {
 		err = describe_one(cell, call, request->groups[i], &groups[i]);
+		if (request->include_authorized_operations && !groups[i].error_code)
+			groups[i].authorized_operations = KAFKA_MAY_WITH_GROUP;
+	}
 	return err;
 }
 

@@ -55,6 +55,16 @@ int16_t coordinator_error(enum err err)
 	return KAFKA_UNKNOWN_SERVER_ERROR;
 }
 
+/* Both words make clients look who leads now, and ask again. */
+static int16_t error_of(const struct coordinator_operation *operation, enum err err)
+{
+	int16_t error = coordinator_error(err);
+
+	if (operation->is_controllers && error == KAFKA_COORDINATOR_NOT_AVAILABLE)
+		return KAFKA_NOT_CONTROLLER;
+	return error;
+}
+
 /* --- the task that serves every operation ------------------------------------------------------
  */
 
@@ -120,7 +130,8 @@ static enum step operation_step(struct task *t)
 	case OPERATION_DURABLE:
 		if (call->leader.task.err) {
 			schema_defaults(call->api->response, call->run->response);
-			call->operation->fail(call->run, coordinator_error(call->leader.task.err));
+			call->operation->fail(call->run,
+					      error_of(call->operation, call->leader.task.err));
 		}
 		schema_encode(call->api->response, call->version, call->run->response,
 			      &call->response);

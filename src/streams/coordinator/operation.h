@@ -28,7 +28,8 @@ struct operation_call {
 
 struct coordinator_operation {
 	int16_t api_key;
-	bool needs_fence; /* a read that must be linearizable */
+	bool needs_fence;    /* a read that must be linearizable */
+	bool is_controllers; /* Kafka asks its controller for this, not a coordinator */
 	enum err (*run)(struct cell *cell, struct operation_call *call);
 	/* Fill the response for a request that failed as a whole with this Kafka error. */
 	void (*fail)(struct operation_call *call, int16_t error);
