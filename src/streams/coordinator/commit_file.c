@@ -189,6 +189,8 @@ static int16_t verdict_error(enum producer_verdict verdict)
 		return KAFKA_DUPLICATE_SEQUENCE_NUMBER;
 	case PRODUCER_OUT_OF_ORDER:
 		return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+	case PRODUCER_UNKNOWN: /* with it clients begin a new epoch */
+		return KAFKA_UNKNOWN_PRODUCER_ID;
 	case PRODUCER_FENCED:
 		return KAFKA_INVALID_PRODUCER_EPOCH;
 	}

@@ -317,6 +317,23 @@ static void test_a_batch_out_of_order_waits_for_the_one_before(void **state)
 	books_close(&b);
 }
 
+/* The file of the first batch failed, and that of the second one did not. */
+static void test_a_new_producer_begins_at_the_beginning(void **state)
+{
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	begin(&b, &t);
+	struct peer_commit_file_response_batch second = produce(&b, t, 0, 5, 1);
+	assert_int_equal(second.error, KAFKA_UNKNOWN_PRODUCER_ID);
+	assert_int_equal(second.base_offset, -1);
+	assert_int_equal(second.log_start_offset, 0); /* without it clients only repeat */
+	assert_int_equal(produce(&b, t, 0, 0, 5).base_offset, 0);
+	assert_int_equal(produce(&b, t, 0, 5, 1).base_offset, 5);
+	books_close(&b);
+}
+
 static void test_an_older_epoch_is_fenced(void **state)
 {
 	struct books b;
@@ -339,11 +356,11 @@ static void test_sequences_wrap(void **state)
 
 	(void)state;
 	begin(&b, &t);
-	/* nothing is known of the producer: any sequence will do */
-	assert_int_equal(produce(&b, t, 0, INT32_MAX - 1, 1).base_offset, 0);
-	assert_int_equal(produce(&b, t, 0, INT32_MAX, 3).base_offset, 1);
-	assert_int_equal(produce(&b, t, 0, 2, 1).base_offset, 4);
-	assert_int_equal(produce(&b, t, 0, INT32_MAX, 3).base_offset, 1);
+	int64_t many = INT32_MAX;
+	assert_int_equal(produce(&b, t, 0, 0, INT32_MAX).base_offset, 0);
+	assert_int_equal(produce(&b, t, 0, INT32_MAX, 3).base_offset, many);
+	assert_int_equal(produce(&b, t, 0, 2, 1).base_offset, many + 3);
+	assert_int_equal(produce(&b, t, 0, INT32_MAX, 3).base_offset, many);
 	assert_int_equal(produce(&b, t, 0, 4, 1).error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
 	books_close(&b);
 }
@@ -434,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_a_refused_batch_splits_the_run),
 		cmocka_unit_test(test_a_repeated_batch_gets_its_first_offset),
 		cmocka_unit_test(test_a_batch_out_of_order_waits_for_the_one_before),
+		cmocka_unit_test(test_a_new_producer_begins_at_the_beginning),
 		cmocka_unit_test(test_an_older_epoch_is_fenced),
 		cmocka_unit_test(test_sequences_wrap),
 		cmocka_unit_test(test_runs_cover_every_offset_once),

@@ -28,7 +28,7 @@ enum producer_verdict producer_check(const struct producer_state *state, int16_t
 {
 	assert(record_count > 0);
 	if (!state)
-		return PRODUCER_ACCEPTED;
+		return base_sequence == 0 ? PRODUCER_ACCEPTED : PRODUCER_UNKNOWN;
 	if (epoch < state->epoch)
 		return PRODUCER_FENCED;
 	if (epoch > state->epoch)

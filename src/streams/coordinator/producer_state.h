@@ -26,14 +26,17 @@ enum producer_verdict {
 	PRODUCER_DUPLICATE, /* *ret_offset is the original's */
 	PRODUCER_FORGOTTEN, /* a duplicate older than what is remembered */
 	PRODUCER_OUT_OF_ORDER,
-	PRODUCER_FENCED, /* a newer epoch was here */
+	PRODUCER_UNKNOWN, /* never seen here, and this is not its first batch */
+	PRODUCER_FENCED,  /* a newer epoch was here */
 };
 
 /* The sequence `count` after `sequence`; they wrap from 2147483647 to 0. */
 int32_t producer_sequence_add(int32_t sequence, int32_t count);
 
 /* May a batch of `record_count` with this epoch and base sequence be appended? `state` is NULL for
- * a producer that is not known here: then any sequence is right. */
+ * a producer that is not known here: it begins with sequence 0.  Were any sequence right, then a
+ * second batch whose first one failed would be stored, and the first one sent again would be called
+ * a duplicate: lost, and acknowledged. */
 enum producer_verdict producer_check(const struct producer_state *state, int16_t epoch,
 				     int32_t base_sequence, int32_t record_count,
 				     int64_t *ret_offset);
