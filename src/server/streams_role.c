@@ -55,8 +55,7 @@ static enum step streams_step(struct task *t)
 		return task_wait(t, STREAMS_DRAINED);
 	case STREAMS_DRAINED:
 		agent_free(s->agent);
-		s->agent = NULL;
-		loop_stop(s->loop);
+		s->agent = NULL; /* the loop ends by itself once the last answers have left */
 		return task_done(t, OK);
 	}
 	abort();

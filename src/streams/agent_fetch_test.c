@@ -231,6 +231,48 @@ static void test_limits_cut_between_batches(void **state)
 	tear_down();
 }
 
+/* One run of many batches, in helpings that end anywhere in it. */
+static void test_a_run_is_read_in_helpings(void **state)
+{
+	enum { COUNT = 120 };
+	struct slice batches[COUNT];
+	struct arena a;
+
+	(void)state;
+	for (int round = 0; round < 2; round++) { /* from memory, from the bucket */
+		arena_init(&a);
+		set_up(0);
+		fault_add(w.bucket, &(struct fault) { .delay_ms_max = 20, .prefix = "v1/d/" });
+		for (int i = 0; i < COUNT; i++) {
+			batches[i] = testing_batch_of(&a, &RECORD_BATCH_PLAIN, "x", 3 * i, 3,
+						      i % 2 ? 10000 : 10);
+			testing_send_produce(&c, "beta", 0, batches[i], -1);
+		}
+		for (int i = 0; i < COUNT; i++)
+			testing_receive_produce(&c);
+		assert_in_range(w.control.commit_count, 1, 20);
+		if (round == 1)
+			restart_agent();
+		for (int i = 0; i < COUNT;) {
+			struct slice records = FETCH(.topic = "beta", .offset = 3 * i,
+						     .partition_max_bytes = 45000)
+						       ->records;
+			assert_true(records.size > 0);
+			for (; records.size > 0; i++)
+				testing_same_batch(&records, batches[i], 3 * i);
+		}
+		for (int i = COUNT - 1; i >= 0; i -= 7) {
+			struct slice records = FETCH(.topic = "beta", .offset = 3 * i + 1,
+						     .partition_max_bytes = 1)
+						       ->records;
+			testing_same_batch(&records, batches[i], 3 * i);
+			assert_int_equal(records.size, 0);
+		}
+		tear_down();
+		arena_done(&a);
+	}
+}
+
 static struct kafka_fetch_response *fetch_partitions(int32_t count, int32_t max_bytes)
 {
 	struct kafka_fetch_request_partition asked[3];
@@ -510,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_a_partition_grows_while_the_connection_of_its_reader_ends),
 		cmocka_unit_test(test_an_offset_inside_a_batch_gives_the_whole_batch),
 		cmocka_unit_test(test_limits_cut_between_batches),
+		cmocka_unit_test(test_a_run_is_read_in_helpings),
 		cmocka_unit_test(test_every_partition_is_served_in_turn),
 		cmocka_unit_test(test_out_of_range_is_said_only_when_it_is_sure),
 		cmocka_unit_test(test_an_offset_ahead_of_the_replica_waits_for_it),

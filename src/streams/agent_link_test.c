@@ -205,6 +205,29 @@ static void test_a_request_too_large_for_control_closes_its_connection(void **st
 	tear_down();
 }
 
+/* Without control nobody is served for long: clients had better find a broker that has one. */
+static void test_kafka_closes_while_control_is_away_for_long(void **state)
+{
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	w.control.is_away = true;
+	testing_lose_agent(&w.control);
+	testing_run_ms(&w, 50);
+	testing_send_produce(&c, "alpha", 0, one, -1);
+	uint64_t before_ms = clock_now_ms();
+	WAIT_FOR(&w, c.is_ended);
+	assert_in_range(clock_now_ms() - before_ms, AGENT_ORPHAN_MS / 2, 2 * AGENT_ORPHAN_MS);
+	assert_false(w.is_serving);
+	w.control.is_away = false;
+	WAIT_FOR(&w, w.is_serving);
+	testing_client_close(&c);
+	testing_client_open(&c, &w);
+	one = testing_batch(&c.arena, "two", 1, 1);
+	testing_produce(&c, "alpha", 0, one, 1); /* after the one nobody heard of */
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
 		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),
+		cmocka_unit_test(test_kafka_closes_while_control_is_away_for_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/janitor.h"
+#include "streams/agent/read_places.h"
 
 static void each_connection(struct agent *agent, void (*act)(struct connection *c))
 {
@@ -211,6 +212,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	list_init(&agent->connections);
 	agent->replica = replica_new();
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
+	agent->places = read_places_new();
 	agent->writer = file_writer_new(agent);
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
 	agent->link = control_link_new(loop, &(struct control_link_config) {
@@ -275,6 +277,7 @@ void agent_free(struct agent *agent)
 	control_link_free(agent->link);
 	file_writer_free(agent->writer);
 	block_cache_free(agent->cache);
+	read_places_free(agent->places);
 	replica_free(agent->replica);
 	memory_free(agent);
 }

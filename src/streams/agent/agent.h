@@ -42,6 +42,7 @@ struct agent_config {
 
 struct file_writer;
 struct block_cache;
+struct read_places;
 struct janitor;
 struct listener;
 
@@ -52,6 +53,7 @@ struct agent {
 	struct replica *replica;
 	struct file_writer *writer;
 	struct block_cache *cache;
+	struct read_places *places;
 	struct janitor *janitor;
 	struct listener *listener; /* NULL while not serving */
 	struct list connections;

@@ -17,7 +17,7 @@ struct block {
 	struct block_key key;
 	struct block_cache *cache;
 	struct blob *bytes; /* NULL while it is being read */
-	struct list link;   /* with bytes: in cache->recent; without: in cache->queued or none */
+	struct list link;   /* with bytes: in its row; without: in cache->queued or none */
 	struct list waits;  /* struct block_wait, while it is being read */
 	bool is_cold;	    /* from the bucket */
 };
@@ -40,13 +40,19 @@ struct block_load {
 	int tries;
 };
 
+/* Blocks with bytes, least recently used first. */
+struct row {
+	struct list blocks;
+	size_t bytes;
+};
+
 struct block_cache {
 	struct loop *loop;
 	struct bucket *bucket;
 	struct map blocks;
-	struct list recent; /* blocks with bytes, least recently used first */
-	struct list queued; /* blocks that wait for one of BLOCK_CACHE_READS_MAX places */
-	size_t bytes, bytes_max;
+	struct row warm, cold; /* what the writer left, and what came from the bucket */
+	struct list queued;    /* blocks that wait for one of BLOCK_CACHE_READS_MAX places */
+	size_t bytes_max;
 	size_t load_count;
 	struct task *idle;
 };
@@ -59,7 +65,8 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 	cache->bucket = bucket;
 	cache->bytes_max = bytes_max;
 	map_init(&cache->blocks);
-	list_init(&cache->recent);
+	list_init(&cache->warm.blocks);
+	list_init(&cache->cold.blocks);
 	list_init(&cache->queued);
 	return cache;
 }
@@ -74,12 +81,17 @@ static size_t block_cost(const struct block *b)
 	return sizeof(*b) + (b->bytes ? sizeof(*b->bytes) + b->bytes->capacity : 0);
 }
 
+static struct row *row_of(const struct block *b)
+{
+	return b->is_cold ? &b->cache->cold : &b->cache->warm;
+}
+
 static void drop_block(struct block *b)
 {
 	map_remove(&b->cache->blocks, key_slice(&b->key));
 	list_remove(&b->link);
 	if (b->bytes)
-		b->cache->bytes -= block_cost(b);
+		row_of(b)->bytes -= block_cost(b);
 	blob_unref(&b->bytes);
 	memory_free(b);
 }
@@ -128,20 +140,34 @@ static struct block *new_block(struct block_cache *cache, const struct block_key
 static void touch(struct block *b)
 {
 	list_remove(&b->link);
-	list_add(&b->cache->recent, &b->link);
+	list_add(&row_of(b)->blocks, &b->link);
 }
 
-/* The block has its bytes now (takes the reference); the oldest ones make room. */
+/* Readers of old records must not drive out the newest ones, which everybody else reads: above
+ * their share, cold blocks make room first. */
+static struct row *row_to_shorten(struct block_cache *cache)
+{
+	bool is_cold = cache->cold.bytes > cache->bytes_max / BLOCK_CACHE_COLD_SHARE ||
+		       list_is_empty(&cache->warm.blocks);
+
+	return is_cold ? &cache->cold : &cache->warm;
+}
+
+/* The block has its bytes now (takes the reference); old ones make room. */
 static void fill_block(struct block *b, struct blob *bytes, bool is_cold)
 {
 	struct block_cache *cache = b->cache;
 
 	b->bytes = bytes;
 	b->is_cold = is_cold;
-	cache->bytes += block_cost(b);
+	row_of(b)->bytes += block_cost(b);
 	touch(b);
-	while (cache->bytes > cache->bytes_max && cache->recent.next != &b->link)
-		drop_block(CONTAINER(cache->recent.next, struct block, link));
+	while (cache->warm.bytes + cache->cold.bytes > cache->bytes_max) {
+		struct list *oldest = row_to_shorten(cache)->blocks.next;
+		if (oldest == &b->link)
+			return; /* one that is too large is kept all the same */
+		drop_block(CONTAINER(oldest, struct block, link));
+	}
 }
 
 static void add_block(struct block_cache *cache, int64_t incarnation, int64_t sequence,

@@ -15,6 +15,7 @@ enum {
 	BLOCK_CACHE_READS_MAX = 16, /* GETs at the same time; the rest wait */
 	BLOCK_CACHE_GETS_MAX = 3,   /* tries, of one block */
 	BLOCK_CACHE_RETRY_MS = 50,
+	BLOCK_CACHE_COLD_SHARE = 4, /* one in so many bytes is safe for blocks from the bucket */
 };
 
 struct block_cache;

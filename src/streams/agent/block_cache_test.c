@@ -169,6 +169,28 @@ static void test_a_small_cache_still_reads_large_ranges(void **state)
 	}
 }
 
+/* Somebody reads old records while everybody reads the newest ones. */
+static void test_cold_blocks_do_not_drive_out_what_was_just_written(void **state)
+{
+	struct stage s;
+	struct block_range range;
+
+	(void)state;
+	set_up(&s, 0, 7 * BLOCK_CACHE_BLOCK_BYTES);
+	struct slice file = { s.file, FILE_BYTES };
+	block_cache_add_file(s.cache, 7, 9, &file, 1);
+	block_cache_add_file(s.cache, 7, 10, &file, 1);
+	for (int round = 0; round < 3; round++) {
+		run_reads(&s, 1);
+		check_range(&s, &s.reads[0].ret);
+	}
+	for (int64_t sequence = 9; sequence <= 10; sequence++) {
+		assert_true(block_cache_peek(s.cache, 7, sequence, 0, FILE_BYTES, &range));
+		block_range_done(&range);
+	}
+	tear_down(&s);
+}
+
 static void test_a_reader_may_give_up(void **state)
 {
 	struct stage s;
@@ -245,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_what_the_writer_left_needs_no_bucket),
 		cmocka_unit_test(test_many_readers_share_one_get),
 		cmocka_unit_test(test_a_small_cache_still_reads_large_ranges),
+		cmocka_unit_test(test_cold_blocks_do_not_drive_out_what_was_just_written),
 		cmocka_unit_test(test_a_reader_may_give_up),
 		cmocka_unit_test(test_failures_are_told_and_not_remembered),
 		cmocka_unit_test(test_a_file_that_is_too_short_is_corrupt),

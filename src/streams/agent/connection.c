@@ -346,7 +346,8 @@ static void close_stream(struct connection *c)
 {
 	if (!c->stream)
 		return;
-	stream_close_gracefully(c->stream, CONNECTION_CLOSE_MS);
+	stream_close_gracefully(c->stream,
+				c->agent->is_stopping ? CONNECTION_STOP_MS : CONNECTION_CLOSE_MS);
 	c->stream = NULL;
 }
 

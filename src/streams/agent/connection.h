@@ -12,6 +12,7 @@ enum {
 	CONNECTION_REQUESTS_MAX = 128,
 	CONNECTION_BUFFERED_BYTES_MAX = 32 << 20,
 	CONNECTION_CLOSE_MS = 5000, /* for the last answers to leave */
+	CONNECTION_STOP_MS = 500,   /* the same, when the whole agent stops */
 };
 
 /* Takes over the stream; lives until the client goes, the agent stops or a request refuses. */

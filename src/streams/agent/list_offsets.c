@@ -119,7 +119,7 @@ static enum err search_run(struct list_offsets *l)
 	struct records_match match;
 	enum err err;
 
-	run_walk_start(&walk, &l->run, &l->range);
+	run_walk_start(&walk, &l->run, &l->range, l->run.position, l->run.base_offset);
 	for (;;) {
 		err = run_walk_next(&walk, &batch);
 		if (err)
@@ -173,6 +173,9 @@ static bool look_by_time(struct request *r, struct list_offsets *l, int64_t from
 		}
 		err = search_run(l);
 		block_range_done(&l->range);
+		if (err == ERR_CORRUPT) /* the bucket may do better next time */
+			block_cache_forget(r->agent->cache, l->run.incarnation, l->run.sequence,
+					   l->run.position, (size_t)l->run.size);
 		if (!err)
 			return false;
 		if (err == ERR_NOT_FOUND && asked_now(l)->timestamp >= 0) {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "streams/agent/read_places.h"
 #include "streams/agent/run_walk.h"
 #include "wire/kafka/compression.h"
 #include "wire/kafka/record_batch.h"
@@ -11,6 +12,7 @@ enum { PLAN_RUNS_MAX = 4 * CATALOG_RUNS_PER_READ_MAX };
 
 struct partition_run {
 	struct catalog_run run;
+	int64_t first_position, first_offset; /* of the batch where the search begins */
 	struct block_range range;
 	struct block_read read; /* was started when there is no range */
 };
@@ -78,14 +80,42 @@ static enum err find_runs(struct partition_read *p, struct arena *a, struct cell
 	return OK;
 }
 
-static void hold_run(struct partition_run *r, struct task *parent, struct block_cache *cache)
+/* Begin as near to the offset as is known. */
+static void find_start(const struct partition_read *p, struct partition_run *r)
 {
 	const struct catalog_run *run = &r->run;
+	int64_t position;
 
-	if (!block_cache_peek(cache, run->incarnation, run->sequence, run->position,
-			      (size_t)run->size, &r->range))
-		block_read(&r->read, parent, cache, run->incarnation, run->sequence, run->position,
-			   (size_t)run->size);
+	r->first_position = run->position;
+	r->first_offset = run->base_offset;
+	if (p->offset > run->base_offset &&
+	    read_places_find(p->agent->places, p->partition, p->offset, run, &position)) {
+		r->first_position = position;
+		r->first_offset = p->offset;
+	}
+}
+
+/* Where the search has to walk, the whole run is needed; else no more than can be told, which is
+ * the limit, or one batch that is larger. */
+static size_t needed_bytes(const struct partition_read *p, const struct partition_run *r)
+{
+	size_t left = (size_t)(r->run.position + r->run.size - r->first_position);
+	size_t enough = p->limit + AGENT_MESSAGE_BYTES_MAX;
+
+	return p->offset > r->first_offset || left < enough ? left : enough;
+}
+
+static void hold_run(const struct partition_read *p, struct partition_run *r, struct task *parent)
+{
+	struct block_cache *cache = p->agent->cache;
+	const struct catalog_run *run = &r->run;
+
+	find_start(p, r);
+	size_t size = needed_bytes(p, r);
+	if (!block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
+			      &r->range))
+		block_read(&r->read, parent, cache, run->incarnation, run->sequence,
+			   r->first_position, size);
 }
 
 static bool run_is_sound(const struct catalog_run *run)
@@ -102,7 +132,8 @@ enum err partition_read_plan(struct partition_read *p, struct arena *a, struct t
 		.offset = offset,
 		.limit = limit,
 		.leader_epoch = partition->leader_epoch,
-		.cache = agent->cache,
+		.agent = agent,
+		.partition = partition->id,
 	};
 	if (offset >= partition->high_watermark)
 		return OK;
@@ -113,7 +144,7 @@ enum err partition_read_plan(struct partition_read *p, struct arena *a, struct t
 		if (!run_is_sound(&p->runs[i].run))
 			return ERR_CORRUPT;
 	for (size_t i = 0; i < p->run_count; i++)
-		hold_run(&p->runs[i], parent, agent->cache);
+		hold_run(p, &p->runs[i], parent);
 	if (p->planned_bytes > limit)
 		p->planned_bytes = limit;
 	return OK;
@@ -192,7 +223,7 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 
 	if (!range->blocks)
 		return r->read.task.err;
-	run_walk_start(&walk, &r->run, range);
+	run_walk_start(&walk, &r->run, range, r->first_position, r->first_offset);
 	enum err err = find_first(p, &walk, &first);
 	if (err)
 		return err;
@@ -201,15 +232,22 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 
 	size_t room = p->records->capacity - p->records->size;
 	size_t left = (size_t)(r->run.position + r->run.size - first.position);
+	size_t held = (size_t)(range->position + (int64_t)range->size - first.position);
 	size_t size = left < room ? left : room;
+	if (size > held)
+		size = held;
 	size_t before = p->records->size;
 	int64_t offset = first.base_offset;
 	block_range_copy(range, first.position, size, p->records->data + before);
 	err = take_batches(p, size, &offset, range->is_cold, no_zstd);
 	if (err)
 		return err;
-	if (p->records->size - before < left)
-		return ERR_NOT_FOUND;
+	size = p->records->size - before;
+	if (size < left) {
+		read_places_note(p->agent->places, p->partition, offset, &r->run,
+				 first.position + (int64_t)size);
+		return size > 0 ? ERR_NOT_FOUND : ERR_CORRUPT;
+	}
 	return offset == r->run.last_offset + 1 ? OK : ERR_CORRUPT;
 }
 
@@ -218,7 +256,7 @@ static void give_up_run(struct partition_read *p, const struct catalog_run *run,
 {
 	data_file_key(p->key, (uint64_t)run->incarnation, (uint64_t)run->sequence);
 	if (err == ERR_CORRUPT)
-		block_cache_forget(p->cache, run->incarnation, run->sequence, run->position,
+		block_cache_forget(p->agent->cache, run->incarnation, run->sequence, run->position,
 				   (size_t)run->size);
 }
 

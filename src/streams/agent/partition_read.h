@@ -13,7 +13,8 @@ struct partition_read {
 	int64_t offset; /* begin with the batch that holds it */
 	size_t limit;	/* bytes; more only where gathering may exceed it */
 	int32_t leader_epoch;
-	struct block_cache *cache;
+	struct agent *agent;
+	int64_t partition; /* row */
 	struct partition_run *runs;
 	size_t run_count;
 	size_t planned_bytes; /* about what there will be, at most `limit` */
@@ -21,8 +22,9 @@ struct partition_read {
 	char key[64];	      /* the data file that could not be read, for the log */
 };
 
-/* Find the runs and hold their blocks; what is not in memory is read by children of `parent`.
- * Nothing is planned for an offset at or behind the high watermark. */
+/* Find the runs and hold their blocks, of the first one from the place on where another read ended;
+ * what is not in memory is read by children of `parent`. Nothing is planned for an offset at or
+ * behind the high watermark. */
 MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *a,
 					struct task *parent, struct agent *agent,
 					const struct catalog_partition *partition, int64_t offset,

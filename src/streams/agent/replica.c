@@ -8,21 +8,24 @@
 #include "base/memory.h"
 #include "cells/follower.h"
 
+enum { REPLICA_WATCH_LISTS = 1024 };
+
 struct replica {
 	struct cell *cell; /* NULL until the first image is whole */
 	struct cell_watch watch;
 	int64_t index;
-	struct list watches; /* struct replica_watch */
-	struct list waits;   /* struct replica_wait */
-	struct buf image;    /* gathering; its first bytes */
-	int64_t image_index; /* 0: none is gathering */
+	struct list watches[REPLICA_WATCH_LISTS]; /* struct replica_watch, by partition */
+	struct list waits;			  /* struct replica_wait */
+	struct buf image;			  /* gathering; its first bytes */
+	int64_t image_index;			  /* 0: none is gathering */
 };
 
 struct replica *replica_new(void)
 {
 	struct replica *r = NEW(struct replica);
 
-	list_init(&r->watches);
+	for (size_t i = 0; i < REPLICA_WATCH_LISTS; i++)
+		list_init(&r->watches[i]);
 	list_init(&r->waits);
 	buf_init(&r->image);
 	return r;
@@ -39,7 +42,9 @@ static void drop_cell(struct replica *r)
 
 void replica_free(struct replica *r)
 {
-	assert(list_is_empty(&r->watches) && list_is_empty(&r->waits));
+	assert(list_is_empty(&r->waits));
+	for (size_t i = 0; i < REPLICA_WATCH_LISTS; i++)
+		assert(list_is_empty(&r->watches[i]));
 	drop_cell(r);
 	buf_done(&r->image);
 	memory_free(r);
@@ -55,10 +60,22 @@ int64_t replica_index(const struct replica *r)
 	return r->index;
 }
 
+static struct list *watches_of(struct replica *r, int64_t partition)
+{
+	return &r->watches[(uint64_t)partition % REPLICA_WATCH_LISTS];
+}
+
 static void wake_watches(struct replica *r, int64_t partition)
 {
-	LIST_EACH (&r->watches, struct replica_watch, link, watch)
-		if (partition == 0 || watch->partition == partition)
+	LIST_EACH (watches_of(r, partition), struct replica_watch, link, watch)
+		if (watch->partition == partition)
+			task_wake(watch->task);
+}
+
+static void wake_all_watches(struct replica *r)
+{
+	for (size_t i = 0; i < REPLICA_WATCH_LISTS; i++)
+		LIST_EACH (&r->watches[i], struct replica_watch, link, watch)
 			task_wake(watch->task);
 }
 
@@ -93,7 +110,7 @@ static enum err load_image(struct replica *r, char why[TASK_WHY_BYTES])
 	r->watch = (struct cell_watch) { .on_change = on_change };
 	cell_watch_add(cell, &r->watch);
 	r->index = r->image_index;
-	wake_watches(r, 0);
+	wake_all_watches(r);
 	wake_waits(r);
 	return OK;
 }
@@ -142,7 +159,7 @@ void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t parti
 {
 	w->partition = partition;
 	w->task = task;
-	list_add(&r->watches, &w->link);
+	list_add(watches_of(r, partition), &w->link);
 }
 
 void replica_watch_remove(struct replica_watch *w)

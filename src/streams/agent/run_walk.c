@@ -13,13 +13,13 @@ enum {
 };
 
 void run_walk_start(struct run_walk *w, const struct catalog_run *run,
-		    const struct block_range *range)
+		    const struct block_range *range, int64_t position, int64_t offset)
 {
 	*w = (struct run_walk) {
 		.run = run,
 		.range = range,
-		.position = run->position,
-		.offset = run->base_offset,
+		.position = position,
+		.offset = offset,
 	};
 }
 
@@ -30,7 +30,8 @@ enum err run_walk_next(struct run_walk *w, struct run_batch *ret)
 
 	if (left == 0)
 		return w->offset == w->run->last_offset + 1 ? ERR_NOT_FOUND : ERR_CORRUPT;
-	if (left < RECORD_BATCH_HEADER_BYTES)
+	if (left < RECORD_BATCH_HEADER_BYTES ||
+	    w->position + RECORD_BATCH_HEADER_BYTES > w->range->position + (int64_t)w->range->size)
 		return ERR_CORRUPT;
 
 	struct slice header = block_range_part(w->range, w->position, sizeof(gathered));

@@ -15,15 +15,18 @@ struct run_batch {
 
 struct run_walk {
 	const struct catalog_run *run;
-	const struct block_range *range; /* covers the run */
+	const struct block_range *range; /* of its file, from the start of the walk on */
 	int64_t position;
 	int64_t offset;
 };
 
+/* Begin with the batch at `position`, whose first offset is `offset`; the run's own for the first
+ * one. */
 void run_walk_start(struct run_walk *w, const struct catalog_run *run,
-		    const struct block_range *range);
+		    const struct block_range *range, int64_t position, int64_t offset);
 
-/* ERR_NOT_FOUND after the last one.  ERR_CORRUPT: the bytes are not what the catalog says. */
+/* ERR_NOT_FOUND after the last one.  ERR_CORRUPT: the bytes are not what the catalog says, or end
+ * before the run does. */
 MUST_CHECK enum err run_walk_next(struct run_walk *w, struct run_batch *ret);
 
 #endif
