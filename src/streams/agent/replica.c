@@ -93,7 +93,7 @@ static void on_change(struct cell_watch *watch, const struct cell_change *change
 	if (slice_equal(change->table, SLICE("partition")))
 		wake_watches(r, change->old_rowid);
 	else if (slice_equal(change->table, SLICE("topic")) && change->kind == CELL_UPDATE)
-		wake_watches(r, 0); /* it may be deleted; its partitions go later */
+		wake_all_watches(r); /* it may be deleted; its partitions go later */
 }
 
 static enum err load_image(struct replica *r, char why[TASK_WHY_BYTES])
