@@ -16,7 +16,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_BUCKET] = { "bucket", "URL", "file:./var/bucket",
 			    "where the records are; file:DIR is a directory" },
 	[OPTION_JOURNAL] = { "journal", "URL", NULL,
-			     "where the journal is (default: as --bucket)" },
+			     "where the journal is; 1, 3 or 5 with commas (default: as --bucket)" },
 	[OPTION_KAFKA] = { "kafka", "HOST:PORT", "127.0.0.1:9092", "serve Kafka clients here" },
 	[OPTION_ADVERTISE] = { "advertise", "HOST:PORT", NULL,
 			       "what clients are told to connect to (default: as --kafka)" },

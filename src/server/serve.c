@@ -68,23 +68,41 @@ struct banner {
 	char cluster[256];
 };
 
+/* What must be said besides to reach this node, and not the one by default. */
+static void status_flags(const struct options *o, char *ret, size_t size)
+{
+	char run_dir[OPTION_VALUE_BYTES_MAX];
+	int used = 0;
+
+	ret[0] = '\0';
+	options_run_dir(run_dir);
+	if (strcmp(o->values[OPTION_KAFKA], option_rows[OPTION_KAFKA].value) != 0)
+		used = snprintf(ret, size, " --kafka %s", o->values[OPTION_KAFKA]);
+	if (strcmp(o->values[OPTION_RUN_DIR], run_dir) != 0 && (size_t)used < size)
+		snprintf(ret + used, size - (size_t)used, " --run-dir %s",
+			 o->values[OPTION_RUN_DIR]);
+}
+
 static void print_banner(struct banner *b)
 {
 	const struct options *o = b->options;
+	char flags[2 * OPTION_VALUE_BYTES_MAX + 32];
 
 	if (b->is_printed || (o->has_control && !b->is_control_ready) ||
 	    (o->has_streams && !b->is_streams_ready))
 		return;
 	b->is_printed = true;
+	status_flags(o, flags, sizeof(flags));
 	fprintf(stderr,
 		"\n  Hanse serves Kafka on %s\n"
 		"  records are in %s, %s\n\n"
 		"  Try next, in another terminal:\n"
 		"    echo hello | kcat -b %s -t greetings -P\n"
 		"    kcat -b %s -t greetings -C -o beginning -e\n"
-		"    hanse status\n\n",
+		"    %s status%s\n\n",
 		o->values[OPTION_ADVERTISE], o->values[OPTION_BUCKET], b->cluster,
-		o->values[OPTION_ADVERTISE], o->values[OPTION_ADVERTISE]);
+		o->values[OPTION_ADVERTISE], o->values[OPTION_ADVERTISE], program_invocation_name,
+		flags);
 }
 
 static void on_ready(void *context, const char *role, const char *text)
