@@ -111,6 +111,26 @@ static void test_a_busy_control_is_asked_again(void **state)
 	tear_down();
 }
 
+/* Commits are on their way one behind the other when the first one is refused for now. */
+static void test_files_keep_their_order_when_one_is_refused_for_now(void **state)
+{
+	static const enum err refusals[] = { ERR_BUSY, ERR_UNAVAILABLE };
+	struct slice batches[COUNT];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 6; seed++) {
+		set_up(seed);
+		w.control.is_away = true;
+		testing_lose_agent(&w.control);
+		send_batches(batches);
+		testing_run_ms(&w, 50);
+		w.control.commit_error = refusals[seed % 2];
+		w.control.is_away = false;
+		check_batches(batches);
+		tear_down();
+	}
+}
+
 /* Another agent with our name said hello: what we have not committed is refused for good. */
 static void test_a_stale_incarnation_ends_and_a_new_one_begins(void **state)
 {
@@ -235,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_a_commit_whose_answer_is_lost_gives_no_duplicates),
 		cmocka_unit_test(test_files_wait_for_control),
 		cmocka_unit_test(test_a_busy_control_is_asked_again),
+		cmocka_unit_test(test_files_keep_their_order_when_one_is_refused_for_now),
 		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),

@@ -232,12 +232,28 @@ static int64_t low_sequence(const struct data_file_job *f)
 	return f->sequence;
 }
 
+/* The file before it that is not decided, 0: none.  Control may refuse that one for now and would
+ * take this one. */
+static int64_t after_sequence(const struct data_file_job *f)
+{
+	int64_t before = 0;
+
+	LIST_EACH (&f->writer->files, struct data_file_job, link, earlier) {
+		if (earlier == f)
+			break;
+		if (earlier->incarnation == f->incarnation)
+			before = earlier->sequence;
+	}
+	return before;
+}
+
 static void send_commit(struct data_file_job *f)
 {
 	struct peer_commit_file_request request = {
 		.incarnation = f->incarnation,
 		.sequence = f->sequence,
 		.low_sequence = low_sequence(f),
+		.after_sequence = after_sequence(f),
 		.key = slice_from(f->key),
 		.size = (int64_t)data_file_writer_size(&f->data),
 	};

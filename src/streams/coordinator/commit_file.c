@@ -49,6 +49,21 @@ static enum err repeat_reply(struct cell *cell, struct commit_file *commit)
 				 commit->response);
 }
 
+/* Files of an agent are committed in their order: the one before may have been refused for now. */
+static enum err check_turn(struct cell *cell, const struct peer_commit_file_request *request)
+{
+	if (request->after_sequence == 0)
+		return OK;
+	if (request->after_sequence < request->low_sequence ||
+	    request->after_sequence >= request->sequence)
+		return ERR_INVALID;
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT 1 FROM file WHERE incarnation = ?1 AND sequence = ?2");
+	cell_bind_int(st, 1, request->incarnation);
+	cell_bind_int(st, 2, request->after_sequence);
+	return cell_next(cell, st) ? OK : ERR_BUSY;
+}
+
 /* The reply of every file the agent has seen is forgotten. */
 static enum err forget_replies(struct cell *cell, const struct peer_commit_file_request *request)
 {
@@ -331,6 +346,9 @@ enum err commit_file_run(struct cell *cell, void *argument)
 	if (request->size <= 0 || request->size > DATA_FILE_BYTES_MAX || !key_is_right(request) ||
 	    request->sequence < request->low_sequence)
 		return ERR_INVALID;
+	err = check_turn(cell, request);
+	if (err)
+		return err;
 
 	commit->response->runs_count = request->runs_count;
 	commit->response->runs = arena_take_array(commit->arena, request->runs_count,

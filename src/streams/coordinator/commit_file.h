@@ -19,8 +19,8 @@ struct commit_file {
 };
 
 /* For leader_run().  OK: `response` is filled, with a Kafka error per batch.  ERR_DENIED: the
- * incarnation is not current.  ERR_INVALID: the request breaks the contract; nothing was changed.
- */
+ * incarnation is not current.  ERR_BUSY: the file before it is not committed yet.  ERR_INVALID: the
+ * request breaks the contract; nothing was changed. */
 MUST_CHECK enum err commit_file_run(struct cell *cell, void *argument);
 
 #endif

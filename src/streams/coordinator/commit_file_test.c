@@ -121,6 +121,30 @@ static void test_answers_that_were_seen_are_forgotten(void **state)
 /* --- who may commit ----------------------------------------------------------------------------
  */
 
+static void test_files_are_committed_one_after_the_other(void **state)
+{
+	struct peer_commit_file_request *requests[3];
+	struct peer_commit_file_response response;
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	begin(&b, &t);
+	struct batch batch = { t, 0, .records = 1 };
+	for (int i = 0; i < 3; i++)
+		requests[i] = books_request(&b, &batch, 1);
+	requests[2]->after_sequence = requests[1]->sequence;
+	assert_int_equal(books_commit(&b, requests[2], &response), ERR_BUSY);
+	assert_int_equal(books_commit(&b, requests[1], &response), OK);
+	assert_int_equal(books_commit(&b, requests[2], &response), OK);
+	assert_int_equal(response.runs[0].batches[0].base_offset, 1);
+	assert_int_equal(books_commit(&b, requests[2], &response), OK); /* again */
+	assert_int_equal(response.runs[0].batches[0].base_offset, 1);
+	requests[0]->after_sequence = requests[0]->sequence + 1;
+	assert_int_equal(books_commit(&b, requests[0], &response), ERR_INVALID);
+	books_close(&b);
+}
+
 static void test_an_earlier_life_of_an_agent_is_refused(void **state)
 {
 	struct peer_commit_file_response response;
@@ -444,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_a_run_is_a_stretch_of_one_file),
 		cmocka_unit_test(test_the_same_file_gets_the_same_answer),
 		cmocka_unit_test(test_answers_that_were_seen_are_forgotten),
+		cmocka_unit_test(test_files_are_committed_one_after_the_other),
 		cmocka_unit_test(test_an_earlier_life_of_an_agent_is_refused),
 		cmocka_unit_test(test_a_request_that_breaks_the_contract_changes_nothing),
 		cmocka_unit_test(test_batches_of_unknown_partitions_are_refused_alone),
