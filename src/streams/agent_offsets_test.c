@@ -81,6 +81,19 @@ static void test_the_ends_of_a_partition_are_found(void **state)
 	}
 }
 
+static void ask_end(struct testing_client *from)
+{
+	struct kafka_list_offsets_request_partition asked = { .timestamp = -1 };
+	struct kafka_list_offsets_request_topic topic = {
+		.name = SLICE("alpha"),
+		.partitions = &asked,
+		.partitions_count = 1,
+	};
+	struct kafka_list_offsets_request request = { .topics = &topic, .topics_count = 1 };
+
+	testing_send(from, KAFKA_API_LIST_OFFSETS, 2, &request);
+}
+
 /* Control answers before the record reaches the replica: the answer waits. */
 static void test_the_end_is_never_an_old_one(void **state)
 {
@@ -90,20 +103,36 @@ static void test_the_end_is_never_an_old_one(void **state)
 	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 7), 0);
 	struct testing_client other;
 	testing_client_open(&other, &w);
-	struct kafka_list_offsets_request_partition asked = { .timestamp = -1 };
-	struct kafka_list_offsets_request_topic topic = {
-		.name = SLICE("alpha"),
-		.partitions = &asked,
-		.partitions_count = 1,
-	};
-	struct kafka_list_offsets_request request = { .topics = &topic, .topics_count = 1 };
-	testing_send(&other, KAFKA_API_LIST_OFFSETS, 2, &request);
+	ask_end(&other);
 	testing_run_ms(&w, 30);
 	assert_false(testing_has_answer(&other));
 	testing_hold_records(&w.control, false);
 	struct kafka_list_offsets_response *response =
 		testing_receive(&other, KAFKA_API_LIST_OFFSETS, 2);
 	assert_int_equal(response->topics[0].partitions[0].offset, 7);
+	testing_client_close(&other);
+	tear_down();
+}
+
+/* An offset ahead of what is known here may be right or wrong; so may the end that is known here.
+ */
+static void test_nobody_tells_an_end_that_may_be_old(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_hold_records(&w.control, true);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 7), 0);
+	testing_client_open(&other, &w);
+	ask_end(&other);
+	testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha", .offset = 5 });
+	assert_int_equal(testing_receive_fetch(&c)->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	struct kafka_list_offsets_response *response =
+		testing_receive(&other, KAFKA_API_LIST_OFFSETS, 2);
+	assert_int_equal(response->topics[0].partitions[0].error_code,
+			 KAFKA_NOT_LEADER_OR_FOLLOWER);
+	testing_hold_records(&w.control, false);
 	testing_client_close(&other);
 	tear_down();
 }
@@ -277,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_ends_of_a_partition_are_found),
 		cmocka_unit_test(test_the_end_is_never_an_old_one),
+		cmocka_unit_test(test_nobody_tells_an_end_that_may_be_old),
 		cmocka_unit_test(test_records_are_found_by_time),
 		cmocka_unit_test(test_an_unreadable_file_fails_the_lookup),
 		cmocka_unit_test(test_wrong_questions_get_an_error_of_their_own),

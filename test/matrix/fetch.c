@@ -462,7 +462,8 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
-	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, "test_nobody_tells_an_end_that_may_be_old",
+	  OFFSETS_TEST },
 	{ KAFKA_FENCED_LEADER_EPOCH, ALL_VERSIONS, FIRST_EPOCH_ONLY, NULL },
 	{ KAFKA_UNKNOWN_LEADER_EPOCH, 4, 8, "the request has no epoch", NULL },
 	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "test_a_corrupt_file_fails_only_its_partition",
