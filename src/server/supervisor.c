@@ -169,6 +169,13 @@ static void on_backoff_over(struct timer *t)
 	start_role(CONTAINER(t, struct role, timer));
 }
 
+/* A role that is only just starting dies of the signal that asks it. */
+static bool has_ended_well(const struct role *r)
+{
+	return WIFSIGNALED(r->wait_status) ? WTERMSIG(r->wait_status) == SIGTERM
+					   : WEXITSTATUS(r->wait_status) == 0;
+}
+
 static void restart_later(struct role *r, const char *what)
 {
 	struct supervisor *s = r->supervisor;
@@ -206,7 +213,10 @@ static void finish_role(struct timer *t)
 		begin_stop(s);
 		ask_next_to_stop(s);
 	} else if (s->is_stopping) {
-		log_debug("%s", what);
+		if (!has_ended_well(r) && s->exit_status == 0) {
+			log_error("%s while it stopped", what);
+			s->exit_status = EXIT_KILLED;
+		}
 		r->state = ROLE_OVER;
 		ask_next_to_stop(s);
 	} else {

@@ -47,8 +47,8 @@ struct supervisor_config {
 	uint64_t backoff_min_ms, backoff_max_ms, healthy_ms, stop_timeout_ms;
 };
 
-/* Returns the status to exit with: 0 after an orderly stop, 1 when roles had to be killed, 130
- * after a second signal, or that of the role that cannot serve. */
+/* Returns the status to exit with: 0 after an orderly stop, 1 when a role did not stop in order,
+ * 130 after a second signal, or that of the role that cannot serve. */
 int supervisor_run(const struct supervisor_config *config);
 
 /* The role's side; nothing happens where there is no supervisor. */

@@ -245,6 +245,7 @@ static enum step stop_step(struct task *t)
 			listener_close(agent->listener);
 		agent->listener = NULL;
 		each_connection(agent, connection_drain);
+		replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
 		janitor_stop(agent->janitor);
 	}
 	if (task_is_canceled(t))

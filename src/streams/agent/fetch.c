@@ -153,7 +153,8 @@ static bool should_answer(struct request *r, struct fetch *f)
 {
 	int64_t wanted = f->request->min_bytes;
 
-	if (wanted <= 0 || f->partition_count == 0 || loop_now_ms(r->agent->loop) >= f->deadline_ms)
+	if (wanted <= 0 || f->partition_count == 0 || r->agent->is_stopping ||
+	    loop_now_ms(r->agent->loop) >= f->deadline_ms)
 		return true;
 	if (wanted > FETCH_BYTES_MAX)
 		wanted = FETCH_BYTES_MAX;

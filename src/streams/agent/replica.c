@@ -162,6 +162,11 @@ void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t parti
 	list_add(watches_of(r, partition), &w->link);
 }
 
+void replica_wake_all(struct replica *r)
+{
+	wake_all_watches(r);
+}
+
 void replica_watch_remove(struct replica_watch *w)
 {
 	list_remove(&w->link);

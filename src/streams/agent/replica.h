@@ -37,6 +37,7 @@ struct replica_watch {
 void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t partition,
 		       struct task *task);
 void replica_watch_remove(struct replica_watch *w);
+void replica_wake_all(struct replica *r);
 
 /* Wait, as a child task, until replica_index() >= index. */
 struct replica_wait {
