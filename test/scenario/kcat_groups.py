@@ -1,54 +1,13 @@
 #!/usr/bin/env python3
 """Consumer groups as kcat uses them: sharing, commits that survive, members that leave."""
 
-import signal
-import threading
-
 from kcat import produce
+from kcat_member import Member
 from scenario import Scenario, wait_until
 
 PARTITIONS = 4
 TOPIC = "tasks"
 SESSION_MS = 6000
-
-
-class Member:
-    """kcat -G, read line by line."""
-
-    def __init__(self, scenario, node, group, *words):
-        self.rows, self.notes = [], []
-        self.process = scenario.spawn(
-            "kcat", "-b", node.address, "-G", group, "-u", "-E",
-            "-X", "auto.offset.reset=earliest", "-X", f"session.timeout.ms={SESSION_MS}",
-            "-X", "heartbeat.interval.ms=500", "-X", "auto.commit.interval.ms=200",
-            "-f", "%p\t%o\t%s\n", *words, TOPIC, stdout=-1, stderr=-1)
-        for pipe, take in ((self.process.stdout, self.take_row),
-                           (self.process.stderr, lambda line: self.notes.append(line.decode()))):
-            threading.Thread(target=lambda p=pipe, t=take: [t(line) for line in p],
-                             daemon=True).start()
-
-    def take_row(self, line):
-        partition, offset, value = line.rstrip(b"\n").split(b"\t")
-        self.rows.append((int(partition), int(offset), value))
-
-    def values(self):
-        return {row[2] for row in self.rows}
-
-    def partitions(self):
-        """What kcat says it was given last."""
-        for note in reversed(self.notes):
-            if "rebalanced" in note and "assigned:" in note:
-                listed = note.split("assigned:")[1]
-                return {int(part.split("[")[1].split("]")[0])
-                        for part in listed.split(",") if "[" in part}
-            if "rebalanced" in note and "revoked" in note:
-                return set()
-        return set()
-
-    def leave(self):
-        """As ^C does: commits and says goodbye."""
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
 
 
 def write(node, first, count):
@@ -65,13 +24,13 @@ with Scenario() as s:
     everything = write(node, 0, 1000)
 
     with s.test("the only member of a group gets every record once"):
-        first = Member(s, node, "workers")
+        first = Member(s, node, "workers", TOPIC, SESSION_MS)
         wait_until(lambda: first.values() == everything, 30, "all records")
         assert len(first.rows) == 1000
         assert first.partitions() == set(range(PARTITIONS))
 
     with s.test("two members share the partitions, and each record goes to one of them"):
-        second = Member(s, node, "workers")
+        second = Member(s, node, "workers", TOPIC, SESSION_MS)
         wait_until(lambda: len(second.partitions()) == 2 and len(first.partitions()) == 2, 30,
                    "both have two partitions")
         assert first.partitions() | second.partitions() == set(range(PARTITIONS))
@@ -89,7 +48,7 @@ with Scenario() as s:
         wait_until(lambda: more <= first.values(), 30, "all new records")
 
     with s.test("when one is killed, the other takes over after the session timeout"):
-        third = Member(s, node, "workers")
+        third = Member(s, node, "workers", TOPIC, SESSION_MS)
         wait_until(lambda: len(third.partitions()) == 2 and len(first.partitions()) == 2, 30,
                    "both have two partitions")
         third.process.kill()
@@ -99,7 +58,7 @@ with Scenario() as s:
         first.leave()
 
     with s.test("another group reads everything for itself"):
-        other = Member(s, node, "auditors")
+        other = Member(s, node, "auditors", TOPIC, SESSION_MS)
         wait_until(lambda: len(other.values()) == 2800, 30, "all records")
         other.leave()
 
@@ -107,7 +66,7 @@ with Scenario() as s:
         node.kill()
         node.start()
         more = write(node, 4000, 40)
-        again = Member(s, node, "workers")
+        again = Member(s, node, "workers", TOPIC, SESSION_MS)
         wait_until(lambda: more <= again.values(), 30, "the new records")
         assert again.values() == more, "records were delivered again"
 

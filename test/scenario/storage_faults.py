@@ -249,7 +249,7 @@ def failing_bucket(s):
         clean.start()
         check_exactly_once(writer, kcat.records(clean.address, TOPIC))
         clean.kill()
-    with s.test("a bucket that returns wrong bytes now and then never makes a wrong record, only errors"):
+    with s.test("a bucket that lies now and then never makes a wrong record, only errors"):
         values = {offset: value for partition, offset, value in
                   ((p, o, v) for v, (p, o) in writer.acknowledged.items()) if partition == 0}
         node = s.node("lying", environment=FAULTS,
