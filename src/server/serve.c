@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "loop/open_files.h"
 #include "server/supervisor.h"
 
 extern char **environ;
@@ -163,6 +164,7 @@ static int start(const struct options *o)
 	struct banner banner = { .options = o };
 	size_t count = 0;
 
+	open_files_raise(); /* for the roles, too */
 	fill_argv(o, CONTROL_ROLE_WORD, control_argv, flags);
 	fill_argv(o, STREAMS_ROLE_WORD, streams_argv, flags);
 	if (o->has_control)

@@ -1,5 +1,7 @@
 /* What happens to batches when control is away, forgets to answer, or knows better: testing_world.h
  * has the stage. */
+#include <sys/resource.h>
+
 #include "streams/agent/file_writer.h"
 #include "streams/testing_world.h"
 
@@ -196,6 +198,33 @@ static void test_a_waiting_fetch_survives_a_new_image(void **state)
 	tear_down();
 }
 
+/* The descriptors that the bucket and control need are not given to clients. */
+static void test_connections_leave_descriptors_for_the_bucket(void **state)
+{
+	struct testing_client others[3];
+	struct rlimit before, few;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = AGENT_FILES_KEPT + 2;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	set_up(0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (int i = 0; i < 3; i++)
+		testing_client_open(&others[i], &w);
+	WAIT_FOR(&w, others[1].is_ended && others[2].is_ended);
+	assert_false(others[0].is_ended);
+	testing_produce(&others[0], "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	for (int i = 0; i < 3; i++)
+		testing_client_close(&others[i]);
+	WAIT_FOR(&w, w.agent->connection_count == 1);
+	testing_client_open(&others[0], &w);
+	testing_produce(&others[0], "alpha", 0, testing_batch(&c.arena, "two", 0, 1), 1);
+	testing_client_close(&others[0]);
+	tear_down();
+}
+
 /* What does not fit into a frame is the client's problem, not everybody's. */
 static void test_a_request_too_large_for_control_closes_its_connection(void **state)
 {
@@ -259,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
+		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),
 		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),
 		cmocka_unit_test(test_kafka_closes_while_control_is_away_for_long),
 	};

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "loop/open_files.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
@@ -201,6 +202,14 @@ static const struct control_link_owner link_owner = {
 /* --- life --------------------------------------------------------------------------------------
  */
 
+static size_t connection_count_max(void)
+{
+	size_t files = open_files_max();
+
+	files = files > AGENT_FILES_KEPT ? files - AGENT_FILES_KEPT : 1;
+	return files < AGENT_CONNECTIONS_MAX ? files : AGENT_CONNECTIONS_MAX;
+}
+
 struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 {
 	struct agent *agent = NEW(struct agent);
@@ -210,6 +219,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->config = *config;
 	agent->on_orphan = on_orphan;
 	list_init(&agent->connections);
+	agent->connection_count_max = connection_count_max();
 	agent->replica = replica_new();
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->places = read_places_new();

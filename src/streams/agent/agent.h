@@ -14,6 +14,8 @@
 
 enum {
 	AGENT_CONNECTIONS_MAX = 10000,
+	AGENT_FILES_KEPT = 100,		      /* descriptors that connections do not get: the
+					       * bucket and control come first */
 	AGENT_REQUEST_BYTES_MAX = 100 << 20,  /* Kafka's socket.request.max.bytes */
 	AGENT_BUFFERED_BYTES_MAX = 256 << 20, /* requests not yet answered, all connections */
 	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
@@ -58,6 +60,8 @@ struct agent {
 	struct listener *listener; /* NULL while not serving */
 	struct list connections;
 	size_t connection_count;
+	size_t connection_count_max;
+	uint64_t full_quiet_until_ms; /* no log line about too many connections before */
 	size_t buffered_bytes;
 	uint64_t next_connection_id;
 	struct uuid cluster_id;

@@ -13,6 +13,7 @@ enum {
 	FRAME_LENGTH_BYTES = 4,
 	CLIENT_HOST_BYTES = 64,
 	REASON_BYTES = 200,
+	FULL_QUIET_MS = 5000,  /* between log lines about refused connections */
 	PART_BYTES_MIN = 4096, /* fewer are copied rather than sent from their own place */
 };
 
@@ -440,11 +441,21 @@ static void copy_host(struct connection *c)
 	memcpy(c->host, name, size);
 }
 
+static void tell_full(struct agent *agent, const struct stream *s)
+{
+	uint64_t now_ms = loop_now_ms(agent->loop);
+
+	if (now_ms < agent->full_quiet_until_ms)
+		return;
+	agent->full_quiet_until_ms = now_ms + FULL_QUIET_MS;
+	log_warn("refusing connection of %s and maybe others: there are %zu already",
+		 stream_peer_name(s), agent->connection_count);
+}
+
 void connection_open(struct agent *agent, struct stream *s)
 {
-	if (agent->connection_count >= AGENT_CONNECTIONS_MAX) {
-		log_warn("refusing connection of %s: there are %zu already", stream_peer_name(s),
-			 agent->connection_count);
+	if (agent->connection_count >= agent->connection_count_max) {
+		tell_full(agent, s);
 		stream_close(s);
 		return;
 	}
