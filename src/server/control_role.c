@@ -12,6 +12,10 @@
 #include "server/supervisor.h"
 #include "streams/catalog/catalog.h"
 
+/* The first member of a group waits so long for others: members that start together share the
+ * partitions at once instead of one after the other. */
+enum { REBALANCE_DELAY_MS = 100 };
+
 /* --- what the leader tells ---------------------------------------------------------------------
  */
 
@@ -132,6 +136,7 @@ static void begin_leader(struct control *c)
 							  .cluster_id = id,
 							  .default_partitions =
 								  c->options->default_partitions,
+							  .rebalance_delay_ms = REBALANCE_DELAY_MS,
 						  });
 }
 
