@@ -8,7 +8,7 @@
 # all of them run and librdkafka.md beside this file is written again.
 # Exits 1 when a test fails that librdkafka.reasons does not explain.
 #
-# LIMIT_S  seconds a test may take (300)
+# LIMIT_S  seconds a test may take (600)
 set -eu
 
 package=@confluentinc/kafka-javascript@1.10.1 # librdkafka 2.15.1 with its tests
@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 hanse=$(realpath "$1")
 scratch=$(mkdir -p "$2" && cd "$2" && pwd)
 shift 2
-limit_s=${LIMIT_S:-300}
+limit_s=${LIMIT_S:-600}
 source=$scratch/package/deps/librdkafka
 reasons=$here/librdkafka.reasons
 results=$scratch/results
@@ -86,6 +86,7 @@ run_scenario() {
 	(
 		cd "$source/tests"
 		TESTS=$1 TEST_KAFKA_VERSION=3.9.0 LD_LIBRARY_PATH=../src:../src-cpp \
+			KAFKA_PATH=$scratch/kafka BROKERS=127.0.0.1:$port \
 			timeout -k 5 "$limit_s" ./test-runner -p1 -L -s "$2"
 	) 2>&1 </dev/null | sed 's/\x1b\[[0-9;]*m//g' >"$scratch/log/$1.$2"
 }
@@ -165,6 +166,8 @@ trap 'exit 130' INT TERM
 fetch_and_build
 mkdir -p "$scratch/log"
 list_tests >"$scratch/tests"
+mkdir -p "$scratch/kafka/bin"
+cp "$here/kafka-topics.py" "$scratch/kafka/bin/kafka-topics.sh"
 start_broker
 : >"$results"
 say "broker on port $port, log $scratch/broker.log"
