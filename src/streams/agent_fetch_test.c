@@ -78,6 +78,24 @@ static void test_a_waiting_fetch_wakes_when_its_partition_grows(void **state)
 	}
 }
 
+static void test_a_waiting_fetch_is_answered_when_the_agent_stops(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 3; seed++) {
+		set_up(seed);
+		testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha",
+								.min_bytes = 1,
+								.max_wait_ms = 15000 });
+		testing_run_ms(&w, 20);
+		uint64_t before_ms = clock_now_ms();
+		testing_close_agent(&w);
+		assert_in_range(clock_now_ms() - before_ms, 0, 5000);
+		assert_int_equal(testing_receive_fetch(&c)->error_code, KAFKA_NONE);
+		testing_open_agent(&w);
+		tear_down();
+	}
+}
+
 static void test_a_fetch_without_news_ends_in_time(void **state)
 {
 	(void)state;
@@ -543,6 +561,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_waiting_fetch_wakes_when_its_partition_grows),
+		cmocka_unit_test(test_a_waiting_fetch_is_answered_when_the_agent_stops),
 		cmocka_unit_test(test_a_fetch_without_news_ends_in_time),
 		cmocka_unit_test(test_min_bytes_waits_for_enough),
 		cmocka_unit_test(test_a_topic_deleted_while_waiting_is_told),
