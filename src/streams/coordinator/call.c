@@ -9,6 +9,8 @@
 
 enum { CALL_START, CALL_DURABLE };
 
+enum { KAFKA_RESPONSE_EXTRA_BYTES = 64 }; /* of the message around the body */
+
 static enum step answer(struct call *call, const struct schema *schema, const void *value)
 {
 	enum err err = frame_encode(&call->response, schema, 0, call->correlation_id, value);
@@ -171,8 +173,13 @@ static enum step answer_kafka(struct call *call, enum err err)
 {
 	struct peer_kafka_response response = { .error = (int16_t)(err), .body = SLICE("") };
 
-	if (!err)
+	if (!err && call->kafka.response.size > PEER_BODY_BYTES_MAX - KAFKA_RESPONSE_EXTRA_BYTES) {
+		log_warn("an answer of %s has %zu bytes, more than a frame", call->kafka.api->name,
+			 call->kafka.response.size);
+		response.error = (int16_t)ERR_TOO_BIG;
+	} else if (!err) {
 		response.body = buf_slice(&call->kafka.response);
+	}
 	return answer(call, &peer_kafka_response_schema, &response);
 }
 

@@ -185,6 +185,8 @@ static enum err describe_groups(struct cell *cell, struct group_call *call)
 
 	for (size_t i = 0; i < request->groups_count && !err; i++) {
 		err = describe_one(cell, call, request->groups[i], &groups[i]);
+		if (!err && group_call_is_too_large(call))
+			err = ERR_INVALID;
 		if (request->include_authorized_operations && !groups[i].error_code)
 			groups[i].authorized_operations = KAFKA_MAY_WITH_GROUP;
 	}

@@ -20,6 +20,7 @@ enum {
 	GROUPS_WRITE_RETRY_MS = 50,
 	GROUPS_WRITE_BYTES = 256 * 1024, /* no further group in this transaction */
 	GROUPS_PER_CALL_MAX = 1000,
+	GROUP_CALL_BYTES_MAX = 64 << 20,  /* that one request and its answer may take */
 	OFFSET_METADATA_BYTES_MAX = 4096, /* Kafka's default */
 };
 
@@ -98,6 +99,12 @@ bool groups_settle(struct groups *g, struct group_call *call, struct slice name)
 void groups_forget(struct group_call *call);
 
 uint64_t groups_now_ms(const struct groups *g);
+
+/* Clients may ask for the same large thing many times: no more than this, then ERR_INVALID. */
+static inline bool group_call_is_too_large(const struct group_call *call)
+{
+	return call->kafka->arena->used > GROUP_CALL_BYTES_MAX;
+}
 
 /* --- group_call.c ------------------------------------------------------------------------------
  */

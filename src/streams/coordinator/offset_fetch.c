@@ -64,6 +64,9 @@ static enum err fetch_topic(struct group_call *call, struct cell *cell, int64_t 
 	struct arena *a = call->kafka->arena;
 	bool by_id = call->kafka->version >= TOPIC_ID_VERSION_FIRST;
 	struct catalog_topic found;
+
+	if (topic->partition_indexes_count > CATALOG_PARTITIONS_MAX)
+		return ERR_INVALID;
 	enum err err = by_id ? catalog_topic_by_id(a, cell, &topic->topic_id, &found)
 			     : catalog_topic_by_name(a, cell, topic->name, &found);
 	bool is_unknown = err == ERR_NOT_FOUND;
@@ -71,8 +74,11 @@ static enum err fetch_topic(struct group_call *call, struct cell *cell, int64_t 
 	begin_topic(a, topic, ret, is_unknown && by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_NONE);
 	if (err || group == 0)
 		return is_unknown ? OK : err;
-	for (size_t i = 0; i < ret->partitions_count; i++)
+	for (size_t i = 0; i < ret->partitions_count; i++) {
 		fetch_partition(a, cell, group, found.id, &ret->partitions[i]);
+		if (group_call_is_too_large(call))
+			return ERR_INVALID;
+	}
 	return OK;
 }
 
@@ -91,18 +97,22 @@ static size_t count_offsets(struct cell *cell, int64_t group, int64_t topic)
 	return count;
 }
 
-static void fetch_all_of_topic(struct arena *a, struct cell *cell, int64_t group, int64_t topic,
-			       struct kafka_offset_fetch_response_group_topic *ret)
+static enum err fetch_all_of_topic(struct group_call *call, struct cell *cell, int64_t group,
+				   int64_t topic,
+				   struct kafka_offset_fetch_response_group_topic *ret)
 {
+	struct arena *a = call->kafka->arena;
 	size_t count = count_offsets(cell, group, topic);
 	sqlite3_stmt *st = cell_statement(cell, OFFSET_COLUMNS "ORDER BY partition");
 
 	ret->partitions = arena_take_array(a, count, sizeof(*ret->partitions));
 	cell_bind_int(st, 1, group);
 	cell_bind_int(st, 2, topic);
-	while (ret->partitions_count < count && cell_next(cell, st))
+	while (ret->partitions_count < count && !group_call_is_too_large(call) &&
+	       cell_next(cell, st))
 		read_offset(a, st, &ret->partitions[ret->partitions_count++]);
 	sqlite3_reset(st);
+	return group_call_is_too_large(call) ? ERR_INVALID : OK;
 }
 
 static size_t count_topics(struct cell *cell, int64_t group)
@@ -116,9 +126,10 @@ static size_t count_topics(struct cell *cell, int64_t group)
 	return count;
 }
 
-static enum err fetch_all(struct arena *a, struct cell *cell, int64_t group,
+static enum err fetch_all(struct group_call *call, struct cell *cell, int64_t group,
 			  struct kafka_offset_fetch_response_group *ret)
 {
+	struct arena *a = call->kafka->arena;
 	size_t count = count_topics(cell, group), kept = 0;
 	int64_t *topics = arena_take_array(a, count, sizeof(*topics));
 	sqlite3_stmt *st = cell_statement(cell, "SELECT DISTINCT topic FROM group_offset"
@@ -141,7 +152,9 @@ static enum err fetch_all(struct arena *a, struct cell *cell, int64_t group,
 			&ret->topics[ret->topics_count++];
 		next->name = topic.name;
 		next->topic_id = topic.topic_id;
-		fetch_all_of_topic(a, cell, group, topic.id, next);
+		err = fetch_all_of_topic(call, cell, group, topic.id, next);
+		if (err)
+			return err;
 	}
 	return OK;
 }
@@ -165,7 +178,7 @@ static enum err fetch_group(struct group_call *call, struct cell *cell,
 	if (err == ERR_NOT_FOUND)
 		err = OK; /* a group that never committed; its row stays 0 */
 	if (err || !group->topics)
-		return err || row.id == 0 ? err : fetch_all(a, cell, row.id, ret);
+		return err || row.id == 0 ? err : fetch_all(call, cell, row.id, ret);
 
 	ret->topics_count = group->topics_count;
 	ret->topics = arena_take_array(a, group->topics_count, sizeof(*ret->topics));
