@@ -236,11 +236,24 @@ static void feed_if_allowed(struct leader *l, struct journal_event *event)
 			  err_name(err));
 }
 
+/* The engine measures graces with the wall clock, which may jump by years.  A zombie does not write
+ * without a fresh look at the marks for longer than an hour, so whoever was fenced before we led is
+ * harmless once we have led for two by a clock that does not jump. */
+static uint64_t fence_grace_ms(const struct leader *l)
+{
+	uint64_t grace_ms = l->config.fence_grace_ms;
+	uint64_t least_ms = grace_ms < LEADER_FENCES_MS ? grace_ms : LEADER_FENCES_MS;
+
+	if (loop_now_ms(l->loop) - l->leading_since_ms < least_ms)
+		return UINT64_MAX;
+	return grace_ms;
+}
+
 static void trim(struct leader *l)
 {
 	struct journal_event event = {
 		.kind = JOURNAL_TRIM,
-		.trim = { l->config.record_grace_ms, l->config.fence_grace_ms },
+		.trim = { l->config.record_grace_ms, fence_grace_ms(l) },
 	};
 
 	l->trimmed_ms = loop_now_ms(l->loop);

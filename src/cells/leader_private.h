@@ -26,9 +26,10 @@ enum {
 	LEADER_IO_MS = 15000,		/* deadline of one engine operation */
 	LEADER_TRANSFER_MS = 30000,	/* of one chunk */
 	LEADER_TICK_MS = 1000,
-	LEADER_TRIM_MS = 3600 * 1000,	 /* between trims, besides the one after a snapshot */
-	LEADER_REPLAY_BYTES = 1 << 20,	 /* records applied in one step of the root */
-	LEADER_SNAPSHOT_RETRY_MS = 2000, /* doubles up to the next */
+	LEADER_FENCES_MS = 2 * 3600 * 1000, /* no fence goes before; twice what a zombie trusts */
+	LEADER_TRIM_MS = 3600 * 1000,	    /* between trims, besides the one after a snapshot */
+	LEADER_REPLAY_BYTES = 1 << 20,	    /* records applied in one step of the root */
+	LEADER_SNAPSHOT_RETRY_MS = 2000,    /* doubles up to the next */
 	LEADER_SNAPSHOT_RETRY_MS_MAX = 120 * 1000,
 	LEADER_LIST_PAGES_MAX = 256,   /* of chunks or manifests in one bucket */
 	LEADER_CONDEMNED_MAX = 100000, /* objects waiting to be deleted */
@@ -176,8 +177,8 @@ struct leader {
 	bool is_ending; /* stopping: nothing new, the root ends when its children have */
 	struct leader_stop *stop;
 	struct timer tick;
-	uint64_t trimmed_ms;
-	enum err give_up_err; /* why we resigned ourselves */
+	uint64_t leading_since_ms, trimmed_ms; /* of the loop's clock */
+	enum err give_up_err;		       /* why we resigned ourselves */
 	char give_up_why[JOURNAL_WHY_BYTES];
 
 	/* leader_io.c */

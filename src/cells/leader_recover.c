@@ -379,7 +379,7 @@ void leader_recover(struct leader *l)
 		 " ms after adoption, epoch %s",
 		 l->config.journal, l->last_index, clock_now_ms() - l->adopted_ms, epoch);
 	l->state = LEADER_LEADING;
-	l->trimmed_ms = loop_now_ms(l->loop);
+	l->leading_since_ms = l->trimmed_ms = loop_now_ms(l->loop);
 	if (l->config.watcher)
 		l->config.watcher->on_leading(l->config.context);
 }
