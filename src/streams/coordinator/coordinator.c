@@ -16,6 +16,8 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 
 	c->loop = loop;
 	c->config = *config;
+	if (!c->config.feed_bytes_max)
+		c->config.feed_bytes_max = COORDINATOR_FEED_BYTES_MAX;
 	list_init(&c->sessions);
 	return c;
 }

@@ -13,7 +13,8 @@
 enum {
 	COORDINATOR_SESSIONS_MAX = 1000,
 	COORDINATOR_CALLS_PER_SESSION_MAX = 10000,
-	COORDINATOR_FEED_BYTES_MAX = 256 << 20, /* not yet taken by an agent: it is cut off */
+	COORDINATOR_FEED_BYTES_MAX = 256 << 20, /* records not yet taken by an agent, besides its
+						 * image: it is cut off */
 	COORDINATOR_TOPICS_MAX = 100000,
 	COORDINATOR_GROUPS_MAX = 100000,
 };
@@ -25,6 +26,7 @@ struct coordinator_config {
 	struct uuid cluster_id;
 	int32_t default_partitions;
 	uint64_t rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
+	size_t feed_bytes_max;	     /* 0: COORDINATOR_FEED_BYTES_MAX */
 };
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config);

@@ -34,6 +34,7 @@ struct town {
 	struct coordinator *coordinator;
 	bool is_leading, is_decided, has_stopped;
 	uint64_t rebalance_delay_ms;
+	size_t feed_bytes_max;
 	struct task stopper;
 	struct coordinator_stop coordinator_stop;
 	struct leader_stop leader_stop;
@@ -267,6 +268,7 @@ static inline void town_lead(struct town *town)
 		.leader = town->leader,
 		.default_partitions = 1,
 		.rebalance_delay_ms = town->rebalance_delay_ms,
+		.feed_bytes_max = town->feed_bytes_max,
 	};
 	town->coordinator = coordinator_new(town->loop, &coordinator);
 	town->is_decided = town->has_stopped = false;
@@ -320,15 +322,21 @@ static inline void town_restart(struct town *town)
 	town_lead(town);
 }
 
-static inline void town_open(struct town *town, uint64_t seed)
+/* With settings made in `town`, which is zero otherwise. */
+static inline void town_begin(struct town *town, uint64_t seed)
 {
 	static int number;
 
-	memset(town, 0, sizeof(*town));
 	town->number = ++number;
 	town->loop = loop_new(seed);
 	log_set_level(getenv("HANSE_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
 	town_lead(town);
+}
+
+static inline void town_open(struct town *town, uint64_t seed)
+{
+	memset(town, 0, sizeof(*town));
+	town_begin(town, seed);
 }
 
 /* Another node on the same bucket, which takes over. */

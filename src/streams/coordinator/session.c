@@ -35,6 +35,7 @@ struct session {
 	bool is_ending;
 	enum follow_state follow;
 	struct leader_image image;
+	size_t image_bytes;  /* of the one that was pushed */
 	struct list pending; /* struct pending_record, while the image is made */
 	int64_t incarnation; /* that its agent got here; 0: none yet */
 };
@@ -64,15 +65,17 @@ static void push(struct session *s, const struct schema *schema, const void *val
 	else
 		stream_write_buf(s->stream, &frame);
 	buf_done(&frame);
-	if (stream_pending_bytes(s->stream) > COORDINATOR_FEED_BYTES_MAX)
-		end_session(s, "it does not take what it asked for");
 }
 
+/* An image is as large as the cell is, and an agent cannot do without it: it does not count. */
 static void push_record(struct session *s, uint64_t index, struct slice record)
 {
 	struct peer_record_push message = { .index = (int64_t)index, .bytes = record };
 
 	push(s, &peer_record_push_schema, &message);
+	if (s->stream && stream_pending_bytes(s->stream) >
+				 s->coordinator->config.feed_bytes_max + s->image_bytes)
+		end_session(s, "it does not take what it asked for");
 }
 
 void session_push_record(struct session *s, uint64_t index, struct slice record)
@@ -122,6 +125,7 @@ static void finish_image(struct session *s)
 		return;
 	}
 	s->follow = FOLLOW_ON;
+	s->image_bytes = s->image.image->size;
 	push_image(s);
 	push_pending(s, s->image.index);
 	blob_unref(&s->image.image);
