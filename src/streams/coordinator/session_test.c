@@ -1,24 +1,104 @@
-/* The connection of an agent: what control feeds it, and how patient it is. */
-#include <fcntl.h>
+/* Sessions over a socket pair: frames in, answers and the feed out. */
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cells/follower.h"
 #include "peer_messages.h"
 #include "streams/coordinator/coordinator_testing.h"
 #include "wire/peer/frame.h"
+#include "wire/streams/data_file.h"
 
-enum { FEED_BYTES = 64 * 1024, SOME_MS = 30 };
+enum { ANSWERS_MAX = 100 };
 
+/* An agent as far as control can see. */
 struct visitor {
 	struct town *town;
+	struct stream *stream; /* NULL: control closed it */
+	bool has_ended, has_news;
 	struct arena arena;
-	struct buf in;
-	int fd;
-	int64_t image_index, image_bytes, image_total;
-	int64_t last_index; /* of the records */
-	int64_t hello_count;
-	bool is_ended;
+	struct frame answers[ANSWERS_MAX]; /* bodies in the arena */
+	size_t answer_count;
+	struct buf image;
+	struct cell *replica;
+	int64_t index; /* of the replica */
+	uint32_t next_correlation;
+	int64_t incarnation;
 };
+
+/* --- what control says -------------------------------------------------------------------------
+ */
+
+static void take_snapshot(struct visitor *v, const struct frame *frame)
+{
+	struct peer_snapshot_push push;
+	char why[CELL_WHY_BYTES];
+
+	assert_int_equal(frame_decode_body(&v->arena, frame, &peer_snapshot_push_schema, &push),
+			 OK);
+	assert_int_equal(push.offset, v->image.size);
+	buf_add_slice(&v->image, push.bytes);
+	if ((int64_t)v->image.size < push.total_bytes)
+		return;
+	v->replica = cell_new("streams");
+	assert_int_equal(follower_image_load(v->replica, buf_slice(&v->image), why), OK);
+	v->index = push.index;
+}
+
+static void take_record(struct visitor *v, const struct frame *frame)
+{
+	struct peer_record_push push;
+	char why[CELL_WHY_BYTES];
+
+	assert_int_equal(frame_decode_body(&v->arena, frame, &peer_record_push_schema, &push), OK);
+	assert_non_null(v->replica);
+	assert_int_equal(push.index, v->index + 1);
+	assert_int_equal(cell_apply(v->replica, push.bytes, why), OK);
+	v->index = push.index;
+}
+
+static void on_visitor_readable(void *context, struct stream *stream)
+{
+	struct visitor *v = context;
+	struct frame frame;
+
+	for (;;) {
+		struct slice in = stream_inbox(stream);
+		size_t before = in.size;
+		enum err err = frame_decode(&in, &frame);
+		if (err == ERR_NOT_FOUND)
+			break;
+		assert_int_equal(err, OK);
+		if (frame.message == PEER_SNAPSHOT_PUSH) {
+			take_snapshot(v, &frame);
+		} else if (frame.message == PEER_RECORD_PUSH) {
+			take_record(v, &frame);
+		} else {
+			assert_in_range(v->answer_count, 0, ANSWERS_MAX - 1);
+			frame.body = arena_copy(&v->arena, frame.body);
+			v->answers[v->answer_count++] = frame;
+		}
+		stream_consume(stream, before - in.size);
+	}
+	v->has_news = true;
+	loop_stop(v->town->loop);
+}
+
+static void on_visitor_end(void *context, struct stream *stream, enum err err)
+{
+	struct visitor *v = context;
+
+	(void)err;
+	stream_close(stream);
+	v->stream = NULL;
+	v->has_ended = true;
+	loop_stop(v->town->loop);
+}
+
+static const struct stream_owner visitor_owner = { .on_readable = on_visitor_readable,
+						   .on_end = on_visitor_end };
+
+/* --- what the visitor says ---------------------------------------------------------------------
+ */
 
 static void visitor_open(struct visitor *v, struct town *town)
 {
@@ -26,178 +106,416 @@ static void visitor_open(struct visitor *v, struct town *town)
 
 	*v = (struct visitor) { .town = town };
 	arena_init(&v->arena);
-	buf_init(&v->in);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	buf_init(&v->image);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
 			 0);
-	v->fd = fds[1];
-	coordinator_accept(town->coordinator, stream_open_fd(town->loop, fds[0], "unix"));
+	v->stream = stream_open_fd(town->loop, fds[0], "control");
+	stream_set_owner(v->stream, &visitor_owner, v);
+	coordinator_accept(town->coordinator, stream_open_fd(town->loop, fds[1], "agent"));
 }
 
+/* What it leaves behind is for town_stop(). */
 static void visitor_close(struct visitor *v)
 {
-	close(v->fd);
-	buf_done(&v->in);
+	if (v->stream)
+		stream_close(v->stream);
+	cell_free(v->replica);
+	buf_done(&v->image);
 	arena_done(&v->arena);
 }
 
-static void wait_some(struct town *town)
+static uint32_t say(struct visitor *v, const struct schema *schema, const void *value)
 {
-	bool never = false;
-
-	town_wait_ms(town, &never, SOME_MS);
-}
-
-static void say(struct visitor *v, const struct schema *schema, uint32_t id, const void *value)
-{
+	uint32_t correlation_id = ++v->next_correlation;
 	struct buf frame;
 
 	buf_init(&frame);
-	assert_int_equal(frame_encode(&frame, schema, 0, id, value), OK);
-	assert_int_equal(write(v->fd, frame.data, frame.size), frame.size);
+	assert_int_equal(frame_encode(&frame, schema, 0, correlation_id, value), OK);
+	stream_write_buf(v->stream, &frame);
 	buf_done(&frame);
-	wait_some(v->town);
+	return correlation_id;
 }
 
-static void say_hello(struct visitor *v, int64_t incarnation)
+static const struct frame *find_answer(const struct visitor *v, uint32_t correlation_id)
 {
-	say(v, &peer_hello_request_schema, 1,
-	    &(struct peer_hello_request) { .node = SLICE("n"),
-					   .kafka_host = SLICE("127.0.0.1"),
-					   .kafka_port = 9092,
-					   .site = SLICE("here"),
-					   .incarnation = incarnation });
+	for (size_t i = 0; i < v->answer_count; i++)
+		if (v->answers[i].correlation_id == correlation_id)
+			return &v->answers[i];
+	return NULL;
+}
+
+/* The decoded answer; NULL: the connection ended. */
+static void *hear(struct visitor *v, uint32_t correlation_id, const struct schema *schema)
+{
+	void *value = arena_take(&v->arena, schema->struct_bytes);
+	const struct frame *frame;
+
+	while (!(frame = find_answer(v, correlation_id)) && !v->has_ended) {
+		v->has_news = false;
+		town_wait(v->town, &v->has_news, schema->name);
+	}
+	if (!frame)
+		return NULL;
+	assert_int_equal(frame_decode_body(&v->arena, frame, schema, value), OK);
+	return value;
+}
+
+static const struct peer_hello_response *say_hello(struct visitor *v, const char *node,
+						   int64_t incarnation)
+{
+	uint32_t id = say(v, &peer_hello_request_schema,
+			  &(struct peer_hello_request) { .node = slice_from(node),
+							 .kafka_host = SLICE("127.0.0.1"),
+							 .kafka_port = 9092,
+							 .site = SLICE("here"),
+							 .incarnation = incarnation });
+	const struct peer_hello_response *response = hear(v, id, &peer_hello_response_schema);
+
+	assert_non_null(response);
+	v->incarnation = response->incarnation;
+	return response;
+}
+
+/* After everything that was committed so far. */
+static int64_t say_sync(struct visitor *v)
+{
+	uint32_t id = say(v, &peer_sync_request_schema, &(struct peer_sync_request) { 0 });
+	const struct peer_sync_response *response = hear(v, id, &peer_sync_response_schema);
+
+	assert_non_null(response);
+	assert_int_equal(response->error, OK);
+	return response->index;
+}
+
+static const struct peer_commit_file_response *say_commit(struct visitor *v, struct uuid topic,
+							  int64_t sequence)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	struct peer_commit_file_request_batch batch = {
+		.size = 100,
+		.record_count = 5,
+		.last_offset_delta = 4,
+		.producer_id = -1,
+		.producer_epoch = -1,
+		.base_sequence = -1,
+	};
+	struct peer_commit_file_request_run run = {
+		.topic_id = topic, .file_offset = 64, .batches = &batch, .batches_count = 1
+	};
+
+	data_file_key(key, (uint64_t)v->incarnation, (uint64_t)sequence);
+	uint32_t id = say(v, &peer_commit_file_request_schema,
+			  &(struct peer_commit_file_request) { .incarnation = v->incarnation,
+							       .sequence = sequence,
+							       .key = slice_from(key),
+							       .size = 200,
+							       .runs = &run,
+							       .runs_count = 1 });
+	return hear(v, id, &peer_commit_file_response_schema);
+}
+
+static uint32_t say_kafka(struct visitor *v, int16_t api_key, int16_t version, const void *request)
+{
+	const struct kafka_api *api = kafka_api_find(api_key);
+	struct buf body;
+
+	buf_init(&body);
+	schema_encode(api->request, version, request, &body);
+	uint32_t id = say(v, &peer_kafka_request_schema,
+			  &(struct peer_kafka_request) { .api_key = api_key,
+							 .api_version = version,
+							 .client_id = SLICE("client"),
+							 .client_host = SLICE("/127.0.0.1"),
+							 .body = buf_slice(&body) });
+	buf_done(&body);
+	return id;
 }
 
 static void follow(struct visitor *v)
 {
-	say(v, &peer_follow_request_schema, 2, &(struct peer_follow_request) { 0 });
-}
-
-static void take_snapshot(struct visitor *v, const struct frame *frame)
-{
-	struct peer_snapshot_push part;
-
-	assert_int_equal(frame_decode_body(&v->arena, frame, &peer_snapshot_push_schema, &part),
-			 OK);
-	assert_int_equal(part.offset, v->image_bytes);
-	v->image_index = v->last_index = part.index;
-	v->image_bytes += (int64_t)part.bytes.size;
-	v->image_total = part.total_bytes;
-}
-
-static void take_record(struct visitor *v, const struct frame *frame)
-{
-	struct peer_record_push record;
-
-	assert_int_equal(frame_decode_body(&v->arena, frame, &peer_record_push_schema, &record),
-			 OK);
-	assert_int_equal(v->image_bytes, v->image_total);
-	assert_int_equal(record.index, ++v->last_index);
-}
-
-static void take_frames(struct visitor *v)
-{
-	struct slice in = buf_slice(&v->in);
-	struct frame frame;
-
-	while (frame_decode(&in, &frame) == OK) {
-		if (frame.message == PEER_SNAPSHOT_PUSH)
-			take_snapshot(v, &frame);
-		else if (frame.message == PEER_RECORD_PUSH)
-			take_record(v, &frame);
-		else if (frame.message == PEER_HELLO_RESPONSE)
-			v->hello_count++;
+	(void)say(v, &peer_follow_request_schema, &(struct peer_follow_request) { 0 });
+	while (!v->replica) {
+		v->has_news = false;
+		town_wait(v->town, &v->has_news, "the snapshot");
 	}
-	buf_drop_front(&v->in, v->in.size - in.size);
 }
 
-/* All that is there, until nothing more comes. */
-static void listen_to(struct visitor *v)
+static void wait_for_index(struct visitor *v, int64_t index)
 {
-	static uint8_t bytes[256 * 1024];
-	int quiet = 0;
-
-	while (quiet < 3 && !v->is_ended) {
-		ssize_t n = read(v->fd, bytes, sizeof(bytes));
-		v->is_ended = n == 0;
-		if (n > 0)
-			buf_add(&v->in, bytes, (size_t)n);
-		quiet = n > 0 ? 0 : quiet + 1;
-		if (n < 0)
-			wait_some(v->town);
+	while (v->index < index) {
+		v->has_news = false;
+		town_wait(v->town, &v->has_news, "a record");
 	}
-	take_frames(v);
 }
 
-static enum err fill(struct cell *cell, void *argument)
-{
-	sqlite3_stmt *st =
-		cell_statement(cell,
-			       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
-			       " WHERE i < 8000) INSERT INTO group_offset (consumer_group, topic,"
-			       " partition, committed_offset, leader_epoch, metadata, commit_ms)"
-			       " SELECT ?1, i, 0, 0, 0, hex(zeroblob(100)), 0 FROM n");
+/* --- conversations -----------------------------------------------------------------------------
+ */
 
-	cell_bind_int(st, 1, *(int64_t *)argument);
-	return cell_execute(cell, st);
-}
-
-static void fill_cell(struct town *town, int64_t group)
+static void test_an_agent_is_greeted(void **state)
 {
-	assert_int_equal(town_run(town, fill, &group), OK);
-}
-
-static void open_town(struct town *town, struct visitor *v)
-{
-	memset(town, 0, sizeof(*town));
-	town->feed_bytes_max = FEED_BYTES;
-	town_begin(town, 1);
-	visitor_open(v, town);
-	say_hello(v, 0);
-}
-
-/* A large cell must not be the end of an agent. */
-static void test_an_image_may_be_larger_than_what_an_agent_may_owe(void **state)
-{
-	struct visitor v;
 	struct town town;
+	struct visitor v;
 
 	(void)state;
-	open_town(&town, &v);
-	fill_cell(&town, 1);
-	follow(&v);
-	listen_to(&v);
-	assert_false(v.is_ended);
-	assert_true(v.image_total > 10 * FEED_BYTES);
-	assert_int_equal(v.image_bytes, v.image_total);
-	fill_cell(&town, 2);
-	listen_to(&v);
-	assert_int_equal(v.last_index, v.image_index + 1);
+	town_open(&town, 1);
+	visitor_open(&v, &town);
+	const struct peer_hello_response *hello = say_hello(&v, "a", 0);
+	assert_int_equal(hello->error, OK);
+	assert_int_equal(hello->node_id, 1);
+	assert_int_equal(hello->incarnation, 1);
+	assert_int_equal(hello->default_partitions, 1);
+	assert_true(hello->epoch_counter > 0);
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent"), 1);
 	visitor_close(&v);
 	town_close(&town);
 }
 
-static void test_an_agent_that_takes_nothing_is_cut_off(void **state)
+static bool is_live(struct town *town, int64_t want)
 {
-	struct visitor v;
+	bool never = false;
+
+	for (int i = 0; i < 100; i++) {
+		if (town_number(town, "SELECT is_live FROM agent") == want)
+			return true;
+		town_wait_ms(town, &never, 5);
+	}
+	return false;
+}
+
+static void test_an_agent_that_goes_away_is_not_live(void **state)
+{
 	struct town town;
+	struct visitor v, again;
 
 	(void)state;
-	open_town(&town, &v);
-	follow(&v);
-	for (int64_t i = 1; i < 10; i++)
-		fill_cell(&town, i);
-	listen_to(&v);
-	assert_true(v.is_ended);
+	town_open(&town, 2);
+	visitor_open(&v, &town);
+	int64_t incarnation = say_hello(&v, "a", 0)->incarnation;
+	/* it is back before the old connection's end is noticed */
+	visitor_open(&again, &town);
+	assert_int_equal(say_hello(&again, "a", incarnation)->incarnation, incarnation);
 	visitor_close(&v);
+	assert_false(is_live(&town, 0));
+	visitor_close(&again);
+	assert_true(is_live(&town, 0));
+	town_close(&town);
+}
+
+static void test_a_follower_has_what_control_has(void **state)
+{
+	struct town town;
+	struct visitor v, late;
+
+	(void)state;
+	town_open(&town, 3);
+	struct uuid topic = town_topic(&town, "t", 2);
+	visitor_open(&v, &town);
+	(void)say_hello(&v, "a", 0);
+	follow(&v);
+	for (int64_t i = 0; i < 20; i++) {
+		const struct peer_commit_file_response *response = say_commit(&v, topic, i);
+		assert_int_equal(response->error, OK);
+		assert_int_equal(response->runs[0].batches[0].base_offset, 5 * i);
+		wait_for_index(&v, response->index);
+	}
+	town_topic(&town, "u", 3);
+	visitor_open(&late, &town);
+	follow(&late);
+	for (int64_t i = 20; i < 25; i++)
+		assert_int_equal(say_commit(&v, topic, i)->error, OK);
+	int64_t index = say_sync(&v);
+	wait_for_index(&v, index);
+	wait_for_index(&late, index);
+	struct hash128 hash = cell_hash(leader_cell(town.leader));
+	assert_true(hash128_equal(cell_hash(v.replica), hash));
+	assert_true(hash128_equal(cell_hash(late.replica), hash));
+	assert_int_equal(cell_verify(v.replica), OK);
+	visitor_close(&v);
+	visitor_close(&late);
+	town_close(&town);
+}
+
+static void test_records_before_a_sync_are_pushed_before_its_answer(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 4);
+	visitor_open(&v, &town);
+	follow(&v);
+	for (int i = 0; i < 10; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "t%d", i);
+		town_topic(&town, name, 1);
+		assert_true(say_sync(&v) <= v.index);
+	}
+	visitor_close(&v);
+	town_close(&town);
+}
+
+static void test_a_life_that_is_over_cannot_commit(void **state)
+{
+	struct town town;
+	struct visitor v, again;
+
+	(void)state;
+	town_open(&town, 5);
+	struct uuid topic = town_topic(&town, "t", 1);
+	visitor_open(&v, &town);
+	visitor_open(&again, &town);
+	(void)say_hello(&v, "a", 0);
+	assert_int_equal(say_commit(&v, topic, 0)->error, OK);
+	(void)say_hello(&again, "a", 0);
+	assert_int_equal(say_commit(&v, topic, 1)->error, ERR_DENIED);
+	assert_int_equal(say_commit(&again, topic, 0)->runs[0].batches[0].base_offset, 5);
+	visitor_close(&v);
+	visitor_close(&again);
+	town_close(&town);
+}
+
+static void test_kafka_requests_are_passed_on(void **state)
+{
+	struct kafka_heartbeat_response beat;
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 6);
+	visitor_open(&v, &town);
+	uint32_t beats = say_kafka(&v, KAFKA_API_HEARTBEAT, 4,
+				   &(struct kafka_heartbeat_request) { .group_id = SLICE("g"),
+								       .member_id = SLICE("m") });
+	uint32_t refused = say(&v, &peer_kafka_request_schema,
+			       &(struct peer_kafka_request) { .api_key = KAFKA_API_HEARTBEAT,
+							      .api_version = 99,
+							      .client_host = SLICE(""),
+							      .body = SLICE("") });
+	const struct peer_kafka_response *response = hear(&v, beats, &peer_kafka_response_schema);
+	assert_int_equal(response->error, OK);
+	assert_int_equal(schema_decode_all(&v.arena, &kafka_heartbeat_response_schema, 4,
+					   response->body, &beat),
+			 OK);
+	assert_int_equal(beat.error_code, KAFKA_UNKNOWN_MEMBER_ID);
+	response = hear(&v, refused, &peer_kafka_response_schema);
+	assert_int_equal(response->error, ERR_UNSUPPORTED);
+	visitor_close(&v);
+	town_close(&town);
+}
+
+/* --- ends --------------------------------------------------------------------------------------
+ */
+
+static void test_a_frame_that_is_none_ends_the_session(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 7);
+	visitor_open(&v, &town);
+	stream_write(v.stream, SLICE("GET / HTTP/1.1\r\nHost: control\r\n\r\n"));
+	town_wait(&town, &v.has_ended, "the session");
+	visitor_close(&v);
+
+	visitor_open(&v, &town);
+	(void)say(&v, &peer_hello_response_schema, &(struct peer_hello_response) { 0 });
+	town_wait(&town, &v.has_ended, "the session");
+	visitor_close(&v);
+
+	visitor_open(&v, &town);
+	follow(&v);
+	(void)say(&v, &peer_follow_request_schema, &(struct peer_follow_request) { 0 });
+	town_wait(&town, &v.has_ended, "the session");
+	visitor_close(&v);
+	assert_true(town_wait_ms(&town, &(bool) { town.coordinator->session_count == 0 }, 10));
+	town_close(&town);
+}
+
+static void test_sessions_end_with_leading_and_wait_for_it(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 8);
+	visitor_open(&v, &town);
+	(void)say_hello(&v, "a", 0);
+	coordinator_on_lost(town.coordinator, "test");
+	town_wait(&town, &v.has_ended, "the session");
+	visitor_close(&v);
+
+	visitor_open(&v, &town);
+	uint32_t id = say(&v, &peer_sync_request_schema, &(struct peer_sync_request) { 0 });
+	assert_false(town_wait_ms(&town, &v.has_news, 30));
+	coordinator_on_leading(town.coordinator);
+	const struct peer_sync_response *response = hear(&v, id, &peer_sync_response_schema);
+	assert_int_equal(response->error, OK);
+	visitor_close(&v);
+	town_close(&town);
+}
+
+static void test_calls_of_an_agent_that_died_are_canceled(void **state)
+{
+	struct kafka_join_group_request_protocol protocol = { SLICE("range"), SLICE("") };
+	struct kafka_join_group_request join = { .group_id = SLICE("g"),
+						 .session_timeout_ms = 10000,
+						 .rebalance_timeout_ms = 60000,
+						 .member_id = SLICE(""),
+						 .protocol_type = SLICE("consumer"),
+						 .protocols = &protocol,
+						 .protocols_count = 1 };
+	struct town town;
+	struct visitor v, other;
+
+	(void)state;
+	town_open(&town, 9);
+	visitor_open(&v, &town);
+	visitor_open(&other, &town);
+	uint32_t id = say_kafka(&v, KAFKA_API_JOIN_GROUP, 3, &join);
+	assert_non_null(hear(&v, id, &peer_kafka_response_schema));
+	(void)say_kafka(&other, KAFKA_API_JOIN_GROUP, 3, &join);
+	assert_int_equal(say_sync(&other) > 0, true);
+	assert_int_equal(town.coordinator->call_count, 1); /* waits for the first member */
+	visitor_close(&other);
+	bool never = false;
+	for (int i = 0; i < 100 && town.coordinator->call_count > 0; i++)
+		town_wait_ms(&town, &never, 5);
+	assert_int_equal(town.coordinator->call_count, 0);
+	assert_int_equal(town.coordinator->session_count, 1);
+	visitor_close(&v);
+	town_close(&town);
+}
+
+static void test_stopping_ends_sessions(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 10);
+	visitor_open(&v, &town);
+	follow(&v);
+	town_stop(&town);
+	town_wait(&town, &v.has_ended, "the session");
+	visitor_close(&v);
+	town_lead(&town);
 	town_close(&town);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_an_image_may_be_larger_than_what_an_agent_may_owe),
-		cmocka_unit_test(test_an_agent_that_takes_nothing_is_cut_off),
+		cmocka_unit_test(test_an_agent_is_greeted),
+		cmocka_unit_test(test_an_agent_that_goes_away_is_not_live),
+		cmocka_unit_test(test_a_follower_has_what_control_has),
+		cmocka_unit_test(test_records_before_a_sync_are_pushed_before_its_answer),
+		cmocka_unit_test(test_a_life_that_is_over_cannot_commit),
+		cmocka_unit_test(test_kafka_requests_are_passed_on),
+		cmocka_unit_test(test_a_frame_that_is_none_ends_the_session),
+		cmocka_unit_test(test_sessions_end_with_leading_and_wait_for_it),
+		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),
+		cmocka_unit_test(test_stopping_ends_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
