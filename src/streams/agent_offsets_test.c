@@ -213,9 +213,10 @@ static void test_wrong_questions_get_an_error_of_their_own(void **state)
 	tear_down();
 }
 
-static struct kafka_offset_for_leader_epoch_response_partition *ask_epoch(int32_t partition,
-									  int32_t current,
-									  int32_t epoch)
+enum { EPOCH_VERSION = 4 };
+
+static void send_epoch(struct testing_client *client, int32_t partition, int32_t current,
+		       int32_t epoch)
 {
 	struct kafka_offset_for_leader_epoch_request_partition asked = {
 		.partition = partition,
@@ -232,9 +233,18 @@ static struct kafka_offset_for_leader_epoch_response_partition *ask_epoch(int32_
 		.topics = &topic,
 		.topics_count = 1,
 	};
-	struct kafka_offset_for_leader_epoch_response *response =
-		testing_call(&c, KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 4, &request);
 
+	testing_send(client, KAFKA_API_OFFSET_FOR_LEADER_EPOCH, EPOCH_VERSION, &request);
+}
+
+static struct kafka_offset_for_leader_epoch_response_partition *ask_epoch(int32_t partition,
+									  int32_t current,
+									  int32_t epoch)
+{
+	struct kafka_offset_for_leader_epoch_response *response;
+
+	send_epoch(&c, partition, current, epoch);
+	response = testing_receive(&c, KAFKA_API_OFFSET_FOR_LEADER_EPOCH, EPOCH_VERSION);
 	return &response->topics[0].partitions[0];
 }
 
@@ -254,6 +264,27 @@ static void test_the_only_epoch_ends_at_the_high_watermark(void **state)
 	assert_int_equal(got->end_offset, -1);
 	assert_int_equal(ask_epoch(0, 1, 0)->error_code, KAFKA_UNKNOWN_LEADER_EPOCH);
 	assert_int_equal(ask_epoch(9, -1, 0)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	tear_down();
+}
+
+/* To a consumer an old end means that what it has read behind it was lost. */
+static void test_the_end_of_an_epoch_is_never_an_old_one(void **state)
+{
+	struct kafka_offset_for_leader_epoch_response *response;
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_hold_records(&w.control, true);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 7), 0);
+	testing_client_open(&other, &w);
+	send_epoch(&other, 0, 0, 0);
+	testing_run_ms(&w, 30);
+	assert_false(testing_has_answer(&other));
+	testing_hold_records(&w.control, false);
+	response = testing_receive(&other, KAFKA_API_OFFSET_FOR_LEADER_EPOCH, EPOCH_VERSION);
+	assert_int_equal(response->topics[0].partitions[0].end_offset, 7);
+	testing_client_close(&other);
 	tear_down();
 }
 
@@ -311,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_an_unreadable_file_fails_the_lookup),
 		cmocka_unit_test(test_wrong_questions_get_an_error_of_their_own),
 		cmocka_unit_test(test_the_only_epoch_ends_at_the_high_watermark),
+		cmocka_unit_test(test_the_end_of_an_epoch_is_never_an_old_one),
 		cmocka_unit_test(test_configurations_say_how_it_is),
 	};
 

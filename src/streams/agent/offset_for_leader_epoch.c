@@ -1,11 +1,20 @@
 /* OffsetForLeaderEpoch: where an epoch ended.  The epoch of a partition is constant here, so the
- * only epoch there is ends at the high watermark, and of any later one nothing is known. */
+ * only epoch there is ends at the high watermark, and of any later one nothing is known.
+ * Linearizable: to a consumer an old end means that records behind it were lost, and it goes back
+ * there. */
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
+#include "streams/agent/sync.h"
 #include "streams/catalog/catalog.h"
 #include "wire/kafka/errors.h"
 
 enum { EPOCH_PARTITIONS_MAX = 10000 };
+
+struct epochs {
+	const struct kafka_offset_for_leader_epoch_request *request;
+	struct kafka_offset_for_leader_epoch_response response;
+	struct sync sync;
+};
 
 static int16_t find_partition(struct request *r, struct slice name,
 			      const struct kafka_offset_for_leader_epoch_request_partition *asked,
@@ -28,16 +37,20 @@ static int16_t find_partition(struct request *r, struct slice name,
 	return KAFKA_NONE;
 }
 
-static void fill_partition(struct request *r, struct slice name,
-			   const struct kafka_offset_for_leader_epoch_request_partition *asked,
-			   struct kafka_offset_for_leader_epoch_response_partition *ret)
+static void fill_partition(struct request *r, struct epochs *e, size_t topic, size_t partition)
 {
+	const struct kafka_offset_for_leader_epoch_request_partition *asked =
+		&e->request->topics[topic].partitions[partition];
+	struct kafka_offset_for_leader_epoch_response_partition *ret =
+		&e->response.topics[topic].partitions[partition];
 	struct catalog_partition found;
 
 	ret->partition = asked->partition;
 	ret->leader_epoch = -1;
 	ret->end_offset = -1;
-	ret->error_code = find_partition(r, name, asked, &found);
+	ret->error_code = find_partition(r, e->request->topics[topic].topic, asked, &found);
+	if (!ret->error_code && e->sync.task.err)
+		ret->error_code = KAFKA_NOT_LEADER_OR_FOLLOWER;
 	if (ret->error_code || asked->leader_epoch > found.leader_epoch)
 		return;
 	if (asked->leader_epoch == found.leader_epoch) {
@@ -49,40 +62,60 @@ static void fill_partition(struct request *r, struct slice name,
 	}
 }
 
-static enum step offset_for_leader_epoch_step(struct request *r)
+/* Places for everything that was asked for; false: that is too much. */
+static bool prepare(struct request *r, struct epochs *e)
 {
-	const struct kafka_offset_for_leader_epoch_request *request = request_decode(r);
-	struct kafka_offset_for_leader_epoch_response response;
 	size_t partition_count = 0;
 
-	if (!request)
-		return request_refuse(r, "OffsetForLeaderEpoch cannot be decoded");
-	schema_defaults(r->api->response, &response);
-	response.topics_count = request->topics_count;
-	response.topics =
-		arena_take_array(&r->arena, request->topics_count, sizeof(*response.topics));
-	for (size_t i = 0; i < request->topics_count; i++) {
-		size_t count = request->topics[i].partitions_count;
-		partition_count += count;
+	schema_defaults(r->api->response, &e->response);
+	e->response.topics_count = e->request->topics_count;
+	e->response.topics =
+		arena_take_array(&r->arena, e->request->topics_count, sizeof(*e->response.topics));
+	for (size_t i = 0; i < e->request->topics_count; i++) {
+		struct kafka_offset_for_leader_epoch_response_topic *topic = &e->response.topics[i];
+		partition_count += e->request->topics[i].partitions_count;
 		if (partition_count > EPOCH_PARTITIONS_MAX)
+			return false;
+		topic->topic = e->request->topics[i].topic;
+		topic->partitions_count = e->request->topics[i].partitions_count;
+		topic->partitions = arena_take_array(&r->arena, topic->partitions_count,
+						     sizeof(*topic->partitions));
+	}
+	return true;
+}
+
+enum { EPOCHS_START, EPOCHS_SYNCED };
+
+static enum step offset_for_leader_epoch_step(struct request *r)
+{
+	struct epochs *e = r->state;
+
+	if (r->task.at == EPOCHS_START) {
+		e->request = request_decode(r);
+		if (!e->request)
+			return request_refuse(r, "OffsetForLeaderEpoch cannot be decoded");
+		if (!prepare(r, e))
 			return request_refuse(r,
 					      "OffsetForLeaderEpoch asks for more than %d"
 					      " partitions",
 					      EPOCH_PARTITIONS_MAX);
-		response.topics[i].topic = request->topics[i].topic;
-		response.topics[i].partitions_count = count;
-		response.topics[i].partitions =
-			arena_take_array(&r->arena, count, sizeof(*response.topics[i].partitions));
-		for (size_t k = 0; k < count; k++)
-			fill_partition(r, request->topics[i].topic,
-				       &request->topics[i].partitions[k],
-				       &response.topics[i].partitions[k]);
+		sync_start(&e->sync, &r->task, r->agent);
+		return task_wait(&r->task, EPOCHS_SYNCED);
 	}
-	return request_answer(r, &response);
+	if (r->task.children > 0)
+		return task_wait(&r->task, EPOCHS_SYNCED);
+	for (size_t i = 0; i < e->request->topics_count; i++)
+		for (size_t k = 0; k < e->request->topics[i].partitions_count; k++)
+			fill_partition(r, e, i, k);
+	return request_answer(r, &e->response);
 }
 
+static const char *const epochs_places[] = { "start", "synced" };
 const struct operation offset_for_leader_epoch_operation = {
 	.api_key = KAFKA_API_OFFSET_FOR_LEADER_EPOCH,
 	.may_overlap = true,
+	.state_bytes = sizeof(struct epochs),
+	.places = epochs_places,
+	.place_count = 2,
 	.step = offset_for_leader_epoch_step,
 };
