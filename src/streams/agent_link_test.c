@@ -198,6 +198,57 @@ static void test_a_waiting_fetch_survives_a_new_image(void **state)
 	tear_down();
 }
 
+static void send_length(struct testing_client *client, uint32_t length, int16_t key)
+{
+	uint8_t bytes[6];
+
+	put_u32(bytes, length);
+	put_u16(bytes + 4, (uint16_t)key);
+	stream_write(client->stream, (struct slice) { bytes, sizeof(bytes) });
+}
+
+/* Decoded, they take many times as much. */
+static void test_only_batches_are_large(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_client_open(&other, &w);
+	send_length(&other, AGENT_QUESTION_BYTES_MAX + 1, KAFKA_API_METADATA);
+	WAIT_FOR(&w, other.is_ended);
+	testing_client_close(&other);
+	testing_client_open(&other, &w);
+	send_length(&other, AGENT_QUESTION_BYTES_MAX + 1, KAFKA_API_PRODUCE);
+	testing_run_ms(&w, 20);
+	assert_false(other.is_ended);
+	testing_client_close(&other);
+	tear_down();
+}
+
+/* The same topic again and again would be an answer of gigabytes. */
+static void test_metadata_of_too_many_partitions_is_refused(void **state)
+{
+	static struct kafka_metadata_request_topic topics[200];
+	struct kafka_metadata_request request = { .topics = topics, .topics_count = 10 };
+	struct kafka_metadata_response *response;
+
+	(void)state;
+	set_up(0);
+	testing_create_topic(&w.control, "wide", 0xcc, 10000);
+	testing_run_ms(&w, 20);
+	for (int i = 0; i < 200; i++)
+		topics[i].name = SLICE("wide");
+	response = testing_call(&c, KAFKA_API_METADATA, 1, &request);
+	assert_int_equal(response->topics_count, 10);
+	assert_int_equal(response->topics[9].partitions_count, 10000);
+	assert_int_equal(response->topics[9].partitions[9999].partition_index, 9999);
+	request.topics_count = 200;
+	testing_send(&c, KAFKA_API_METADATA, 1, &request);
+	WAIT_FOR(&w, c.is_ended);
+	tear_down();
+}
+
 /* The descriptors that the bucket and control need are not given to clients. */
 static void test_connections_leave_descriptors_for_the_bucket(void **state)
 {
@@ -288,6 +339,8 @@ int main(void)
 		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
+		cmocka_unit_test(test_only_batches_are_large),
+		cmocka_unit_test(test_metadata_of_too_many_partitions_is_refused),
 		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),
 		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),
 		cmocka_unit_test(test_kafka_closes_while_control_is_away_for_long),

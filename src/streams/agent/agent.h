@@ -17,6 +17,8 @@ enum {
 	AGENT_FILES_KEPT = 100,		      /* descriptors that connections do not get: the
 					       * bucket and control come first */
 	AGENT_REQUEST_BYTES_MAX = 100 << 20,  /* Kafka's socket.request.max.bytes */
+	AGENT_QUESTION_BYTES_MAX = 16 << 20,  /* of a request that is no Produce: decoded, it takes
+					       * many times as much */
 	AGENT_BUFFERED_BYTES_MAX = 256 << 20, /* requests not yet answered, all connections */
 	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
 	AGENT_FILE_BYTES_DEFAULT = 8 << 20,   /* a data file is flushed at this size */

@@ -8,9 +8,11 @@
 #include "base/endian.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "kafka_messages.h"
 
 enum {
 	FRAME_LENGTH_BYTES = 4,
+	API_KEY_BYTES = 2, /* behind it */
 	CLIENT_HOST_BYTES = 64,
 	REASON_BYTES = 200,
 	FULL_QUIET_MS = 5000,  /* between log lines about refused connections */
@@ -271,6 +273,19 @@ static bool has_room(const struct connection *c)
 	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX;
 }
 
+/* Only batches are large. */
+static bool has_api_key(struct slice inbox)
+{
+	return inbox.size >= FRAME_LENGTH_BYTES + API_KEY_BYTES;
+}
+
+static size_t length_max(struct slice inbox)
+{
+	if (has_api_key(inbox) && get_u16(inbox.data + FRAME_LENGTH_BYTES) == KAFKA_API_PRODUCE)
+		return AGENT_REQUEST_BYTES_MAX;
+	return AGENT_QUESTION_BYTES_MAX;
+}
+
 /* Take one frame off the inbox; false when it is not whole yet. */
 static bool take_frame(struct connection *c)
 {
@@ -279,8 +294,11 @@ static bool take_frame(struct connection *c)
 	if (inbox.size < FRAME_LENGTH_BYTES)
 		return false;
 	uint32_t length = get_u32(inbox.data);
-	if (length > AGENT_REQUEST_BYTES_MAX) {
-		refuse(c, "request is larger than AGENT_REQUEST_BYTES_MAX", length);
+	if (length > AGENT_QUESTION_BYTES_MAX && length <= AGENT_REQUEST_BYTES_MAX &&
+	    !has_api_key(inbox))
+		return false;
+	if (length > length_max(inbox)) {
+		refuse(c, "the request is too large", length);
 		return false;
 	}
 	if (inbox.size - FRAME_LENGTH_BYTES < length) {

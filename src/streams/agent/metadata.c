@@ -12,7 +12,8 @@
 
 enum {
 	METADATA_TOPICS_MAX = 10000,
-	METADATA_IDS_FIRST = 12, /* 10 and 11 have the field, but nobody may use it */
+	METADATA_PARTITIONS_MAX = 1000000, /* of one answer */
+	METADATA_IDS_FIRST = 12,	   /* 10 and 11 have the field, but nobody may use it */
 	CREATE_TOPICS_VERSION = 7,
 };
 
@@ -23,6 +24,9 @@ struct metadata {
 	struct forward forward;
 	struct buf create;
 	struct kafka_create_topics_response created;
+	struct kafka_metadata_response_partition *partitions; /* of every topic */
+	size_t partition_count;
+	size_t answered_count; /* partitions in the answer */
 };
 
 /* --- creating ----------------------------------------------------------------------------------
@@ -95,18 +99,17 @@ static int16_t missing_error(const struct metadata *m, struct slice name)
 /* --- describing --------------------------------------------------------------------------------
  */
 
-/* Every list of brokers of every partition is this one: the agent that answers. */
-static void fill_partitions(struct request *r, const struct catalog_topic *topic,
-			    struct kafka_metadata_response_topic *ret)
+/* Every list of brokers of every partition is this one: the agent that answers.  So the partitions
+ * of all topics are alike, and there is one list of them. */
+static void make_partitions(struct request *r, struct metadata *m, size_t count)
 {
 	int32_t *own = arena_take(&r->arena, sizeof(*own));
-	size_t count = (size_t)topic->partition_count;
 
 	*own = r->agent->node_id;
-	ret->partitions = arena_take_array(&r->arena, count, sizeof(*ret->partitions));
-	ret->partitions_count = count;
+	m->partitions = arena_take_array(&r->arena, count, sizeof(*m->partitions));
+	m->partition_count = count;
 	for (size_t i = 0; i < count; i++)
-		ret->partitions[i] = (struct kafka_metadata_response_partition) {
+		m->partitions[i] = (struct kafka_metadata_response_partition) {
 			.partition_index = (int32_t)i,
 			.leader_id = *own,
 			.replica_nodes = own,
@@ -117,17 +120,30 @@ static void fill_partitions(struct request *r, const struct catalog_topic *topic
 		};
 }
 
+static void fill_partitions(struct request *r, struct metadata *m,
+			    const struct catalog_topic *topic,
+			    struct kafka_metadata_response_topic *ret)
+{
+	size_t count = (size_t)topic->partition_count;
+
+	if (count > m->partition_count)
+		make_partitions(r, m, 2 * count);
+	ret->partitions = m->partitions;
+	ret->partitions_count = count;
+	m->answered_count += count;
+}
+
 static void fill_topic(struct request *r, const struct catalog_topic *topic,
 		       struct kafka_metadata_response_topic *ret)
 {
-	const struct metadata *m = r->state;
+	struct metadata *m = r->state;
 
 	ret->name = topic->name;
 	ret->topic_id = topic->topic_id;
 	ret->topic_authorized_operations = m->request->include_topic_authorized_operations
 						   ? (int32_t)KAFKA_MAY_WITH_TOPIC
 						   : INT32_MIN;
-	fill_partitions(r, topic, ret);
+	fill_partitions(r, m, topic, ret);
 }
 
 static void fill_asked(struct request *r, struct metadata *m,
@@ -229,6 +245,9 @@ static enum step answer(struct request *r, struct metadata *m)
 		err = fill_brokers(r, &response);
 	if (err)
 		return request_refuse(r, "the catalog cannot be read: %s", err_name(err));
+	if (m->answered_count > METADATA_PARTITIONS_MAX)
+		return request_refuse(r, "Metadata asks for %zu partitions, the limit is %d",
+				      m->answered_count, METADATA_PARTITIONS_MAX);
 	return request_answer(r, &response);
 }
 
