@@ -110,6 +110,27 @@ static void test_a_fetch_without_news_ends_in_time(void **state)
 	tear_down();
 }
 
+/* A control process that was fenced learns of it only when it is asked. */
+static void test_readers_without_news_let_control_look(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	FETCH(.topic = "alpha");
+	assert_int_equal(w.control.sync_count, 0);
+	for (int i = 0; i < 5; i++)
+		FETCH(.topic = "alpha", .offset = 1, .min_bytes = 1, .max_wait_ms = 10);
+	testing_run_ms(&w, 10);
+	assert_int_equal(w.control.sync_count, 1); /* once in a while */
+	tear_down();
+
+	set_up(1);
+	w.control.is_away = true;
+	testing_lose_agent(&w.control);
+	FETCH(.topic = "alpha", .min_bytes = 1, .max_wait_ms = 10);
+	tear_down(); /* does not wait for the answer */
+}
+
 static void test_min_bytes_waits_for_enough(void **state)
 {
 	struct testing_client other;
@@ -563,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_a_waiting_fetch_wakes_when_its_partition_grows),
 		cmocka_unit_test(test_a_waiting_fetch_is_answered_when_the_agent_stops),
 		cmocka_unit_test(test_a_fetch_without_news_ends_in_time),
+		cmocka_unit_test(test_readers_without_news_let_control_look),
 		cmocka_unit_test(test_min_bytes_waits_for_enough),
 		cmocka_unit_test(test_a_topic_deleted_while_waiting_is_told),
 		cmocka_unit_test(test_connections_close_while_fetches_wait),

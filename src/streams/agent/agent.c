@@ -9,6 +9,7 @@
 #include "loop/open_files.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/connection.h"
+#include "streams/agent/doubt.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/janitor.h"
 #include "streams/agent/read_places.h"
@@ -224,6 +225,8 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->places = read_places_new();
 	agent->writer = file_writer_new(agent);
+	agent->doubt = NEW(struct doubt);
+	agent->doubt->agent = agent;
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
 	agent->link = control_link_new(loop, &(struct control_link_config) {
 						     .path = config->control_path,
@@ -257,11 +260,13 @@ static enum step stop_step(struct task *t)
 		each_connection(agent, connection_drain);
 		replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
 		janitor_stop(agent->janitor);
+		doubt_stop(agent);
 	}
 	if (task_is_canceled(t))
 		each_connection(agent, connection_abort);
-	if (task_is_running(&agent->open_task) || agent->janitor || agent->connection_count > 0 ||
-	    file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache))
+	if (task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
+	    agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
+	    block_cache_is_busy(agent->cache))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;
 	block_cache_set_idle(agent->cache, NULL);
@@ -290,5 +295,6 @@ void agent_free(struct agent *agent)
 	block_cache_free(agent->cache);
 	read_places_free(agent->places);
 	replica_free(agent->replica);
+	memory_free(agent->doubt);
 	memory_free(agent);
 }

@@ -47,6 +47,7 @@ struct agent_config {
 struct file_writer;
 struct block_cache;
 struct read_places;
+struct doubt;
 struct janitor;
 struct listener;
 
@@ -58,6 +59,7 @@ struct agent {
 	struct file_writer *writer;
 	struct block_cache *cache;
 	struct read_places *places;
+	struct doubt *doubt;
 	struct janitor *janitor;
 	struct listener *listener; /* NULL while not serving */
 	struct list connections;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "kafka_messages.h"
+#include "streams/agent/doubt.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/partition_read.h"
 #include "streams/agent/sync.h"
@@ -292,6 +293,7 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 {
 	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
 	struct blob **blobs = arena_take_array(&r->arena, f->partition_count, sizeof(*blobs));
+	bool is_empty = true;
 
 	for (size_t i = 0; i < f->partition_count; i++) {
 		struct fetch_partition *p = &f->partitions[i];
@@ -306,7 +308,10 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
 		blobs[i] = p->code ? NULL : p->read.records;
 		answer->records = blobs[i] ? blob_slice(blobs[i]) : SLICE("");
+		is_empty &= !p->code && answer->records.size == 0;
 	}
+	if (is_empty)
+		doubt(r->agent);
 	return request_answer_blobs(r, &f->response, blobs, f->partition_count);
 }
 
