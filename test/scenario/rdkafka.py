@@ -76,7 +76,7 @@ class Producer:
                                         None) != 0:
             error = self.lib.rd_kafka_last_error()
             if error != ERROR_QUEUE_FULL:
-                raise RuntimeError(self.lib.rd_kafka_err2str(error).decode())
+                raise RuntimeError(self.fatal() or self.lib.rd_kafka_err2str(error).decode())
             self.poll(100)
         self.sent += 1
 
