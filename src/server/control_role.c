@@ -94,7 +94,7 @@ static enum err open_doors(struct control *c, char why[TASK_WHY_BYTES])
 	err = http_server_open_unix(c->loop, path, &admin, &c->admin, why);
 	if (err)
 		return err;
-	return heartbeat_serve(c->loop, o->peer.host, o->peer.port, c->node, on_heartbeat, c,
+	return heartbeat_serve(c->loop, o->peer_listen, o->peer.port, c->node, on_heartbeat, c,
 			       &c->peers, why);
 }
 

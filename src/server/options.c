@@ -242,16 +242,37 @@ static void fill_defaults(struct options *o)
 		options_run_dir(o->values[OPTION_RUN_DIR]);
 }
 
-/* The other nodes' door: beside Kafka's unless said otherwise. */
+static bool is_any_host(const char *host)
+{
+	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* Who listens for clients everywhere listens for nodes everywhere. */
+static void find_peer_listen(struct options *o)
+{
+	const char *host = o->peer.host;
+
+	if (is_any_host(o->kafka.host) && strcmp(host, o->advertise.host) == 0)
+		host = o->kafka.host;
+	snprintf(o->peer_listen, sizeof(o->peer_listen), "%s", host);
+}
+
+/* The other nodes' door: beside Kafka's unless said otherwise.  Its address is also this node's
+ * name among nodes, so 0.0.0.0, which all of them could have, is none. */
 static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 {
-	if (o->values[OPTION_PEER][0])
-		return read_address(o, OPTION_PEER, &o->peer, why);
+	if (o->values[OPTION_PEER][0]) {
+		enum err err = read_address(o, OPTION_PEER, &o->peer, why);
+		if (!err)
+			find_peer_listen(o);
+		return err;
+	}
 	if (o->kafka.port > UINT16_MAX - PEER_PORT_DISTANCE) {
 		snprintf(why, OPTION_WHY_BYTES, "the port of --kafka leaves no room: give --peer");
 		return ERR_INVALID;
 	}
-	o->peer = o->kafka;
+	o->peer = is_any_host(o->kafka.host) ? o->advertise : o->kafka;
+	find_peer_listen(o);
 	o->peer.port = (uint16_t)(o->kafka.port + PEER_PORT_DISTANCE);
 	bool is_v6 = strchr(o->peer.host, ':');
 	snprintf(o->values[OPTION_PEER], OPTION_VALUE_BYTES_MAX, is_v6 ? "[%s]:%u" : "%s:%u",

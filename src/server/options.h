@@ -47,6 +47,7 @@ struct options {
 	char values[OPTION_COUNT][OPTION_VALUE_BYTES_MAX]; /* "" until known */
 	/* from options_finish() */
 	struct address kafka, advertise, peer;
+	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
 	int32_t default_partitions;
 	bool has_control, has_streams;
 };

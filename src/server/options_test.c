@@ -138,6 +138,30 @@ static void test_values_without_sense_are_refused(void **state)
 	}
 }
 
+/* Nodes tell each other by this address: two that listen on 0.0.0.0 must not have the same. */
+static void test_a_node_that_listens_everywhere_is_named_as_advertised(void **state)
+{
+	char *argv[] = { "--kafka=0.0.0.0:9092", "--advertise=192.0.2.7:9999", NULL };
+	char *given[] = { "--kafka=0.0.0.0:9092", "--peer=192.0.2.8:1234", NULL };
+	char *again[] = { argv[0], argv[1], "--peer=192.0.2.7:9192", NULL }; /* as roles get it */
+	struct options o;
+
+	(void)state;
+	assert_int_equal(read_flags(&o, argv), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.values[OPTION_PEER], "192.0.2.7:9192");
+	assert_string_equal(o.peer_listen, "0.0.0.0");
+	assert_int_equal(o.peer.port, 9192);
+	assert_int_equal(read_flags(&o, again), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.values[OPTION_PEER], "192.0.2.7:9192");
+	assert_string_equal(o.peer_listen, "0.0.0.0");
+	assert_int_equal(read_flags(&o, given), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_string_equal(o.values[OPTION_PEER], "192.0.2.8:1234");
+	assert_string_equal(o.peer_listen, "192.0.2.8");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +172,7 @@ int main(void)
 		cmocka_unit_test(test_a_flag_wins_over_the_environment_and_that_over_the_file),
 		cmocka_unit_test(test_unknown_names_in_environment_and_file_are_refused),
 		cmocka_unit_test(test_values_without_sense_are_refused),
+		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
