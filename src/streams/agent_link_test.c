@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "streams/agent/file_writer.h"
+#include "streams/agent/sync.h"
 #include "streams/testing_world.h"
 
 static struct testing_world w;
@@ -226,6 +227,43 @@ static void test_only_batches_are_large(void **state)
 	tear_down();
 }
 
+/* A stopped control process may have lost the lead long ago. */
+static void test_who_does_not_hear_control_names_no_leader(void **state)
+{
+	struct kafka_metadata_request_topic topic = { .name = SLICE("alpha") };
+	struct kafka_metadata_request request = { .topics = &topic, .topics_count = 1 };
+	struct kafka_find_coordinator_request find = { .key = SLICE("group") };
+	struct kafka_metadata_response *metadata;
+	struct kafka_find_coordinator_response *found;
+
+	(void)state;
+	set_up(0);
+	w.control.is_mute = true;
+	metadata = testing_call(&c, KAFKA_API_METADATA, 1, &request);
+	assert_int_equal(metadata->topics[0].partitions[0].leader_id, metadata->controller_id);
+	assert_int_equal(w.control.sync_count, 0); /* just heard */
+	testing_run_ms(&w, SYNC_FRESH_MS + 50);
+	metadata = testing_call(&c, KAFKA_API_METADATA, 1, &request);
+	assert_int_equal(metadata->controller_id, -1);
+	assert_int_equal(metadata->topics[0].error_code, KAFKA_NONE);
+	assert_int_equal(metadata->topics[0].partitions[0].error_code, KAFKA_LEADER_NOT_AVAILABLE);
+	assert_int_equal(metadata->topics[0].partitions[0].leader_id, -1);
+	topic.name = SLICE("unheard-of");
+	metadata = testing_call(&c, KAFKA_API_METADATA, 1, &request);
+	assert_int_equal(metadata->topics[0].error_code, KAFKA_LEADER_NOT_AVAILABLE);
+	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 1, &find);
+	assert_int_equal(found->error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+
+	w.control.is_mute = false;
+	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 1, &find);
+	assert_int_equal(found->error_code, KAFKA_NONE);
+	topic.name = SLICE("alpha");
+	metadata = testing_call(&c, KAFKA_API_METADATA, 1, &request);
+	assert_int_equal(metadata->topics[0].partitions[0].leader_id, metadata->controller_id);
+	assert_true(metadata->controller_id >= 0);
+	tear_down();
+}
+
 /* The same topic again and again would be an answer of gigabytes. */
 static void test_metadata_of_too_many_partitions_is_refused(void **state)
 {
@@ -340,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
 		cmocka_unit_test(test_only_batches_are_large),
+		cmocka_unit_test(test_who_does_not_hear_control_names_no_leader),
 		cmocka_unit_test(test_metadata_of_too_many_partitions_is_refused),
 		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),
 		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),

@@ -36,7 +36,7 @@ struct testing_control {
 	/* knobs */
 	bool is_away;	       /* closes every connection at once */
 	bool holds_records;    /* the replica stays behind */
-	bool is_mute;	       /* commits are not answered, and not run */
+	bool is_mute;	       /* commits and syncs are not answered, and not run */
 	int lose_before;       /* commits: close the connection instead of running the command */
 	int lose_after;	       /* commits: run the command, then close the connection */
 	enum err commit_error; /* what the next commit is answered, once */
@@ -187,6 +187,8 @@ static inline void testing_take_frame(struct testing_control *c, const struct fr
 		break;
 	case PEER_SYNC_REQUEST:
 		c->sync_count++;
+		if (c->is_mute)
+			break;
 		testing_write(c, &peer_sync_response_schema, frame->correlation_id, &sync);
 		break;
 	case PEER_COMMIT_FILE_REQUEST:

@@ -25,6 +25,7 @@ struct control_link {
 	uint32_t hello_correlation;
 	int64_t incarnation;
 	uint64_t retry_ms;
+	uint64_t heard_ms; /* when the last frame came */
 	bool is_ready;
 	bool is_closing;
 };
@@ -166,6 +167,7 @@ static void take_frame(struct control_link *link, const struct frame *frame)
 	struct arena a;
 	enum err err = OK;
 
+	link->heard_ms = loop_now_ms(link->loop);
 	arena_init(&a);
 	if (frame->correlation_id == PEER_CORRELATION_PUSH)
 		err = take_push(link, &a, frame);
@@ -294,6 +296,11 @@ void control_link_set_incarnation(struct control_link *link, int64_t incarnation
 bool control_link_is_ready(const struct control_link *link)
 {
 	return link->is_ready;
+}
+
+bool control_link_was_heard(const struct control_link *link, uint64_t within_ms)
+{
+	return link->is_ready && loop_now_ms(link->loop) - link->heard_ms <= within_ms;
 }
 
 void control_link_restart(struct control_link *link, enum err err, const char *why)

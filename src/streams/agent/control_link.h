@@ -56,6 +56,9 @@ void control_link_set_incarnation(struct control_link *link, int64_t incarnation
 /* Hello was answered and the connection stands. */
 bool control_link_is_ready(const struct control_link *link);
 
+/* Something came over it not longer ago than that. */
+bool control_link_was_heard(const struct control_link *link, uint64_t within_ms);
+
 /* One request and its answer, as a child task: OK (ret_body holds the encoded answer, ret_version
  * its version), ERR_UNAVAILABLE (not sent), ERR_UNKNOWN (sent, and the link was lost). */
 struct control_call {

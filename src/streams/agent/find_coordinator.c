@@ -1,9 +1,18 @@
 /* FindCoordinator: any agent passes group requests on to control, so the answer is this one. */
+#include <stdlib.h>
+
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
+#include "streams/agent/sync.h"
 #include "wire/kafka/errors.h"
 
 enum { KEY_GROUP = 0, FIND_COORDINATOR_KEYS_MAX = 10000 };
+
+struct find_coordinator {
+	const struct kafka_find_coordinator_request *request;
+	struct sync sync;
+	bool is_doubtful; /* nobody knows whether this node leads */
+};
 
 static void find_one(const struct request *r, struct slice key, int8_t key_type,
 		     struct kafka_find_coordinator_response_coordinator *ret)
@@ -16,19 +25,20 @@ static void find_one(const struct request *r, struct slice key, int8_t key_type,
 		ret->error_message = SLICE("only consumer groups are served, not transactions");
 		return;
 	}
+	if (((const struct find_coordinator *)r->state)->is_doubtful) {
+		ret->error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+		return;
+	}
 	ret->node_id = r->agent->node_id;
 	ret->host = slice_from(r->agent->config.advertise_host);
 	ret->port = r->agent->config.advertise_port;
 }
 
-static enum step find_coordinator_step(struct request *r)
+static enum step answer(struct request *r, const struct kafka_find_coordinator_request *request)
 {
 	struct kafka_find_coordinator_response response;
 	struct kafka_find_coordinator_response_coordinator one;
 
-	const struct kafka_find_coordinator_request *request = request_decode(r);
-	if (!request)
-		return request_refuse(r, "FindCoordinator cannot be decoded");
 	schema_defaults(r->api->response, &response);
 	if (r->header.api_version < 4) {
 		find_one(r, request->key, request->key_type, &one);
@@ -50,7 +60,33 @@ static enum step find_coordinator_step(struct request *r)
 	return request_answer(r, &response);
 }
 
+enum { FIND_DECODE, FIND_SYNCED };
+
+static enum step find_coordinator_step(struct request *r)
+{
+	struct find_coordinator *f = r->state;
+
+	switch (r->task.at) {
+	case FIND_DECODE:
+		f->request = request_decode(r);
+		if (!f->request)
+			return request_refuse(r, "FindCoordinator cannot be decoded");
+		if (sync_in_doubt(&f->sync, &r->task, r->agent))
+			return task_wait(&r->task, FIND_SYNCED);
+		return answer(r, f->request);
+
+	case FIND_SYNCED:
+		f->is_doubtful = f->sync.task.err != OK;
+		return answer(r, f->request);
+	}
+	abort();
+}
+
+static const char *const find_coordinator_places[] = { "decode", "synced" };
 const struct operation find_coordinator_operation = {
 	.api_key = KAFKA_API_FIND_COORDINATOR,
+	.state_bytes = sizeof(struct find_coordinator),
+	.places = find_coordinator_places,
+	.place_count = 2,
 	.step = find_coordinator_step,
 };

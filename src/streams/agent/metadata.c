@@ -7,6 +7,7 @@
 #include "streams/agent/brokers.h"
 #include "streams/agent/forward.h"
 #include "streams/agent/operations.h"
+#include "streams/agent/sync.h"
 #include "wire/kafka/authorized.h"
 #include "wire/kafka/errors.h"
 
@@ -17,10 +18,12 @@ enum {
 	CREATE_TOPICS_VERSION = 7,
 };
 
-enum { METADATA_LOOK, METADATA_CREATED };
+enum { METADATA_DECODE, METADATA_SYNCED, METADATA_CREATED };
 
 struct metadata {
 	const struct kafka_metadata_request *request;
+	struct sync sync;
+	bool is_doubtful; /* nobody knows whether this node leads */
 	struct forward forward;
 	struct buf create;
 	struct kafka_create_topics_response created;
@@ -221,6 +224,23 @@ static bool wants_all(const struct request *r, const struct kafka_metadata_reque
 	return !request->topics || (r->header.api_version == 0 && request->topics_count == 0);
 }
 
+/* A node that was stopped, or whose control was, may have lost the lead: while it is not known,
+ * clients had better ask another one than be sent to and fro. */
+static void name_no_leader(struct kafka_metadata_response *response)
+{
+	response->controller_id = -1;
+	for (size_t i = 0; i < response->topics_count; i++) {
+		struct kafka_metadata_response_topic *topic = &response->topics[i];
+		if (topic->error_code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION ||
+		    topic->error_code == KAFKA_UNKNOWN_TOPIC_ID)
+			topic->error_code = KAFKA_LEADER_NOT_AVAILABLE;
+		for (size_t k = 0; k < topic->partitions_count; k++) {
+			topic->partitions[k].error_code = KAFKA_LEADER_NOT_AVAILABLE;
+			topic->partitions[k].leader_id = -1;
+		}
+	}
+}
+
 static enum step answer(struct request *r, struct metadata *m)
 {
 	const struct kafka_metadata_request *request = m->request;
@@ -248,7 +268,18 @@ static enum step answer(struct request *r, struct metadata *m)
 	if (m->answered_count > METADATA_PARTITIONS_MAX)
 		return request_refuse(r, "Metadata asks for %zu partitions, the limit is %d",
 				      m->answered_count, METADATA_PARTITIONS_MAX);
+	if (m->is_doubtful)
+		name_no_leader(&response);
 	return request_answer(r, &response);
+}
+
+static enum step look(struct request *r, struct metadata *m)
+{
+	bool may_create = r->header.api_version < 4 || m->request->allow_auto_topic_creation;
+
+	if (!m->is_doubtful && may_create && start_creation(r, m))
+		return task_wait(&r->task, METADATA_CREATED);
+	return answer(r, m);
 }
 
 static enum step metadata_step(struct request *r)
@@ -256,17 +287,20 @@ static enum step metadata_step(struct request *r)
 	struct metadata *m = r->state;
 
 	switch (r->task.at) {
-	case METADATA_LOOK:
+	case METADATA_DECODE:
 		m->request = request_decode(r);
 		if (!m->request)
 			return request_refuse(r, "Metadata cannot be decoded");
 		if (m->request->topics_count > METADATA_TOPICS_MAX)
 			return request_refuse(r, "Metadata asks for %zu topics, the limit is %d",
 					      m->request->topics_count, METADATA_TOPICS_MAX);
-		if ((r->header.api_version < 4 || m->request->allow_auto_topic_creation) &&
-		    start_creation(r, m))
-			return task_wait(&r->task, METADATA_CREATED);
-		return answer(r, m);
+		if (sync_in_doubt(&m->sync, &r->task, r->agent))
+			return task_wait(&r->task, METADATA_SYNCED);
+		return look(r, m);
+
+	case METADATA_SYNCED:
+		m->is_doubtful = m->sync.task.err != OK;
+		return look(r, m);
 
 	case METADATA_CREATED:
 		finish_creation(r, m);
@@ -283,12 +317,12 @@ static void metadata_release(struct request *r)
 	buf_done(&m->create);
 }
 
-static const char *const metadata_places[] = { "look", "created" };
+static const char *const metadata_places[] = { "decode", "synced", "created" };
 const struct operation metadata_operation = {
 	.api_key = KAFKA_API_METADATA,
 	.state_bytes = sizeof(struct metadata),
 	.places = metadata_places,
-	.place_count = 2,
+	.place_count = 3,
 	.step = metadata_step,
 	.release = metadata_release,
 };

@@ -78,3 +78,12 @@ void sync_start(struct sync *s, struct task *parent, struct agent *agent)
 	task_start(&s->task, &sync_kind, parent);
 	task_set_deadline(&s->task, loop_now_ms(agent->loop) + SYNC_PATIENCE_MS);
 }
+
+bool sync_in_doubt(struct sync *s, struct task *parent, struct agent *agent)
+{
+	if (control_link_was_heard(agent->link, SYNC_FRESH_MS))
+		return false;
+	sync_start(s, parent, agent);
+	task_set_deadline(&s->task, loop_now_ms(agent->loop) + SYNC_DOUBT_PATIENCE_MS);
+	return true;
+}
