@@ -299,7 +299,7 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 0, 3,
 	  "before version 4 asking for a topic always creates it", NULL },
 	{ KAFKA_LEADER_NOT_AVAILABLE, ALL_VERSIONS,
-	  "a topic has a leader as soon as it exists: any agent", NULL },
+	  "test_who_does_not_hear_control_names_no_leader", "src/streams/agent_link_test.c" },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, NO_REPLICAS, NULL },
 	{ KAFKA_LISTENER_NOT_FOUND, ALL_VERSIONS, "an agent has one listener", NULL },
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
