@@ -2,7 +2,7 @@
 """Consumer groups as kcat uses them: sharing, commits that survive, members that leave."""
 
 from kcat import produce
-from kcat_member import Member
+from kcat_reader import Member
 from scenario import Scenario, wait_until
 
 PARTITIONS = 4

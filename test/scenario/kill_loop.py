@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 any process at any moment: every acknowledged record is there, exactly once, where it was
-said to be.  Then everything but the bucket is deleted, and it is all still there.
+said to be, and a consumer that follows sees just that.  Then everything but the bucket is deleted,
+and it is all still there.
 
 SEED=n repeats the choices, ROUNDS=n makes it longer.  Never skipped.  timeout: 600 s"""
 
@@ -10,6 +11,8 @@ import signal
 import time
 
 import kcat
+from kafka import Client
+from kcat_reader import Tail
 from node import IS_ASAN, ROLES
 from rdkafka import NumberedWriter, check_exactly_once, check_prefix
 from scenario import Scenario, say
@@ -62,7 +65,7 @@ class Killer:
         return target
 
 
-def rounds(s, node, random):
+def rounds(s, node, tail, random):
     writer = NumberedWriter(node.address, TOPIC, PARTITIONS, RECORDS_PER_S)
     writer.start()
     killer, seen = Killer(node, random), []
@@ -74,6 +77,7 @@ def rounds(s, node, random):
                 with writer.paused():
                     now = kcat.records(node.address, TOPIC)
                 check_prefix(seen, now)
+                tail.check_saw(now)
                 seen = now
             say(f"round {number}: killed {target}; {len(writer.acknowledged)} of {writer.count} "
                 "acknowledged")
@@ -89,13 +93,20 @@ def rounds(s, node, random):
 with Scenario() as s:
     random = s.seed()
     node = s.node(options=["--default-partitions", PARTITIONS])
+    other = s.node("other", bucket=node.bucket)
     node.start()
-    writer, killer, seen = rounds(s, node, random)
+    with Client(node.port) as client:
+        client.metadata([TOPIC])
+    tail = Tail(s, f"{node.address},{other.address}", TOPIC)
+    writer, killer, seen = rounds(s, node, tail, random)
 
     with s.test("every acknowledged record is there exactly once, in order, where it was said"):
         final = kcat.records(node.address, TOPIC)
         check_exactly_once(writer, final)
         check_prefix(seen, final)
+
+    with s.test("a consumer that was there all the time saw each record once, in order"):
+        tail.check_saw_only(final)
 
     with s.test(f"a killed node serves again within {START_LIMIT_S} s of its start"):
         say("started in " + " ".join(f"{seconds:.2f}" for seconds in killer.starts) + " s")
@@ -106,8 +117,14 @@ with Scenario() as s:
     with s.test("with nothing left but the bucket, another node serves the same bytes"):
         node.kill()
         shutil.rmtree(node.run_dir)
-        other = s.node("other", bucket=node.bucket)
         took_s = other.start()
         say(f"started in {took_s:.2f} s")
         # partitions come interleaved as they like; each record says where it is
         assert sorted(kcat.records(other.address, TOPIC)) == sorted(final)
+
+    with s.test("the consumer goes on there as if nothing had happened"):
+        for partition in range(PARTITIONS):
+            kcat.produce(other.address, TOPIC, b"written to the other node\n", "-p", partition)
+        after = kcat.records(other.address, TOPIC)
+        assert len(after) == len(final) + PARTITIONS
+        tail.check_saw_only(after)

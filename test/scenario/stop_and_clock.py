@@ -10,7 +10,7 @@ import time
 
 import kcat
 from kafka import FETCH, Client, fetch_body
-from kcat_member import Member
+from kcat_reader import Member
 from rdkafka import NumberedWriter, check_exactly_once
 from scenario import Scenario, say, wait_until
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Two nodes on one bucket: the second takes over when the first is gone or stopped, and a former
-leader that comes back can neither acknowledge nor change anything."""
+leader that comes back can neither acknowledge nor change anything.  A consumer follows from one to
+the other and sees every record once."""
 
 import signal
 import time
 
 import kcat
 from kafka import Client
+from kcat_reader import Tail
 from node import IS_ASAN
 from rdkafka import NumberedWriter, check_exactly_once, check_prefix
 from scenario import Scenario, say, wait_until
@@ -45,6 +47,9 @@ with Scenario() as s:
                             socket_timeout_ms=3000, topic_metadata_refresh_interval_ms=1000)
     writer.start()
 
+    wait_until(lambda: writer.acknowledged, 20, "the topic")
+    tail = Tail(s, f"{a.address},{b.address}", TOPIC)
+
     with s.test("a second node on the same bucket stands by and does not serve"):
         wait_until(lambda: "stands by" in b.log(), 15, "b stands by")
         progress(writer, "with a standby")
@@ -74,6 +79,7 @@ with Scenario() as s:
     with s.test("the stopped one resumes, acknowledges nothing, says why, and stands by"):
         with writer.paused():
             before = kcat.records(a.address, TOPIC)
+        tail.check_saw(before)
         lines = b.log().count("stands by")
         b.signal(signal.SIGCONT)
         answer = None
@@ -93,6 +99,7 @@ with Scenario() as s:
         with writer.paused():
             now = kcat.records(a.address, TOPIC)
         check_prefix(before, now)
+        tail.check_saw(now)
 
     with s.test("control alone is stopped: nothing it decides later counts"):
         begin = time.monotonic()
@@ -114,3 +121,6 @@ with Scenario() as s:
         final = kcat.records(a.address, TOPIC)
         check_exactly_once(writer, final)
         say(f"{len(final)} records")
+
+    with s.test("a consumer that was there all the time saw each record once, in order"):
+        tail.check_saw_only(final)
