@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -123,7 +124,7 @@ static void begin_leader(struct control *c)
 						.buckets = c->buckets,
 						.bucket_count = c->bucket_count,
 						.journal = CONTROL_JOURNAL,
-						.node = c->node,
+						.node = c->host,
 						.address = c->options->values[OPTION_PEER],
 						.cell_name = "streams",
 						.schema = catalog_schema,
@@ -236,35 +237,65 @@ static enum step campaign(struct control *c)
 	return task_wait(&c->task, CONTROL_CAMPAIGN);
 }
 
+/* The leader does not answer: run against it, unless it has come back too often for a dead one. */
+static enum step challenge(struct control *c)
+{
+	char text[RIVAL_TEXT_BYTES];
+	uint64_t pause_ms = 0;
+
+	if (c->find.address[0])
+		pause_ms = rival_challenge(&c->rival, c->find.address, c->find.node, c->find.epoch);
+	if (pause_ms == 0)
+		return campaign(c);
+	rival_describe(&c->rival, c->node, text);
+	log_error("%s  Letting it lead for %llu s.", text, (unsigned long long)(pause_ms / 1000));
+	supervisor_tell_status(text);
+	return pause_then(c, pause_ms, CONTROL_FIND);
+}
+
 /* Nobody else has a claim: nobody ever led, or it was this node in an earlier life. */
 static enum step found(struct control *c)
 {
 	struct address address;
 
-	if (!c->find.task.err)
-		snprintf(c->holder, sizeof(c->holder), "%s", c->find.address);
+	if (c->find.task.err && c->find_failures++ < CONTROL_FINDS_MAX) {
+		log_warn("who leads cannot be read: %s", err_name(c->find.task.err));
+		return pause_then(c, next_retry(c), CONTROL_FIND);
+	}
+	if (c->find.task.err) {
+		c->find_failures = 0;
+		return campaign(c); /* it says what is wrong */
+	}
+	c->find_failures = 0;
+	snprintf(c->holder, sizeof(c->holder), "%s", c->find.address);
+	rival_found(&c->rival, c->find.address, c->find.node, c->find.epoch);
 	if (c->holder[0] == '\0' || strcmp(c->holder, c->options->values[OPTION_PEER]) == 0 ||
 	    c->doubts >= CONTROL_DOUBTS_MAX ||
 	    text_host_port(c->holder, address.host, sizeof(address.host), &address.port))
-		return campaign(c);
+		return challenge(c);
 	log_info("stands by: %s leads", c->holder);
 	supervisor_tell_status("stands by");
-	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->node);
+	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->node,
+			c->find.epoch);
 	return task_wait(&c->task, CONTROL_STANDBY);
 }
 
 static enum step heartbeat_ended(struct control *c)
 {
+	if (c->heartbeat.is_reached) {
+		c->doubts = 0;
+		rival_reached(&c->rival);
+	}
 	switch ((int)c->heartbeat.task.err) {
 	case ERR_CONFLICT:
 		c->doubts++;
 		return pause_then(c, HEARTBEAT_MS, CONTROL_FIND);
 	case ERR_TIMEOUT:
 		log_warn("%s has been silent for %d ms", c->holder, HEARTBEAT_SILENCE_MS);
-		return campaign(c);
+		return challenge(c);
 	default:
 		log_warn("%s is gone", c->holder);
-		return campaign(c);
+		return challenge(c);
 	}
 }
 
@@ -275,6 +306,7 @@ static enum step lost(struct control *c, const char *what)
 		return task_wait(&c->task, c->task.at);
 	}
 	c->is_lost = false;
+	rival_own(&c->rival, leader_epoch(c->leader));
 	log_warn("%s: %s", what, c->lost_why);
 	supervisor_tell_status(c->lost_why);
 	return pause_then(c, next_retry(c), CONTROL_FIND);
@@ -439,6 +471,9 @@ int control_role_main(char **argv)
 	if (!err)
 		err = options_finish(&options, why);
 	c.node = options.values[OPTION_PEER];
+	if (gethostname(c.host, sizeof(c.host)) < 0)
+		c.host[0] = '\0';
+	c.host[sizeof(c.host) - 1] = '\0';
 	if (!err)
 		err = open_buckets(&c, why);
 	if (err) {

@@ -10,6 +10,7 @@
 #include "loop/timer.h"
 #include "server/heartbeat.h"
 #include "server/options.h"
+#include "server/rival.h"
 #include "streams/coordinator/coordinator.h"
 
 enum {
@@ -19,6 +20,7 @@ enum {
 	CONTROL_JITTER_MS = 100,     /* so that standbys do not run at the same moment */
 	CONTROL_DOOR_BUSY_MS = 3000, /* a process that was just killed may still hold a socket */
 	CONTROL_DOUBTS_MAX = 3,	     /* times a holder may say that it does not lead */
+	CONTROL_FINDS_MAX = 5,	     /* times in a row that nobody could be read to lead */
 };
 
 #define CONTROL_JOURNAL "main"
@@ -27,8 +29,8 @@ struct control {
 	struct task task;
 	struct loop *loop;
 	const struct options *options;
-	const char
-		*node; /* what this node is called, for people and heartbeats: its peer address */
+	const char *node;		       /* what it is called among nodes: its peer address */
+	char host[JOURNAL_NODE_BYTES_MAX + 1]; /* the machine's name, for people */
 	struct bucket *buckets[CONTROL_BUCKETS_MAX];
 	int bucket_count;
 	struct cluster_open cluster;
@@ -46,12 +48,14 @@ struct control {
 	struct coordinator_stop coordinator_stop;
 	struct leader_stop leader_stop;
 
+	struct rival rival;
 	char holder[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* who leads, as far as we know */
 	char lost_why[TASK_WHY_BYTES];
 	uint64_t started_ms;
 	uint64_t retry_ms;
 	uint64_t busy_since_ms; /* when a door was first seen held by another process */
 	int doubts;
+	int find_failures;
 	bool is_lost; /* the campaign failed or the journal was lost; set by the watcher */
 	bool is_stopping;
 };

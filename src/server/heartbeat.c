@@ -53,8 +53,12 @@ static void on_answer(void *context, struct stream *s)
 	arena_init(&a);
 	enum err err;
 	while (!(err = read_message(s, &a, &peer_heartbeat_response_schema, &frame, &answer))) {
+		struct epoch epoch = { (uint64_t)answer.epoch_counter,
+				       (uint64_t)answer.epoch_nonce };
 		h->heard_ms = loop_now_ms(h->task.loop);
-		if (!answer.leading)
+		if (answer.leading && epoch_compare(epoch, h->epoch) == 0)
+			h->is_reached = true;
+		else
 			h->outcome = ERR_CONFLICT;
 	}
 	arena_done(&a);
@@ -103,7 +107,11 @@ static enum step ask(struct heartbeat *h)
 	if (task_is_running(&h->sleep.task))
 		return task_wait(t, HEARTBEAT_ASKING);
 	if (now_ms - h->asked_ms >= HEARTBEAT_MS) {
-		struct peer_heartbeat_request request = { .node = slice_from(h->node) };
+		struct peer_heartbeat_request request = {
+			.node = slice_from(h->node),
+			.epoch_counter = (int64_t)h->epoch.counter,
+			.epoch_nonce = (int64_t)h->epoch.nonce,
+		};
 		write_frame(h->stream, &peer_heartbeat_request_schema, 1, &request);
 		h->asked_ms = now_ms;
 	}
@@ -142,9 +150,9 @@ static const struct task_kind heartbeat_kind = {
 };
 
 void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
-		     const char *node)
+		     const char *node, struct epoch epoch)
 {
-	*h = (struct heartbeat) { .node = node };
+	*h = (struct heartbeat) { .node = node, .epoch = epoch };
 	task_start(&h->task, &heartbeat_kind, parent);
 	connect_tcp(&h->connect, &h->task, host, port);
 	task_set_deadline(&h->connect.task, loop_now_ms(h->task.loop) + HEARTBEAT_SILENCE_MS);

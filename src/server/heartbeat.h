@@ -20,21 +20,26 @@ enum {
 /* --- the side that asks ------------------------------------------------------------------------
  */
 
-/* A child task: ends when the node at `host`:`port` should no longer be waited for.
- * ERR_UNAVAILABLE: nobody is there, or it closed; ERR_TIMEOUT: it is silent; ERR_CONFLICT: it
- * answers that it does not lead; ERR_CANCELED. */
+/* A child task: ends when the node at `host`:`port` should no longer be waited for as the leader of
+ * `epoch`.  ERR_UNAVAILABLE: nobody is there, or it closed; ERR_TIMEOUT: it is silent;
+ * ERR_CONFLICT: whoever answers does not lead, or in another epoch: a later one of the same node,
+ * or it is a node of another journal, or the wrong one; what the journal says now tells;
+ * ERR_CANCELED.
+ */
 struct heartbeat {
 	struct task task;
 	struct connect connect;
 	struct sleep sleep;
 	struct stream *stream;
 	const char *node; /* our name, borrowed */
+	struct epoch epoch;
+	bool is_reached; /* out: the leader of the epoch has answered */
 	uint64_t heard_ms;
 	uint64_t asked_ms;
 	enum err outcome; /* OK: go on */
 };
 void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
-		     const char *node);
+		     const char *node, struct epoch epoch);
 
 /* --- the side that answers ----------------------------------------------------------------------
  */

@@ -16,6 +16,7 @@ struct rig {
 	struct stream *accepted;
 	struct timer timer;
 	bool is_leading;
+	struct epoch leads;
 	uint16_t port;
 	enum err ended;
 };
@@ -27,7 +28,8 @@ static enum step rig_step(struct task *t)
 	struct rig *r = CONTAINER(t, struct rig, task);
 
 	if (t->at == RIG_START) {
-		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, "test");
+		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, "test",
+				(struct epoch) { 7, 9 });
 		return task_wait(t, RIG_ENDED);
 	}
 	r->ended = r->heartbeat.task.err;
@@ -47,7 +49,7 @@ static struct heartbeat_answer on_ask(void *context)
 {
 	struct rig *r = context;
 
-	return (struct heartbeat_answer) { .is_leading = r->is_leading, .epoch = { 7, 9 } };
+	return (struct heartbeat_answer) { .is_leading = r->is_leading, .epoch = r->leads };
 }
 
 static void on_nobody(void *context, struct stream *s)
@@ -90,6 +92,8 @@ static void serve(struct rig *r)
 {
 	char why[TASK_WHY_BYTES];
 
+	if (r->leads.counter == 0)
+		r->leads = (struct epoch) { 7, 9 };
 	r->port = free_port(r->loop);
 	assert_int_equal(heartbeat_serve(r->loop, "127.0.0.1", r->port, "leader", on_ask, r,
 					 &r->server, why),
@@ -123,6 +127,22 @@ static void test_a_leader_is_waited_for_until_it_leaves(void **state)
 	serve(&r);
 	rig_run(&r, 3 * HEARTBEAT_MS, leader_leaves);
 	assert_int_equal(r.ended, ERR_UNAVAILABLE);
+	assert_true(r.heartbeat.is_reached);
+}
+
+static void test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for(void **state)
+{
+	static const struct epoch others[] = { { 7, 8 }, { 6, 9 }, { 8, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct rig r = { .loop = loop_new(0), .is_leading = true, .leads = others[i] };
+
+		serve(&r);
+		rig_run(&r, 0, NULL);
+		assert_int_equal(r.ended, ERR_CONFLICT);
+		assert_false(r.heartbeat.is_reached);
+	}
 }
 
 static void on_ignored(void *context, struct stream *s)
@@ -187,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_a_refused_connection_ends_at_once),
 		cmocka_unit_test(test_a_node_that_does_not_lead_is_told_apart),
 		cmocka_unit_test(test_a_leader_is_waited_for_until_it_leaves),
+		cmocka_unit_test(test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for),
 		cmocka_unit_test(test_silence_ends_the_wait),
 		cmocka_unit_test(test_it_can_be_canceled),
 	};
