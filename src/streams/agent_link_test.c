@@ -264,6 +264,88 @@ static void test_who_does_not_hear_control_names_no_leader(void **state)
 	tear_down();
 }
 
+enum { SILENCE_MS = 500 };
+
+/* Agent and client anew, with less patience. */
+static void set_up_impatient(void)
+{
+	set_up(0);
+	testing_client_close(&c);
+	testing_close_agent(&w);
+	w.control_silence_ms = SILENCE_MS;
+	testing_open_agent(&w);
+	testing_client_open(&c, &w);
+	w.control.hello_count = w.control.ping_count = 0;
+}
+
+/* Stopped or hung, it keeps the connection: nothing else tells. */
+static void test_a_control_that_hangs_closes_kafka_until_it_is_back(void **state)
+{
+	(void)state;
+	set_up_impatient();
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	w.control.is_hung = true;
+	testing_send_produce(&c, "alpha", 0, testing_batch(&c.arena, "two", 0, 1), -1);
+	uint64_t begin_ms = clock_now_ms();
+	WAIT_FOR(&w, !w.is_serving);
+	assert_true(clock_now_ms() - begin_ms >= SILENCE_MS);
+	WAIT_FOR(&w, c.is_ended);
+	testing_run_ms(&w, SILENCE_MS);
+	assert_false(w.is_serving);
+
+	w.control.is_hung = false;
+	testing_lose_agent(&w.control); /* the hello that was not taken is not said again */
+	WAIT_FOR(&w, w.is_serving);
+	assert_int_equal(w.closed_count, 1);
+	testing_client_close(&c);
+	testing_client_open(&c, &w);
+	int64_t next = high_watermark("alpha");
+	assert_in_range(next, 1, 2);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "three", 0, 1), next);
+	tear_down();
+}
+
+static void test_a_control_that_is_busy_for_a_while_is_waited_for(void **state)
+{
+	(void)state;
+	set_up_impatient();
+	for (int i = 0; i < 3; i++) {
+		w.control.is_hung = true;
+		testing_run_ms(&w, SILENCE_MS / 2);
+		w.control.is_hung = false;
+		testing_run_ms(&w, SILENCE_MS / 2);
+	}
+	assert_int_equal(w.control.hello_count, 0);
+	assert_int_equal(w.closed_count, 0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	tear_down();
+}
+
+static void test_a_control_with_nothing_to_say_is_pinged(void **state)
+{
+	(void)state;
+	set_up_impatient();
+	testing_run_ms(&w, 3 * SILENCE_MS);
+	assert_in_range(w.control.ping_count, 3, 3 * CONTROL_LINK_SILENT_TICKS_MAX);
+	assert_int_equal(w.control.hello_count, 0);
+	assert_false(control_link_was_heard(w.agent->link, SILENCE_MS)); /* of no use there */
+	tear_down();
+}
+
+/* A tick that comes late because we stood still says nothing about control. */
+static void test_an_agent_that_stood_still_does_not_blame_control(void **state)
+{
+	(void)state;
+	set_up_impatient();
+	for (int i = 0; i < 3; i++) {
+		usleep(2 * SILENCE_MS * 1000);
+		testing_run_ms(&w, 20);
+	}
+	assert_int_equal(w.control.hello_count, 0);
+	assert_int_equal(w.closed_count, 0);
+	tear_down();
+}
+
 /* The same topic again and again would be an answer of gigabytes. */
 static void test_metadata_of_too_many_partitions_is_refused(void **state)
 {
@@ -379,6 +461,10 @@ int main(void)
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
 		cmocka_unit_test(test_only_batches_are_large),
 		cmocka_unit_test(test_who_does_not_hear_control_names_no_leader),
+		cmocka_unit_test(test_a_control_that_hangs_closes_kafka_until_it_is_back),
+		cmocka_unit_test(test_a_control_that_is_busy_for_a_while_is_waited_for),
+		cmocka_unit_test(test_a_control_with_nothing_to_say_is_pinged),
+		cmocka_unit_test(test_an_agent_that_stood_still_does_not_blame_control),
 		cmocka_unit_test(test_metadata_of_too_many_partitions_is_refused),
 		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),
 		cmocka_unit_test(test_a_request_too_large_for_control_closes_its_connection),

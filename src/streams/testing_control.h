@@ -36,13 +36,14 @@ struct testing_control {
 	/* knobs */
 	bool is_away;	       /* closes every connection at once */
 	bool holds_records;    /* the replica stays behind */
+	bool is_hung;	       /* takes every frame and does nothing */
 	bool is_mute;	       /* commits and syncs are not answered, and not run */
 	int lose_before;       /* commits: close the connection instead of running the command */
 	int lose_after;	       /* commits: run the command, then close the connection */
 	enum err commit_error; /* what the next commit is answered, once */
 
 	/* counters */
-	int hello_count, commit_count, sync_count;
+	int hello_count, commit_count, sync_count, ping_count;
 	int64_t last_low_sequence, last_sequence;
 };
 
@@ -175,8 +176,11 @@ static inline void testing_answer_commit(struct testing_control *c, struct arena
 static inline void testing_take_frame(struct testing_control *c, const struct frame *frame)
 {
 	struct peer_sync_response sync = { .index = c->index };
+	struct peer_ping_response ping = { 0 };
 	struct arena a;
 
+	if (c->is_hung)
+		return;
 	arena_init(&a);
 	switch (frame->message) {
 	case PEER_HELLO_REQUEST:
@@ -193,6 +197,10 @@ static inline void testing_take_frame(struct testing_control *c, const struct fr
 		break;
 	case PEER_COMMIT_FILE_REQUEST:
 		testing_answer_commit(c, &a, frame);
+		break;
+	case PEER_PING_REQUEST:
+		c->ping_count++;
+		testing_write(c, &peer_ping_response_schema, frame->correlation_id, &ping);
 		break;
 	default:
 		fail_msg("control got message %d", frame->message);

@@ -24,6 +24,8 @@ struct testing_world {
 	struct timer tick;
 	char path[64];
 	uint16_t port; /* of Kafka */
+	uint64_t control_silence_ms;
+	int closed_count; /* times Kafka was closed */
 	bool is_serving;
 	struct task stop;
 	struct agent_stop stopping;
@@ -71,6 +73,7 @@ static inline void testing_on_serving(void *context, bool is_serving, const char
 
 	(void)why;
 	w->is_serving = is_serving;
+	w->closed_count += !is_serving;
 	if (is_serving)
 		w->port = listener_port(w->agent->listener);
 }
@@ -90,6 +93,7 @@ static inline void testing_open_agent(struct testing_world *w)
 					      .advertise_port = 9092,
 					      .site = "here",
 					      .control_path = w->path,
+					      .control_silence_ms = w->control_silence_ms,
 					      .bucket = w->bucket,
 					      .default_partitions = 3,
 					      .on_serving = testing_on_serving,

@@ -51,6 +51,14 @@ def pause(s, node):
         time.sleep(PAUSE_S / 2)
         node.signal(signal.SIGCONT, "control")
         goes_on(writer)
+    with s.test("the control process is busy for two seconds: Kafka stays open"):
+        closed = node.log().count("does not serve Kafka")
+        for _ in range(2):
+            node.signal(signal.SIGSTOP, "control")
+            time.sleep(2)
+            node.signal(signal.SIGCONT, "control")
+            goes_on(writer)
+        assert node.log().count("does not serve Kafka") == closed, "it closed Kafka"
     with s.test("the streams process alone stands still: the same"):
         node.signal(signal.SIGSTOP, "streams")
         time.sleep(PAUSE_S / 2)

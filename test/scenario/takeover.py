@@ -106,6 +106,9 @@ with Scenario() as s:
         a.signal(signal.SIGSTOP, "control")
         check_takeover(b, begin, "SIGSTOP of control")
         progress(writer, "after the takeover")
+        wait_until(lambda: not a.is_serving(), 15, "a closes Kafka beside a stopped control")
+        say(f"a closed Kafka within {time.monotonic() - begin:.1f} s")
+        assert "the control process does not answer" in a.log()
         a.signal(signal.SIGCONT, "control")
         wait_until(lambda: not a.is_serving(), 20, "a closes Kafka")
 

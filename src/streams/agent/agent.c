@@ -172,7 +172,8 @@ static void on_record(void *context, int64_t index, struct slice bytes)
 }
 
 /* Connections stay: what they ask for waits until control is back, which is normally within a
- * second.  Only a control process that does not lead for long closes Kafka (AGENT_ORPHAN_MS). */
+ * second.  Only a control process that does not lead for long closes Kafka (AGENT_ORPHAN_MS), or
+ * one that was waited for already, because it said nothing (CONTROL_LINK_SILENCE_MS). */
 static void on_lost(void *context, enum err err, const char *why)
 {
 	struct agent *agent = context;
@@ -181,7 +182,8 @@ static void on_lost(void *context, enum err err, const char *why)
 	if (agent->is_orphan || agent->is_stopping)
 		return; /* since an earlier loss, or without hope */
 	agent->is_orphan = true;
-	timer_set(&agent->orphan, agent->loop, loop_now_ms(agent->loop) + AGENT_ORPHAN_MS,
+	timer_set(&agent->orphan, agent->loop,
+		  loop_now_ms(agent->loop) + (err == ERR_TIMEOUT ? 0 : AGENT_ORPHAN_MS),
 		  agent->on_orphan);
 }
 
@@ -190,7 +192,7 @@ static void on_orphan(struct timer *t)
 	struct agent *agent = CONTAINER(t, struct agent, orphan);
 
 	if (!control_link_is_ready(agent->link))
-		close_kafka(agent, "the control process of this node does not lead");
+		close_kafka(agent, "the control process of this node does not lead or answer");
 }
 
 static const struct control_link_owner link_owner = {
@@ -234,6 +236,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .kafka_host = config->advertise_host,
 						     .kafka_port = config->advertise_port,
 						     .site = config->site,
+						     .silence_ms = config->control_silence_ms,
 						     .owner = &link_owner,
 						     .context = agent,
 					     });

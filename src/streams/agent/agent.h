@@ -34,8 +34,9 @@ struct agent_config {
 	const char *advertise_host; /* what clients are told */
 	uint16_t advertise_port;
 	const char *site;
-	const char *control_path; /* Unix socket of the control process */
-	struct bucket *bucket;	  /* data files; outlives the agent */
+	const char *control_path;    /* Unix socket of the control process */
+	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
+	struct bucket *bucket;	     /* data files; outlives the agent */
 	int32_t default_partitions;
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);

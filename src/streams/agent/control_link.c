@@ -25,7 +25,10 @@ struct control_link {
 	uint32_t hello_correlation;
 	int64_t incarnation;
 	uint64_t retry_ms;
-	uint64_t heard_ms; /* when the last frame came */
+	uint64_t heard_ms; /* when the last frame came that is no answer to a ping */
+	struct timer tick;
+	int silent_ticks;
+	bool is_heard; /* any frame came since the last tick */
 	bool is_ready;
 	bool is_closing;
 };
@@ -86,11 +89,40 @@ static void lose(struct control_link *link, enum err err, const char *why)
 		stream_close(link->stream);
 	link->stream = NULL;
 	link->is_ready = false;
+	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)
 		end_call(call, ERR_UNKNOWN);
 	if (was_ready || err != ERR_UNAVAILABLE)
 		link->config.owner->on_lost(link->config.context, err, why);
 	task_wake(&link->task);
+}
+
+/* --- silence -----------------------------------------------------------------------------------
+ */
+
+static void on_tick(struct timer *t);
+
+static void set_tick(struct control_link *link)
+{
+	timer_set(&link->tick, link->loop,
+		  loop_now_ms(link->loop) + link->config.silence_ms / CONTROL_LINK_SILENT_TICKS_MAX,
+		  on_tick);
+}
+
+static void on_tick(struct timer *t)
+{
+	struct control_link *link = CONTAINER(t, struct control_link, tick);
+	struct peer_ping_request ping = { 0 };
+
+	link->silent_ticks = link->is_heard ? 0 : link->silent_ticks + 1;
+	link->is_heard = false;
+	if (link->silent_ticks > CONTROL_LINK_SILENT_TICKS_MAX) {
+		lose(link, ERR_TIMEOUT, "the control process does not answer");
+		return;
+	}
+	if (link->silent_ticks > 0)
+		write_frame(link, &peer_ping_request_schema, next_correlation(link), &ping);
+	set_tick(link);
 }
 
 /* --- in ----------------------------------------------------------------------------------------
@@ -115,6 +147,8 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 	link->incarnation = hello.incarnation;
 	link->is_ready = true;
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	link->silent_ticks = 0;
+	set_tick(link);
 	write_frame(link, &peer_follow_request_schema, next_correlation(link), &follow);
 	link->config.owner->on_hello(link->config.context,
 				     &(struct control_link_hello) {
@@ -167,6 +201,9 @@ static void take_frame(struct control_link *link, const struct frame *frame)
 	struct arena a;
 	enum err err = OK;
 
+	link->is_heard = true;
+	if (frame->message == PEER_PING_RESPONSE)
+		return;
 	link->heard_ms = loop_now_ms(link->loop);
 	arena_init(&a);
 	if (frame->correlation_id == PEER_CORRELATION_PUSH)
@@ -283,6 +320,8 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
 	snprintf(link->site, sizeof(link->site), "%s", config->site);
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	if (!link->config.silence_ms)
+		link->config.silence_ms = CONTROL_LINK_SILENCE_MS;
 	list_init(&link->calls);
 	task_start_root(&link->task, &link_kind, loop);
 	return link;
@@ -315,6 +354,7 @@ void control_link_free(struct control_link *link)
 		stream_close(link->stream);
 	link->stream = NULL;
 	link->is_ready = false;
+	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)
 		end_call(call, ERR_CANCELED);
 	task_cancel(&link->task);

@@ -1,7 +1,12 @@
 /* The agent's connection to the control process: hello, calls, and the feed of the replica.
  *
  * The link connects, says hello, follows, and does so again after every loss (back-off 2 ms to
- * 1 s).  Calls made while it is not ready fail with ERR_UNAVAILABLE at once. */
+ * 1 s).  Calls made while it is not ready fail with ERR_UNAVAILABLE at once.
+ *
+ * A control process that is stopped or hung keeps the connection and says nothing.  So a link that
+ * is ready pings when a tick, a fifth of CONTROL_LINK_SILENCE_MS, brought nothing, and five such
+ * ticks in a row are a loss.  Ticks are counted, not time: one that comes late because this
+ * process stood still counts once. */
 #ifndef STREAMS_AGENT_CONTROL_LINK_H
 #define STREAMS_AGENT_CONTROL_LINK_H
 
@@ -15,6 +20,8 @@ enum {
 	CONTROL_LINK_CALLS_MAX = 100000,
 	CONTROL_LINK_RETRY_MS_MIN = 2,
 	CONTROL_LINK_RETRY_MS_MAX = 1000,
+	CONTROL_LINK_SILENCE_MS = 5000, /* longer than control is ever busy with one thing */
+	CONTROL_LINK_SILENT_TICKS_MAX = 5,
 };
 
 struct control_link;
@@ -34,7 +41,8 @@ struct control_link_owner {
 	void (*on_snapshot)(void *context, int64_t index, int64_t total_bytes, int64_t offset,
 			    struct slice bytes);
 	void (*on_record)(void *context, int64_t index, struct slice bytes);
-	/* Hello was refused, the control process does not lead, or the connection is gone. */
+	/* Hello was refused, the control process does not lead, or the connection is gone;
+	 * ERR_TIMEOUT: it was silent for too long. */
 	void (*on_lost)(void *context, enum err err, const char *why);
 };
 
@@ -44,6 +52,7 @@ struct control_link_config {
 	const char *kafka_host;
 	int32_t kafka_port;
 	const char *site;
+	uint64_t silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	const struct control_link_owner *owner;
 	void *context;
 };
@@ -56,7 +65,8 @@ void control_link_set_incarnation(struct control_link *link, int64_t incarnation
 /* Hello was answered and the connection stands. */
 bool control_link_is_ready(const struct control_link *link);
 
-/* Something came over it not longer ago than that. */
+/* Something came over it not longer ago than that; answers to pings do not count, since they say
+ * nothing about who leads. */
 bool control_link_was_heard(const struct control_link *link, uint64_t within_ms);
 
 /* One request and its answer, as a child task: OK (ret_body holds the encoded answer, ret_version

@@ -224,6 +224,17 @@ static enum step kafka_step(struct task *t)
 	abort();
 }
 
+/* --- ping: this process runs --------------------------------------------------------------------
+ */
+
+static enum step ping_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+	struct peer_ping_response response = { 0 };
+
+	return answer(call, &peer_ping_response_schema, &response);
+}
+
 /* --- the table ---------------------------------------------------------------------------------
  */
 
@@ -243,6 +254,7 @@ static const struct {
 	{ PEER_SYNC_REQUEST, CALL_KIND(sync) },
 	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(commit_file) },
 	{ PEER_FORGET_FILES_REQUEST, CALL_KIND(forget_files) },
+	{ PEER_PING_REQUEST, CALL_KIND(ping) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };
 

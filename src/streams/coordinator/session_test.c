@@ -487,6 +487,22 @@ static void test_calls_of_an_agent_that_died_are_canceled(void **state)
 	town_close(&town);
 }
 
+static void test_a_ping_is_answered_without_a_hello_and_without_the_cell(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 1);
+	visitor_open(&v, &town);
+	for (int i = 0; i < 3; i++) {
+		uint32_t id = say(&v, &peer_ping_request_schema, &(struct peer_ping_request) { 0 });
+		assert_non_null(hear(&v, id, &peer_ping_response_schema));
+	}
+	visitor_close(&v);
+	town_close(&town);
+}
+
 static void test_stopping_ends_sessions(void **state)
 {
 	struct town town;
@@ -515,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_a_frame_that_is_none_ends_the_session),
 		cmocka_unit_test(test_sessions_end_with_leading_and_wait_for_it),
 		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),
+		cmocka_unit_test(test_a_ping_is_answered_without_a_hello_and_without_the_cell),
 		cmocka_unit_test(test_stopping_ends_sessions),
 	};
 
