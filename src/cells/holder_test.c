@@ -7,15 +7,19 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
+#include "buckets/fault.h"
 #include "cells/cluster_join.h"
 #include "cells/follower.h"
 #include "cells/journal_format.h"
 
 struct rig {
 	struct loop *loop;
-	struct bucket *bucket;
+	struct bucket *bucket;	   /* the first, or the only one */
+	struct bucket *buckets[3]; /* all of them, where there are more */
+	int bucket_count;
 	struct task task;
 	struct holder_find find;
 	struct cluster_join join;
@@ -32,23 +36,35 @@ static enum step rig_step(struct task *t)
 	if (r->joins)
 		cluster_join(&r->join, t, r->bucket, id);
 	else
-		holder_find(&r->find, t, r->bucket, "main");
+		holder_find(&r->find, t, r->buckets, r->bucket_count, "main");
 	return task_wait(t, 1);
 }
 
 static const struct task_kind rig_kind = { .name = "rig", .step = rig_step };
 
-static void rig_init(struct rig *r)
+static void rig_init_many(struct rig *r, int bucket_count)
 {
 	char why[TASK_WHY_BYTES];
 
-	*r = (struct rig) { .loop = loop_new(0) };
-	assert_int_equal(bucket_open("memory:", &r->bucket, why), OK);
+	*r = (struct rig) { .loop = loop_new(0), .bucket_count = bucket_count };
+	for (int k = 0; k < bucket_count; k++) {
+		struct bucket *inner;
+
+		assert_int_equal(bucket_open("memory:", &inner, why), OK);
+		r->buckets[k] = fault_bucket_new(inner, 1);
+	}
+	r->bucket = r->buckets[0];
+}
+
+static void rig_init(struct rig *r)
+{
+	rig_init_many(r, 1);
 }
 
 static void rig_done(struct rig *r)
 {
-	bucket_close(r->bucket);
+	for (int k = 0; k < r->bucket_count; k++)
+		bucket_close(r->buckets[k]);
 	loop_free(r->loop);
 }
 
@@ -58,8 +74,8 @@ static void rig_run(struct rig *r)
 	loop_run(r->loop);
 }
 
-static void put_object(struct rig *r, enum journal_object_kind kind, uint64_t counter,
-		       const char *address)
+static void put_object_in(struct rig *r, struct bucket *bucket, enum journal_object_kind kind,
+			  uint64_t counter, const char *address)
 {
 	char key[JOURNAL_KEY_BYTES];
 	struct journal_object object = {
@@ -75,8 +91,21 @@ static void put_object(struct rig *r, enum journal_object_kind kind, uint64_t co
 	else
 		journal_key_start(key, "main", object.epoch);
 	struct blob *body = journal_object_encode(&object);
-	assert_int_equal(bucket_ask_put(r->loop, r->bucket, slice_from(key), blob_slice(body)), OK);
+	assert_int_equal(bucket_ask_put(r->loop, bucket, slice_from(key), blob_slice(body)), OK);
 	blob_unref(&body);
+}
+
+static void put_object(struct rig *r, enum journal_object_kind kind, uint64_t counter,
+		       const char *address)
+{
+	put_object_in(r, r->bucket, kind, counter, address);
+}
+
+/* As if this epoch had led on bucket `k`. */
+static void put_leader(struct rig *r, int k, uint64_t counter, const char *address)
+{
+	put_object_in(r, r->buckets[k], JOURNAL_OBJECT_MARK, counter, address);
+	put_object_in(r, r->buckets[k], JOURNAL_OBJECT_START, counter, address);
 }
 
 static void test_nobody_holds_a_journal_that_is_not_there(void **state)
@@ -122,6 +151,73 @@ static void test_many_marks_are_listed_in_pages(void **state)
 	put_object(&r, JOURNAL_OBJECT_START, BUCKET_LIST_NAMES_MAX + 2, "z:1");
 	rig_run(&r);
 	assert_string_equal(r.find.address, "z:1");
+	rig_done(&r);
+}
+
+static void test_the_highest_epoch_of_all_buckets_is_the_holder(void **state)
+{
+	(void)state;
+	for (int away = 0; away < 3; away++) { /* while its bucket was away, others led */
+		struct rig r;
+
+		rig_init_many(&r, 3);
+		for (int k = 0; k < 3; k++)
+			put_leader(&r, k, 1, "old:1");
+		for (int k = 0; k < 3; k++)
+			if (k != away)
+				put_leader(&r, k, 2, "new:1");
+		rig_run(&r);
+		assert_int_equal(r.find.task.err, OK);
+		assert_string_equal(r.find.address, "new:1");
+		assert_int_equal(r.find.epoch.counter, 2);
+		rig_done(&r);
+	}
+}
+
+static void test_a_bucket_that_cannot_be_read_is_done_without(void **state)
+{
+	(void)state;
+	for (int bad = 0; bad < 3; bad++) {
+		struct rig r;
+
+		rig_init_many(&r, 3);
+		for (int k = 0; k < 3; k++)
+			put_leader(&r, k, 7, "a:1");
+		fault_add(r.buckets[bad], &(struct fault) { .effect = FAULT_BEFORE });
+		rig_run(&r);
+		assert_int_equal(r.find.task.err, OK);
+		assert_string_equal(r.find.address, "a:1");
+		rig_done(&r);
+	}
+}
+
+static void test_a_bucket_that_hangs_is_not_waited_for_long(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init_many(&r, 3);
+	for (int k = 0; k < 3; k++)
+		put_leader(&r, k, 7, "a:1");
+	fault_add(r.buckets[0], &(struct fault) { .effect = FAULT_HOLD });
+	uint64_t begin_ms = clock_now_ms();
+	rig_run(&r);
+	assert_int_equal(r.find.task.err, OK);
+	assert_string_equal(r.find.address, "a:1");
+	assert_true(clock_now_ms() - begin_ms < HOLDER_MS / 2);
+	rig_done(&r);
+}
+
+static void test_when_no_bucket_can_be_read_that_is_said(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init_many(&r, 3);
+	for (int k = 0; k < 3; k++)
+		fault_add(r.buckets[k], &(struct fault) { .effect = FAULT_BEFORE, .err = ERR_IO });
+	rig_run(&r);
+	assert_int_equal(r.find.task.err, ERR_IO);
 	rig_done(&r);
 }
 
@@ -203,6 +299,10 @@ int main(void)
 		cmocka_unit_test(test_nobody_holds_a_journal_that_is_not_there),
 		cmocka_unit_test(test_the_newest_start_record_names_the_holder),
 		cmocka_unit_test(test_many_marks_are_listed_in_pages),
+		cmocka_unit_test(test_the_highest_epoch_of_all_buckets_is_the_holder),
+		cmocka_unit_test(test_a_bucket_that_cannot_be_read_is_done_without),
+		cmocka_unit_test(test_a_bucket_that_hangs_is_not_waited_for_long),
+		cmocka_unit_test(test_when_no_bucket_can_be_read_that_is_said),
 		cmocka_unit_test(test_an_empty_bucket_is_joined_and_known_again),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_a_follower_starts_from_an_image_and_takes_the_next_record),

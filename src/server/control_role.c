@@ -225,7 +225,7 @@ static enum step opened(struct control *c)
 		return give_up(c, why);
 	tell_cluster(c);
 	c->retry_ms = CONTROL_RETRY_MS_MIN;
-	holder_find(&c->find, &c->task, c->buckets[0], CONTROL_JOURNAL);
+	holder_find(&c->find, &c->task, c->buckets, c->bucket_count, CONTROL_JOURNAL);
 	return task_wait(&c->task, CONTROL_FOUND);
 }
 
@@ -347,7 +347,7 @@ static enum step control_step(struct task *t)
 	case CONTROL_OPENED:
 		return opened(c);
 	case CONTROL_FIND:
-		holder_find(&c->find, t, c->buckets[0], CONTROL_JOURNAL);
+		holder_find(&c->find, t, c->buckets, c->bucket_count, CONTROL_JOURNAL);
 		return task_wait(t, CONTROL_FOUND);
 	case CONTROL_FOUND:
 		return found(c);
