@@ -52,6 +52,9 @@ struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 	if (!l->config.fence_grace_ms)
 		l->config.fence_grace_ms = LEADER_FENCE_GRACE_MS_DEFAULT;
 
+	if (!l->config.check_ms)
+		l->config.check_ms = LEADER_CHECK_MS;
+
 	struct journal_config journal = { .bucket_count = (unsigned)config->bucket_count };
 	snprintf(journal.name, sizeof(journal.name), "%s", config->journal);
 	for (int k = 0; k < config->bucket_count; k++)

@@ -22,6 +22,7 @@ enum {
 	LEADER_PENDING_CALLS_MAX = 100000,	 /* more are refused with ERR_BUSY */
 	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* run but not durable; above: ERR_BUSY */
 	LEADER_STOP_MS = 10000,			 /* what a graceful stop waits for the buckets */
+	LEADER_CHECK_MS = 5000,			 /* what a fence check may take */
 };
 
 struct leader;
@@ -61,6 +62,7 @@ struct leader_config {
 				   * Also after 2048 records, so that a start stays short */
 	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 24 h */
 	uint64_t fence_grace_ms;  /* before fences are deleted; 0: default 7 days */
+	uint64_t check_ms;	  /* what a fence check may take; 0: LEADER_CHECK_MS */
 };
 
 struct leader *leader_new(struct loop *loop, const struct leader_config *config);
@@ -112,7 +114,8 @@ void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
 		enum err (*run)(struct cell *cell, void *argument), void *argument);
 
 /* Wait for a fence check begun after now: on OK this node was still the leader at some moment after
- * the call, and everything committed before the call has an index <= call->index. */
+ * the call, and everything committed before the call has an index <= call->index.  ERR_TIMEOUT
+ * when the buckets do not answer within LEADER_CHECK_MS: whether it leads is not known. */
 void leader_fence(struct leader_call *call, struct task *parent, struct leader *l);
 
 /* An image of the cell for a new follower: seals what is pending, serializes, and ends when the

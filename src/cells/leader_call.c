@@ -296,6 +296,7 @@ void leader_fence(struct leader_call *call, struct task *parent, struct leader *
 	*call = (struct leader_call) { .leader = l };
 	l->open_calls++;
 	task_start(&call->task, &fence_kind, parent);
+	task_set_deadline(&call->task, loop_now_ms(l->loop) + l->config.check_ms);
 }
 
 /* --- images --------------------------------------------------------------------------------- */

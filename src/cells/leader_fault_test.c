@@ -218,6 +218,37 @@ static void take_over(uint64_t seed)
 	world_close(&w);
 }
 
+/* Checks that were begun behind one that hangs end as well, and none is left behind. */
+static void test_a_fence_check_that_hangs_ends_by_its_deadline(void **state)
+{
+	struct command *fences[4];
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 2; seed++) {
+		struct world w;
+		struct node a;
+
+		world_open(&w, seed ? 3 : 1, "raw", seed);
+		node_open(&a, &w, "a");
+		a.config.check_ms = 300;
+		campaign_and_wait(&a, TESTING_PATIENCE_MS);
+		pause_node(&a, FAULT_VERB(BUCKET_GET));
+		uint64_t begin_ms = clock_now_ms();
+		for (int i = 0; i < 4; i++)
+			fences[i] = give(&a, COMMAND_FENCE);
+		task_cancel(&fences[3]->task);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(finish(fences[i]), i < 3 ? ERR_TIMEOUT : ERR_CANCELED);
+		assert_in_range(clock_now_ms() - begin_ms, 300, 3000);
+
+		unpause_node(&a);
+		assert_int_equal(finish(give(&a, COMMAND_FENCE)), OK);
+		assert_int_equal(put_one(&a), OK);
+		node_stop(&a);
+		world_close(&w);
+	}
+}
+
 static void test_a_paused_leader_is_fenced_and_its_answers_are_true(void **state)
 {
 	(void)state;
@@ -380,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_each_operation_may_fail_before_its_effect),
 		cmocka_unit_test(test_each_operation_may_fail_after_its_effect),
 		cmocka_unit_test(test_a_crash_at_any_operation_loses_nothing),
+		cmocka_unit_test(test_a_fence_check_that_hangs_ends_by_its_deadline),
 		cmocka_unit_test(test_a_paused_leader_is_fenced_and_its_answers_are_true),
 		cmocka_unit_test(test_two_that_both_want_to_lead_do_no_harm),
 		cmocka_unit_test(test_damage_in_one_bucket_is_read_around),

@@ -299,10 +299,20 @@ static enum step heartbeat_ended(struct control *c)
 	}
 }
 
+static void cancel_waits(struct control *c)
+{
+	struct task *waits[] = { &c->cluster.task, &c->find.task, &c->heartbeat.task,
+				 &c->sleep.task, &c->fence.task };
+
+	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (task_is_running(waits[i]))
+			task_cancel(waits[i]);
+}
+
 static enum step lost(struct control *c, const char *what)
 {
 	if (c->task.children > 0) { /* the watch for pauses */
-		task_cancel(&c->sleep.task);
+		cancel_waits(c);
 		return task_wait(&c->task, c->task.at);
 	}
 	c->is_lost = false;
@@ -321,10 +331,12 @@ static enum step watch_for_pauses(struct control *c)
 
 	if (task_is_running(&c->sleep.task))
 		return task_wait(&c->task, CONTROL_LEADING);
-	if (c->tick_ms && now_ms - c->tick_ms > HEARTBEAT_SILENCE_MS &&
-	    !task_is_running(&c->fence.task)) {
-		log_warn("was stopped for %llu ms: does it still lead?",
-			 (unsigned long long)(now_ms - c->tick_ms));
+	bool was_stopped = c->tick_ms && now_ms - c->tick_ms > HEARTBEAT_SILENCE_MS;
+	bool is_open = c->fence.task.err == ERR_TIMEOUT; /* the last answer was none */
+	if ((was_stopped || is_open) && !task_is_running(&c->fence.task)) {
+		if (was_stopped)
+			log_warn("was stopped for %llu ms: does it still lead?",
+				 (unsigned long long)(now_ms - c->tick_ms));
 		leader_fence(&c->fence, &c->task, c->leader);
 	}
 	c->tick_ms = now_ms;
@@ -398,16 +410,6 @@ static enum step stop(struct control *c)
 	}
 	loop_stop(c->loop);
 	return task_done(t, OK);
-}
-
-static void cancel_waits(struct control *c)
-{
-	struct task *waits[] = { &c->cluster.task, &c->find.task, &c->heartbeat.task,
-				 &c->sleep.task };
-
-	for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
-		if (task_is_running(waits[i]))
-			task_cancel(waits[i]);
 }
 
 static void on_stop(void *context)
