@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "loop/timer.h"
 #include "streams/coordinator/private.h"
@@ -148,13 +149,13 @@ static enum err sweep_group(struct cell *cell, int64_t group)
 }
 
 /* The empty group that was looked at or changed the longest time ago, if that is too long. */
-static int64_t find_idle_group(struct cell *cell, int64_t now_ms)
+static int64_t find_idle_group(struct cell *cell, int64_t idle_since_ms)
 {
 	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM consumer_group WHERE state = 0"
 						" AND deleted_ms IS NULL AND updated_ms < ?1"
 						" ORDER BY updated_ms LIMIT 1");
 
-	cell_bind_int(st, 1, now_ms - SWEEP_GROUP_IDLE_MS);
+	cell_bind_int(st, 1, idle_since_ms);
 	int64_t group = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
 	sqlite3_reset(st);
 	return group;
@@ -173,15 +174,15 @@ static int64_t find_last_commit(struct cell *cell, int64_t group)
 }
 
 /* Consumers without membership only commit: that counts as use, noted when it matters. */
-static enum err retire_group(struct cell *cell, int64_t group, int64_t now_ms)
+static enum err retire_group(struct cell *cell, int64_t group, const struct sweep_step *step)
 {
 	int64_t commit_ms = find_last_commit(cell, group);
 
-	if (commit_ms >= now_ms - SWEEP_GROUP_IDLE_MS)
+	if (commit_ms >= step->idle_since_ms)
 		return execute(cell, "UPDATE consumer_group SET updated_ms = ?2 WHERE id = ?1",
 			       group, commit_ms);
 	return execute(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1", group,
-		       now_ms);
+		       step->now_ms);
 }
 
 enum err sweep_run(struct cell *cell, void *argument)
@@ -189,14 +190,28 @@ enum err sweep_run(struct cell *cell, void *argument)
 	struct sweep_step *step = argument;
 	int64_t topic = find_deleted_topic(cell);
 	int64_t deleted = topic ? 0 : find_deleted_group(cell);
-	int64_t idle = topic || deleted ? 0 : find_idle_group(cell, step->now_ms);
+	int64_t idle = topic || deleted ? 0 : find_idle_group(cell, step->idle_since_ms);
 
 	step->is_more = topic || deleted || idle;
 	if (topic)
 		return sweep_topic(cell, topic, step->now_ms);
 	if (deleted)
 		return sweep_group(cell, deleted);
-	return idle ? retire_group(cell, idle, step->now_ms) : OK;
+	return idle ? retire_group(cell, idle, step) : OK;
+}
+
+/* --- when groups are forgotten -----------------------------------------------------------------
+ */
+
+bool sweep_clock_is_steady(struct sweep_clock *c, int64_t wall_ms, uint64_t loop_ms)
+{
+	int64_t ahead_ms = wall_ms - (int64_t)loop_ms;
+
+	if (!c->is_known || llabs(ahead_ms - c->ahead_ms) >= SWEEP_CLOCK_JUMP_MS)
+		c->steady_since_ms = loop_ms;
+	c->ahead_ms = ahead_ms;
+	c->is_known = true;
+	return loop_ms - c->steady_since_ms >= SWEEP_CLOCK_STEADY_MS;
 }
 
 /* --- the task ----------------------------------------------------------------------------------
@@ -205,6 +220,7 @@ enum err sweep_run(struct cell *cell, void *argument)
 struct sweep {
 	struct task task;
 	struct coordinator *coordinator;
+	struct sweep_clock clock;
 	struct sweep_step step;
 	struct leader_call call;
 	struct sleep sleep;
@@ -216,6 +232,12 @@ static enum err run_step(struct cell *cell, void *argument)
 {
 	struct sweep *sweep = argument;
 
+	/* The leader's time never decreases: it would keep a jump for ever. */
+	int64_t wall_ms = clock_wall_ms();
+	bool is_steady = sweep_clock_is_steady(&sweep->clock, wall_ms,
+					       loop_now_ms(sweep->coordinator->loop));
+
+	sweep->step.idle_since_ms = is_steady ? wall_ms - SWEEP_GROUP_IDLE_MS : 0;
 	sweep->step.now_ms = (int64_t)leader_now_ms(sweep->coordinator->config.leader);
 	return sweep_run(cell, &sweep->step);
 }

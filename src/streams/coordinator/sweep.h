@@ -9,11 +9,25 @@ struct coordinator;
 
 enum { SWEEP_ROWS_MAX = 500, SWEEP_PAUSE_MS = 5, SWEEP_IDLE_MS = 1000 };
 #define SWEEP_GROUP_IDLE_MS (7 * 24 * 3600 * INT64_C(1000))
+/* The wall clock is believed when it has not jumped for so long. */
+#define SWEEP_CLOCK_STEADY_MS (6 * 3600 * INT64_C(1000))
+#define SWEEP_CLOCK_JUMP_MS (60 * INT64_C(1000))
+
+/* Does the wall clock go as evenly as that of the loop?  A machine that begins with a wrong date,
+ * or is told the right one late, must not take the difference for a week in which nobody used a
+ * group.  Zeroed at first; asked more often than SWEEP_CLOCK_STEADY_MS. */
+struct sweep_clock {
+	int64_t ahead_ms; /* of the loop's */
+	uint64_t steady_since_ms;
+	bool is_known;
+};
+bool sweep_clock_is_steady(struct sweep_clock *c, int64_t wall_ms, uint64_t loop_ms);
 
 /* One step; `argument` is a struct sweep_step. */
 struct sweep_step {
 	int64_t now_ms;
-	bool is_more; /* out: there is more to do */
+	int64_t idle_since_ms; /* groups that nobody used since before then are deleted; 0: none */
+	bool is_more;	       /* out: there is more to do */
 };
 MUST_CHECK enum err sweep_run(struct cell *cell, void *argument);
 

@@ -5,7 +5,10 @@
 
 static bool sweep(struct books *b)
 {
-	struct sweep_step step = { .now_ms = b->now_ms };
+	struct sweep_step step = {
+		.now_ms = b->now_ms,
+		.idle_since_ms = b->now_ms - SWEEP_GROUP_IDLE_MS,
+	};
 
 	assert_int_equal(cell_run(b->cell, sweep_run, &step), OK);
 	return step.is_more;
@@ -148,6 +151,42 @@ static void test_groups_nobody_uses_are_deleted(void **state)
 	books_close(&b);
 }
 
+static void test_a_clock_that_jumped_is_not_believed_for_a_while(void **state)
+{
+	enum { TICK_MS = 1000 };
+	const int64_t year_ms = 365 * 24 * 3600 * INT64_C(1000);
+	struct sweep_clock clock = { 0 };
+	uint64_t loop_ms = 5000;
+	int64_t jumps_ms[] = { 0, year_ms, -year_ms, SWEEP_CLOCK_JUMP_MS };
+	int64_t wall_ms = year_ms;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		wall_ms += jumps_ms[i];
+		uint64_t until_ms = loop_ms + SWEEP_CLOCK_STEADY_MS;
+		for (; loop_ms < until_ms; loop_ms += TICK_MS, wall_ms += TICK_MS)
+			assert_false(sweep_clock_is_steady(&clock, wall_ms, loop_ms));
+		assert_true(sweep_clock_is_steady(&clock, wall_ms, loop_ms));
+	}
+	/* being put right little by little is no jump */
+	for (int i = 0; i < 1000; i++, loop_ms += TICK_MS, wall_ms += 2 * TICK_MS)
+		assert_true(sweep_clock_is_steady(&clock, wall_ms, loop_ms));
+}
+
+static void test_no_group_is_deleted_while_the_clock_is_not_believed(void **state)
+{
+	struct sweep_step step = { .now_ms = 1000 * SWEEP_GROUP_IDLE_MS };
+	struct books b;
+
+	(void)state;
+	books_open(&b);
+	books_do(&b, "INSERT INTO consumer_group (id, name, state, generation, protocol_type,"
+		     " updated_ms) VALUES (1, 'old', 0, 0, '', 10)");
+	assert_int_equal(cell_run(b.cell, sweep_run, &step), OK);
+	assert_false(step.is_more);
+	books_close(&b);
+}
+
 static void test_only_dead_files_are_forgotten(void **state)
 {
 	struct peer_forget_files_request_file files[] = { { 1, 0 }, { 1, 1 }, { 9, 9 } };
@@ -177,6 +216,8 @@ int main(void)
 		cmocka_unit_test(test_the_name_of_a_topic_being_deleted_is_free),
 		cmocka_unit_test(test_a_deleted_group_goes_with_its_offsets),
 		cmocka_unit_test(test_groups_nobody_uses_are_deleted),
+		cmocka_unit_test(test_a_clock_that_jumped_is_not_believed_for_a_while),
+		cmocka_unit_test(test_no_group_is_deleted_while_the_clock_is_not_believed),
 		cmocka_unit_test(test_only_dead_files_are_forgotten),
 	};
 
