@@ -7,9 +7,39 @@
 
 enum { MESSAGE_BYTES_MAX = 2000 };
 
-static uint8_t printable(uint8_t byte)
+/* The size of the character of UTF-8 that begins with p[0]; 0: that is none. */
+static size_t character_size(const uint8_t *p, size_t size)
 {
-	return byte < ' ' || byte == 0x7f ? '?' : byte;
+	size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	if (want == 0 || want > size || p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < want; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	bool is_long_form = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+	bool is_surrogate = p[0] == 0xed && p[1] >= 0xa0;
+	bool is_beyond = p[0] == 0xf4 && p[1] >= 0x90;
+	return is_long_form || is_surrogate || is_beyond ? 0 : want;
+}
+
+/* Also those of ISO 8859, which terminals obey in UTF-8. */
+static bool is_control(const uint8_t *p)
+{
+	return p[0] < ' ' || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+}
+
+/* Bytes that are no text become '?', and so do control characters unless they may stay. */
+static void make_text(uint8_t *p, size_t size, bool controls_stay)
+{
+	for (size_t i = 0; i < size;) {
+		size_t n = character_size(p + i, size - i);
+		bool stays = n > 0 && (controls_stay || !is_control(p + i));
+
+		if (!stays)
+			memset(p + i, '?', n > 0 ? n : 1);
+		i += n > 0 ? n : 1;
+	}
 }
 
 static void write_message(const char *before, const char *format, va_list arguments)
@@ -17,9 +47,10 @@ static void write_message(const char *before, const char *format, va_list argume
 	char text[MESSAGE_BYTES_MAX];
 
 	vsnprintf(text, sizeof(text), format, arguments);
-	for (char *p = text; *p; p++)
-		if (*p != '\n')
-			*p = (char)printable((uint8_t)*p);
+	for (char *line = text, *end; *line; line = end + (*end != '\0')) {
+		end = strchrnul(line, '\n');
+		make_text((uint8_t *)line, (size_t)(end - line), false);
+	}
 	fflush(stdout);
 	fprintf(stderr, "%s%s\n", before, text);
 }
@@ -46,8 +77,9 @@ struct slice output_printable(struct arena *a, struct slice s)
 {
 	uint8_t *copy = arena_take(a, s.size + 1);
 
-	for (size_t i = 0; i < s.size; i++)
-		copy[i] = printable(s.data[i]);
+	if (s.size > 0)
+		memcpy(copy, s.data, s.size);
+	make_text(copy, s.size, false);
 	return (struct slice) { copy, s.size };
 }
 
@@ -75,8 +107,8 @@ json_t *output_json_text(struct slice s)
 	struct arena a;
 	arena_init(&a);
 	uint8_t *copy = arena_take(&a, s.size + 1);
-	for (size_t i = 0; i < s.size; i++)
-		copy[i] = s.data[i] < 0x80 ? s.data[i] : '?';
+	memcpy(copy, s.data, s.size);
+	make_text(copy, s.size, true);
 	text = json_stringn((const char *)copy, s.size);
 	arena_done(&a);
 	return text;

@@ -69,8 +69,39 @@ static void test_names_of_others_cannot_steer_the_terminal(void **state)
 	table_init(&t, &a, NULL);
 	table_add_text(&t, SLICE("a\033[2Jb"));
 	table_add_text(&t, SLICE("c\nd\177"));
-	assert_printed(&t, "a?[2Jb  c?d?\n");
+	table_add_text(&t, SLICE("e\302\2332Jf")); /* CSI in one character */
+	table_add_text(&t, SLICE("g\2332Jh"));	   /* and in one byte */
+	assert_printed(&t, "a?[2Jb  c?d?\n"
+			   "e??2Jf  g?2Jh\n");
 	table_done(&t);
+	arena_done(&a);
+}
+
+static void test_bytes_that_are_no_text_are_replaced(void **state)
+{
+	const char *const bad[] = {
+		"a\377b",
+		"a\303",
+		"a\300\200b",
+		"a\340\200\200b",
+		"a\355\240\200b",
+		"a\364\220\200\200b",
+		"a\360\200\200\200b",
+		"\200\303\266",
+	};
+	const char *const good[] = {
+		"a?b", "a?", "a??b", "a???b", "a???b", "a????b", "a????b", "?\303\266",
+	};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct slice text = output_printable(&a, slice_from(bad[i]));
+		assert_true(slice_equal(text, slice_from(good[i])));
+	}
+	const char *kept = "a\302\240\303\266\342\202\254\360\237\230\200\355\237\277";
+	assert_true(slice_equal(output_printable(&a, slice_from(kept)), slice_from(kept)));
 	arena_done(&a);
 }
 
@@ -89,6 +120,7 @@ static void test_any_bytes_become_json(void **state)
 	(void)state;
 	assert_json(output_json_text(SLICE("gr\303\266\303\237e")), "\"gr\303\266\303\237e\"");
 	assert_json(output_json_text(SLICE("a\377\"b")), "\"a?\\\"b\"");
+	assert_json(output_json_text(SLICE("\303\266\377")), "\"\303\266?\"");
 	assert_json(output_json_text(SLICE("")), "\"\"");
 	assert_json(output_json_text((struct slice) { 0 }), "null");
 	assert_json(output_json_offset(0), "0");
@@ -101,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_stand_right_and_text_left),
 		cmocka_unit_test(test_characters_count_and_not_bytes),
 		cmocka_unit_test(test_names_of_others_cannot_steer_the_terminal),
+		cmocka_unit_test(test_bytes_that_are_no_text_are_replaced),
 		cmocka_unit_test(test_any_bytes_become_json),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
