@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "cells/leader_private.h"
 
 enum { IO_START, IO_DONE };
@@ -53,6 +54,33 @@ static void start_operation(struct leader_io *io)
 	abort();
 }
 
+static bool is_trouble(enum err err)
+{
+	return err == ERR_FULL || err == ERR_DENIED || err == ERR_IO || err == ERR_UNAVAILABLE ||
+	       err == ERR_TIMEOUT || err == ERR_UNKNOWN;
+}
+
+/* The engine tries again for ever; people have to hear what it is waiting for. */
+static void tell_trouble(struct leader_io *io)
+{
+	struct leader *l = io->leader;
+	bool writes = is_write(io->kind);
+	struct leader_trouble *trouble = &l->trouble[io->bucket][writes];
+	uint64_t now_ms = loop_now_ms(l->loop);
+	enum err err = io->op.task.err;
+	const char *url = l->config.buckets[io->bucket]->url;
+
+	if (!err && trouble->is_known) {
+		trouble->is_known = false;
+		log_info("journal %s: %s can be %s again", l->config.journal, url,
+			 writes ? "written" : "read");
+	} else if (is_trouble(err) && !trouble->is_known && now_ms >= trouble->again_ms) {
+		*trouble = (struct leader_trouble) { true, now_ms + LEADER_TROUBLE_PAUSE_MS };
+		log_error("journal %s: %s cannot be %s, trying again: %s (%s)", l->config.journal,
+			  url, writes ? "written" : "read", err_name(err), io->op.task.why);
+	}
+}
+
 static enum step finish(struct leader_io *io, enum err err)
 {
 	if (!err && io->kind == JOURNAL_IO_GET && io->op.ret_size > JOURNAL_OBJECT_BYTES_MAX) {
@@ -78,6 +106,7 @@ static enum step io_step(struct task *t)
 	case IO_DONE:
 		if (t->children > 0)
 			return task_wait(t, IO_DONE);
+		tell_trouble(io);
 		/* A write that was hurried may have happened all the same. */
 		if (is_write(io->kind) &&
 		    (io->op.task.err == ERR_CANCELED || io->op.task.err == ERR_TIMEOUT))

@@ -20,11 +20,12 @@
 
 enum {
 	LEADER_MAGIC = 0x4c656164,
-	LEADER_IO_PARALLEL = 32,	/* engine operations under way, without deletes */
-	LEADER_DELETES_PARALLEL = 2,	/* slow on purpose */
-	LEADER_TRANSFERS_PARALLEL = 16, /* chunks of a snapshot under way */
-	LEADER_IO_MS = 15000,		/* deadline of one engine operation */
-	LEADER_TRANSFER_MS = 30000,	/* of one chunk */
+	LEADER_IO_PARALLEL = 32,	 /* engine operations under way, without deletes */
+	LEADER_DELETES_PARALLEL = 2,	 /* slow on purpose */
+	LEADER_TRANSFERS_PARALLEL = 16,	 /* chunks of a snapshot under way */
+	LEADER_IO_MS = 15000,		 /* deadline of one engine operation */
+	LEADER_TRANSFER_MS = 30000,	 /* of one chunk */
+	LEADER_TROUBLE_PAUSE_MS = 10000, /* between messages about one bucket */
 	LEADER_TICK_MS = 1000,
 	LEADER_FENCES_MS = 2 * 3600 * 1000, /* no fence goes before; twice what a zombie trusts */
 	LEADER_TRIM_MS = 3600 * 1000,	    /* between trims, besides the one after a snapshot */
@@ -161,6 +162,12 @@ struct leader_clean {
 	bool is_active;
 };
 
+/* Of the reads or the writes of one bucket: what the log was told. */
+struct leader_trouble {
+	bool is_known;
+	uint64_t again_ms; /* not before this, of the loop's clock */
+};
+
 struct leader {
 	uint32_t magic;
 	struct loop *loop;
@@ -184,6 +191,7 @@ struct leader {
 	/* leader_io.c */
 	struct list io_queue, delete_queue, io_finished;
 	int io_running, deletes_running;
+	struct leader_trouble trouble[JOURNAL_BUCKETS_MAX][2]; /* of reads, of writes */
 
 	/* leader_recover.c */
 	bool is_adopted, is_loaded, is_elected;

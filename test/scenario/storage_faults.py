@@ -8,7 +8,7 @@ import os
 import time
 
 import kcat
-from kafka import Client, crc32c
+from kafka import METADATA, Client, array, crc32c, text
 from rdkafka import NumberedWriter, check_exactly_once
 from scenario import Scenario, Skip, say, wait_until
 
@@ -114,6 +114,18 @@ def disk_tests(s):
     with s.test("when there is space again it recovers by itself, and nothing is lost"):
         time.sleep(2)
         (disk / "filler").unlink()
+        goes_on(writer)
+    with s.test("a change that the full disk holds up is told about, and made when there is space"):
+        fill(disk / "filler")
+        with Client(node.port, 60) as client:
+            sent = client.send(METADATA, 1, array([text("patient")]))
+            wait_until(lambda: "cannot be written" in node.log(), 20, "the log says it")
+            assert "No space left" in node.log()
+            (disk / "filler").unlink()
+            assert client.receive()[0] == sent
+        wait_until(lambda: "can be written again" in node.log(), 20, "the log says it")
+        with Client(node.port) as client:
+            wait_until(lambda: client.produce("patient", 0, [b"x"])[0] == 0, 20, "the topic")
         goes_on(writer)
     with s.test("on a disk that became read-only produce fails, and reading goes on"):
         remount(disk, MS_RDONLY)
