@@ -89,7 +89,7 @@ static void measure(uint64_t rows, uint64_t per)
 	err = cell_verify(leader);
 	assert(err == OK);
 	uint64_t verified = clock_now_us();
-	struct cell_image image = cell_image(leader);
+	struct cell_image image = cell_image(leader, NULL);
 	uint64_t imaged = clock_now_us();
 	err = cell_load(follower, image.pages, image.state, why);
 	assert(err == OK);

@@ -1,4 +1,4 @@
-/* Life of a cell, its statements, its transactions, its images. */
+/* Life of a cell, its statements, its transactions. */
 #include "cells/cell.h"
 
 #include <assert.h>
@@ -6,12 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/endian.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cells/cell_private.h"
-
-enum { IMAGE_PAGE_SIZE_AT = 16, IMAGE_PAGE_COUNT_AT = 28 }; /* in SQLite's file header */
 
 enum err err_from_sqlite(int code)
 {
@@ -60,8 +57,7 @@ void cell_explain(char why[CELL_WHY_BYTES], const char *format, ...)
 	va_end(args);
 }
 
-/* What must not fail, because nothing from outside is in it. */
-static void expect(struct cell *c, int code)
+void cell_expect(struct cell *c, int code)
 {
 	if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
 		return;
@@ -114,17 +110,17 @@ struct cell *cell_new(const char *name)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY |
 		    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	_Static_assert(CELL_PAGES_MAX == 262144, "as in the pragma below");
-	expect(c, sqlite3_open_v2(":memory:", &c->db, flags, NULL));
+	cell_expect(c, sqlite3_open_v2(":memory:", &c->db, flags, NULL));
 	set_limits(c);
 	c->activity = CELL_TRUSTED;
-	expect(c, sqlite3_exec(c->db,
-			       "PRAGMA page_size = 4096; PRAGMA secure_delete = 0;"
-			       "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
-			       "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
-			       "PRAGMA max_page_count = 262144;"
-			       "CREATE TABLE " CELL_SCHEMA_TABLE "(name TEXT NOT NULL,"
-			       " version INTEGER NOT NULL, sql TEXT NOT NULL)",
-			       NULL, NULL, NULL));
+	cell_expect(c, sqlite3_exec(c->db,
+				    "PRAGMA page_size = 4096; PRAGMA secure_delete = 0;"
+				    "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+				    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
+				    "PRAGMA max_page_count = 262144;"
+				    "CREATE TABLE " CELL_SCHEMA_TABLE "(name TEXT NOT NULL,"
+				    " version INTEGER NOT NULL, sql TEXT NOT NULL)",
+				    NULL, NULL, NULL));
 	sqlite3_set_authorizer(c->db, cell_authorize, c);
 	sqlite3_preupdate_hook(c->db, recorder_on_change, c);
 	c->begin = prepare(c, "BEGIN");
@@ -259,7 +255,7 @@ bool cell_next(struct cell *c, sqlite3_stmt *statement)
 	if (c->activity == CELL_RUNNING)
 		keep_failure(c, code);
 	else
-		expect(c, code);
+		cell_expect(c, code);
 	return false;
 }
 
@@ -354,7 +350,7 @@ void cell_transaction_rollback(struct cell *c)
 	c->activity = CELL_TRUSTED;
 	/* Some failures (disk full, OR ROLLBACK) have rolled back already. */
 	if (!sqlite3_get_autocommit(c->db))
-		expect(c, step_once(c->rollback));
+		cell_expect(c, step_once(c->rollback));
 	if (c->schema_changed) {
 		cell_catalogue_done(&c->catalogue);
 		c->catalogue = c->old_catalogue;
@@ -363,7 +359,7 @@ void cell_transaction_rollback(struct cell *c)
 	c->activity = CELL_IDLE;
 }
 
-static int64_t count_pages(struct cell *c)
+int64_t cell_count_pages(struct cell *c)
 {
 	enum cell_activity last = cell_enter(c, CELL_TRUSTED);
 	int64_t pages = sqlite3_step(c->page_count) == SQLITE_ROW
@@ -384,7 +380,7 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 	enum err err = cell_transaction_begin(c, CELL_RUNNING);
 	if (err)
 		return err;
-	int64_t pages = count_pages(c);
+	int64_t pages = cell_count_pages(c);
 	err = run(c, argument);
 	cell_sweep(c);
 	if (err == OK)
@@ -393,7 +389,8 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 		err = ERR_CONFLICT;
 	/* A follower may need more pages for the same rows, hence the distance to the hard limit.
 	 */
-	if (err == OK && count_pages(c) > (pages > c->run_pages_max ? pages : c->run_pages_max))
+	if (err == OK &&
+	    cell_count_pages(c) > (pages > c->run_pages_max ? pages : c->run_pages_max))
 		err = ERR_FULL;
 	if (err == OK && cell_change_bytes(c) > CELL_RECORD_BYTES_MAX)
 		err = ERR_BUSY;
@@ -404,115 +401,5 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 		c->state.hash = hash;
 		recorder_rewind(c, bytes, tables);
 	}
-	return err;
-}
-
-/* --- images -----------------------------------------------------------------------------------*/
-
-struct cell_image cell_image(struct cell *c)
-{
-	sqlite3_int64 size = 0;
-
-	assert(c->activity == CELL_IDLE && !cell_has_changes(c));
-	cell_sweep(c);
-	c->activity = CELL_TRUSTED;
-	uint8_t *pages = sqlite3_serialize(c->db, "main", &size, 0);
-	c->activity = CELL_IDLE;
-	assert(pages && size > 0 && size <= CELL_IMAGE_BYTES_MAX);
-	return (struct cell_image) { { pages, (size_t)size }, c->state };
-}
-
-void cell_image_done(struct cell_image *image)
-{
-	sqlite3_free((void *)(uintptr_t)image->pages.data);
-	*image = (struct cell_image) { 0 };
-}
-
-/* A second, read-only database over the bytes of `pages`. */
-static enum err open_image(struct slice pages, sqlite3 **ret, char why[CELL_WHY_BYTES])
-{
-	sqlite3 *db = NULL;
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
-
-	if (pages.size < CELL_PAGE_BYTES || pages.size > CELL_IMAGE_BYTES_MAX ||
-	    get_u16(pages.data + IMAGE_PAGE_SIZE_AT) != CELL_PAGE_BYTES ||
-	    pages.size != (size_t)get_u32(pages.data + IMAGE_PAGE_COUNT_AT) * CELL_PAGE_BYTES) {
-		cell_explain(why, "%zu bytes are no image of a cell", pages.size);
-		return ERR_CORRUPT;
-	}
-
-	/* READONLY: SQLite never writes to the pages, so the cast takes nothing away. */
-	int code = sqlite3_open_v2(":memory:", &db, flags, NULL);
-	if (code == SQLITE_OK)
-		code = sqlite3_deserialize(db, "main", (void *)(uintptr_t)pages.data,
-					   (sqlite3_int64)pages.size, (sqlite3_int64)pages.size,
-					   SQLITE_DESERIALIZE_READONLY);
-	if (code != SQLITE_OK) {
-		cell_explain(why, "opening the image: %s", sqlite3_errmsg(db));
-		sqlite3_close(db);
-		return ERR_CORRUPT;
-	}
-	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	*ret = db;
-	return OK;
-}
-
-static enum err check_image(sqlite3 *db, struct hash128 expected, char why[CELL_WHY_BYTES])
-{
-	struct cell_catalogue catalogue;
-	struct hash128 hash;
-	enum err err = cell_catalogue_read(db, &catalogue, why);
-
-	if (err)
-		return err == ERR_UNSUPPORTED ? ERR_CORRUPT : err;
-	err = recorder_hash(db, &catalogue, &hash);
-	if (err)
-		cell_explain(why, "reading the image: %s", sqlite3_errmsg(db));
-	if (!err && !hash128_equal(hash, expected)) {
-		cell_explain(why, "the rows of the image have another hash than its manifest");
-		err = ERR_CORRUPT;
-	}
-	cell_catalogue_done(&catalogue);
-	return err;
-}
-
-/* Copied into a plain memory database: one over the image's bytes would be slower to write. */
-static void copy_database(struct cell *c, sqlite3 *from)
-{
-	sqlite3_backup *backup = sqlite3_backup_init(c->db, "main", from, "main");
-
-	if (!backup)
-		expect(c, sqlite3_errcode(c->db));
-	expect(c, sqlite3_backup_step(backup, -1));
-	expect(c, sqlite3_backup_finish(backup));
-}
-
-enum err cell_load(struct cell *c, struct slice pages, struct cell_state state,
-		   char why[CELL_WHY_BYTES])
-{
-	struct cell_catalogue catalogue;
-	sqlite3 *image;
-
-	assert(c->activity == CELL_IDLE);
-	enum err err = open_image(pages, &image, why);
-	if (err)
-		return err;
-	err = check_image(image, state.hash, why);
-	if (err == OK) {
-		cell_sweep(c);
-		c->activity = CELL_TRUSTED;
-		copy_database(c, image);
-		err = cell_catalogue_read(c->db, &catalogue, why);
-		assert(err == OK);
-		cell_catalogue_done(&c->catalogue);
-		c->catalogue = catalogue;
-		c->activity = CELL_IDLE;
-		buf_clear(&c->changes);
-		c->record_tables = 0;
-		c->state = state;
-	}
-	int code = sqlite3_close(image);
-	assert(code == SQLITE_OK);
 	return err;
 }

@@ -178,7 +178,20 @@ struct cell_image {
 	struct slice pages;
 	struct cell_state state;
 };
-struct cell_image cell_image(struct cell *c);
+
+/* Room for an image of about this size, made on any thread; NULL and {0} are no room.  Filling it
+ * is fast (at most 200 ms for the largest cell), making it is not. */
+struct cell_room {
+	void *memory;
+	size_t bytes;
+};
+size_t cell_image_bytes(struct cell *c); /* of an image taken now */
+size_t cell_room_bytes(struct cell *c);	 /* with some to spare, for one taken in a moment */
+void cell_room_make(struct cell_room *room, size_t bytes);
+void cell_room_done(struct cell_room *room);
+
+/* Uses up `room` if it is there and large enough, else makes it now. */
+struct cell_image cell_image(struct cell *c, struct cell_room *room);
 void cell_image_done(struct cell_image *image);
 
 /* Replace the contents.  ERR_CORRUPT, and the cell as before, unless `pages` are a database whose

@@ -1,6 +1,7 @@
 /* What the files of the cell share.
  *
- *	cell.c		life, statements, transactions, images
+ *	cell.c		life, statements, transactions
+ *	cell_image.c	the pages as bytes, and back
  *	cell_schema.c	which tables there are, which are allowed, schema steps
  *	cell_record.c	the bytes of a record and of a value
  *	recorder.c	row images from SQLite's pre-update hook, the hash, the seal
@@ -91,6 +92,8 @@ struct cell {
 };
 
 /* cell.c */
+void cell_expect(struct cell *c, int code); /* what must not fail: nothing from outside is in it */
+int64_t cell_count_pages(struct cell *c);
 void cell_sweep(struct cell *c); /* reset all statements that were handed out */
 MUST_CHECK enum err cell_transaction_begin(struct cell *c, enum cell_activity activity);
 MUST_CHECK enum err cell_transaction_commit(struct cell *c);

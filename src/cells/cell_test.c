@@ -500,7 +500,7 @@ static void test_an_image_replaces_everything(void **state)
 	testing_do(a, "INSERT INTO item VALUES ('a', randomblob(9000), 1), ('b', 2, 2)");
 	testing_schema(a, 2, "CREATE TABLE more(a, b)");
 	seal(a, &record);
-	struct cell_image image = cell_image(a);
+	struct cell_image image = cell_image(a, NULL);
 
 	testing_do(b, "INSERT INTO item VALUES ('z', 1, 1)");
 	assert_int_equal(testing_number(b, "SELECT n FROM item"), 1);
@@ -529,6 +529,40 @@ static void test_an_image_replaces_everything(void **state)
 	cell_free(b);
 }
 
+static void test_an_image_is_copied_into_the_room_made_for_it(void **state)
+{
+	struct cell *a = new_leader(), *b = cell_new("test");
+	struct cell_room room, small;
+	struct buf record;
+	char why[CELL_WHY_BYTES] = "";
+
+	(void)state;
+	buf_init(&record);
+	testing_do(a, "INSERT INTO item VALUES ('a', randomblob(900000), 1)");
+	seal(a, &record);
+	cell_room_make(&room, cell_room_bytes(a));
+	cell_room_make(&small, cell_image_bytes(a) - 1);
+	const void *memory = room.memory;
+	assert_non_null(memory);
+
+	struct cell_image image = cell_image(a, &small);
+	assert_int_equal(image.pages.size, cell_image_bytes(a));
+	assert_non_null(small.memory);
+	cell_image_done(&image);
+	image = cell_image(a, &room);
+	assert_ptr_equal(image.pages.data, memory);
+	assert_null(room.memory);
+	assert_int_equal(cell_load(b, image.pages, image.state, why), OK);
+	assert_true(hash128_equal(cell_hash(a), cell_hash(b)));
+
+	cell_image_done(&image);
+	cell_room_done(&room);
+	cell_room_done(&small);
+	buf_done(&record);
+	cell_free(a);
+	cell_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_a_newer_format_is_named_as_such),
 		cmocka_unit_test(test_watches_hear_of_applied_changes),
 		cmocka_unit_test(test_an_image_replaces_everything),
+		cmocka_unit_test(test_an_image_is_copied_into_the_room_made_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "cells/cell.h"
+#include "cells/follower.h"
 
 static inline enum err testing_run_sql(struct cell *c, void *sql)
 {
@@ -45,6 +45,25 @@ static inline void testing_apply(struct cell *c, struct slice record)
 
 	if (err)
 		fail_msg("%s: %s", err_name(err), why);
+}
+
+/* The image as a follower got it, in parts of odd sizes. */
+static inline void testing_gather(const struct follower_image *image, struct buf *ret)
+{
+	while (ret->size < follower_image_bytes(image))
+		buf_add_slice(ret, follower_image_part(image, ret->size, 7777));
+}
+
+static inline void testing_load(struct cell *c, const struct follower_image *image)
+{
+	char why[CELL_WHY_BYTES] = "";
+	struct buf bytes;
+
+	buf_init(&bytes);
+	testing_gather(image, &bytes);
+	if (follower_image_load(c, buf_slice(&bytes), why))
+		fail_msg("%s", why);
+	buf_done(&bytes);
 }
 
 /* Append the rows of a query as SQL literals, one line a row. */

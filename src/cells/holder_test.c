@@ -11,8 +11,8 @@
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
 #include "buckets/fault.h"
+#include "cells/cell_testing.h"
 #include "cells/cluster_join.h"
-#include "cells/follower.h"
 #include "cells/journal_format.h"
 
 struct rig {
@@ -269,7 +269,8 @@ static void test_a_follower_starts_from_an_image_and_takes_the_next_record(void 
 {
 	static const struct cell_schema schema = { "s", 1, "CREATE TABLE t (v TEXT)" };
 	struct cell *leader = cell_new("c"), *follower = cell_new("c");
-	struct buf record;
+	struct follower_image image;
+	struct buf record, bytes;
 	char why[CELL_WHY_BYTES];
 
 	(void)state;
@@ -277,17 +278,20 @@ static void test_a_follower_starts_from_an_image_and_takes_the_next_record(void 
 	assert_int_equal(cell_change_schema(leader, &schema, why), OK);
 	assert_int_equal(cell_run(leader, insert, NULL), OK);
 	cell_seal(leader, 5, &record);
-	struct blob *image = follower_image(leader);
+	follower_image_take(leader, NULL, &image);
+	buf_init(&bytes);
+	testing_gather(&image, &bytes);
+	follower_image_done(&image);
 	buf_clear(&record);
 	assert_int_equal(cell_run(leader, insert, NULL), OK);
 	cell_seal(leader, 6, &record);
 
-	assert_int_equal(follower_image_load(follower, slice_part(blob_slice(image), 0, 20), why),
+	assert_int_equal(follower_image_load(follower, slice_part(buf_slice(&bytes), 0, 20), why),
 			 ERR_CORRUPT);
-	assert_int_equal(follower_image_load(follower, blob_slice(image), why), OK);
+	assert_int_equal(follower_image_load(follower, buf_slice(&bytes), why), OK);
 	assert_int_equal(cell_apply(follower, buf_slice(&record), why), OK);
 	assert_true(hash128_equal(cell_hash(leader), cell_hash(follower)));
-	blob_unref(&image);
+	buf_done(&bytes);
 	buf_done(&record);
 	cell_free(leader);
 	cell_free(follower);

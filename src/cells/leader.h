@@ -14,8 +14,9 @@
 #define CELLS_LEADER_H
 
 #include "buckets/bucket.h"
-#include "cells/cell.h"
+#include "cells/follower.h"
 #include "cells/journal.h"
+#include "loop/worker.h"
 
 enum {
 	LEADER_SEAL_BYTES = 1 << 20,
@@ -118,16 +119,21 @@ void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
  * when the buckets do not answer within LEADER_CHECK_MS: whether it leads is not known. */
 void leader_fence(struct leader_call *call, struct task *parent, struct leader *l);
 
-/* An image of the cell for a new follower: seals what is pending, serializes, and ends when the
- * record it covers is durable.  A follower that starts with the image wants the records from
- * index + 1 on: the owner collects what on_committed() brings from the moment it called
- * leader_image(), and drops the records up to `index`.  ERR_UNAVAILABLE when not leading. */
+/* An image of the cell for a new follower: gets room for it on another thread, seals what is
+ * pending, copies the pages, and ends when the record it covers is durable.  A follower that starts
+ * with the image wants the records from index + 1 on: the owner collects what on_committed() brings
+ * from the moment it called leader_image(), and drops the records up to `index`.  ERR_UNAVAILABLE
+ * when not leading. */
 struct leader_image {
 	struct task task;
 	struct leader *leader;
-	uint64_t index;	    /* out */
-	struct blob *image; /* out: follower_image() of cells/follower.h; the caller unrefs it */
-	struct list waiting;
+	uint64_t index;		     /* out */
+	struct follower_image image; /* out; the caller ends it with follower_image_done() */
+	struct list waiting;	     /* private, and so is what follows */
+	struct worker_job job;
+	struct cell_room room;
+	unsigned rooms; /* made so far */
+	bool is_dropped;
 };
 void leader_image(struct leader_image *image, struct task *parent, struct leader *l);
 

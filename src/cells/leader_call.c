@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "cells/follower.h"
 #include "cells/leader_private.h"
 
 /* --- sealing -------------------------------------------------------------------------------- */
@@ -301,18 +300,41 @@ void leader_fence(struct leader_call *call, struct task *parent, struct leader *
 
 /* --- images --------------------------------------------------------------------------------- */
 
-enum { IMAGE_TAKE, IMAGE_WAIT };
+bool leader_room_is_small(const struct leader *l, const struct cell_room *room)
+{
+	return !room->memory || room->bytes < cell_image_bytes(l->cell);
+}
 
-static const char *const image_places[] = { "take", "durable" };
+enum { IMAGE_ROOM, IMAGE_TAKE, IMAGE_WAIT };
+
+static const char *const image_places[] = { "begin", "room", "durable" };
 
 static enum step end_image(struct leader_image *image, enum err err)
 {
 	close_call(image->leader);
 	list_remove(&image->waiting);
+	cell_room_done(&image->room);
 	if (!err)
 		return task_done(&image->task, OK);
-	blob_unref(&image->image);
+	follower_image_done(&image->image);
 	return task_fail(&image->task, err, "this node does not lead the journal");
+}
+
+static enum err room_work(struct worker_job *job)
+{
+	struct leader_image *image = CONTAINER(job, struct leader_image, job);
+
+	cell_room_make(&image->room, image->room.bytes);
+	return OK;
+}
+
+static enum step make_room(struct leader_image *image)
+{
+	cell_room_done(&image->room);
+	image->room.bytes = cell_room_bytes(image->leader->cell);
+	image->rooms++;
+	worker_start(&image->job, &image->task, room_work);
+	return task_wait(&image->task, IMAGE_TAKE);
 }
 
 static enum step take_image(struct leader_image *image)
@@ -323,13 +345,15 @@ static enum step take_image(struct leader_image *image)
 		return task_wait(&image->task, IMAGE_TAKE);
 	if (!leader_is_serving(l))
 		return end_image(image, ERR_UNAVAILABLE);
+	if (leader_room_is_small(l, &image->room) && image->rooms < LEADER_ROOMS_MAX)
+		return make_room(image);
 	if (!leader_seal_now(l)) {
 		list_add(&l->stalled_images, &image->waiting);
 		return task_wait(&image->task, IMAGE_TAKE);
 	}
 	if (!leader_is_serving(l)) /* sealing found out */
 		return end_image(image, ERR_UNAVAILABLE);
-	image->image = follower_image(l->cell);
+	follower_image_take(l->cell, &image->room, &image->image);
 	image->index = l->last_index;
 	if (image->index <= l->committed_index)
 		return end_image(image, OK);
@@ -341,16 +365,21 @@ static enum step image_step(struct task *t)
 {
 	struct leader_image *image = CONTAINER(t, struct leader_image, task);
 
+	if (t->children > 0)
+		return task_wait(t, t->at);
 	if (task_is_canceled(t))
 		return end_image(image, ERR_CANCELED);
 	switch (t->at) {
+	case IMAGE_ROOM:
+		return leader_is_serving(image->leader) ? make_room(image)
+							: end_image(image, ERR_UNAVAILABLE);
 	case IMAGE_TAKE:
 		return take_image(image);
 
 	case IMAGE_WAIT:
 		if (list_is_linked(&image->waiting))
 			return task_wait(t, IMAGE_WAIT);
-		return end_image(image, image->image ? OK : ERR_UNAVAILABLE);
+		return end_image(image, image->is_dropped ? ERR_UNAVAILABLE : OK);
 	}
 	abort();
 }
@@ -358,7 +387,7 @@ static enum step image_step(struct task *t)
 static const struct task_kind image_kind = {
 	.name = "leader image",
 	.places = image_places,
-	.place_count = 2,
+	.place_count = 3,
 	.step = image_step,
 };
 
@@ -438,7 +467,7 @@ static void drop_waiting(struct leader *l)
 	while ((node = list_pop(&l->images)) != NULL) {
 		struct leader_image *image = CONTAINER(node, struct leader_image, waiting);
 
-		blob_unref(&image->image);
+		image->is_dropped = true;
 		task_wake(&image->task);
 	}
 }

@@ -296,6 +296,20 @@ static void test_two_that_both_want_to_lead_do_no_harm(void **state)
 
 /* --- damage --------------------------------------------------------------------------------- */
 
+/* A snapshot takes a while, and is used once a record after it is durable. */
+static void put_until_a_record_names_a_snapshot(struct node *n)
+{
+	struct leader_status status;
+	int count = 0;
+
+	do {
+		assert_true(count++ < 1000);
+		assert_int_equal(put_one(n), OK);
+		leader_get_status(n->leader, &status);
+	} while (status.snapshot_index == 0);
+	assert_int_equal(put_one(n), OK);
+}
+
 static void make_history(struct world *w, bool with_snapshot)
 {
 	struct node a;
@@ -306,6 +320,8 @@ static void make_history(struct world *w, bool with_snapshot)
 	campaign_and_wait(&a, TESTING_PATIENCE_MS);
 	for (int i = 0; i < 40; i++)
 		assert_int_equal(put_one(&a), OK);
+	if (with_snapshot)
+		put_until_a_record_names_a_snapshot(&a);
 	wait_for(w, &(bool) { false }, 20);
 	node_stop(&a);
 }

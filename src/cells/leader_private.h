@@ -32,6 +32,7 @@ enum {
 	LEADER_REPLAY_BYTES = 1 << 20,	    /* records applied in one step of the root */
 	LEADER_SNAPSHOT_RETRY_MS = 2000,    /* doubles up to the next */
 	LEADER_SNAPSHOT_RETRY_MS_MAX = 120 * 1000,
+	LEADER_ROOMS_MAX = 3,	       /* made for one image, while the cell outgrows them */
 	LEADER_LIST_PAGES_MAX = 256,   /* of chunks or manifests in one bucket */
 	LEADER_CONDEMNED_MAX = 100000, /* objects waiting to be deleted */
 	LEADER_POINTER_FORMAT = 1,
@@ -126,8 +127,13 @@ struct leader_snapshot {
 	struct task task;
 	struct leader *leader;
 	struct leader_manifest manifest;
+	struct worker_job job;
+	struct cell_room room;
+	unsigned rooms; /* made so far */
 	struct cell_image image;
-	uint64_t record_bytes; /* covered by it */
+	struct hash128 *hashes; /* of its chunks */
+	uint64_t index;		/* of the last record in it */
+	uint64_t record_bytes;	/* covered by it */
 	uint64_t record_count;
 	uint64_t started_ms;
 	char key[JOURNAL_KEY_BYTES];
@@ -252,6 +258,7 @@ bool leader_seal_now(struct leader *l); /* false: no room, changes stay unsealed
 void leader_on_committed(struct leader *l, uint64_t index);
 void leader_on_checked(struct leader *l, uint64_t token);
 void leader_call_drop_all(struct leader *l);
+bool leader_room_is_small(const struct leader *l, const struct cell_room *room);
 void leader_record_free(struct leader_record *record);
 
 /* leader_recover.c */

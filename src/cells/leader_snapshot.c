@@ -1,7 +1,10 @@
 /* Taking a snapshot while commands go on:
  *
- *	seal, image, plan -> wait until what it holds is durable -> LIST what the buckets have
- *	-> PUT missing chunks -> PUT manifest -> fence check -> the engine learns of it
+ *	room -> seal, image -> hashes, plan -> wait until what it holds is durable -> LIST what the
+ *	buckets have -> PUT missing chunks -> PUT manifest -> fence check -> the engine learns of it
+ *
+ * Room and hashes are made on another thread, so that the loop only stands still while the pages
+ * are copied (doc/decisions/0007).
  *
  * A bucket counts when it holds every chunk and the manifest; a majority must.  What it holds is
  * looked up, not remembered, so a bucket that was away or replaced gets the old chunks too.
@@ -18,14 +21,15 @@
 #include "base/clock.h"
 #include "base/endian.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "cells/leader_private.h"
 
-enum { TAKE, COMMIT, LIST_NAMES, PUT_CHUNKS, PUT_MANIFEST, FENCE };
+enum { ROOM, TAKE, PLAN, COMMIT, LIST_NAMES, PUT_CHUNKS, PUT_MANIFEST, FENCE };
 
-static const char *const snapshot_places[] = { "take",	     "durable",	 "listing",
-					       "put chunks", "manifest", "fence check" };
+static const char *const snapshot_places[] = { "begin",	  "room",	"hashes",   "durable",
+					       "listing", "put chunks", "manifest", "fence check" };
 
 /* --- names and pointers (doc/formats/leader.md) --------------------------------------------- */
 
@@ -197,25 +201,61 @@ static enum step fail(struct leader_snapshot *s, const char *what)
 			 __builtin_popcount(s->failed), leader_bucket_count(s->leader));
 }
 
+static enum err room_work(struct worker_job *job)
+{
+	struct leader_snapshot *s = CONTAINER(job, struct leader_snapshot, job);
+
+	cell_room_make(&s->room, s->room.bytes);
+	return OK;
+}
+
+static enum step make_room(struct leader_snapshot *s)
+{
+	cell_room_done(&s->room);
+	s->room.bytes = cell_room_bytes(s->leader->cell);
+	s->rooms++;
+	worker_start(&s->job, &s->task, room_work);
+	return task_wait(&s->task, TAKE);
+}
+
+static enum err hash_work(struct worker_job *job)
+{
+	struct leader_snapshot *s = CONTAINER(job, struct leader_snapshot, job);
+
+	snapshot_hash(s->image.pages, s->hashes);
+	return OK;
+}
+
 static enum step take(struct leader_snapshot *s)
+{
+	struct leader *l = s->leader;
+
+	if (leader_room_is_small(l, &s->room) && s->rooms < LEADER_ROOMS_MAX)
+		return make_room(s);
+	if (!leader_seal_now(l) || l->state != LEADER_LEADING)
+		return task_fail(&s->task, ERR_BUSY, "too much is in flight");
+	s->started_ms = clock_now_ms();
+	s->index = l->last_index;
+	s->record_bytes = l->record_bytes + l->in_flight_bytes;
+	s->record_count = l->record_count + journal_in_flight(l->journal);
+	s->image = cell_image(l->cell, &s->room);
+	s->has_image = true;
+	s->hashes =
+		memory_take_array(snapshot_chunk_count(s->image.pages.size), sizeof(s->hashes[0]));
+	worker_start(&s->job, &s->task, hash_work);
+	return task_wait(&s->task, PLAN);
+}
+
+static enum step plan(struct leader_snapshot *s)
 {
 	struct leader *l = s->leader;
 	struct snapshot_manifest *m = &s->manifest.manifest;
 	struct snapshot_id id;
 
-	if (task_is_canceled(&s->task) || !l->cell)
-		return task_done(&s->task, ERR_CANCELED);
-	if (!leader_seal_now(l) || l->state != LEADER_LEADING)
-		return task_fail(&s->task, ERR_BUSY, "too much is in flight");
-	s->started_ms = clock_now_ms();
-	s->record_bytes = l->record_bytes + l->in_flight_bytes;
-	s->record_count = l->record_count + journal_in_flight(l->journal);
-	s->image = cell_image(l->cell);
-	s->has_image = true;
 	random_bytes(id.bytes, sizeof(id.bytes));
 	arena_init(&s->manifest.arena);
 	s->manifest.is_known = true;
-	snapshot_plan(&s->manifest.arena, id, l->last_index, l->cell, &s->image,
+	snapshot_plan(&s->manifest.arena, id, s->index, l->cell, &s->image, s->hashes,
 		      l->manifest.is_known ? &l->manifest.manifest : NULL, m);
 	m->cell_name = arena_copy(&s->manifest.arena, m->cell_name);
 	snapshot_encode(m, &s->body);
@@ -273,8 +313,14 @@ static enum step snapshot_step(struct task *t)
 	if (task_is_canceled(t))
 		return task_done(t, ERR_CANCELED);
 	switch (t->at) {
+	case ROOM:
+		return l->cell ? make_room(s) : task_done(t, ERR_CANCELED);
+
 	case TAKE:
-		return take(s);
+		return t->children > 0 ? task_wait(t, TAKE) : take(s);
+
+	case PLAN:
+		return t->children > 0 ? task_wait(t, PLAN) : plan(s);
 
 	case COMMIT:
 		if (l->committed_index < s->manifest.manifest.journal_index)
@@ -310,7 +356,7 @@ static enum step snapshot_step(struct task *t)
 static const struct task_kind snapshot_kind = {
 	.name = "snapshot",
 	.places = snapshot_places,
-	.place_count = 6,
+	.place_count = 8,
 	.step = snapshot_step,
 };
 
@@ -346,6 +392,8 @@ static void snapshot_done(struct leader_snapshot *s)
 	}
 	if (s->has_image)
 		cell_image_done(&s->image);
+	cell_room_done(&s->room);
+	memory_free(s->hashes);
 	buf_done(&s->body);
 	leader_manifest_clear(&s->manifest);
 	*s = (struct leader_snapshot) { 0 };

@@ -273,10 +273,9 @@ static void follow(struct node *n, const struct command *image)
 {
 	struct cell *c = cell_new("test");
 	struct slice rest = buf_slice(&n->records);
-	char why[CELL_WHY_BYTES] = "";
 	uint64_t next = image->image.index + 1;
 
-	assert_int_equal(follower_image_load(c, blob_slice(image->image.image), why), OK);
+	testing_load(c, &image->image.image);
 	while (rest.size > 0) {
 		uint64_t index = get_u64(rest.data);
 		size_t size = get_u32(rest.data + 8);

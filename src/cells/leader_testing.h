@@ -357,7 +357,7 @@ static inline void world_close(struct world *w)
 
 	for (size_t i = 0; i < w->command_count; i++) {
 		assert_true(w->commands[i]->is_done);
-		blob_unref(&w->commands[i]->image.image);
+		follower_image_done(&w->commands[i]->image.image);
 		memory_free(w->commands[i]);
 	}
 	for (int k = 0; k < w->bucket_count; k++) {

@@ -22,7 +22,7 @@ static const struct cell_envelope envelope = {
 	.bytes_max = MANIFEST_BYTES_MAX,
 };
 
-static size_t count_chunks(uint64_t image_bytes)
+size_t snapshot_chunk_count(uint64_t image_bytes)
 {
 	return (size_t)((image_bytes + SNAPSHOT_CHUNK_BYTES - 1) / SNAPSHOT_CHUNK_BYTES);
 }
@@ -48,9 +48,16 @@ static struct slice hash_slice(const struct hash128 *hash)
 	return (struct slice) { (const uint8_t *)hash, sizeof(*hash) };
 }
 
+void snapshot_hash(struct slice pages, struct hash128 *ret)
+{
+	for (size_t i = 0; i < snapshot_chunk_count(pages.size); i++)
+		ret[i] = hash_content(snapshot_chunk_bytes(pages, i));
+}
+
 void snapshot_plan(struct arena *a, struct snapshot_id id, uint64_t journal_index,
 		   const struct cell *c, const struct cell_image *image,
-		   const struct snapshot_manifest *previous, struct snapshot_manifest *ret)
+		   const struct hash128 *hashes, const struct snapshot_manifest *previous,
+		   struct snapshot_manifest *ret)
 {
 	struct snapshot_manifest m = {
 		.id = id,
@@ -58,7 +65,7 @@ void snapshot_plan(struct arena *a, struct snapshot_id id, uint64_t journal_inde
 		.cell_name = arena_copy(a, slice_from(cell_name(c))),
 		.state = image->state,
 		.image_bytes = image->pages.size,
-		.chunk_count = count_chunks(image->pages.size),
+		.chunk_count = snapshot_chunk_count(image->pages.size),
 	};
 	struct map written;
 
@@ -70,13 +77,12 @@ void snapshot_plan(struct arena *a, struct snapshot_id id, uint64_t journal_inde
 	m.chunks = arena_take_array(a, m.chunk_count, sizeof(m.chunks[0]));
 	for (size_t i = 0; i < m.chunk_count; i++) {
 		struct slice bytes = snapshot_chunk_bytes(image->pages, i);
-		struct hash128 hash = hash_content(bytes);
-		const struct snapshot_chunk *old = map_get(&written, hash_slice(&hash));
+		const struct snapshot_chunk *old = map_get(&written, hash_slice(&hashes[i]));
 		if (old && old->size == bytes.size)
 			m.chunks[i] = *old;
 		else
 			m.chunks[i] = (struct snapshot_chunk) { id, (uint32_t)i,
-								(uint32_t)bytes.size, hash };
+								(uint32_t)bytes.size, hashes[i] };
 	}
 	map_done(&written);
 	*ret = m;
@@ -204,7 +210,8 @@ enum err snapshot_decode(struct arena *a, struct slice bytes, struct snapshot_ma
 	m.chunk_count = (size_t)cell_read_number(&r, 4);
 	m.cell_name = cell_read_bytes(&r, cell_read_number(&r, 1));
 	if (r.bad || m.cell_name.size == 0 || m.cell_name.size > CELL_NAME_BYTES_MAX ||
-	    m.image_bytes > CELL_IMAGE_BYTES_MAX || m.chunk_count != count_chunks(m.image_bytes) ||
+	    m.image_bytes > CELL_IMAGE_BYTES_MAX ||
+	    m.chunk_count != snapshot_chunk_count(m.image_bytes) ||
 	    r.rest.size != m.chunk_count * MANIFEST_CHUNK_BYTES ||
 	    bytes.size != CELL_ENVELOPE_BYTES + body.size) {
 		cell_explain(why, "the sizes in a snapshot manifest contradict each other");

@@ -2,8 +2,9 @@
  *
  * Pure functions; whoever holds the buckets does the PUTs and GETs:
  *
- *	take:  cell_image -> snapshot_plan -> PUT chunks that are new -> PUT manifest (last)
- *	load:  GET manifest -> snapshot_decode -> GET every chunk -> snapshot_place -> snapshot_load
+ *	take:  cell_image -> snapshot_hash -> snapshot_plan -> PUT chunks that are new -> PUT
+ *manifest (last) load:  GET manifest -> snapshot_decode -> GET every chunk -> snapshot_place ->
+ *snapshot_load
  *
  * A chunk whose bytes were already in the previous manifest keeps its old object.  Chunk objects
  *are never overwritten: their name has the identity of the snapshot that wrote them.  The
@@ -43,11 +44,17 @@ struct snapshot_manifest {
 	size_t chunk_count;
 };
 
-/* What to write for `pages`.  Chunks with written_by == id are to be PUT, the others exist as long
- * as `previous` (NULL if there is none) is not trimmed. */
+/* The hash of each chunk of `pages`, on any thread; `ret` has room for snapshot_chunk_count(). */
+size_t snapshot_chunk_count(uint64_t image_bytes);
+void snapshot_hash(struct slice pages, struct hash128 *ret);
+
+/* What to write for the pages of `image`, with the hashes of their chunks.  Chunks with written_by
+ * == id are to be PUT, the others exist as long as `previous` (NULL if there is none) is not
+ * trimmed. */
 void snapshot_plan(struct arena *a, struct snapshot_id id, uint64_t journal_index,
 		   const struct cell *c, const struct cell_image *image,
-		   const struct snapshot_manifest *previous, struct snapshot_manifest *ret);
+		   const struct hash128 *hashes, const struct snapshot_manifest *previous,
+		   struct snapshot_manifest *ret);
 
 bool snapshot_is_new(const struct snapshot_manifest *m, size_t chunk);
 

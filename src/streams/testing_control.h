@@ -92,18 +92,20 @@ static inline void testing_seal(struct testing_control *c)
 
 static inline void testing_push_image(struct testing_control *c)
 {
-	struct blob *image = follower_image(c->cell);
+	struct follower_image image;
 
-	for (size_t at = 0; at < image->size; at += TESTING_IMAGE_PART_BYTES) {
+	follower_image_take(c->cell, NULL, &image);
+	for (size_t at = 0; at < follower_image_bytes(&image);) {
 		struct peer_snapshot_push push = {
 			.index = c->index,
-			.total_bytes = (int64_t)image->size,
+			.total_bytes = (int64_t)follower_image_bytes(&image),
 			.offset = (int64_t)at,
-			.bytes = slice_part(blob_slice(image), at, TESTING_IMAGE_PART_BYTES),
+			.bytes = follower_image_part(&image, at, TESTING_IMAGE_PART_BYTES),
 		};
 		testing_write(c, &peer_snapshot_push_schema, PEER_CORRELATION_PUSH, &push);
+		at += push.bytes.size;
 	}
-	blob_unref(&image);
+	follower_image_done(&image);
 	c->is_following = true;
 }
 

@@ -142,6 +142,15 @@ static enum err fill(struct cell *cell, void *argument)
 	return cell_execute(cell, st);
 }
 
+static enum err touch(struct cell *cell, void *argument)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "UPDATE group_offset SET committed_offset = ?1 WHERE id = 1");
+
+	cell_bind_int(st, 1, 1000 + *(int64_t *)argument);
+	return cell_execute(cell, st);
+}
+
 static void fill_cell(struct town *town, int64_t group)
 {
 	assert_int_equal(town_run(town, fill, &group), OK);
@@ -177,6 +186,34 @@ static void test_an_image_may_be_larger_than_what_an_agent_may_owe(void **state)
 	town_close(&town);
 }
 
+/* The loop makes a part of an image when the part before is taken, so others are served meanwhile.
+ */
+static void test_records_come_after_an_image_that_is_taken_slowly(void **state)
+{
+	struct visitor slow, quick;
+	struct town town;
+
+	(void)state;
+	open_town(&town, &slow);
+	for (int64_t i = 1; i <= 12; i++)
+		fill_cell(&town, i);
+	follow(&slow);
+	visitor_open(&quick, &town);
+	say_hello(&quick, 0);
+	listen_to(&quick);
+	assert_int_equal(quick.hello_count, 1);
+	for (int64_t i = 0; i < 3; i++)
+		assert_int_equal(town_run(&town, touch, &i), OK);
+	listen_to(&slow);
+	assert_false(slow.is_ended);
+	assert_true(slow.image_total > 16 << 20);
+	assert_int_equal(slow.image_bytes, slow.image_total);
+	assert_true(slow.last_index >= slow.image_index + 3);
+	visitor_close(&quick);
+	visitor_close(&slow);
+	town_close(&town);
+}
+
 static void test_an_agent_that_takes_nothing_is_cut_off(void **state)
 {
 	struct visitor v;
@@ -197,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_image_may_be_larger_than_what_an_agent_may_owe),
+		cmocka_unit_test(test_records_come_after_an_image_that_is_taken_slowly),
 		cmocka_unit_test(test_an_agent_that_takes_nothing_is_cut_off),
 	};
 

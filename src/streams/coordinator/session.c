@@ -11,11 +11,15 @@
 #include "streams/coordinator/private.h"
 #include "wire/peer/frame.h"
 
-enum { SNAPSHOT_PART_BYTES = 1 << 20 };
+enum {
+	IMAGE_PART_BYTES = 1 << 20,
+	IMAGE_QUEUED_BYTES_MAX =
+		8 << 20, /* parts made before the agent takes them: some ms of work */
+};
 
 enum follow_state {
 	FOLLOW_NONE,
-	FOLLOW_IMAGE, /* the image is being made; records gather */
+	FOLLOW_IMAGE, /* the image is being made or pushed; records gather */
 	FOLLOW_ON,
 };
 
@@ -35,8 +39,9 @@ struct session {
 	bool is_ending;
 	enum follow_state follow;
 	struct leader_image image;
-	size_t image_bytes;  /* of the one that was pushed */
-	struct list pending; /* struct pending_record, while the image is made */
+	size_t image_at;     /* pushed of it */
+	struct list pending; /* struct pending_record, until the image is pushed */
+	size_t pending_bytes;
 	int64_t incarnation; /* that its agent got here; 0: none yet */
 };
 
@@ -68,14 +73,20 @@ static void push(struct session *s, const struct schema *schema, const void *val
 }
 
 /* An image is as large as the cell is, and an agent cannot do without it: it does not count. */
+static void check_feed(struct session *s)
+{
+	size_t limit = s->coordinator->config.feed_bytes_max + IMAGE_QUEUED_BYTES_MAX;
+
+	if (s->stream && s->pending_bytes + stream_pending_bytes(s->stream) > limit)
+		end_session(s, "it does not take what it asked for");
+}
+
 static void push_record(struct session *s, uint64_t index, struct slice record)
 {
 	struct peer_record_push message = { .index = (int64_t)index, .bytes = record };
 
 	push(s, &peer_record_push_schema, &message);
-	if (s->stream && stream_pending_bytes(s->stream) >
-				 s->coordinator->config.feed_bytes_max + s->image_bytes)
-		end_session(s, "it does not take what it asked for");
+	check_feed(s);
 }
 
 void session_push_record(struct session *s, uint64_t index, struct slice record)
@@ -87,12 +98,15 @@ void session_push_record(struct session *s, uint64_t index, struct slice record)
 		pending->index = index;
 		pending->bytes = blob_from(record);
 		list_add(&s->pending, &pending->link);
+		s->pending_bytes += record.size;
+		check_feed(s);
 	}
 }
 
 static void push_pending(struct session *s, uint64_t after)
 {
 	LIST_EACH (&s->pending, struct pending_record, link, pending) {
+		s->pending_bytes -= blob_slice(pending->bytes).size;
 		if (pending->index > after)
 			push_record(s, pending->index, blob_slice(pending->bytes));
 		list_remove(&pending->link);
@@ -101,34 +115,39 @@ static void push_pending(struct session *s, uint64_t after)
 	}
 }
 
+/* As much as the agent takes: the loop has others to serve meanwhile. */
 static void push_image(struct session *s)
 {
-	struct slice image = blob_slice(s->image.image);
+	const struct follower_image *image = &s->image.image;
+	size_t total = follower_image_bytes(image);
 
-	for (size_t at = 0; at < image.size; at += SNAPSHOT_PART_BYTES) {
+	while (s->stream && !s->is_ending && s->image_at < total &&
+	       stream_pending_bytes(s->stream) < IMAGE_QUEUED_BYTES_MAX) {
 		struct peer_snapshot_push message = {
 			.index = (int64_t)s->image.index,
-			.total_bytes = (int64_t)image.size,
-			.offset = (int64_t)at,
-			.bytes = slice_part(image, at, SNAPSHOT_PART_BYTES),
+			.total_bytes = (int64_t)total,
+			.offset = (int64_t)s->image_at,
+			.bytes = follower_image_part(image, s->image_at, IMAGE_PART_BYTES),
 		};
 		push(s, &peer_snapshot_push_schema, &message);
+		s->image_at += message.bytes.size;
 	}
 }
 
-static void finish_image(struct session *s)
+static void advance_image(struct session *s)
 {
-	if (s->follow != FOLLOW_IMAGE || task_is_running(&s->image.task))
+	if (s->follow != FOLLOW_IMAGE || s->is_ending || task_is_running(&s->image.task))
 		return;
 	if (s->image.task.err) {
 		end_session(s, "no image could be made for it");
 		return;
 	}
-	s->follow = FOLLOW_ON;
-	s->image_bytes = s->image.image->size;
 	push_image(s);
+	if (s->image_at < follower_image_bytes(&s->image.image))
+		return;
+	s->follow = FOLLOW_ON;
 	push_pending(s, s->image.index);
-	blob_unref(&s->image.image);
+	follower_image_done(&s->image.image);
 }
 
 /* --- in ----------------------------------------------------------------------------------------
@@ -222,7 +241,7 @@ static enum step session_step(struct task *t)
 	struct session *s = CONTAINER(t, struct session, task);
 
 	finish_calls(s);
-	finish_image(s);
+	advance_image(s);
 	if (task_is_canceled(t))
 		s->is_ending = true;
 	if (!s->is_ending) {
@@ -245,7 +264,7 @@ static void session_on_end(struct task *t)
 	struct coordinator *c = s->coordinator;
 
 	push_pending(s, UINT64_MAX);
-	blob_unref(&s->image.image);
+	follower_image_done(&s->image.image);
 	list_remove(&s->link);
 	c->session_count--;
 	if (s->incarnation)
@@ -272,6 +291,15 @@ static void on_readable(void *context, struct stream *stream)
 	task_wake(&s->task);
 }
 
+static void on_drained(void *context, struct stream *stream)
+{
+	struct session *s = context;
+
+	(void)stream;
+	if (s->follow == FOLLOW_IMAGE)
+		task_wake(&s->task);
+}
+
 static void on_end(void *context, struct stream *stream, enum err err)
 {
 	struct session *s = context;
@@ -285,7 +313,7 @@ static void on_end(void *context, struct stream *stream, enum err err)
 
 static const struct stream_owner stream_owner = {
 	.on_readable = on_readable,
-	.on_drained = NULL,
+	.on_drained = on_drained,
 	.on_end = on_end,
 };
 
