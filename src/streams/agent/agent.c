@@ -157,7 +157,17 @@ static void on_snapshot(void *context, int64_t index, int64_t total_bytes, int64
 	enum err err = replica_add_snapshot(agent->replica, index, total_bytes, offset, bytes, why);
 	if (err)
 		control_link_restart(agent->link, err, why);
-	else if (offset + (int64_t)bytes.size == total_bytes)
+}
+
+static void on_loaded(void *context, enum err err, const char *why)
+{
+	struct agent *agent = context;
+
+	if (agent->is_stopping || !control_link_is_ready(agent->link))
+		return; /* the next connection brings another image */
+	if (err)
+		control_link_restart(agent->link, err, why);
+	else
 		on_replica_whole(agent);
 }
 
@@ -223,7 +233,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->on_orphan = on_orphan;
 	list_init(&agent->connections);
 	agent->connection_count_max = connection_count_max();
-	agent->replica = replica_new();
+	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, agent });
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->places = read_places_new();
 	agent->writer = file_writer_new(agent);
@@ -255,6 +265,7 @@ static enum step stop_step(struct task *t)
 		agent->is_stopping = true;
 		agent->stop = t;
 		block_cache_set_idle(agent->cache, t);
+		replica_set_idle(agent->replica, t);
 		timer_clear(&agent->orphan);
 		timer_clear(&agent->reopen);
 		if (agent->listener)
@@ -269,10 +280,11 @@ static enum step stop_step(struct task *t)
 		each_connection(agent, connection_abort);
 	if (task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
 	    agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
-	    block_cache_is_busy(agent->cache))
+	    block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;
 	block_cache_set_idle(agent->cache, NULL);
+	replica_set_idle(agent->replica, NULL);
 	return task_done(t, OK);
 }
 

@@ -1,20 +1,37 @@
 /* The agent's replica of the cell: durable state only, a little behind, never ahead.
  *
  * It is rebuilt from an image whenever the control process changes, and then follows record by
- * record.  Whoever waits for a partition to grow leaves a watch. */
+ * record.  An image is loaded on another thread, because that takes seconds for the largest cell:
+ * until it has caught up with the records that came meanwhile, the old contents answer.  Whoever
+ * waits for a partition to grow leaves a watch. */
 #ifndef STREAMS_AGENT_REPLICA_H
 #define STREAMS_AGENT_REPLICA_H
 
 #include "base/list.h"
 #include "cells/cell.h"
-#include "loop/task.h"
+#include "loop/worker.h"
+
+enum {
+	REPLICA_GATHERED_BYTES_MAX = 256 << 20, /* records that wait for an image: begin again */
+	REPLICA_STEP_BYTES = 1 << 20,		/* of them applied in one turn of the loop */
+};
 
 struct replica;
 
-struct replica *replica_new(void);
-void replica_free(struct replica *r);
+/* Told when an image is in place and current, or of no use: then the link must start over. */
+struct replica_owner {
+	void (*on_loaded)(void *context, enum err err, const char *why);
+	void *context;
+};
 
-/* NULL until the first image is whole. */
+struct replica *replica_new(struct loop *loop, const struct replica_owner *owner);
+
+/* Not while replica_is_loading(); `idle` is woken when that ends. */
+void replica_free(struct replica *r);
+bool replica_is_loading(const struct replica *r);
+void replica_set_idle(struct replica *r, struct task *idle);
+
+/* NULL until the first image is loaded. */
 struct cell *replica_cell(struct replica *r);
 
 /* The last record applied; reads see everything up to it. */
