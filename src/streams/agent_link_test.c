@@ -161,6 +161,28 @@ static void test_a_stale_incarnation_ends_and_a_new_one_begins(void **state)
 	}
 }
 
+static void test_a_refused_incarnation_is_told_in_every_version(void **state)
+{
+	const struct kafka_api *api = kafka_api_find(KAFKA_API_PRODUCE);
+	struct catalog_topic topic;
+
+	(void)state;
+	for (int16_t version = api->version_first; version <= api->version_last; version++) {
+		set_up(0);
+		assert_int_equal(catalog_topic_by_name(&c.arena, w.control.cell, SLICE("alpha"),
+						       &topic),
+				 OK);
+		w.control.commit_error = ERR_DENIED;
+		testing_send_produce_version(&c, version, "alpha", topic.topic_id, 0,
+					     testing_batch(&c.arena, "refused", 0, 1), -1);
+		struct kafka_produce_response_partition *answer =
+			testing_receive_produce_version(&c, version);
+		assert_int_equal(answer->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+		assert_int_equal(answer->base_offset, -1);
+		tear_down();
+	}
+}
+
 static void test_replies_are_given_up_once_they_were_seen(void **state)
 {
 	struct cell *cell;
@@ -457,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_a_busy_control_is_asked_again),
 		cmocka_unit_test(test_files_keep_their_order_when_one_is_refused_for_now),
 		cmocka_unit_test(test_a_stale_incarnation_ends_and_a_new_one_begins),
+		cmocka_unit_test(test_a_refused_incarnation_is_told_in_every_version),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
 		cmocka_unit_test(test_only_batches_are_large),

@@ -312,12 +312,15 @@ static inline struct slice testing_batch(struct arena *a, const char *text, int 
 #define TESTING_PRODUCE_VERSION 9
 #define TESTING_FETCH_VERSION 12
 
-static inline void testing_send_produce(struct testing_client *c, const char *topic,
-					int32_t partition, struct slice records, int16_t acks)
+static inline void testing_send_produce_version(struct testing_client *c, int16_t version,
+						const char *topic, struct uuid topic_id,
+						int32_t partition, struct slice records,
+						int16_t acks)
 {
 	struct kafka_produce_request_partition asked = { .index = partition, .records = records };
 	struct kafka_produce_request_topic asked_topic = {
 		.name = slice_from(topic),
+		.topic_id = topic_id,
 		.partition_data = &asked,
 		.partition_data_count = 1,
 	};
@@ -328,18 +331,30 @@ static inline void testing_send_produce(struct testing_client *c, const char *to
 		.topic_data_count = 1,
 	};
 
-	testing_send(c, KAFKA_API_PRODUCE, TESTING_PRODUCE_VERSION, &request);
+	testing_send(c, KAFKA_API_PRODUCE, version, &request);
+}
+
+static inline void testing_send_produce(struct testing_client *c, const char *topic,
+					int32_t partition, struct slice records, int16_t acks)
+{
+	testing_send_produce_version(c, TESTING_PRODUCE_VERSION, topic, (struct uuid) { 0 },
+				     partition, records, acks);
+}
+
+static inline struct kafka_produce_response_partition *testing_receive_produce_version(
+	struct testing_client *c, int16_t version)
+{
+	struct kafka_produce_response *response = testing_receive(c, KAFKA_API_PRODUCE, version);
+
+	assert_int_equal(response->responses_count, 1);
+	assert_int_equal(response->responses[0].partition_responses_count, 1);
+	return &response->responses[0].partition_responses[0];
 }
 
 static inline struct kafka_produce_response_partition *testing_receive_produce(
 	struct testing_client *c)
 {
-	struct kafka_produce_response *response =
-		testing_receive(c, KAFKA_API_PRODUCE, TESTING_PRODUCE_VERSION);
-
-	assert_int_equal(response->responses_count, 1);
-	assert_int_equal(response->responses[0].partition_responses_count, 1);
-	return &response->responses[0].partition_responses[0];
+	return testing_receive_produce_version(c, TESTING_PRODUCE_VERSION);
 }
 
 /* Produce one batch and expect it to get this offset. */

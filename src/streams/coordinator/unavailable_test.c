@@ -190,9 +190,61 @@ static void test_a_lost_outcome_is_a_timeout(void **state)
 	}
 }
 
+/* --- too much to do ----------------------------------------------------------------------------
+ */
+
+static enum err nothing_run(struct cell *cell, void *argument)
+{
+	(void)cell;
+	(void)argument;
+	return OK;
+}
+
+/* As many calls as may wait, behind a change that does not become durable. */
+static struct command *fill_queue(struct town *town)
+{
+	struct command *commands = memory_take_array(LEADER_PENDING_CALLS_MAX, sizeof(*commands));
+	bool never = false;
+
+	for (size_t i = 0; i < LEADER_PENDING_CALLS_MAX; i++) {
+		commands[i] = (struct command) { .town = town, .run = nothing_run };
+		task_start_root(&commands[i].task, &command_kind, town->loop);
+	}
+	(void)town_wait_ms(town, &never, RELEASED_WAIT_MS);
+	return commands;
+}
+
+static void test_a_queue_that_is_full_says_come_back(void **state)
+{
+	struct town town;
+
+	(void)state;
+	open_with_topic(&town);
+	struct ask *first = ask_begin(&town, KAFKA_API_INIT_PRODUCER_ID, 0, &init_producer_id);
+	assert_true(ask_waits(first));
+	struct command *commands = fill_queue(&town);
+	for (size_t i = 0; i < CASES; i++) {
+		const struct kafka_api *api = kafka_api_find(cases[i].key);
+		bool is_controllers = cases[i].not_led == KAFKA_NOT_CONTROLLER;
+		for (int16_t v = api->version_first; v <= api->version_last; v++) {
+			struct ask *ask = ask_begin(&town, api->key, v, cases[i].request);
+			town_wait(&town, &ask->is_done, api->name);
+			check_errors(ask, is_controllers ? KAFKA_NOT_CONTROLLER
+							 : KAFKA_COORDINATOR_NOT_AVAILABLE);
+		}
+	}
+	fault_clear(town.bucket);
+	fault_release(town.bucket, "");
+	for (size_t i = 0; i < LEADER_PENDING_CALLS_MAX; i++)
+		town_wait(&town, &commands[i].is_done, "a command that waited");
+	memory_free(commands);
+	town_close(&town);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_queue_that_is_full_says_come_back),
 		cmocka_unit_test(test_who_leads_no_more_says_who_may),
 		cmocka_unit_test(test_a_lost_outcome_is_a_timeout),
 	};
