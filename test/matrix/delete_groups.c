@@ -1,6 +1,7 @@
 /* DeleteGroups. */
 #include <string.h>
 
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -105,6 +106,7 @@ static const struct matrix_row rows[] = {
 	  unknown_group },
 	{ KAFKA_INVALID_GROUP_ID, 0, 2, "a name over 255 bytes gives INVALID_GROUP_ID",
 	  invalid_group },
+	{ OUTCOME_CLOSED, 0, 2, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {
@@ -119,7 +121,7 @@ static const int16_t documented[] = {
 
 static const struct matrix_absent absent[] = {
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, NOTHING_LOADS, NULL },
-	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, CONTROL_AWAY, NULL },
+	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, QUEUE_FULL },
 	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 };

@@ -1,5 +1,6 @@
 /* Fetch. */
 #include "base/clock.h"
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -391,6 +392,49 @@ static void unknown_session(struct test *t)
 	CHECK_INT(t, response->responses_count, 0);
 }
 
+/* --- faults ------------------------------------------------------------------------------------
+ */
+
+static const void *ask_all_records(struct test *t, const struct topic *topic)
+{
+	return fetch_one(t, topic, 0, 0);
+}
+
+static const void *ask_ahead(struct test *t, const struct topic *topic)
+{
+	return fetch_one(t, topic, 0, FAULT_RECORDS + 1);
+}
+
+static void check_fault(struct test *t, struct fault_round *round, int16_t error)
+{
+	const struct kafka_fetch_response_partition *answer =
+		answer_of(t, fault_answer(t, round), &round->topic);
+
+	CHECK_ERROR(t, answer->error_code, error);
+	CHECK_INT(t, answer->records.size, 0);
+}
+
+static void denies_no_offset(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_ahead };
+
+	check_fault(t, &round, KAFKA_NOT_LEADER_OR_FOLLOWER);
+}
+
+static void file_is_gone(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_DATA_MISSING, .ask = ask_all_records };
+
+	check_fault(t, &round, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
+static void file_is_damaged(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_DATA_DAMAGED, .ask = ask_all_records };
+
+	check_fault(t, &round, KAFKA_CORRUPT_MESSAGE);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 4, 18, "records come back byte for byte, at their offsets",
 	  gives_records_back },
@@ -434,6 +478,13 @@ static const struct matrix_row rows[] = {
 	  zstd_for_old_clients },
 	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 7, 18,
 	  "a session that is not known gives FETCH_SESSION_ID_NOT_FOUND", unknown_session },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, 4, 18,
+	  "while nothing becomes durable, nobody denies an offset that may exist",
+	  denies_no_offset },
+	{ KAFKA_KAFKA_STORAGE_ERROR, 4, 18, "a data file that is gone gives KAFKA_STORAGE_ERROR",
+	  file_is_gone },
+	{ KAFKA_CORRUPT_MESSAGE, 4, 18, "a damaged data file gives CORRUPT_MESSAGE",
+	  file_is_damaged },
 };
 
 static const int16_t documented[] = {
@@ -462,15 +513,9 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
-	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, "test_nobody_tells_an_end_that_may_be_old",
-	  OFFSETS_TEST },
 	{ KAFKA_FENCED_LEADER_EPOCH, ALL_VERSIONS, FIRST_EPOCH_ONLY, NULL },
 	{ KAFKA_UNKNOWN_LEADER_EPOCH, 4, 8, "the request has no epoch", NULL },
-	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "test_a_corrupt_file_fails_only_its_partition",
-	  FETCH_TEST },
 	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 10, 18, "every codec is known", NULL },
-	{ KAFKA_CORRUPT_MESSAGE, ALL_VERSIONS, "test_a_corrupt_file_fails_only_its_partition",
-	  FETCH_TEST },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 4, 12, "topics are named by name", NULL },
 	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 4, 6, "the request has no session", NULL },
 	{ KAFKA_INVALID_FETCH_SESSION_EPOCH, ALL_VERSIONS, NO_SESSIONS, NULL },

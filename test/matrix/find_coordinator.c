@@ -1,4 +1,5 @@
 /* FindCoordinator. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -89,12 +90,45 @@ static void other_kinds_of_keys(struct test *t)
 	check_refused(t, -1);
 }
 
+static const void *ask_for_group(struct test *t, const struct topic *topic)
+{
+	struct kafka_find_coordinator_request *request = arena_take(&t->arena, sizeof(*request));
+	struct slice *key = arena_take(&t->arena, sizeof(*key));
+
+	*key = topic->name; /* any name does */
+	*request = (struct kafka_find_coordinator_request) {
+		.key = *key,
+		.key_type = KEY_GROUP,
+		.coordinator_keys = key,
+		.coordinator_keys_count = 1,
+	};
+	return request;
+}
+
+static void names_nobody(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_for_group };
+	const struct kafka_find_coordinator_response *response = fault_answer(t, &round);
+
+	if (t->version < KEYS_FIRST) {
+		CHECK_ERROR(t, response->error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+		CHECK_INT(t, response->node_id, -1);
+		return;
+	}
+	CHECK_INT(t, response->coordinators_count, 1);
+	CHECK_SLICE(t, response->coordinators[0].key, round.topic.name);
+	CHECK_ERROR(t, response->coordinators[0].error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+	CHECK_INT(t, response->coordinators[0].node_id, -1);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 0, 6, "a group's coordinator is the agent that was asked", finds_one },
 	{ OUTCOME_SUCCESS, 4, 6, "several groups are answered in the order of the request",
 	  finds_several },
 	{ KAFKA_INVALID_REQUEST, 1, 6, "a key that is no group's gives INVALID_REQUEST",
 	  other_kinds_of_keys },
+	{ KAFKA_COORDINATOR_NOT_AVAILABLE, 0, 6,
+	  "while nothing becomes durable, there is no coordinator", names_nobody },
 };
 
 static const int16_t documented[] = {
@@ -108,8 +142,6 @@ static const int16_t documented[] = {
 
 static const struct matrix_absent absent[] = {
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, ANY_AGENT_COORDINATES, NULL },
-	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS,
-	  "test_who_does_not_hear_control_names_no_leader", "src/streams/agent_link_test.c" },
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_CLUSTER_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_TRANSACTIONS, NULL },

@@ -1,4 +1,5 @@
 /* Heartbeat. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -108,6 +109,7 @@ static const struct matrix_row rows[] = {
 	{ KAFKA_INVALID_GROUP_ID, 0, 4, "an empty name gives INVALID_GROUP_ID", invalid_group },
 	{ KAFKA_FENCED_INSTANCE_ID, 3, 4,
 	  "another id of the same instance gives FENCED_INSTANCE_ID", fenced_instance },
+	{ OUTCOME_CLOSED, 0, 4, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {

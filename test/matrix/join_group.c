@@ -1,4 +1,5 @@
 /* JoinGroup. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -248,6 +249,7 @@ static const struct matrix_row rows[] = {
 	  too_much_metadata },
 	{ KAFKA_FENCED_INSTANCE_ID, 5, 9,
 	  "another id of the same instance gives FENCED_INSTANCE_ID", fenced_instance },
+	{ OUTCOME_CLOSED, 0, 9, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {

@@ -3,6 +3,9 @@
  *	kafka_matrix HOST:PORT [WORD...]   run every row whose API or sentence has one of the words
  *	kafka_matrix --table               print doc/kafka-matrix.md
  *
+ * MATRIX_PID and MATRIX_BUCKET, the process of a node and the directory of its bucket, are needed
+ * by tests that break something; without them these are skipped.
+ *
  * Prints TAP.  The number of a test is its number in the table; a run of some rows only keeps
  * them. */
 #include <stdio.h>
@@ -10,6 +13,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "fault.h"
 #include "matrix.h"
 
 struct run {
@@ -41,15 +45,17 @@ static void report(struct run *run, int number, bool passed, const char *text, c
 static void run_row(struct run *run, const struct matrix_api *api, const struct matrix_row *row)
 {
 	static struct test test;
-	char text[256];
+	char text[256 + TEST_WHY_BYTES];
 
 	for (int version = row->first; version <= row->last; version++) {
 		run->number++;
 		if (!is_wanted(run, matrix_api_name(api), row->name))
 			continue;
 		bool passed = test_run(&test, api->key, (int16_t)version, row->run);
-		snprintf(text, sizeof(text), "%s v%d: %s", matrix_api_name(api), version,
-			 row->name);
+		fault_heal();
+		snprintf(text, sizeof(text), "%s v%d: %s%s%s", matrix_api_name(api), version,
+			 row->name, test.is_skipped ? " # SKIP " : "",
+			 test.is_skipped ? test.why : "");
 		report(run, run->number, passed, text, test.why);
 	}
 }
@@ -131,6 +137,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	test_host = host;
+	fault_bucket = getenv("MATRIX_BUCKET");
+	if (getenv("MATRIX_PID"))
+		fault_node_pid = (int)strtol(getenv("MATRIX_PID"), NULL, 10);
 	struct run run = { .words = argv + 2 };
 	return run_all(&run);
 }

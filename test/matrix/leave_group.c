@@ -1,4 +1,5 @@
 /* LeaveGroup. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -140,6 +141,7 @@ static const struct matrix_row rows[] = {
 	{ KAFKA_INVALID_GROUP_ID, 0, 5, "an empty name gives INVALID_GROUP_ID", invalid_group },
 	{ KAFKA_FENCED_INSTANCE_ID, 3, 5,
 	  "another id of the same instance gives FENCED_INSTANCE_ID", fenced_instance },
+	{ OUTCOME_CLOSED, 0, 5, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {

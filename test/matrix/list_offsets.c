@@ -1,4 +1,5 @@
 /* ListOffsets. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -234,6 +235,69 @@ static void asked_twice(struct test *t)
 		CHECK_ERROR(t, response->topics[0].partitions[i].error_code, KAFKA_INVALID_REQUEST);
 }
 
+/* --- faults ------------------------------------------------------------------------------------
+ */
+
+static const void *ask_at(struct test *t, const struct topic *topic, int64_t timestamp)
+{
+	struct kafka_list_offsets_request *request = arena_take(&t->arena, sizeof(*request));
+	struct kafka_list_offsets_request_topic *asked = arena_take(&t->arena, sizeof(*asked));
+	struct kafka_list_offsets_request_partition *partition =
+		arena_take(&t->arena, sizeof(*partition));
+
+	*partition = (struct kafka_list_offsets_request_partition) { 0, -1, timestamp };
+	*asked = (struct kafka_list_offsets_request_topic) { topic->name, partition, 1 };
+	*request = (struct kafka_list_offsets_request) {
+		.replica_id = -1,
+		.topics = asked,
+		.topics_count = 1,
+		.timeout_ms = TEST_PATIENCE_MS,
+	};
+	return request;
+}
+
+static const void *ask_for_end(struct test *t, const struct topic *topic)
+{
+	return ask_at(t, topic, LATEST);
+}
+
+static const void *ask_by_time(struct test *t, const struct topic *topic)
+{
+	return ask_at(t, topic, BATCH_TIME_MS + 1);
+}
+
+static void check_fault(struct test *t, struct fault_round *round, int16_t error)
+{
+	const struct kafka_list_offsets_response *response = fault_answer(t, round);
+
+	CHECK_INT(t, response->topics_count, 1);
+	CHECK_SLICE(t, response->topics[0].name, round->topic.name);
+	CHECK_INT(t, response->topics[0].partitions_count, 1);
+	CHECK_ERROR(t, response->topics[0].partitions[0].error_code, error);
+	CHECK_INT(t, response->topics[0].partitions[0].offset, -1);
+}
+
+static void tells_no_end(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_for_end };
+
+	check_fault(t, &round, KAFKA_NOT_LEADER_OR_FOLLOWER);
+}
+
+static void file_is_gone(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_DATA_MISSING, .ask = ask_by_time };
+
+	check_fault(t, &round, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
+static void file_is_damaged(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_DATA_DAMAGED, .ask = ask_by_time };
+
+	check_fault(t, &round, KAFKA_CORRUPT_MESSAGE);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 1, 11, "both ends of a partition are found", finds_the_ends },
 	{ OUTCOME_SUCCESS, 1, 11, "the first record not older than a time is found",
@@ -261,6 +325,12 @@ static const struct matrix_row rows[] = {
 	  special_time_too_early },
 	{ KAFKA_INVALID_REQUEST, 1, 11, "a partition that is asked for twice gives INVALID_REQUEST",
 	  asked_twice },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, 1, 11,
+	  "while nothing becomes durable, nobody tells where a partition ends", tells_no_end },
+	{ KAFKA_KAFKA_STORAGE_ERROR, 1, 11,
+	  "a lookup in a data file that is gone gives KAFKA_STORAGE_ERROR", file_is_gone },
+	{ KAFKA_CORRUPT_MESSAGE, 1, 11, "a lookup in a damaged data file gives CORRUPT_MESSAGE",
+	  file_is_damaged },
 };
 
 static const int16_t documented[] = {
@@ -272,6 +342,7 @@ static const int16_t documented[] = {
 	KAFKA_UNKNOWN_LEADER_EPOCH,
 	KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
 	KAFKA_KAFKA_STORAGE_ERROR,
+	KAFKA_CORRUPT_MESSAGE,
 	KAFKA_LEADER_NOT_AVAILABLE,
 	KAFKA_OFFSET_NOT_AVAILABLE,
 	KAFKA_INVALID_REQUEST,
@@ -284,12 +355,8 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT, ALL_VERSIONS, "every record has a time", NULL },
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
-	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, "test_nobody_tells_an_end_that_may_be_old",
-	  OFFSETS_TEST },
 	{ KAFKA_FENCED_LEADER_EPOCH, ALL_VERSIONS, FIRST_EPOCH_ONLY, NULL },
 	{ KAFKA_UNKNOWN_LEADER_EPOCH, 1, 3, "the request has no epoch", NULL },
-	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "test_an_unreadable_file_fails_the_lookup",
-	  OFFSETS_TEST },
 	{ KAFKA_LEADER_NOT_AVAILABLE, ALL_VERSIONS, NO_ELECTIONS, NULL },
 	{ KAFKA_OFFSET_NOT_AVAILABLE, ALL_VERSIONS, NO_ELECTIONS, NULL },
 	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, "only lookups in a remote tier have a time limit",

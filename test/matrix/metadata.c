@@ -1,4 +1,5 @@
 /* Metadata. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -261,6 +262,34 @@ static void id_too_early(struct test *t)
 	CHECK_ERROR(t, response->topics[0].error_code, KAFKA_INVALID_REQUEST);
 }
 
+/* --- faults ------------------------------------------------------------------------------------
+ */
+
+static const void *ask_about(struct test *t, const struct topic *topic)
+{
+	struct kafka_metadata_request *request = arena_take(&t->arena, sizeof(*request));
+	struct kafka_metadata_request_topic *asked = arena_take(&t->arena, sizeof(*asked));
+
+	*asked = (struct kafka_metadata_request_topic) { .name = topic->name };
+	*request = (struct kafka_metadata_request) { .topics = asked, .topics_count = 1 };
+	return request;
+}
+
+static void names_no_leader(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_about };
+	const struct kafka_metadata_response *response = fault_answer(t, &round);
+
+	CHECK_INT(t, response->brokers_count, 1); /* to be asked again */
+	CHECK_INT(t, response->topics_count, 1);
+	const struct kafka_metadata_response_topic *topic = &response->topics[0];
+	CHECK_ERROR(t, topic->error_code, KAFKA_NONE);
+	CHECK_SLICE(t, topic->name, round.topic.name);
+	CHECK_INT(t, topic->partitions_count, 1);
+	CHECK_ERROR(t, topic->partitions[0].error_code, KAFKA_LEADER_NOT_AVAILABLE);
+	CHECK_INT(t, topic->partitions[0].leader_id, -1);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 0, 13, "a topic is described with brokers, partitions and ids",
 	  describes_a_topic },
@@ -285,6 +314,8 @@ static const struct matrix_row rows[] = {
 	  id_of_a_deleted_topic },
 	{ KAFKA_INVALID_REQUEST, 10, 11,
 	  "an id, before ids could be asked for, gives INVALID_REQUEST", id_too_early },
+	{ KAFKA_LEADER_NOT_AVAILABLE, 0, 13,
+	  "while nothing becomes durable, partitions are LEADER_NOT_AVAILABLE", names_no_leader },
 };
 
 static const int16_t documented[] = {
@@ -298,8 +329,6 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 0, 3,
 	  "before version 4 asking for a topic always creates it", NULL },
-	{ KAFKA_LEADER_NOT_AVAILABLE, ALL_VERSIONS,
-	  "test_who_does_not_hear_control_names_no_leader", "src/streams/agent_link_test.c" },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, NO_REPLICAS, NULL },
 	{ KAFKA_LISTENER_NOT_FOUND, ALL_VERSIONS, "an agent has one listener", NULL },
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },

@@ -1,6 +1,7 @@
 /* OffsetCommit. */
 #include <string.h>
 
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -298,6 +299,7 @@ static const struct matrix_row rows[] = {
 	  "another id of the same instance gives FENCED_INSTANCE_ID", fenced_instance },
 	{ KAFKA_INVALID_GROUP_ID, 2, 10, "a name over 255 bytes gives INVALID_GROUP_ID",
 	  invalid_group },
+	{ OUTCOME_CLOSED, 2, 10, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {
@@ -326,7 +328,7 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_UNKNOWN_TOPIC_ID, 2, 9, "topics are named by name", NULL },
 	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, CONTROL_AWAY, NULL },
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, NOTHING_LOADS, NULL },
-	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, CONTROL_AWAY, NULL },
+	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, QUEUE_FULL },
 	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_INVALID_COMMIT_OFFSET_SIZE, ALL_VERSIONS, "notes are short enough for any record",
 	  NULL },

@@ -3,6 +3,7 @@
  * the later form. */
 #include <string.h>
 
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -296,6 +297,7 @@ static const struct matrix_row rows[] = {
 	  unknown_id },
 	{ KAFKA_INVALID_GROUP_ID, 1, 10, "a name over 255 bytes gives INVALID_GROUP_ID",
 	  invalid_group },
+	{ OUTCOME_CLOSED, 1, 10, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {
@@ -320,7 +322,7 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_UNSTABLE_OFFSET_COMMIT, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, NOTHING_LOADS, NULL },
-	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, CONTROL_AWAY, NULL },
+	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, QUEUE_FULL },
 	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_GROUP_ID_NOT_FOUND, ALL_VERSIONS, "what does not exist has no offset, which is -1",

@@ -1,4 +1,5 @@
 /* OffsetForLeaderEpoch. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -67,6 +68,32 @@ static void newer_epoch(struct test *t)
 	check_end(t, ask(t, &topic, 0, 3, 0), KAFKA_UNKNOWN_LEADER_EPOCH, -1, -1);
 }
 
+static const void *ask_for_end(struct test *t, const struct topic *topic)
+{
+	struct kafka_offset_for_leader_epoch_request *request =
+		arena_take(&t->arena, sizeof(*request));
+	struct kafka_offset_for_leader_epoch_request_topic *asked =
+		arena_take(&t->arena, sizeof(*asked));
+	struct kafka_offset_for_leader_epoch_request_partition *partition =
+		arena_take(&t->arena, sizeof(*partition));
+
+	*partition = (struct kafka_offset_for_leader_epoch_request_partition) { 0, -1, 0 };
+	*asked = (struct kafka_offset_for_leader_epoch_request_topic) { topic->name, partition, 1 };
+	*request = (struct kafka_offset_for_leader_epoch_request) { -1, asked, 1 };
+	return request;
+}
+
+static void tells_no_end(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_for_end };
+	const struct kafka_offset_for_leader_epoch_response *response = fault_answer(t, &round);
+
+	CHECK_INT(t, response->topics_count, 1);
+	CHECK_SLICE(t, response->topics[0].topic, round.topic.name);
+	CHECK_INT(t, response->topics[0].partitions_count, 1);
+	check_end(t, &response->topics[0].partitions[0], KAFKA_NOT_LEADER_OR_FOLLOWER, -1, -1);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 2, 4, "the only epoch ends where the partition does", finds_the_end },
 	{ OUTCOME_SUCCESS, 2, 4, "of a later epoch nothing is known", knows_nothing_of_the_future },
@@ -74,6 +101,8 @@ static const struct matrix_row rows[] = {
 	  "an unknown topic or partition gives UNKNOWN_TOPIC_OR_PARTITION", unknown_topic },
 	{ KAFKA_UNKNOWN_LEADER_EPOCH, 2, 4,
 	  "a newer current leader epoch gives UNKNOWN_LEADER_EPOCH", newer_epoch },
+	{ KAFKA_NOT_LEADER_OR_FOLLOWER, 2, 4,
+	  "while nothing becomes durable, nobody tells where an epoch ends", tells_no_end },
 };
 
 static const int16_t documented[] = {
@@ -86,7 +115,6 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_REPLICA_NOT_AVAILABLE, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
-	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS, ANY_AGENT_LEADS, NULL },
 	{ KAFKA_FENCED_LEADER_EPOCH, ALL_VERSIONS, FIRST_EPOCH_ONLY, NULL },
 	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "no data file is looked at", NULL },
 	{ KAFKA_UNKNOWN_SERVER_ERROR, ALL_VERSIONS, "only a bug leads to it", NULL },

@@ -1,7 +1,10 @@
 /* Produce: what is stored. */
 #include "produce.h"
 #include "base/endian.h"
+#include "fault.h"
 #include "fixture.h"
+
+enum { FAULT_TIMEOUT_MS = 1000 };
 
 static void stores(struct test *t)
 {
@@ -208,6 +211,40 @@ static void older_epoch(struct test *t)
 	check_log(t, &topic, 0, 2);
 }
 
+/* --- faults ------------------------------------------------------------------------------------
+ */
+
+static const void *ask_to_store(struct test *t, const struct topic *topic)
+{
+	struct kafka_produce_request *request = produce_one(t, topic, 0, batch_make(t, 1));
+
+	request->timeout_ms = FAULT_TIMEOUT_MS;
+	return request;
+}
+
+static void check_fault(struct test *t, struct fault_round *round, int16_t error)
+{
+	const struct kafka_produce_response_partition *answer =
+		produce_answer_of(t, fault_answer(t, round), &round->topic);
+
+	CHECK_ERROR(t, answer->error_code, error);
+	CHECK_INT(t, answer->base_offset, -1);
+}
+
+static void time_runs_out(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_JOURNAL_BLOCKED, .ask = ask_to_store };
+
+	check_fault(t, &round, KAFKA_REQUEST_TIMED_OUT);
+}
+
+static void bucket_refuses(struct test *t)
+{
+	static struct fault_round round = { .kind = FAULT_DATA_REFUSED, .ask = ask_to_store };
+
+	check_fault(t, &round, KAFKA_KAFKA_STORAGE_ERROR);
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 3, 13, "batches are stored one after the other", stores },
 	{ OUTCOME_SUCCESS, 3, 13, "topics and partitions are answered in the order of the request",
@@ -255,6 +292,11 @@ static const struct matrix_row rows[] = {
 	  "a transaction gives TRANSACTIONAL_ID_AUTHORIZATION_FAILED", produce_transaction },
 	{ OUTCOME_CLOSED, 3, 13, "an error that no ack can tell ends the connection",
 	  produce_silent_error },
+	{ KAFKA_REQUEST_TIMED_OUT, 3, 13,
+	  "while nothing becomes durable, producers are told REQUEST_TIMED_OUT in time",
+	  time_runs_out },
+	{ KAFKA_KAFKA_STORAGE_ERROR, 3, 13,
+	  "a bucket that takes no data files gives KAFKA_STORAGE_ERROR", bucket_refuses },
 };
 
 static const int16_t documented[] = {
@@ -288,9 +330,7 @@ static const int16_t documented[] = {
 
 static const struct matrix_absent absent[] = {
 	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS,
-	  "test_a_stale_incarnation_ends_and_a_new_one_begins", LINK_TEST },
-	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, "test_time_runs_out_while_the_bucket_hangs",
-	  PRODUCE_TEST },
+	  "test_a_refused_incarnation_is_told_in_every_version", LINK_TEST },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, ALL_VERSIONS,
 	  "a name that no topic can have is an unknown one", NULL },
 	{ KAFKA_RECORD_LIST_TOO_LARGE, ALL_VERSIONS, "there are no segments to fit into", NULL },
@@ -303,8 +343,6 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_INVALID_TXN_STATE, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
 	{ KAFKA_INVALID_PRODUCER_ID_MAPPING, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
 	{ KAFKA_TRANSACTION_ABORTABLE, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_KAFKA_STORAGE_ERROR, ALL_VERSIONS, "test_a_full_bucket_is_told_and_heals",
-	  PRODUCE_TEST },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 3, 12, "topics are named by name", NULL },
 };
 

@@ -1,4 +1,5 @@
 /* SyncGroup. */
+#include "fault.h"
 #include "fixture.h"
 #include "matrix.h"
 
@@ -174,6 +175,7 @@ static const struct matrix_row rows[] = {
 	  "another id of the same instance gives FENCED_INSTANCE_ID", fenced_instance },
 	{ KAFKA_INCONSISTENT_GROUP_PROTOCOL, 5, 5,
 	  "another protocol than the group's gives INCONSISTENT_GROUP_PROTOCOL", other_protocol },
+	{ OUTCOME_CLOSED, 0, 5, FAULT_CONTROL_DIES, fault_control_dies },
 };
 
 static const int16_t documented[] = {

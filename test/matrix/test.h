@@ -13,7 +13,7 @@
 #include "kafka_messages.h"
 #include "wire/kafka/errors.h"
 
-enum { TEST_CLIENTS_MAX = 16, TEST_WHY_BYTES = 400, TEST_PATIENCE_MS = 15000 };
+enum { TEST_CLIENTS_MAX = 80, TEST_WHY_BYTES = 400, TEST_PATIENCE_MS = 15000 };
 
 /* The client id of every connection, for those who show it. */
 #define TEST_CLIENT_ID "matrix"
@@ -31,6 +31,7 @@ struct test {
 	struct client clients[TEST_CLIENTS_MAX];
 	size_t client_count;
 	jmp_buf end;
+	bool is_skipped; /* why it cannot be run here is in `why` */
 	char why[TEST_WHY_BYTES];
 };
 
@@ -43,6 +44,9 @@ extern uint16_t test_port;
 
 void test_fail(struct test *t, const char *file, int line, const char *format, ...)
 	PRINTF_LIKE(4, 5) __attribute__((noreturn));
+
+/* End the test: it cannot be run here. */
+void test_skip(struct test *t, const char *why) __attribute__((noreturn));
 
 #define FAIL(t, ...) test_fail(t, __FILE__, __LINE__, __VA_ARGS__)
 
@@ -91,6 +95,13 @@ void client_send_bytes(struct test *t, struct client *c, struct slice bytes);
 void *client_receive(struct test *t, struct client *c, int16_t key, int16_t version,
 		     int32_t correlation_id);
 
+/* client_receive() in two steps: the frame of an answer, without its length, into its struct. */
+void *client_decode(struct test *t, int16_t key, int16_t version, int32_t correlation_id,
+		    struct slice bytes);
+
+/* Does anybody listen? */
+bool client_may_connect(void);
+
 void *client_call(struct test *t, struct client *c, int16_t key, int16_t version,
 		  const void *request);
 
@@ -113,7 +124,8 @@ void client_expect_silence(struct test *t, struct client *c, int ms);
 struct slice test_name(struct test *t, const char *word);
 struct slice test_format(struct test *t, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Runs `run` for a version of an API; true when no check failed.  t->why says what did. */
+/* Runs `run` for a version of an API; true when no check failed.  t->why says what did, or why it
+ * was skipped. */
 bool test_run(struct test *t, int16_t key, int16_t version, void (*run)(struct test *t));
 
 #endif

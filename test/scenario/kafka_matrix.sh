@@ -33,7 +33,7 @@ until grep -q 'serves Kafka on' "$scratch/log"; do
 	sleep 0.1
 done
 
-"$matrix" "127.0.0.1:$port"
+MATRIX_PID=$server MATRIX_BUCKET=$scratch/bucket "$matrix" "127.0.0.1:$port"
 status=$?
 
 "$matrix" --table >"$scratch/table.md"
