@@ -14,6 +14,8 @@
 #include "streams/agent/janitor.h"
 #include "streams/agent/read_places.h"
 
+enum { SLOW_LOOKS = 8 }; /* in the time a connection has */
+
 static void each_connection(struct agent *agent, void (*act)(struct connection *c))
 {
 	for (struct list *link = agent->connections.next; link != &agent->connections;) {
@@ -212,6 +214,34 @@ static const struct control_link_owner link_owner = {
 	.on_lost = on_lost,
 };
 
+/* --- slow connections --------------------------------------------------------------------------
+ */
+
+static void on_slow(struct timer *t);
+
+static void look_again(struct agent *agent)
+{
+	agent->is_watching_slow =
+		room_is_wanted(&agent->requests) || room_is_wanted(&agent->answers);
+	if (agent->is_watching_slow)
+		timer_set(&agent->slow, agent->loop,
+			  loop_now_ms(agent->loop) + agent->slow_ms / SLOW_LOOKS, on_slow);
+}
+
+static void on_slow(struct timer *t)
+{
+	struct agent *agent = CONTAINER(t, struct agent, slow);
+
+	each_connection(agent, connection_end_if_slow);
+	look_again(agent);
+}
+
+void agent_watch_slow(struct agent *agent)
+{
+	if (!agent->is_watching_slow)
+		look_again(agent);
+}
+
 /* --- life --------------------------------------------------------------------------------------
  */
 
@@ -232,6 +262,9 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->config = *config;
 	agent->on_orphan = on_orphan;
 	list_init(&agent->connections);
+	room_init(&agent->requests, AGENT_BUFFERED_BYTES_MAX);
+	room_init(&agent->answers, AGENT_ANSWER_BYTES_MAX);
+	agent->slow_ms = AGENT_SLOW_MS;
 	agent->connection_count_max = connection_count_max();
 	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, agent });
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
@@ -273,6 +306,7 @@ static enum step stop_step(struct task *t)
 		agent->listener = NULL;
 		each_connection(agent, connection_drain);
 		replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
+		room_wake_all(&agent->answers);
 		janitor_stop(agent->janitor);
 		doubt_stop(agent);
 	}
@@ -283,6 +317,7 @@ static enum step stop_step(struct task *t)
 	    block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica))
 		return task_wait(t, STOP_DRAIN);
 	agent->stop = NULL;
+	timer_clear(&agent->slow);
 	block_cache_set_idle(agent->cache, NULL);
 	replica_set_idle(agent->replica, NULL);
 	return task_done(t, OK);

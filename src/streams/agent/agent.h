@@ -11,15 +11,23 @@
 #include "loop/timer.h"
 #include "streams/agent/control_link.h"
 #include "streams/agent/replica.h"
+#include "streams/agent/room.h"
 
 enum {
 	AGENT_CONNECTIONS_MAX = 10000,
-	AGENT_FILES_KEPT = 100,		      /* descriptors that connections do not get: the
-					       * bucket and control come first */
-	AGENT_REQUEST_BYTES_MAX = 100 << 20,  /* Kafka's socket.request.max.bytes */
-	AGENT_QUESTION_BYTES_MAX = 16 << 20,  /* of a request that is no Produce: decoded, it takes
-					       * many times as much */
-	AGENT_BUFFERED_BYTES_MAX = 256 << 20, /* requests not yet answered, all connections */
+	AGENT_FILES_KEPT = 100,		     /* descriptors that connections do not get: the
+					      * bucket and control come first */
+	AGENT_REQUEST_BYTES_MAX = 100 << 20, /* Kafka's socket.request.max.bytes */
+	AGENT_QUESTION_BYTES_MAX = 16 << 20, /* of a request that is no Produce: decoded, it takes
+					      * many times as much */
+	/* All connections together, besides STREAM_INBOX_BYTES_DEFAULT of each, in which small
+	 * requests arrive: requests not yet answered, from when a large one begins to arrive; and
+	 * answers not yet taken, from when a fetch begins to read.  One request and one batch
+	 * always fit. */
+	AGENT_BUFFERED_BYTES_MAX = 256 << 20,
+	AGENT_ANSWER_BYTES_MAX = 256 << 20,
+	AGENT_SLOW_MS = 30000, /* for a client to send a request or to take an answer while others
+				* wait for the room; as long as Kafka's clients wait */
 	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
 	AGENT_FILE_BYTES_DEFAULT = 8 << 20,   /* a data file is flushed at this size */
 	AGENT_MESSAGE_BYTES_MAX = 1048588,    /* Kafka's message.max.bytes: one batch */
@@ -67,7 +75,10 @@ struct agent {
 	size_t connection_count;
 	size_t connection_count_max;
 	uint64_t full_quiet_until_ms; /* no log line about too many connections before */
-	size_t buffered_bytes;
+	struct room requests, answers;
+	struct timer slow; /* looks for connections that keep room others wait for */
+	bool is_watching_slow;
+	uint64_t slow_ms; /* AGENT_SLOW_MS, less in tests */
 	uint64_t next_connection_id;
 	struct uuid cluster_id;
 	int32_t node_id;
@@ -84,6 +95,9 @@ struct agent {
 	uint64_t quiet_until_ms; /* no log line about unreadable data files before */
 	bool is_orphan;		 /* the link was lost and is not back */
 };
+
+/* Somebody waits for room: from now on who keeps it for too long is sent away. */
+void agent_watch_slow(struct agent *agent);
 
 struct agent *agent_new(struct loop *loop, const struct agent_config *config);
 

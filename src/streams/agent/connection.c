@@ -27,6 +27,11 @@ struct connection {
 	struct list requests;  /* in order of arrival, until their answer has left */
 	size_t request_count;
 	size_t buffered_bytes;
+	struct room_wait wait; /* for room to read a large request */
+	size_t arriving_bytes; /* room it has for one */
+	uint64_t arriving_since_ms;
+	size_t unsent_bytes; /* of answers, until all have left; they count in agent->answers */
+	uint64_t unsent_since_ms;
 	uint64_t id;
 	bool is_draining;
 	bool is_ending; /* refused, or the peer is gone: answers are dropped */
@@ -65,7 +70,8 @@ static void free_request(struct request *r)
 	list_remove(&r->link);
 	c->request_count--;
 	c->buffered_bytes -= r->bytes->size;
-	c->agent->buffered_bytes -= r->bytes->size;
+	room_give_back(&c->agent->requests, r->bytes->size);
+	room_give_back(&c->agent->answers, r->answer_bytes);
 	blob_unref(&r->bytes);
 	buf_done(&r->response);
 	for (size_t i = 0; i < r->part_count; i++)
@@ -226,6 +232,29 @@ static bool find_operation(struct connection *c, struct request *r)
 	return true;
 }
 
+/* What was for a request that has arrived, or will not. */
+static void give_up_room(struct connection *c)
+{
+	room_leave(&c->agent->requests, &c->wait);
+	if (c->arriving_bytes)
+		room_give_back(&c->agent->requests, c->arriving_bytes);
+	c->arriving_bytes = 0;
+}
+
+/* Room for a request of this length; false while there is none. */
+static bool take_room(struct connection *c, size_t length)
+{
+	struct agent *agent = c->agent;
+
+	if (c->arriving_bytes)
+		return true;
+	c->arriving_bytes = room_take(&agent->requests, &c->wait, &c->task, length, length);
+	c->arriving_since_ms = loop_now_ms(agent->loop);
+	if (!c->arriving_bytes)
+		agent_watch_slow(agent);
+	return c->arriving_bytes > 0;
+}
+
 static void start_request(struct connection *c, struct blob *bytes)
 {
 	struct request *r = NEW(struct request);
@@ -239,7 +268,8 @@ static void start_request(struct connection *c, struct blob *bytes)
 	list_add(&c->requests, &r->link);
 	c->request_count++;
 	c->buffered_bytes += bytes->size;
-	c->agent->buffered_bytes += bytes->size;
+	room_add(&c->agent->requests, bytes->size);
+	give_up_room(c);
 
 	r->body = blob_slice(bytes);
 	enum err err = kafka_request_header_decode(&r->body, &r->header);
@@ -263,6 +293,8 @@ static bool has_room(const struct connection *c)
 		return false;
 	if (stream_pending_bytes(c->stream) >= CONNECTION_BUFFERED_BYTES_MAX)
 		return false; /* the client does not take its answers */
+	if (c->unsent_bytes > 0 && c->agent->answers.used >= c->agent->answers.max)
+		return false; /* nobody does */
 	if (c->request_count == 0)
 		return true;
 
@@ -270,7 +302,7 @@ static bool has_room(const struct connection *c)
 	return last->operation->may_overlap && last->has_begun &&
 	       c->request_count < CONNECTION_REQUESTS_MAX &&
 	       c->buffered_bytes < CONNECTION_BUFFERED_BYTES_MAX &&
-	       c->agent->buffered_bytes < AGENT_BUFFERED_BYTES_MAX;
+	       c->agent->requests.used < c->agent->requests.max;
 }
 
 /* Only batches are large. */
@@ -303,7 +335,7 @@ static bool take_frame(struct connection *c)
 	}
 	if (inbox.size - FRAME_LENGTH_BYTES < length) {
 		size_t whole = FRAME_LENGTH_BYTES + (size_t)length;
-		if (whole > STREAM_INBOX_BYTES_DEFAULT)
+		if (whole > STREAM_INBOX_BYTES_DEFAULT && take_room(c, length))
 			stream_set_inbox_limit(c->stream, whole);
 		return false;
 	}
@@ -320,7 +352,7 @@ static void read_frames(struct connection *c)
 		;
 	if (!c->stream || c->is_ending)
 		return;
-	if (has_room(c))
+	if (has_room(c) && !list_is_linked(&c->wait.link))
 		stream_resume(c->stream);
 	else
 		stream_pause(c->stream);
@@ -328,6 +360,32 @@ static void read_frames(struct connection *c)
 
 /* --- answering ---------------------------------------------------------------------------------
  */
+
+static size_t response_bytes(const struct request *r)
+{
+	size_t size = r->response.size;
+
+	for (size_t i = 0; i < r->part_count; i++)
+		size += r->parts[i].blob->size;
+	return size;
+}
+
+/* A part of a blob keeps all of it, so nothing is given back before all is sent. */
+static void count_unsent(struct connection *c, size_t bytes)
+{
+	if (c->unsent_bytes == 0)
+		c->unsent_since_ms = loop_now_ms(c->agent->loop);
+	c->unsent_bytes += bytes;
+	room_add(&c->agent->answers, bytes);
+}
+
+static void forget_sent(struct connection *c)
+{
+	if (c->unsent_bytes == 0 || (c->stream && stream_pending_bytes(c->stream) > 0))
+		return;
+	room_give_back(&c->agent->answers, c->unsent_bytes);
+	c->unsent_bytes = 0;
+}
 
 static void send_response(struct stream *s, struct request *r)
 {
@@ -353,20 +411,29 @@ static void send_answers(struct connection *c)
 		struct request *r = CONTAINER(c->requests.next, struct request, link);
 		if (!r->is_over || task_is_running(&r->task))
 			return;
-		if (r->response.size && c->stream && !c->is_ending)
+		if (r->response.size && c->stream && !c->is_ending) {
+			count_unsent(c, response_bytes(r));
 			send_response(c->stream, r);
+		}
 		if (r->closes)
 			c->is_ending = true;
 		free_request(r);
 	}
 }
 
+/* What is left in a stream that lingers is counted nowhere, so it must not be much; only when all
+ * are stopping there are no others. */
 static void close_stream(struct connection *c)
 {
+	bool is_stopping = c->agent->is_stopping;
+
 	if (!c->stream)
 		return;
-	stream_close_gracefully(c->stream,
-				c->agent->is_stopping ? CONNECTION_STOP_MS : CONNECTION_CLOSE_MS);
+	if (!is_stopping && stream_pending_bytes(c->stream) > CONNECTION_LAST_BYTES_MAX)
+		stream_close(c->stream);
+	else
+		stream_close_gracefully(c->stream,
+					is_stopping ? CONNECTION_STOP_MS : CONNECTION_CLOSE_MS);
 	c->stream = NULL;
 }
 
@@ -383,6 +450,7 @@ static enum step connection_step(struct task *t)
 {
 	struct connection *c = CONTAINER(t, struct connection, task);
 
+	forget_sent(c);
 	send_answers(c);
 	if (task_is_canceled(t))
 		c->is_ending = true;
@@ -394,6 +462,8 @@ static enum step connection_step(struct task *t)
 			return task_wait(t, CONNECTION_OPEN);
 	}
 	close_stream(c);
+	forget_sent(c);
+	give_up_room(c);
 	cancel_requests(c);
 	if (t->children > 0)
 		return task_wait(t, CONNECTION_ENDING);
@@ -498,6 +568,20 @@ void connection_drain(struct connection *c)
 {
 	c->is_draining = true;
 	task_wake(&c->task);
+}
+
+void connection_end_if_slow(struct connection *c)
+{
+	uint64_t now_ms = loop_now_ms(c->agent->loop), slow_ms = c->agent->slow_ms;
+
+	if (c->is_ending)
+		return;
+	if (c->arriving_bytes && now_ms - c->arriving_since_ms >= slow_ms)
+		refuse(c, "others wait for the room of its request, which does not arrive",
+		       (int64_t)c->arriving_bytes);
+	else if (c->unsent_bytes && now_ms - c->unsent_since_ms >= slow_ms)
+		refuse(c, "others wait for the room of its answers, which it does not take",
+		       (int64_t)c->unsent_bytes);
 }
 
 void connection_abort(struct connection *c)

@@ -2,7 +2,10 @@
  *
  * Requests of one connection overlap where their operation allows it, up to
  * CONNECTION_REQUESTS_MAX; above that, or above CONNECTION_BUFFERED_BYTES_MAX of requests under way
- * or of answers not taken, nothing more is read from the socket. */
+ * or of answers not taken, nothing more is read from the socket.
+ *
+ * Before a request that does not fit in the inbox is read, room is taken for all of it: what has
+ * begun to arrive can always arrive whole, and who got none is not read from. */
 #ifndef STREAMS_AGENT_CONNECTION_H
 #define STREAMS_AGENT_CONNECTION_H
 
@@ -11,8 +14,10 @@
 enum {
 	CONNECTION_REQUESTS_MAX = 128,
 	CONNECTION_BUFFERED_BYTES_MAX = 32 << 20,
-	CONNECTION_CLOSE_MS = 5000, /* for the last answers to leave */
-	CONNECTION_STOP_MS = 500,   /* the same, when the whole agent stops */
+	CONNECTION_CLOSE_MS =
+		5000, /* for the last answers to leave, if they are not larger than: */
+	CONNECTION_LAST_BYTES_MAX = 1 << 20,
+	CONNECTION_STOP_MS = 500, /* the same, when the whole agent stops */
 };
 
 /* Takes over the stream; lives until the client goes, the agent stops or a request refuses. */
@@ -25,6 +30,10 @@ void connection_drain(struct connection *c);
 
 /* Ends now. */
 void connection_abort(struct connection *c);
+
+/* Ends now if it has kept room for longer than agent->slow_ms, with a request that does not arrive
+ * or an answer it does not take. */
+void connection_end_if_slow(struct connection *c);
 
 uint64_t connection_id(const struct connection *c);
 

@@ -2,6 +2,7 @@
  *
  *	look -> (sync: an offset is ahead of the replica) -> look
  *	     -> wait for a change or max_wait -> look
+ *	     -> wait for room for the answer -> look
  *	     -> plan, read -> answer
  *
  * Sessions are not kept: every answer says session 0, so every request is a full one. */
@@ -19,7 +20,10 @@
 enum {
 	FETCH_PARTITIONS_MAX = 10000,
 	FETCH_BYTES_MAX = 55 << 20, /* of one answer, about; as Kafka's fetch.max.bytes */
+	FETCH_HELD_BYTES_MAX = 2 * FETCH_BYTES_MAX, /* of blocks: partitions beyond get their turn
+						     * in another answer */
 	FETCH_WAIT_MS_MAX = 300000,
+	FETCH_ROOM_MS = 10000,	    /* a client without room is told that there is nothing */
 	FETCH_QUIET_MS = 5000,	    /* between log lines about unreadable files */
 	FETCH_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
 	FETCH_ZSTD_FIRST = 10,
@@ -54,6 +58,10 @@ struct fetch {
 	struct timer timer;
 	struct sync sync;
 	bool has_synced;
+	struct room_wait wait;
+	uint64_t waits_since_ms; /* for room */
+	size_t room_bytes;	 /* for the records of the answer */
+	size_t held_bytes;	 /* counted besides */
 };
 
 /* --- looking -----------------------------------------------------------------------------------
@@ -204,11 +212,18 @@ static size_t positive(int32_t value)
 	return value > 0 ? (size_t)value : 0;
 }
 
-static size_t answer_limit(const struct fetch *f)
+static size_t asked_bytes(const struct fetch *f)
 {
 	size_t limit = positive(f->request->max_bytes);
 
 	return limit < FETCH_BYTES_MAX ? limit : FETCH_BYTES_MAX;
+}
+
+static size_t answer_limit(const struct fetch *f)
+{
+	size_t limit = asked_bytes(f);
+
+	return limit < f->room_bytes ? limit : f->room_bytes;
 }
 
 /* The partition that gets the first helping is another one each time. */
@@ -219,15 +234,77 @@ static struct fetch_partition *in_turn(const struct fetch *f, size_t i)
 	return &f->partitions[(first + i) % f->partition_count];
 }
 
+static bool has_records(const struct fetch_partition *p)
+{
+	return !p->code && p->asked->fetch_offset < p->found.high_watermark;
+}
+
+/* What the partitions may give together. */
+static size_t readable_bytes(const struct fetch *f)
+{
+	size_t limit = asked_bytes(f), wanted = 0;
+
+	for (size_t i = 0; i < f->partition_count && wanted < limit; i++)
+		if (has_records(&f->partitions[i]))
+			wanted += positive(f->partitions[i].asked->partition_max_bytes) + 1;
+	return wanted < limit ? wanted : limit;
+}
+
+/* At least for a batch, which may come alone and be larger than what was asked for.  False: wait.
+ */
+static bool take_room(struct request *r, struct fetch *f)
+{
+	uint64_t now_ms = loop_now_ms(r->agent->loop);
+	size_t wanted = readable_bytes(f);
+	bool has_any = false;
+
+	for (size_t i = 0; i < f->partition_count && !has_any; i++)
+		has_any = has_records(&f->partitions[i]);
+	if (!has_any)
+		return true;
+	if (wanted < AGENT_MESSAGE_BYTES_MAX)
+		wanted = AGENT_MESSAGE_BYTES_MAX;
+	f->room_bytes =
+		room_take(&r->agent->answers, &f->wait, &r->task, AGENT_MESSAGE_BYTES_MAX, wanted);
+	if (f->room_bytes)
+		return true;
+	agent_watch_slow(r->agent);
+	if (!f->waits_since_ms)
+		f->waits_since_ms = now_ms;
+	timer_set(&f->timer, r->agent->loop, f->waits_since_ms + FETCH_ROOM_MS, on_timer);
+	return r->agent->is_stopping || now_ms - f->waits_since_ms >= FETCH_ROOM_MS;
+}
+
+static void give_back_room(struct request *r, struct fetch *f)
+{
+	room_leave(&r->agent->answers, &f->wait);
+	room_give_back(&r->agent->answers, f->room_bytes + f->held_bytes);
+	f->room_bytes = f->held_bytes = 0;
+}
+
+/* Exactly as much as the records have, from now on as a part of the answer. */
+static void keep_room(struct request *r, struct fetch *f)
+{
+	give_back_room(r, f);
+	for (size_t i = 0; i < f->partition_count; i++)
+		if (f->partitions[i].read.records)
+			r->answer_bytes += f->partitions[i].read.records->capacity;
+	room_add(&r->agent->answers, r->answer_bytes);
+}
+
 static void plan(struct request *r, struct fetch *f)
 {
 	size_t left = answer_limit(f);
 	bool is_first = true;
 
-	for (size_t i = 0; i < f->partition_count && (left > 0 || is_first); i++) {
+	if (!f->room_bytes)
+		return;
+	for (size_t i = 0; i < f->partition_count && (left > 0 || is_first) &&
+			   f->held_bytes < FETCH_HELD_BYTES_MAX;
+	     i++) {
 		struct fetch_partition *p = in_turn(f, i);
 		size_t limit = positive(p->asked->partition_max_bytes);
-		if (p->code || p->asked->fetch_offset >= p->found.high_watermark)
+		if (!has_records(p))
 			continue;
 		if (limit > left)
 			limit = left;
@@ -237,8 +314,10 @@ static void plan(struct request *r, struct fetch *f)
 			continue;
 		}
 		is_first = false;
+		f->held_bytes += p->read.held_bytes;
 		left -= p->read.planned_bytes < left ? p->read.planned_bytes : left;
 	}
+	room_add(&r->agent->answers, f->held_bytes);
 }
 
 /* Topics may have been deleted while their files were read. */
@@ -287,6 +366,7 @@ static void gather(struct request *r, struct fetch *f)
 		is_empty &= size == 0;
 		left -= size < left ? size : left;
 	}
+	keep_room(r, f);
 }
 
 static enum step fetch_answer(struct request *r, struct fetch *f)
@@ -325,7 +405,7 @@ static enum step fetch_error(struct request *r, struct fetch *f, int16_t code)
 /* --- the request -------------------------------------------------------------------------------
  */
 
-enum { FETCH_START, FETCH_SYNCED, FETCH_WAITING, FETCH_READ };
+enum { FETCH_START, FETCH_SYNCED, FETCH_WAITING, FETCH_ROOM, FETCH_READ };
 
 static enum step fetch_look(struct request *r, struct fetch *f)
 {
@@ -339,6 +419,9 @@ static enum step fetch_look(struct request *r, struct fetch *f)
 		watch(r, f);
 		return task_wait(&r->task, FETCH_WAITING);
 	}
+	if (!take_room(r, f))
+		return task_wait(&r->task, FETCH_ROOM);
+	timer_clear(&f->timer);
 	plan(r, f);
 	if (r->task.children > 0)
 		return task_wait(&r->task, FETCH_READ);
@@ -428,6 +511,7 @@ static enum step fetch_step(struct request *r)
 		f->has_synced = true;
 		return fetch_look(r, f);
 	case FETCH_WAITING:
+	case FETCH_ROOM:
 		return fetch_look(r, f);
 	case FETCH_READ:
 		gather(r, f);
@@ -442,17 +526,18 @@ static void fetch_release(struct request *r)
 
 	if (f->partitions)
 		unwatch(f);
+	give_back_room(r, f);
 	for (size_t i = 0; i < f->partition_count && f->partitions; i++)
 		partition_read_done(&f->partitions[i].read);
 	arena_done(&f->looked);
 }
 
-static const char *const fetch_places[] = { "start", "synced", "waiting", "read" };
+static const char *const fetch_places[] = { "start", "synced", "waiting", "room", "read" };
 const struct operation fetch_operation = {
 	.api_key = KAFKA_API_FETCH,
 	.state_bytes = sizeof(struct fetch),
 	.places = fetch_places,
-	.place_count = 4,
+	.place_count = 5,
 	.step = fetch_step,
 	.release = fetch_release,
 };

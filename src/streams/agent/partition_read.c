@@ -105,13 +105,14 @@ static size_t needed_bytes(const struct partition_read *p, const struct partitio
 	return p->offset > r->first_offset || left < enough ? left : enough;
 }
 
-static void hold_run(const struct partition_read *p, struct partition_run *r, struct task *parent)
+static void hold_run(struct partition_read *p, struct partition_run *r, struct task *parent)
 {
 	struct block_cache *cache = p->agent->cache;
 	const struct catalog_run *run = &r->run;
 
 	find_start(p, r);
 	size_t size = needed_bytes(p, r);
+	p->held_bytes += size;
 	if (!block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
 			      &r->range))
 		block_read(&r->read, parent, cache, run->incarnation, run->sequence,
@@ -260,12 +261,10 @@ static void give_up_run(struct partition_read *p, const struct catalog_run *run,
 				   (size_t)run->size);
 }
 
-enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd)
+static enum err gather_runs(struct partition_read *p, bool may_exceed, bool no_zstd)
 {
 	enum err err = OK;
 
-	if (p->run_count == 0)
-		return OK;
 	p->records = blob_new(capacity_for(p));
 	for (size_t i = 0; i < p->run_count && !err; i++) {
 		bool is_read_failure = !range_of(&p->runs[i])->blocks;
@@ -278,12 +277,26 @@ enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool n
 	return OK;
 }
 
-void partition_read_done(struct partition_read *p)
+static void let_go(struct partition_read *p)
 {
 	for (size_t i = 0; i < p->run_count; i++) {
 		block_range_done(&p->runs[i].range);
 		block_range_done(&p->runs[i].read.ret);
 	}
-	blob_unref(&p->records);
 	p->run_count = 0;
+}
+
+enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd)
+{
+	if (p->run_count == 0)
+		return OK;
+	enum err err = gather_runs(p, may_exceed, no_zstd);
+	let_go(p);
+	return err;
+}
+
+void partition_read_done(struct partition_read *p)
+{
+	let_go(p);
+	blob_unref(&p->records);
 }

@@ -17,6 +17,7 @@ struct partition_read {
 	int64_t partition; /* row */
 	struct partition_run *runs;
 	size_t run_count;
+	size_t held_bytes;    /* of blocks, until it is gathered */
 	size_t planned_bytes; /* about what there will be, at most `limit` */
 	struct blob *records; /* gathered; whole batches; may be NULL */
 	char key[64];	      /* the data file that could not be read, for the log */
@@ -30,10 +31,10 @@ MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *
 					const struct catalog_partition *partition, int64_t offset,
 					size_t limit);
 
-/* After the children have ended: fill `records`.  `may_exceed`: the first batch comes along even
- * if it is larger than the limit.  An error only if there is nothing before what is broken:
- * ERR_CORRUPT, ERR_NOT_FOUND (no such file), or what the bucket says.  ERR_UNSUPPORTED: the first
- * batch is compressed with zstd and `no_zstd` is set. */
+/* After the children have ended: fill `records` and let go of the blocks.  `may_exceed`: the first
+ * batch comes along even if it is larger than the limit.  An error only if there is nothing before
+ * what is broken: ERR_CORRUPT, ERR_NOT_FOUND (no such file), or what the bucket says.
+ * ERR_UNSUPPORTED: the first batch is compressed with zstd and `no_zstd` is set. */
 MUST_CHECK enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd);
 
 /* Zeroed ones are harmless. */

@@ -55,6 +55,7 @@ struct request {
 	struct buf response;	    /* length, header, body; empty when there is no answer */
 	struct request_part *parts; /* of the response that were not copied into it, in order */
 	size_t part_count;
+	size_t answer_bytes; /* room the answer has in agent->answers already */
 	uint64_t arrived_ms;
 	bool has_begun; /* its first step has run: requests begin in the order of arrival */
 	bool is_over;	/* answered or dropped; waits for its turn to leave */
