@@ -3,6 +3,7 @@
  *	leader.c           life, the root task, what the engine's outcomes mean
  *	leader_io.c        the engine's I/O effects as bucket operations
  *	leader_call.c      commands, fence checks, images; sealing; waiting for durability
+ *	leader_load.c      loading a snapshot
  *	leader_recover.c   from an adopted journal to a cell that leads
  *	leader_snapshot.c  taking snapshots
  *	leader_clean.c     deleting what no snapshot needs any more
@@ -91,10 +92,10 @@ struct leader_transfer {
 	char key[SNAPSHOT_CHUNK_NAME_BYTES];
 };
 
-/* Loading a snapshot: GET manifest -> GET chunks -> cell_load. */
+/* Loading a snapshot, see leader_load.c. */
 struct leader_load {
 	struct task task;
-	struct leader *leader;
+	const struct leader_config *config; /* buckets, journal, cell_name */
 	struct journal_snapshot pointer;
 	struct leader_manifest manifest;
 	char key[JOURNAL_KEY_BYTES];
@@ -260,6 +261,12 @@ void leader_on_checked(struct leader *l, uint64_t token);
 void leader_call_drop_all(struct leader *l);
 bool leader_room_is_small(const struct leader *l, const struct cell_room *room);
 void leader_record_free(struct leader_record *record);
+
+/* leader_load.c: a child task; outcome and manifest are to be taken before leader_load_done(),
+ * which also must be called when it failed. */
+void leader_load_start(struct leader_load *load, struct task *parent,
+		       const struct leader_config *config, const struct journal_snapshot *pointer);
+void leader_load_done(struct leader_load *load);
 
 /* leader_recover.c */
 void leader_on_adopted(struct leader *l, const struct journal_effect *effect);

@@ -23,7 +23,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "base/text.h"
 #include "cells/leader_private.h"
 
 enum { ROOM, TAKE, PLAN, COMMIT, LIST_NAMES, PUT_CHUNKS, PUT_MANIFEST, FENCE };
@@ -36,11 +35,7 @@ static const char *const snapshot_places[] = { "begin",	  "room",	"hashes",   "d
 void leader_manifest_key(const struct leader *l, uint64_t index, const struct snapshot_id *id,
 			 char ret[JOURNAL_KEY_BYTES])
 {
-	char hex[2 * sizeof(id->bytes) + 1];
-
-	hex_encode(hex, (struct slice) { id->bytes, sizeof(id->bytes) });
-	snprintf(ret, JOURNAL_KEY_BYTES, "v1/j/%s/snap/%016" PRIx64 "-%s", l->config.journal, index,
-		 hex);
+	snapshot_manifest_name(l->config.journal, index, id, ret);
 }
 
 void leader_pointer_encode(const struct snapshot_manifest *m, struct slice manifest,

@@ -1,6 +1,7 @@
 #include "cells/snapshot.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/map.h"
@@ -97,6 +98,17 @@ void snapshot_chunk_name(const char *journal, const struct snapshot_chunk *chunk
 	hex_encode(id, (struct slice) { chunk->written_by.bytes, sizeof(chunk->written_by.bytes) });
 	snprintf(ret, SNAPSHOT_CHUNK_NAME_BYTES, "v1/j/%s/chunk/%s-%08x", journal, id,
 		 chunk->number);
+}
+
+void snapshot_manifest_name(const char *journal, uint64_t journal_index,
+			    const struct snapshot_id *id, char ret[SNAPSHOT_CHUNK_NAME_BYTES])
+{
+	char hex[2 * sizeof(id->bytes) + 1];
+
+	assert(strlen(journal) <= SNAPSHOT_JOURNAL_BYTES_MAX);
+	hex_encode(hex, (struct slice) { id->bytes, sizeof(id->bytes) });
+	snprintf(ret, SNAPSHOT_CHUNK_NAME_BYTES, "v1/j/%s/snap/%016" PRIx64 "-%s", journal,
+		 journal_index, hex);
 }
 
 /* The object of a chunk: who wrote it, and its number there. */

@@ -65,6 +65,10 @@ struct slice snapshot_chunk_bytes(struct slice pages, size_t chunk);
 void snapshot_chunk_name(const char *journal, const struct snapshot_chunk *chunk,
 			 char ret[SNAPSHOT_CHUNK_NAME_BYTES]);
 
+/* "v1/j/<journal>/snap/<16 hex>-<32 hex>". */
+void snapshot_manifest_name(const char *journal, uint64_t journal_index,
+			    const struct snapshot_id *id, char ret[SNAPSHOT_CHUNK_NAME_BYTES]);
+
 /* The chunks of `old` that `new` does not use; their objects may go when no manifest but `new` will
  * be read again.  An array in the arena. */
 size_t snapshot_unused(struct arena *a, const struct snapshot_manifest *old,
