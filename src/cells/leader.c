@@ -82,7 +82,7 @@ void leader_free(struct leader *l)
 {
 	assert(l->magic == LEADER_MAGIC);
 	assert(!task_is_running(&l->root) && l->state == LEADER_IDLE);
-	assert(!l->cell);
+	assert(!l->cell && !l->warm.cell);
 	assert(l->open_calls == 0);
 
 	leader_clean_drop(l);
@@ -152,6 +152,7 @@ static void end_term(struct leader *l, const char *why)
 	if (!l->clean.is_active)
 		leader_clean_drop(l);
 	leader_manifest_clear(&l->manifest);
+	leader_warm_drop(l);
 	cell_free(l->cell);
 	l->cell = NULL;
 	leader_wake(l);
@@ -367,6 +368,14 @@ void leader_campaign(struct leader *l)
 	leader_wake(l);
 }
 
+void leader_campaign_warm(struct leader *l, struct leader_warm *warm)
+{
+	assert(!l->warm.cell);
+	l->warm = *warm;
+	*warm = (struct leader_warm) { 0 };
+	leader_campaign(l);
+}
+
 /* --- stopping ------------------------------------------------------------------------------- */
 
 enum { STOP_BEGIN, STOP_COMMIT, STOP_SNAPSHOT, STOP_ENDING };
@@ -496,6 +505,7 @@ void leader_get_status(const struct leader *l, struct leader_status *ret)
 		.snapshot_index = journal_newest_snapshot(l->journal).index,
 		.in_flight = journal_in_flight(l->journal),
 		.record_bytes = l->record_bytes,
+		.warm_index = l->warm_index,
 	};
 	if (l->cell)
 		ret->content_hash = cell_hash(l->cell);

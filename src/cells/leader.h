@@ -76,6 +76,18 @@ void leader_free(struct leader *l);
  * wait keep fencing each other). */
 void leader_campaign(struct leader *l);
 
+/* A cell that followed the journal, see standby.h. */
+struct leader_warm {
+	struct cell *cell; /* NULL: none */
+	uint64_t index;	   /* of the last record in it */
+	uint32_t checksum; /* of that record's object in the journal; 0: it came with a snapshot */
+};
+
+/* The same, and begin with the warm cell, which is taken over, instead of loading the snapshot: but
+ * only if the adopted log turns out to hold the record it ends with, checksum and content hash;
+ * else it is thrown away and nothing of it matters. */
+void leader_campaign_warm(struct leader *l, struct leader_warm *warm);
+
 /* Seal and commit what there is, take a snapshot if one is due, then stop leading; child task.
  * Gives up waiting for slow buckets after LEADER_STOP_MS; canceled, it stops at once.  on_lost is
  * not called for it; calls that are still waiting end as when the journal is lost. */
@@ -145,6 +157,7 @@ struct leader_status {
 	uint64_t snapshot_index;
 	uint64_t in_flight;
 	uint64_t record_bytes; /* since the last snapshot */
+	uint64_t warm_index;   /* this term began with a warm cell of that record; 0: it did not */
 	struct hash128 content_hash;
 };
 void leader_get_status(const struct leader *l, struct leader_status *ret);

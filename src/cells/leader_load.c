@@ -177,6 +177,8 @@ static enum step read_manifest(struct leader_load *load)
 			return get_manifest(load);
 		return fail_read(load, load->read_err, load->key);
 	}
+	if (load->is_manifest_only)
+		return task_done(&load->task, OK);
 	load->read_err = OK;
 	load->image = memory_take((size_t)load->manifest.manifest.image_bytes + 1);
 	return load_chunks(load);
@@ -209,9 +211,15 @@ static const struct task_kind load_kind = {
 };
 
 void leader_load_start(struct leader_load *load, struct task *parent,
-		       const struct leader_config *config, const struct journal_snapshot *pointer)
+		       const struct leader_config *config, const struct journal_snapshot *pointer,
+		       bool is_manifest_only)
 {
-	*load = (struct leader_load) { .config = config, .pointer = *pointer, .is_active = true };
+	*load = (struct leader_load) {
+		.config = config,
+		.pointer = *pointer,
+		.is_manifest_only = is_manifest_only,
+		.is_active = true,
+	};
 	task_start(&load->task, &load_kind, parent);
 }
 

@@ -108,8 +108,9 @@ struct leader_load {
 	enum err read_err;
 	const char *failed_key; /* what no bucket could give */
 	struct leader_transfer transfers[LEADER_TRANSFERS_PARALLEL];
-	struct cell *cell; /* out */
-	bool is_active;	   /* started, outcome not taken yet */
+	struct cell *cell;     /* out */
+	bool is_manifest_only; /* the manifest is wanted and no cell */
+	bool is_active;	       /* started, outcome not taken yet */
 };
 
 /* The names a bucket has below a prefix. */
@@ -205,7 +206,11 @@ struct leader {
 	uint64_t opening_index; /* leads once this is durable; 0: not opening */
 	struct list adopted;	/* of struct leader_record */
 	struct leader_load load;
-	uint64_t replayed; /* index of the last record in the cell */
+	struct leader_warm warm;		  /* not proven yet */
+	struct journal_snapshot adopted_snapshot; /* index 0: none */
+	uint64_t warm_index;			  /* of the one that was believed; 0: none */
+	const struct leader_record *warm_record;  /* of `adopted`: what the warm cell ends with */
+	uint64_t replayed;			  /* index of the last record in the cell */
 	uint64_t adopted_ms;
 
 	/* leader_call.c */
@@ -262,10 +267,11 @@ void leader_call_drop_all(struct leader *l);
 bool leader_room_is_small(const struct leader *l, const struct cell_room *room);
 void leader_record_free(struct leader_record *record);
 
-/* leader_load.c: a child task; outcome and manifest are to be taken before leader_load_done(),
- * which also must be called when it failed. */
+/* leader_load.c: a child task that gives a manifest, and a cell if that is wanted; outcome and
+ * manifest are to be taken before leader_load_done(), which also must be called when it failed. */
 void leader_load_start(struct leader_load *load, struct task *parent,
-		       const struct leader_config *config, const struct journal_snapshot *pointer);
+		       const struct leader_config *config, const struct journal_snapshot *pointer,
+		       bool is_manifest_only);
 void leader_load_done(struct leader_load *load);
 
 /* leader_recover.c */
@@ -273,6 +279,7 @@ void leader_on_adopted(struct leader *l, const struct journal_effect *effect);
 void leader_on_record(struct leader *l, const struct journal_effect *effect);
 void leader_recover(struct leader *l); /* as far as it gets; called by every step of the root */
 void leader_recover_drop(struct leader *l);
+void leader_warm_drop(struct leader *l);
 
 /* leader_snapshot.c */
 bool leader_snapshot_is_due(const struct leader *l);

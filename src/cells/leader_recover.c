@@ -1,8 +1,14 @@
 /* From an adopted journal to a cell that leads:
  *
- *	ADOPTED  -> load the snapshot (manifest, chunks, cell_load), or begin with an empty cell
+ *	ADOPTED  -> load the snapshot (leader_load.c), or begin with an empty cell
  *	RECORD*  -> gather while that runs, then apply in order; each carries the hash after it
  *	LEADS    -> missing schema steps as the first record; when it is durable: on_leading
+ *
+ * A warm cell, that of a standby which read the journal ahead of us, may stand for the snapshot and
+ * the records up to its own.  It is believed when the adopted log proves it: the record it ends
+ *with is there, the same object by its checksum, and says the same sequence, time and content hash
+ *after it as the cell has; at the snapshot's own index the manifest says so.  Until then nothing
+ *adopted is dropped, so that without proof everything goes on as if there had been no warm cell.
  *
  * Nothing is ever skipped: what cannot be read or applied ends the term with a message that names
  * the object or the record, and a person is needed. */
@@ -13,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cells/journal_format.h"
 #include "cells/leader_private.h"
 
 /* --- the snapshot ---------------------------------------------------------------------------- */
@@ -29,12 +36,110 @@ static void collect_load(struct leader *l)
 	} else if (l->is_adopted) {
 		l->cell = load->cell;
 		load->cell = NULL;
+		leader_manifest_clear(&l->manifest);
 		l->manifest = load->manifest;
 		load->manifest = (struct leader_manifest) { 0 };
 		l->image_bytes = l->manifest.manifest.image_bytes;
-		l->is_loaded = true;
+		l->is_loaded = l->cell != NULL;
 	}
 	leader_load_done(load);
+}
+
+/* The snapshot, or of it what a leader with a warm cell needs: what chunks there are. */
+static void begin_load(struct leader *l, bool is_manifest_only)
+{
+	if (l->adopted_snapshot.index > 0) {
+		leader_load_start(&l->load, &l->root, &l->config, &l->adopted_snapshot,
+				  is_manifest_only);
+	} else if (!is_manifest_only) {
+		l->cell = cell_new(l->config.cell_name);
+		l->is_loaded = true;
+	}
+}
+
+/* --- the warm cell --------------------------------------------------------------------------- */
+
+void leader_warm_drop(struct leader *l)
+{
+	cell_free(l->warm.cell);
+	l->warm = (struct leader_warm) { 0 };
+	l->warm_record = NULL;
+}
+
+static void refute_warm(struct leader *l, const char *why)
+{
+	log_warn("journal %s: the warm cell of record %" PRIu64 " is of no use: %s",
+		 l->config.journal, l->warm.index, why);
+	leader_warm_drop(l);
+}
+
+static bool is_state_of(const struct cell *cell, struct cell_state state)
+{
+	struct cell_state own = cell_state(cell);
+
+	return own.sequence == state.sequence && own.now_ms == state.now_ms &&
+	       hash128_equal(own.hash, state.hash);
+}
+
+static bool is_warm_record(const struct leader *l, const struct leader_record *record)
+{
+	struct cell_record_header header;
+	char why[CELL_WHY_BYTES];
+
+	if (l->warm.checksum && l->warm.checksum != journal_object_checksum(record->body))
+		return false;
+	return !cell_record_read(record->payload, &header, why) &&
+	       is_state_of(l->warm.cell, header.after);
+}
+
+/* What the warm cell has in it need not be applied. */
+static void skip_records(struct leader *l)
+{
+	while (!list_is_empty(&l->adopted)) {
+		struct leader_record *record =
+			CONTAINER(l->adopted.next, struct leader_record, link);
+
+		if (record->index > l->warm.index)
+			return;
+		l->record_bytes += record->payload.size;
+		l->record_count++;
+		list_remove(&record->link);
+		leader_record_free(record);
+	}
+}
+
+static void believe_warm(struct leader *l)
+{
+	skip_records(l);
+	log_info("journal %s: goes on with the warm cell of record %" PRIu64, l->config.journal,
+		 l->warm.index);
+	l->cell = l->warm.cell;
+	l->replayed = l->warm_index = l->warm.index;
+	l->warm.cell = NULL;
+	leader_warm_drop(l);
+	l->is_loaded = true;
+}
+
+/* As far as is known by now: more may follow. */
+static void judge_warm(struct leader *l)
+{
+	if (!l->warm.cell || !l->is_adopted || l->load.is_active || l->wants_resign)
+		return;
+	if (l->warm.index == l->adopted_snapshot.index) {
+		if (is_state_of(l->warm.cell, l->manifest.manifest.state))
+			believe_warm(l);
+		else
+			refute_warm(l, "the snapshot has other contents");
+	} else if (l->warm_record) {
+		if (is_warm_record(l, l->warm_record))
+			believe_warm(l);
+		else
+			refute_warm(l, "another record was adopted");
+	} else if (l->is_elected) {
+		refute_warm(l, "the record was not adopted");
+	}
+	if (!l->warm.cell && !l->is_loaded)
+		begin_load(l, false);
 }
 
 /* --- what the engine says ------------------------------------------------------------------- */
@@ -44,14 +149,15 @@ void leader_on_adopted(struct leader *l, const struct journal_effect *effect)
 	assert(!l->cell && !l->load.is_active && !l->is_adopted);
 	l->is_adopted = true;
 	l->adopted_ms = clock_now_ms();
+	l->adopted_snapshot = effect->snapshot;
+	l->warm_index = 0;
 	l->replayed = effect->snapshot.index;
 	l->record_bytes = l->record_count = 0;
-	if (effect->snapshot.index == 0) {
-		l->cell = cell_new(l->config.cell_name);
-		l->is_loaded = true;
-		return;
-	}
-	leader_load_start(&l->load, &l->root, &l->config, &effect->snapshot);
+	if (l->warm.cell && l->warm.index < effect->snapshot.index)
+		refute_warm(l, "there is a newer snapshot");
+	else if (l->warm.cell && l->warm.index > effect->index)
+		refute_warm(l, "the adopted journal ends before");
+	begin_load(l, l->warm.cell != NULL);
 }
 
 void leader_on_record(struct leader *l, const struct journal_effect *effect)
@@ -62,6 +168,8 @@ void leader_on_record(struct leader *l, const struct journal_effect *effect)
 	record->body = blob_ref(effect->body);
 	record->payload = effect->payload;
 	list_add(&l->adopted, &record->link);
+	if (l->warm.cell && record->index == l->warm.index)
+		l->warm_record = record;
 	leader_wake(l);
 }
 
@@ -146,6 +254,7 @@ static bool open_schema(struct leader *l)
 void leader_recover(struct leader *l)
 {
 	collect_load(l);
+	judge_warm(l);
 	if (l->state != LEADER_CAMPAIGNING || !l->is_loaded || l->wants_resign)
 		return;
 	if (!replay(l) || !l->is_elected)

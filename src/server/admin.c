@@ -18,20 +18,29 @@ static const char *state_name(const struct control *c)
 	return "standby";
 }
 
+static void hash_text(char ret[33], struct hash128 hash)
+{
+	snprintf(ret, 33, "%016llx%016llx", (unsigned long long)hash.high,
+		 (unsigned long long)hash.low);
+}
+
 static json_t *status_json(struct control *c)
 {
 	const struct options *o = c->options;
 	struct coordinator_status coordinator;
 	struct leader_status leader;
-	char id[23], hash[33];
+	struct standby_status standby;
+	char id[23], hash[33], standby_hash[33];
 
 	leader_get_status(c->leader, &leader);
 	coordinator_get_status(c->coordinator, &coordinator);
+	standby_get_status(c->standby, &standby);
 	uuid_text(id, c->cluster.cluster.id);
-	snprintf(hash, sizeof(hash), "%016llx%016llx", (unsigned long long)leader.content_hash.high,
-		 (unsigned long long)leader.content_hash.low);
+	hash_text(hash, leader.content_hash);
+	hash_text(standby_hash, standby.content_hash);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s,"
-			 " s:{s:I, s:I, s:I, s:I, s:I, s:s}, s:{s:I, s:I, s:I}}",
+			 " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:s}, s:{s:I, s:I, s:I, s:s},"
+			 " s:{s:I, s:I, s:I}}",
 			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
 			 leader.state == LEADER_LEADING ? c->node : c->holder, "kafka",
 			 o->values[OPTION_ADVERTISE], "bucket", o->values[OPTION_BUCKET],
@@ -40,9 +49,13 @@ static json_t *status_json(struct control *c)
 			 (json_int_t)leader.committed_index, "snapshot_index",
 			 (json_int_t)leader.snapshot_index, "in_flight",
 			 (json_int_t)leader.in_flight, "record_bytes",
-			 (json_int_t)leader.record_bytes, "content_hash", hash, "streams", "agents",
-			 (json_int_t)coordinator.sessions, "groups", (json_int_t)coordinator.groups,
-			 "calls", (json_int_t)coordinator.calls);
+			 (json_int_t)leader.record_bytes, "warm_index",
+			 (json_int_t)leader.warm_index, "content_hash", hash, "standby", "index",
+			 (json_int_t)standby.index, "committed_index",
+			 (json_int_t)standby.committed, "load_count",
+			 (json_int_t)standby.load_count, "content_hash", standby_hash, "streams",
+			 "agents", (json_int_t)coordinator.sessions, "groups",
+			 (json_int_t)coordinator.groups, "calls", (json_int_t)coordinator.calls);
 }
 
 static int add_text(const char *text, size_t size, void *context)

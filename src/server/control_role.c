@@ -74,10 +74,13 @@ static void on_agent(void *context, struct stream *s)
 static struct heartbeat_answer on_heartbeat(void *context)
 {
 	struct control *c = context;
+	struct leader_status status;
 
+	leader_get_status(c->leader, &status);
 	return (struct heartbeat_answer) {
-		.is_leading = leader_state(c->leader) == LEADER_LEADING,
-		.epoch = leader_epoch(c->leader),
+		.is_leading = status.state == LEADER_LEADING,
+		.epoch = status.epoch,
+		.committed_index = status.committed_index,
 	};
 }
 
@@ -126,12 +129,18 @@ static void begin_leader(struct control *c)
 						.journal = CONTROL_JOURNAL,
 						.node = c->host,
 						.address = c->options->values[OPTION_PEER],
-						.cell_name = "streams",
+						.cell_name = CONTROL_CELL,
 						.schema = catalog_schema,
 						.schema_count = catalog_schema_count,
 						.watcher = &watcher,
 						.context = c,
 					});
+	c->standby = standby_new(c->loop, &(struct standby_config) {
+						  .buckets = c->buckets,
+						  .bucket_count = c->bucket_count,
+						  .journal = CONTROL_JOURNAL,
+						  .cell_name = CONTROL_CELL,
+					  });
 	c->coordinator = coordinator_new(c->loop, &(struct coordinator_config) {
 							  .leader = c->leader,
 							  .cluster_id = id,
@@ -231,9 +240,12 @@ static enum step opened(struct control *c)
 
 static enum step campaign(struct control *c)
 {
+	struct leader_warm warm;
+
 	c->is_lost = false;
 	c->started_ms = loop_now_ms(c->loop);
-	leader_campaign(c->leader);
+	standby_take(c->standby, &warm);
+	leader_campaign_warm(c->leader, &warm);
 	return task_wait(&c->task, CONTROL_CAMPAIGN);
 }
 
@@ -251,6 +263,13 @@ static enum step challenge(struct control *c)
 	log_error("%s  Letting it lead for %llu s.", text, (unsigned long long)(pause_ms / 1000));
 	supervisor_tell_status(text);
 	return pause_then(c, pause_ms, CONTROL_FIND);
+}
+
+static void on_heartbeat_answer(void *context, uint64_t committed)
+{
+	struct control *c = context;
+
+	standby_aim(c->standby, c->find.epoch, committed);
 }
 
 /* Nobody else has a claim: nobody ever led, or it was this node in an earlier life. */
@@ -277,6 +296,8 @@ static enum step found(struct control *c)
 	supervisor_tell_status("stands by");
 	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->node,
 			c->find.epoch);
+	c->heartbeat.on_committed = on_heartbeat_answer;
+	c->heartbeat.context = c;
 	return task_wait(&c->task, CONTROL_STANDBY);
 }
 
@@ -407,6 +428,14 @@ static enum step stop(struct control *c)
 		}
 		leader_free(c->leader);
 		c->leader = NULL;
+	}
+	if (c->standby) {
+		if (c->standby_stop.standby == NULL) {
+			standby_stop(&c->standby_stop, t, c->standby);
+			return task_wait(t, CONTROL_STOPPING);
+		}
+		standby_free(c->standby);
+		c->standby = NULL;
 	}
 	loop_stop(c->loop);
 	return task_done(t, OK);

@@ -6,6 +6,7 @@
 #include "cells/cluster.h"
 #include "cells/holder.h"
 #include "cells/leader.h"
+#include "cells/standby.h"
 #include "loop/http_server.h"
 #include "loop/timer.h"
 #include "server/heartbeat.h"
@@ -24,6 +25,7 @@ enum {
 };
 
 #define CONTROL_JOURNAL "main"
+#define CONTROL_CELL "streams"
 
 struct control {
 	struct task task;
@@ -35,6 +37,7 @@ struct control {
 	int bucket_count;
 	struct cluster_open cluster;
 	struct leader *leader;
+	struct standby *standby; /* the cell of whoever leads, while we do not */
 	struct coordinator *coordinator;
 	struct listener *agents;
 	struct heartbeat_server *peers;
@@ -47,6 +50,7 @@ struct control {
 	uint64_t tick_ms;
 	struct coordinator_stop coordinator_stop;
 	struct leader_stop leader_stop;
+	struct standby_stop standby_stop;
 
 	struct rival rival;
 	char holder[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* who leads, as far as we know */

@@ -43,6 +43,13 @@ static enum err read_message(struct stream *s, struct arena *a, const struct sch
 
 enum { HEARTBEAT_CONNECTING, HEARTBEAT_ASKING };
 
+static void take_reached(struct heartbeat *h, const struct peer_heartbeat_response *answer)
+{
+	h->is_reached = true;
+	if (h->on_committed && answer->committed_index >= 0)
+		h->on_committed(h->context, (uint64_t)answer->committed_index);
+}
+
 static void on_answer(void *context, struct stream *s)
 {
 	struct heartbeat *h = context;
@@ -57,7 +64,7 @@ static void on_answer(void *context, struct stream *s)
 				       (uint64_t)answer.epoch_nonce };
 		h->heard_ms = loop_now_ms(h->task.loop);
 		if (answer.leading && epoch_compare(epoch, h->epoch) == 0)
-			h->is_reached = true;
+			take_reached(h, &answer);
 		else
 			h->outcome = ERR_CONFLICT;
 	}
@@ -102,10 +109,12 @@ static enum step ask(struct heartbeat *h)
 		return end_asking(h, t->err);
 	if (h->outcome)
 		return end_asking(h, h->outcome);
-	if (now_ms - h->heard_ms >= HEARTBEAT_SILENCE_MS)
-		return end_asking(h, ERR_TIMEOUT);
 	if (task_is_running(&h->sleep.task))
 		return task_wait(t, HEARTBEAT_ASKING);
+	if (h->sleep.at_ms && now_ms > h->sleep.at_ms)
+		h->heard_ms += now_ms - h->sleep.at_ms; /* we came late to listen */
+	if (now_ms - h->heard_ms >= HEARTBEAT_SILENCE_MS)
+		return end_asking(h, ERR_TIMEOUT);
 	if (now_ms - h->asked_ms >= HEARTBEAT_MS) {
 		struct peer_heartbeat_request request = {
 			.node = slice_from(h->node),
@@ -201,6 +210,7 @@ static void on_request(void *context, struct stream *s)
 			.leading = answer.is_leading,
 			.epoch_counter = (int64_t)answer.epoch.counter,
 			.epoch_nonce = (int64_t)answer.epoch.nonce,
+			.committed_index = answer.is_leading ? (int64_t)answer.committed_index : -1,
 		};
 		write_frame(s, &peer_heartbeat_response_schema, frame.correlation_id, &response);
 	}

@@ -2,7 +2,8 @@
  *
  * A standby keeps one connection to the leader's peer address and asks every HEARTBEAT_MS.  A
  * refused connection means that the process is gone: told at once.  No answer for
- * HEARTBEAT_SILENCE_MS means that it is stopped or cut off.  Nothing here is about safety: a leader
+ * HEARTBEAT_SILENCE_MS means that it is stopped or cut off; time in which the standby itself stood
+ * still, or was busy with its cell, does not count.  Nothing here is about safety: a leader
  * that was wrongly given up is fenced by the journal before its successor writes. */
 #ifndef SERVER_HEARTBEAT_H
 #define SERVER_HEARTBEAT_H
@@ -34,6 +35,10 @@ struct heartbeat {
 	const char *node; /* our name, borrowed */
 	struct epoch epoch;
 	bool is_reached; /* out: the leader of the epoch has answered */
+	/* May be set once it was started: records of the epoch's leader are committed up to this
+	 * index. */
+	void (*on_committed)(void *context, uint64_t index);
+	void *context;
 	uint64_t heard_ms;
 	uint64_t asked_ms;
 	enum err outcome; /* OK: go on */
@@ -49,6 +54,7 @@ struct heartbeat_server;
 struct heartbeat_answer {
 	bool is_leading;
 	struct epoch epoch;
+	uint64_t committed_index;
 };
 
 MUST_CHECK enum err heartbeat_serve(struct loop *loop, const char *host, uint16_t port,

@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "base/clock.h"
 
 struct rig {
 	struct loop *loop;
@@ -15,11 +18,20 @@ struct rig {
 	struct listener *deaf; /* accepts and says nothing */
 	struct stream *accepted;
 	struct timer timer;
+	int told_count; /* of the committed index */
 	bool is_leading;
 	struct epoch leads;
 	uint16_t port;
 	enum err ended;
 };
+
+static void on_committed(void *context, uint64_t index)
+{
+	struct rig *r = context;
+
+	assert_int_equal(index, 41);
+	r->told_count++;
+}
 
 enum { RIG_START, RIG_ENDED };
 
@@ -30,6 +42,8 @@ static enum step rig_step(struct task *t)
 	if (t->at == RIG_START) {
 		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, "test",
 				(struct epoch) { 7, 9 });
+		r->heartbeat.on_committed = on_committed;
+		r->heartbeat.context = r;
 		return task_wait(t, RIG_ENDED);
 	}
 	r->ended = r->heartbeat.task.err;
@@ -49,7 +63,9 @@ static struct heartbeat_answer on_ask(void *context)
 {
 	struct rig *r = context;
 
-	return (struct heartbeat_answer) { .is_leading = r->is_leading, .epoch = r->leads };
+	return (struct heartbeat_answer) { .is_leading = r->is_leading,
+					   .epoch = r->leads,
+					   .committed_index = 41 };
 }
 
 static void on_nobody(void *context, struct stream *s)
@@ -128,6 +144,7 @@ static void test_a_leader_is_waited_for_until_it_leaves(void **state)
 	rig_run(&r, 3 * HEARTBEAT_MS, leader_leaves);
 	assert_int_equal(r.ended, ERR_UNAVAILABLE);
 	assert_true(r.heartbeat.is_reached);
+	assert_in_range(r.told_count, 2, 4);
 }
 
 static void test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for(void **state)
@@ -184,6 +201,25 @@ static void test_silence_ends_the_wait(void **state)
 	assert_int_equal(r.ended, ERR_TIMEOUT);
 }
 
+static void stand_still(struct timer *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, timer);
+
+	usleep(2 * HEARTBEAT_SILENCE_MS * 1000);
+	timer_set(&r->timer, r->loop, clock_now_ms() + 2 * HEARTBEAT_MS, leader_leaves);
+}
+
+/* The leader said nothing because nobody listened; both are in one loop here. */
+static void test_who_stood_still_does_not_blame_the_leader(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_leading = true };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, HEARTBEAT_MS, stand_still);
+	assert_int_equal(r.ended, ERR_UNAVAILABLE); /* it left */
+}
+
 static void give_up(struct timer *t)
 {
 	struct rig *r = CONTAINER(t, struct rig, timer);
@@ -209,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_a_leader_is_waited_for_until_it_leaves),
 		cmocka_unit_test(test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for),
 		cmocka_unit_test(test_silence_ends_the_wait),
+		cmocka_unit_test(test_who_stood_still_does_not_blame_the_leader),
 		cmocka_unit_test(test_it_can_be_canceled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
