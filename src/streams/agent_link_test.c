@@ -21,9 +21,10 @@ static void tear_down(void)
 	testing_world_close(&w);
 }
 
+/* Once the replica, which may just be loading a new image, has what control has. */
 static int64_t high_watermark(const char *topic)
 {
-	testing_run_ms(&w, 10);
+	WAIT_FOR(&w, replica_index(w.agent->replica) == w.control.index);
 	return testing_fetch(&c, (struct testing_fetch) { .topic = topic })->high_watermark;
 }
 
