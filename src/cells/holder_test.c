@@ -87,7 +87,7 @@ static void put_object_in(struct rig *r, struct bucket *bucket, enum journal_obj
 	};
 
 	if (kind == JOURNAL_OBJECT_MARK)
-		journal_key_mark(key, "main", object.epoch);
+		journal_key_mark(key, "main", object.epoch, JOURNAL_RAW);
 	else
 		journal_key_start(key, "main", object.epoch);
 	struct blob *body = journal_object_encode(&object);

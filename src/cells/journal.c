@@ -92,6 +92,11 @@ void journal_put(struct journal *j, const struct op *op, const char *key, struct
 	send(j, op, JOURNAL_IO_PUT, slice_from(key))->body = blob_ref(body);
 }
 
+void journal_put_new(struct journal *j, const struct op *op, const char *key, struct blob *body)
+{
+	send(j, op, JOURNAL_IO_PUT_NEW, slice_from(key))->body = blob_ref(body);
+}
+
 void journal_get(struct journal *j, const struct op *op, const char *key)
 {
 	send(j, op, JOURNAL_IO_GET, slice_from(key));
@@ -125,10 +130,29 @@ bool journal_last_name(const struct journal_event *event, char ret[JOURNAL_KEY_B
 /* --- reading one object from whoever has it --------------------------------------------------- */
 static void object_key(const struct journal *j, const struct op *op, char *ret)
 {
-	if (op->sequence)
-		journal_key_record(ret, j->config.name, op->epoch, op->sequence);
-	else
+	if (op->sequence == 0)
 		journal_key_start(ret, j->config.name, op->epoch);
+	else if (op->copy)
+		journal_key_copy(ret, j->config.name, op->epoch, op->sequence);
+	else
+		journal_key_record(ret, j->config.name, op->epoch, op->sequence);
+}
+
+static struct op *fetch_from(struct journal *j, const struct op *op, unsigned k, bool copy)
+{
+	struct op *next = journal_op(j, op->kind, op->lane, op->epoch, op->sequence);
+	char key[JOURNAL_KEY_BYTES];
+
+	next->bucket = k;
+	next->copy = copy;
+	next->tried = op->tried | bit(k);
+	next->corrupt = op->corrupt;
+	next->unavailable = op->unavailable;
+	next->unsupported = op->unsupported;
+	next->life = op->life;
+	object_key(j, next, key);
+	journal_get(j, next, key);
+	return next;
 }
 
 /* Joined buckets first; which of them is spread by the sequence.  False: all were asked. */
@@ -136,7 +160,6 @@ static bool fetch_next(struct journal *j, struct op *op)
 {
 	unsigned n = j->config.bucket_count;
 	unsigned joined = journal_lanes_at(j, LANE_JOINED);
-	char key[JOURNAL_KEY_BYTES];
 
 	assert(n > 0);
 	for (unsigned i = 0; i < 2 * n; i++) {
@@ -144,15 +167,7 @@ static bool fetch_next(struct journal *j, struct op *op)
 		bool wanted = i < n ? joined & bit(k) : true;
 		if (!wanted || op->tried & bit(k))
 			continue;
-		struct op *next = journal_op(j, op->kind, op->lane, op->epoch, op->sequence);
-		next->bucket = k;
-		next->tried = op->tried | bit(k);
-		next->corrupt = op->corrupt;
-		next->unavailable = op->unavailable;
-		next->unsupported = op->unsupported;
-		next->life = op->life;
-		object_key(j, op, key);
-		journal_get(j, next, key);
+		fetch_from(j, op, k, false);
 		return true;
 	}
 	return false;
@@ -183,18 +198,33 @@ const char *journal_fetch_why(const struct op *op)
 	return op->unavailable ? "cannot be read now" : "is missing";
 }
 
+/* ERR_NOT_FOUND: there is a seal in the place of the record. */
+static enum err decode_fetched(const struct op *op, struct slice bytes, struct journal_object *ret)
+{
+	enum err err =
+		journal_object_decode(bytes,
+				      op->sequence ? JOURNAL_OBJECT_RECORD : JOURNAL_OBJECT_START,
+				      ret);
+	bool is_seal = false;
+
+	if (err == ERR_CORRUPT && op->sequence && !op->copy)
+		is_seal = journal_object_decode(bytes, JOURNAL_OBJECT_SEAL, ret) == OK;
+	if (err != OK && !is_seal)
+		return err;
+	if (epoch_compare(ret->epoch, op->epoch) != 0 || ret->sequence != op->sequence)
+		return ERR_CORRUPT;
+	return is_seal ? ERR_NOT_FOUND : OK;
+}
+
 void journal_fetch_done(struct journal *j, struct op *op, const struct journal_event *event)
 {
 	enum err err = event->done.err;
 	struct journal_object object;
+	bool sealed = false;
 
 	if (err == OK) {
-		enum journal_object_kind kind =
-			op->sequence ? JOURNAL_OBJECT_RECORD : JOURNAL_OBJECT_START;
-		err = journal_object_decode(blob_slice(event->done.body), kind, &object);
-		if (err == OK && (epoch_compare(object.epoch, op->epoch) != 0 ||
-				  object.sequence != op->sequence))
-			err = ERR_CORRUPT;
+		err = decode_fetched(op, blob_slice(event->done.body), &object);
+		sealed = err == ERR_NOT_FOUND;
 		if (err == OK && op->kind == OP_FILL_GET)
 			journal_fill_fetched(j, op, event->done.body);
 		else if (err == OK)
@@ -208,6 +238,13 @@ void journal_fetch_done(struct journal *j, struct op *op, const struct journal_e
 		op->corrupt = true;
 	else if (err != ERR_NOT_FOUND)
 		op->unavailable = true;
+	if (op->sequence && !op->copy &&
+	    (err == ERR_NOT_FOUND || err == ERR_CORRUPT || err == ERR_TOO_BIG)) {
+		fetch_from(j, op, op->bucket, true)->sealed = sealed;
+		return;
+	}
+	if (op->sealed && err == ERR_NOT_FOUND && op->kind != OP_FILL_GET)
+		journal_on_seal(j, op);
 	if (fetch_next(j, op))
 		return;
 	if (op->kind == OP_FILL_GET)
@@ -244,7 +281,8 @@ static void lane_reset(struct lane *l)
 	l->life++;
 	l->state = LANE_OUT;
 	l->pending = 0;
-	l->counts = l->filled = l->copied = l->checking = false;
+	l->counts = l->filled = l->copied = l->checking = l->dense = l->probing = false;
+	l->sealing = l->sealed = l->sealed_floor = 0;
 	l->marks_count = l->marks_left = 0;
 	l->top = (struct epoch) { 0, 0 };
 }
@@ -255,6 +293,7 @@ static void candidacy_end(struct journal *j)
 	for (unsigned k = 0; k < j->config.bucket_count; k++) {
 		journal_fill_stop(j, k);
 		lane_reset(&j->lanes[k]);
+		journal_slots_clear(&j->lanes[k]);
 		j->lanes[k].retry_wait_ms = 0;
 		j->lanes[k].token_asked = j->lanes[k].token_done = 0;
 	}
@@ -362,18 +401,22 @@ static void put_floors(struct journal *j)
 	floor.sequence = j->snapshot.index - j->base_index;
 	journal_key_floor(key, j->config.name, j->epoch, floor.sequence);
 	struct blob *body = journal_object_encode(&floor);
-	for (unsigned k = 0; k < j->config.bucket_count; k++)
-		if (j->lanes[k].state == LANE_ACTIVE)
+	for (unsigned k = 0; k < j->config.bucket_count; k++) {
+		const struct lane *l = &j->lanes[k];
+		/* It says that the slots below are taken, and that must be so (journal_seal.c). */
+		if (l->state == LANE_ACTIVE && (!l->dense || l->created >= j->snapshot.index))
 			journal_put(j, journal_op(j, OP_FLOOR, k, j->epoch, floor.sequence), key,
 				    body);
+	}
 	blob_unref(&body);
 }
 
 static void floor_done(struct journal *j, const struct op *op, const struct journal_event *event)
 {
-	(void)j;
-	(void)op;
-	(void)event;
+	struct lane *l = &j->lanes[op->lane];
+
+	if (event->done.err == OK && op->sequence > l->floor)
+		l->floor = op->sequence;
 }
 
 static enum err snapshot(struct journal *j, const struct journal_snapshot *given)
@@ -413,6 +456,8 @@ static void (*const done_of[OP_KINDS])(struct journal *j, const struct op *op,
 	[OP_CHECK] = journal_lead_done,	       [OP_REFRESH] = journal_lead_done,
 	[OP_FILL_LIST] = journal_fill_done,    [OP_FILL_PUT] = journal_fill_done,
 	[OP_TRIM_LIST] = journal_trim_done,    [OP_TRIM_DELETE] = journal_trim_done,
+	[OP_SEAL_FLOORS] = journal_seal_done,  [OP_SEAL_LIST] = journal_seal_done,
+	[OP_SEAL] = journal_seal_done,	       [OP_SLOT] = journal_slot_done,
 	[OP_MEASURE] = journal_tail_done,
 };
 

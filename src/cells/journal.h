@@ -10,7 +10,8 @@
  *                                        ADOPTED   load this snapshot (or start empty)
  *                                        RECORD*   replay these, in order
  *                                        LEADS     or FAILED: back off, CANDIDATE again
- *     APPEND(payload) -----------------> PUT on every bucket, then GET of the own fence
+ *     APPEND(payload) -----------------> PUT on every bucket, then GET of the own fence (class
+ *                                        raw), or PUT_NEW alone (class cas)
  *                                        COMMITTED all records up to this index: answer clients
  *     CHECK(token) --------------------> GET of the own fence
  *                                        CHECKED   no newer leader had committed anything
@@ -63,8 +64,7 @@ void epoch_text(char ret[EPOCH_TEXT_BYTES], struct epoch e);
 /* What a bucket can be trusted with. */
 enum journal_class {
 	JOURNAL_RAW, /* read-after-write (also of LIST) of names that are never used twice */
-	JOURNAL_CAS, /* and create-if-absent, proven under races; driven as raw so far (decision
-			0006) */
+	JOURNAL_CAS, /* and create-if-absent, proven under races: an append needs no GET */
 };
 
 struct journal_config {
@@ -129,7 +129,8 @@ struct journal_event {
 enum journal_effect_kind {
 	/* I/O: answer each with one DONE. */
 	JOURNAL_IO_PUT,	    /* bucket, key, body; an identical retry is harmless */
-	JOURNAL_IO_PUT_NEW, /* the same, ERR_EXISTS when present (class cas only) */
+	JOURNAL_IO_PUT_NEW, /* the same; ERR_EXISTS when present, and durable; ERR_UNSUPPORTED in
+			       a bucket that is not trusted with it */
 	JOURNAL_IO_GET,	    /* bucket, key; ERR_TOO_BIG above JOURNAL_OBJECT_BYTES_MAX */
 	JOURNAL_IO_LIST,    /* bucket, key is the prefix, names greater than `after` */
 	JOURNAL_IO_DELETE,  /* bucket, key; OK when absent */

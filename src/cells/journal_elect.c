@@ -241,6 +241,12 @@ void journal_floors_done(struct journal *j, const struct op *op, const struct jo
 		list_from_floor(j, op->lane, op->epoch);
 }
 
+/* Those of earlier candidates look like records until they are read. */
+static bool is_our_seal(const struct lane *l, struct epoch e, const struct journal_name *name)
+{
+	return !name->is_copy && name->sequence == l->sealed && epoch_compare(l->top, e) == 0;
+}
+
 void journal_tail_done(struct journal *j, const struct op *op, const struct journal_event *event)
 {
 	struct lane *l = &j->lanes[op->lane];
@@ -263,6 +269,8 @@ void journal_tail_done(struct journal *j, const struct op *op, const struct jour
 		if (!journal_key_parse(event->done.names[i], j->config.name, &name) ||
 		    name.kind != JOURNAL_OBJECT_RECORD)
 			continue;
+		if (is_our_seal(l, op->epoch, &name))
+			continue;
 		if (!tail_add(j, name.sequence, op->lane)) {
 			journal_lose(j, ERR_TOO_BIG, j->highest, "more than %d records to recover",
 				     TAIL_RECORDS_MAX);
@@ -281,6 +289,15 @@ void journal_tail_done(struct journal *j, const struct op *op, const struct jour
 }
 
 /* --- start record and tip of the chosen epoch ------------------------------------------------- */
+static unsigned created_on(const struct journal_object *start)
+{
+	unsigned bits = 0;
+
+	for (unsigned k = 0; k < start->bucket_count; k++)
+		bits |= start->classes[k] == JOURNAL_CAS ? bit(k) : 0;
+	return bits;
+}
+
 static bool add_segment(struct journal *j, const struct journal_object *start, uint64_t count)
 {
 	if (j->segment_count == SEGMENTS_MAX)
@@ -293,6 +310,7 @@ static bool add_segment(struct journal *j, const struct journal_object *start, u
 		.epoch = start->epoch,
 		.base = start->base_index,
 		.count = count,
+		.cas = created_on(start),
 		.start_checksum = start->checksum,
 		.previous = start->previous_epoch,
 		.previous_sequence = start->previous_sequence,
@@ -511,6 +529,16 @@ void journal_recovery_fetched(struct journal *j, const struct op *op, struct blo
 		on_link(j, object);
 }
 
+/* One that listed the record listed only a seal. */
+void journal_on_seal(struct journal *j, const struct op *op)
+{
+	size_t at = tail_find(j, op->sequence);
+
+	if (epoch_compare(op->epoch, j->adopted) == 0 && at < j->tail_count &&
+	    j->tail[at].sequence == op->sequence)
+		j->tail[at].holders &= ~bit(op->bucket);
+}
+
 /* Buckets that may hold a record of the adopted epoch are those that listed it and those that were
  * not asked; fewer than a quorum cannot have committed it. */
 static bool may_be_committed(struct journal *j, const struct op *op)
@@ -518,8 +546,7 @@ static bool may_be_committed(struct journal *j, const struct op *op)
 	size_t at = tail_find(j, op->sequence);
 	unsigned holders = bit(j->config.bucket_count) - 1;
 
-	if (op->unavailable || op->unsupported || epoch_compare(op->epoch, j->adopted) != 0 ||
-	    op->sequence == 0 ||
+	if (op->unsupported || epoch_compare(op->epoch, j->adopted) != 0 || op->sequence == 0 ||
 	    j->segments[j->segment_count - 1].base + op->sequence <= j->watermark)
 		return true;
 	holders &= ~j->voters;

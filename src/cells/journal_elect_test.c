@@ -144,8 +144,8 @@ static void test_a_takeover_replays_and_copies_what_may_not_be_on_a_quorum(void 
 	expect(&b, "record 1 a\nrecord 2 b\n");
 	found_and_dropped(&b, "get 0 e/1/#3", record_of(1, 3, 2, 0, "c"));
 	expect(&b, "record 3 c\n"
-		   "put 0 e/1/s\nput 0 e/1/#3\n");
-	done(&b, "put 0 e/1/#3", OK);
+		   "put 0 e/1/s\nput 0 e/1/c#3\n");
+	done(&b, "put 0 e/1/c#3", OK);
 	expect(&b, "");
 	done(&b, "put 0 e/1/s", OK);
 	expect(&b, "put 0 e/2/s\n");
@@ -243,6 +243,8 @@ static void test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped(vo
 	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
 	buf_clear(&b.trace);
 	found_and_dropped(&b, "get 0 e/1/#1", rotten);
+	expect(&b, "get 0 e/1/c#1\n");
+	done(&b, "get 0 e/1/c#1", ERR_NOT_FOUND);
 	listed(&b, "list 0 epoch/ after epoch/2", "");
 	expect(&b, "list 0 epoch/ after epoch/2\n"
 		   "failed, corrupt: "

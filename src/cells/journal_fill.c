@@ -5,7 +5,9 @@
  * adopted tail was copied to it) and is filled in the background: every committed record is on a
  * quorum anyway, this restores the copies beyond it.
  *
- * For each segment of the log: LIST what is there, GET what is missing from another bucket, PUT. */
+ * For each segment of the log: LIST what is there, GET what is missing from another bucket, PUT a
+ * copy.  Where the leader of the segment created its records, a name may be a seal, so only copies
+ * are known to be there. */
 #include <assert.h>
 
 #include "base/memory.h"
@@ -139,6 +141,8 @@ static void names_done(struct journal *j, unsigned k, const struct journal_event
 		if (name.kind == JOURNAL_OBJECT_START)
 			f->start_present = true;
 		uint64_t index = s->base + name.sequence;
+		if (!name.is_copy && s->cas & bit(k))
+			continue;
 		if (name.kind == JOURNAL_OBJECT_RECORD && index > f->first && index <= f->end) {
 			uint64_t at = index - f->first - 1;
 			f->present[at / 8] |= (uint8_t)(1 << at % 8);
@@ -171,7 +175,7 @@ void journal_fill_fetched(struct journal *j, const struct op *op, struct blob *b
 	char key[JOURNAL_KEY_BYTES];
 
 	if (op->sequence)
-		journal_key_record(key, j->config.name, op->epoch, op->sequence);
+		journal_key_copy(key, j->config.name, op->epoch, op->sequence);
 	else
 		journal_key_start(key, j->config.name, op->epoch);
 	journal_put(j, journal_op(j, OP_FILL_PUT, op->lane, op->epoch, op->sequence), key, body);

@@ -1,4 +1,4 @@
-/* Encoding, decoding and naming of the journal's five kinds of object; see
+/* Encoding, decoding and naming of the journal's six kinds of object; see
  * doc/formats/journal.md.
  *
  *      0  4  magic "HJrn"
@@ -11,9 +11,9 @@
  *     32  8  time, Unix milliseconds; 0 in a fence
  *     40     the body of the kind
  *
- * Texts and the snapshot pointer are one length byte and the bytes.  A floor's body is its
- * sequence, 8 bytes.  A fence has no body and no time, so that all who fence an epoch write the
- * same bytes under its name. */
+ * Texts and the snapshot pointer are one length byte and the bytes.  The body of a floor
+ * and of a seal is its sequence, 8 bytes.  A fence has no body and no time, so that all who fence
+ * an epoch write the same bytes under its name. */
 #include "cells/journal_format.h"
 
 #include <assert.h>
@@ -108,7 +108,7 @@ struct blob *journal_object_encode(const struct journal_object *o)
 	buf_add_u64(&b, o->time_ms);
 	if (o->kind == JOURNAL_OBJECT_RECORD)
 		add_record(&b, o);
-	if (o->kind == JOURNAL_OBJECT_FLOOR)
+	if (o->kind == JOURNAL_OBJECT_FLOOR || o->kind == JOURNAL_OBJECT_SEAL)
 		buf_add_u64(&b, o->sequence);
 	if (o->kind == JOURNAL_OBJECT_START)
 		add_start(&b, o);
@@ -258,7 +258,7 @@ enum err journal_object_decode(struct slice bytes, enum journal_object_kind kind
 	o.time_ms = read_u64(&r);
 	if (kind == JOURNAL_OBJECT_RECORD)
 		read_record(&r, &o);
-	if (kind == JOURNAL_OBJECT_FLOOR)
+	if (kind == JOURNAL_OBJECT_FLOOR || kind == JOURNAL_OBJECT_SEAL)
 		o.sequence = read_u64(&r);
 	if (kind == JOURNAL_OBJECT_START)
 		read_start(&r, &o);
@@ -273,6 +273,9 @@ enum err journal_object_decode(struct slice bytes, enum journal_object_kind kind
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
+#define CAS_SUFFIX "-cas"
+#define COPIES "c/"
+
 void journal_key_marks(char *ret, const char *journal)
 {
 	snprintf(ret, JOURNAL_KEY_BYTES, "v1/j/%s/epoch/", journal);
@@ -283,12 +286,13 @@ void journal_key_epochs(char *ret, const char *journal)
 	snprintf(ret, JOURNAL_KEY_BYTES, "v1/j/%s/e/", journal);
 }
 
-void journal_key_mark(char *ret, const char *journal, struct epoch e)
+void journal_key_mark(char *ret, const char *journal, struct epoch e, enum journal_class class)
 {
 	char text[EPOCH_TEXT_BYTES];
 
 	epoch_text(text, e);
-	snprintf(ret, JOURNAL_KEY_BYTES, "v1/j/%s/epoch/%s", journal, text);
+	snprintf(ret, JOURNAL_KEY_BYTES, "v1/j/%s/epoch/%s%s", journal, text,
+		 class == JOURNAL_CAS ? CAS_SUFFIX : "");
 }
 
 static void key_in_epoch(char *ret, const char *journal, struct epoch e, const char *last)
@@ -314,13 +318,25 @@ void journal_key_start(char *ret, const char *journal, struct epoch e)
 	key_in_epoch(ret, journal, e, "s");
 }
 
-void journal_key_record(char *ret, const char *journal, struct epoch e, uint64_t sequence)
+static void key_of_record(char *ret, const char *journal, struct epoch e, const char *directory,
+			  uint64_t sequence)
 {
 	char last[24];
 
 	assert(sequence <= JOURNAL_SEQUENCE_MAX);
-	snprintf(last, sizeof(last), "%09" PRIx64 "/%03" PRIx64, sequence >> 12, sequence & 0xfff);
+	snprintf(last, sizeof(last), "%s%09" PRIx64 "/%03" PRIx64, directory, sequence >> 12,
+		 sequence & 0xfff);
 	key_in_epoch(ret, journal, e, last);
+}
+
+void journal_key_record(char *ret, const char *journal, struct epoch e, uint64_t sequence)
+{
+	key_of_record(ret, journal, e, "", sequence);
+}
+
+void journal_key_copy(char *ret, const char *journal, struct epoch e, uint64_t sequence)
+{
+	key_of_record(ret, journal, e, COPIES, sequence);
 }
 
 void journal_key_floors(char *ret, const char *journal, struct epoch e)
@@ -379,7 +395,12 @@ bool journal_key_parse(struct slice key, const char *journal, struct journal_nam
 	journal_key_epochs(epochs, journal);
 	if (slice_starts_with(key, slice_from(marks))) {
 		name.kind = JOURNAL_OBJECT_MARK;
-		if (!parse_epoch(slice_part(key, strlen(marks), SIZE_MAX), &name.epoch))
+		key = slice_part(key, strlen(marks), SIZE_MAX);
+		if (slice_equal(slice_part(key, DIGITS, SIZE_MAX), SLICE(CAS_SUFFIX)))
+			name.class = JOURNAL_CAS;
+		else if (key.size > DIGITS)
+			return false;
+		if (!parse_epoch(slice_part(key, 0, DIGITS), &name.epoch))
 			return false;
 		*ret = name;
 		return true;
@@ -397,8 +418,12 @@ bool journal_key_parse(struct slice key, const char *journal, struct journal_nam
 		name.kind = JOURNAL_OBJECT_START;
 	else if (parse_record(key, &name.sequence))
 		name.kind = JOURNAL_OBJECT_RECORD;
-	else if (slice_starts_with(key, SLICE("at/")) &&
-		 parse_sequence(slice_part(key, 3, SIZE_MAX), &name.sequence))
+	else if (slice_starts_with(key, SLICE(COPIES)) &&
+		 parse_record(slice_part(key, strlen(COPIES), SIZE_MAX), &name.sequence)) {
+		name.kind = JOURNAL_OBJECT_RECORD;
+		name.is_copy = true;
+	} else if (slice_starts_with(key, SLICE("at/")) &&
+		   parse_sequence(slice_part(key, 3, SIZE_MAX), &name.sequence))
 		name.kind = JOURNAL_OBJECT_FLOOR;
 	else
 		return false;

@@ -18,6 +18,7 @@ enum journal_object_kind {
 	JOURNAL_OBJECT_MARK = 3,
 	JOURNAL_OBJECT_FENCE = 4,
 	JOURNAL_OBJECT_FLOOR = 5, /* records of the epoch up to this sequence need no listing */
+	JOURNAL_OBJECT_SEAL = 6,  /* in the place of a record: the epoch ends before it here */
 };
 
 /* Any of them.  What a kind does not have is zero. */
@@ -31,7 +32,7 @@ struct journal_object {
 	uint32_t previous_checksum;
 	struct journal_snapshot snapshot;
 
-	uint64_t sequence; /* record and floor: within the epoch, from 1 */
+	uint64_t sequence; /* record, floor and seal: within the epoch, from 1 */
 
 	/* record */
 	uint64_t index;	    /* within the journal, from 1 */
@@ -66,10 +67,11 @@ MUST_CHECK enum err journal_object_decode(struct slice bytes, enum journal_objec
 void journal_key_marks(char *ret, const char *journal);	 /* the prefix of all marks */
 void journal_key_epochs(char *ret, const char *journal); /* the prefix of all epochs */
 void journal_key_epoch(char *ret, const char *journal, struct epoch e); /* of one epoch */
-void journal_key_mark(char *ret, const char *journal, struct epoch e);
+void journal_key_mark(char *ret, const char *journal, struct epoch e, enum journal_class class);
 void journal_key_fence(char *ret, const char *journal, struct epoch e);
 void journal_key_start(char *ret, const char *journal, struct epoch e);
 void journal_key_record(char *ret, const char *journal, struct epoch e, uint64_t sequence);
+void journal_key_copy(char *ret, const char *journal, struct epoch e, uint64_t sequence);
 void journal_key_floors(char *ret, const char *journal, struct epoch e); /* their prefix */
 void journal_key_floor(char *ret, const char *journal, struct epoch e, uint64_t sequence);
 
@@ -77,7 +79,9 @@ void journal_key_floor(char *ret, const char *journal, struct epoch e, uint64_t 
 struct journal_name {
 	enum journal_object_kind kind;
 	struct epoch epoch;
-	uint64_t sequence; /* records and floors */
+	uint64_t sequence;	  /* records and floors */
+	enum journal_class class; /* marks: how the epoch drives this bucket */
+	bool is_copy;		  /* records: written by a later leader, never a seal */
 };
 bool journal_key_parse(struct slice key, const char *journal, struct journal_name *ret);
 

@@ -120,6 +120,23 @@ static void test_every_flipped_bit_and_every_cut_is_noticed(void **state)
 	}
 }
 
+static void test_a_seal_is_told_apart_from_the_record_whose_name_it_has(void **state)
+{
+	struct journal_object o = { .kind = JOURNAL_OBJECT_SEAL, .epoch = five, .sequence = 9 };
+	struct journal_object back;
+	struct blob *bytes = journal_object_encode(&o);
+
+	(void)state;
+	assert_int_equal(bytes->size, JOURNAL_HEADER_BYTES + 8);
+	assert_int_equal(bytes->data[6], 6);
+	assert_int_equal(journal_object_decode(blob_slice(bytes), JOURNAL_OBJECT_RECORD, &back),
+			 ERR_CORRUPT);
+	assert_int_equal(journal_object_decode(blob_slice(bytes), JOURNAL_OBJECT_SEAL, &back), OK);
+	assert_int_equal(back.sequence, 9);
+	assert_int_equal(epoch_compare(back.epoch, five), 0);
+	blob_unref(&bytes);
+}
+
 static void test_a_newer_version_is_named_as_such(void **state)
 {
 	struct journal_object o = a_record(), back;
@@ -140,6 +157,11 @@ static void test_names_are_parsed_back_and_others_are_ignored(void **state)
 		"v1/j/main/epoch/",
 		"v1/j/main/epoch/0000000000000005000000000000ABCD",
 		"v1/j/main/epoch/00000000000000050000000000000abc/",
+		"v1/j/main/epoch/00000000000000050000000000000abc-raw",
+		"v1/j/main/epoch/00000000000000050000000000000abc-cas-",
+		"v1/j/main/epoch/-cas",
+		"v1/j/main/e/00000000000000050000000000000abc/c/000000000/000",
+		"v1/j/main/e/00000000000000050000000000000abc/c/000000000001",
 		"v1/j/other/epoch/00000000000000050000000000000abc",
 		"v1/j/main/e/00000000000000050000000000000abc",
 		"v1/j/main/e/00000000000000050000000000000abc/",
@@ -169,10 +191,19 @@ static void test_names_are_parsed_back_and_others_are_ignored(void **state)
 	journal_key_start(key, "main", five);
 	assert_true(journal_key_parse(slice_from(key), "main", &name));
 	assert_int_equal(name.kind, JOURNAL_OBJECT_START);
-	journal_key_mark(key, "main", five);
+	journal_key_copy(key, "main", five, 0x123456789abc);
+	assert_string_equal(key, "v1/j/main/e/00000000000000050000000000000abc/c/123456789/abc");
 	assert_true(journal_key_parse(slice_from(key), "main", &name));
-	assert_int_equal(name.kind, JOURNAL_OBJECT_MARK);
-	assert_int_equal(epoch_compare(name.epoch, five), 0);
+	assert_int_equal(name.kind, JOURNAL_OBJECT_RECORD);
+	assert_true(name.is_copy);
+	assert_int_equal(name.sequence, 0x123456789abc);
+	for (int class = JOURNAL_RAW; class <= JOURNAL_CAS; class ++) {
+		journal_key_mark(key, "main", five, (enum journal_class) class);
+		assert_true(journal_key_parse(slice_from(key), "main", &name));
+		assert_int_equal(name.kind, JOURNAL_OBJECT_MARK);
+		assert_int_equal(name.class, class);
+		assert_int_equal(epoch_compare(name.epoch, five), 0);
+	}
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++)
 		assert_false(journal_key_parse(slice_from(foreign[i]), "main", &name));
 }
@@ -203,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_a_start_record_comes_back_as_it_was_written),
 		cmocka_unit_test(test_the_bytes_are_those_of_the_document),
 		cmocka_unit_test(test_every_flipped_bit_and_every_cut_is_noticed),
+		cmocka_unit_test(test_a_seal_is_told_apart_from_the_record_whose_name_it_has),
 		cmocka_unit_test(test_a_newer_version_is_named_as_such),
 		cmocka_unit_test(test_names_are_parsed_back_and_others_are_ignored),
 		cmocka_unit_test(test_the_longest_names_and_texts_fit),

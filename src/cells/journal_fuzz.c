@@ -28,18 +28,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct blob *body = blob_from(bytes);
 	if (data[0] & 1 && body->size >= JOURNAL_HEADER_BYTES)
 		journal_object_seal(body);
-	for (int kind = JOURNAL_OBJECT_RECORD; kind <= JOURNAL_OBJECT_FLOOR; kind++)
+	for (int kind = JOURNAL_OBJECT_RECORD; kind <= JOURNAL_OBJECT_SEAL; kind++)
 		try_kind(blob_slice(body), (enum journal_object_kind)kind);
 	if (journal_key_parse(bytes, "main", &name)) {
 		char key[JOURNAL_KEY_BYTES];
 		if (name.kind == JOURNAL_OBJECT_MARK)
-			journal_key_mark(key, "main", name.epoch);
+			journal_key_mark(key, "main", name.epoch, name.class);
 		else if (name.kind == JOURNAL_OBJECT_FENCE)
 			journal_key_fence(key, "main", name.epoch);
 		else if (name.kind == JOURNAL_OBJECT_START)
 			journal_key_start(key, "main", name.epoch);
 		else if (name.kind == JOURNAL_OBJECT_FLOOR)
 			journal_key_floor(key, "main", name.epoch, name.sequence);
+		else if (name.is_copy)
+			journal_key_copy(key, "main", name.epoch, name.sequence);
 		else
 			journal_key_record(key, "main", name.epoch, name.sequence);
 		assert(slice_equal(slice_from(key), bytes));

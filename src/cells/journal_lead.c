@@ -1,13 +1,16 @@
-/* Leading a journal whose buckets can only be trusted with read-after-write.
+/* Leading a journal.
  *
- * A record is *ok* on bucket k when its PUT completed, and a GET of our own fence that was sent
- * afterwards found none.  So whoever fences us on k later will find the record there.  One GET
- * confirms all PUTs that completed before it was sent; at most one is under way on a lane.  A
- * record is committed when it is ok on a quorum and all earlier ones are committed.
+ * On a bucket that can only be trusted with read-after-write a record is *ok* on bucket k when its
+ * PUT completed, and a GET of our own fence that was sent afterwards found none.  So whoever fences
+ * us on k later will find the record there.  One GET confirms all PUTs that completed before it was
+ * sent; at most one is under way on a lane.  A record is committed when it is ok on a quorum and
+ * all earlier ones are committed.
  *
  * A fence may be deleted after days.  So that a leader which slept through that cannot take the
  * missing fence for a good sign, an ok counts only within an hour of our last look at the marks:
- * the highest mark is never deleted. */
+ * the highest mark is never deleted.
+ *
+ * On a bucket of class cas a create is an ok by itself, as journal_slot.c says. */
 #include <assert.h>
 
 #include "base/memory.h"
@@ -23,9 +26,13 @@ static void send_record(struct journal *j, unsigned k, uint64_t index)
 	char key[JOURNAL_KEY_BYTES];
 	uint64_t sequence = index - j->base_index;
 
+	struct op *op = journal_op(j, OP_RECORD, k, j->epoch, sequence);
+
 	journal_key_record(key, j->config.name, j->epoch, sequence);
-	journal_put(j, journal_op(j, OP_RECORD, k, j->epoch, sequence), key,
-		    flight_of(j, index)->body);
+	if (j->config.classes[k] == JOURNAL_CAS)
+		journal_put_new(j, op, key, flight_of(j, index)->body);
+	else
+		journal_put(j, op, key, flight_of(j, index)->body);
 }
 
 /* --- becoming leader -------------------------------------------------------------------------- */
@@ -46,6 +53,7 @@ static void lead(struct journal *j)
 		.epoch = j->epoch,
 		.base = j->base_index,
 		.count = JOURNAL_SEQUENCE_MAX,
+		.cas = 0, /* a seal there would have ended us */
 		.start_checksum = j->checksum,
 		.previous = j->adopted,
 	};
@@ -67,6 +75,7 @@ void journal_on_active(struct journal *j, unsigned k)
 	l->state = LANE_ACTIVE;
 	l->retry_wait_ms = 0;
 	l->counts = l->copied || j->config.bucket_count == 1;
+	journal_slots_begin(j, k);
 	if (j->role == JOURNAL_ELECTING) {
 		if (bits_count(journal_lanes_at(j, LANE_ACTIVE)) >= journal_quorum(j))
 			lead(j);
@@ -147,7 +156,7 @@ void journal_commit(struct journal *j)
 /* --- fence checks ----------------------------------------------------------------------------- */
 static bool check_is_wanted(const struct journal *j, unsigned k)
 {
-	if (j->token > j->lanes[k].token_done)
+	if (j->token > j->lanes[k].token_done || j->lanes[k].probing)
 		return true;
 	for (uint64_t i = j->committed + 1; i <= j->last_index; i++) {
 		const struct flight *f = &j->flights[i % JOURNAL_IN_FLIGHT_MAX];
@@ -165,6 +174,7 @@ void journal_check(struct journal *j, unsigned k)
 	if (l->checking || !check_is_wanted(j, k))
 		return;
 	l->checking = true;
+	l->probing = false;
 	l->token_asked = j->token;
 	for (uint64_t i = j->committed + 1; i <= j->last_index; i++) {
 		struct flight *f = flight_of(j, i);
@@ -222,7 +232,7 @@ void journal_look_above(struct journal *j, unsigned k, enum op_kind kind)
 	char prefix[JOURNAL_KEY_BYTES], after[JOURNAL_KEY_BYTES];
 
 	journal_key_marks(prefix, j->config.name);
-	journal_key_mark(after, j->config.name, j->epoch);
+	journal_key_mark(after, j->config.name, j->epoch, j->config.classes[k]);
 	journal_list(j, journal_op(j, kind, k, j->epoch, 0), prefix, after);
 }
 
@@ -241,6 +251,18 @@ bool journal_is_outdone(struct journal *j, const struct op *op, const struct jou
 	return false;
 }
 
+void journal_count(struct journal *j, unsigned k, uint64_t index)
+{
+	struct flight *f = flight_of(j, index);
+
+	if (index <= j->committed || index > j->last_index)
+		return;
+	if (j->lanes[k].counts)
+		f->ok |= bit(k);
+	else
+		f->ok_later |= bit(k);
+}
+
 static void check_done(struct journal *j, const struct op *op, enum err err)
 {
 	unsigned k = op->lane;
@@ -255,14 +277,10 @@ static void check_done(struct journal *j, const struct op *op, enum err err)
 	l->checking = false;
 	l->token_done = l->token_asked;
 	for (uint64_t i = j->committed + 1; i <= j->last_index; i++) {
-		struct flight *f = flight_of(j, i);
-		if (!(f->asked & bit(k)))
+		if (!(flight_of(j, i)->asked & bit(k)))
 			continue;
-		f->asked &= ~bit(k);
-		if (l->counts)
-			f->ok |= bit(k);
-		else
-			f->ok_later |= bit(k);
+		flight_of(j, i)->asked &= ~bit(k);
+		journal_count(j, k, i);
 	}
 	journal_commit(j);
 	tell_checked(j);
@@ -282,29 +300,60 @@ static void refresh_done(struct journal *j, const struct op *op, const struct jo
 	journal_check(j, op->lane);
 }
 
+void journal_record_put(struct journal *j, unsigned k, uint64_t index)
+{
+	struct lane *l = &j->lanes[k];
+
+	if (l->dense) {
+		bool fresh = journal_marks_are_fresh(j, k);
+		journal_slot_taken(j, k, index, fresh);
+		if (fresh)
+			journal_commit(j);
+		if (fresh || l->state != LANE_ACTIVE)
+			return;
+	}
+	if (index <= j->committed)
+		return;
+	flight_of(j, index)->put |= bit(k);
+#ifdef JOURNAL_BUG_NORECHK
+	flight_of(j, index)->ok |= bit(k); /* planted bug: trusts an earlier check */
+	journal_commit(j);
+#else
+	journal_check(j, k);
+#endif
+}
+
 void journal_lead_done(struct journal *j, const struct op *op, const struct journal_event *event)
 {
 	unsigned k = op->lane;
-	uint64_t index = j->base_index + op->sequence;
 
 	if (op->kind == OP_CHECK) {
 		check_done(j, op, event->done.err);
 	} else if (op->kind == OP_REFRESH) {
 		refresh_done(j, op, event);
-	} else if (event->done.err != OK) {
+	} else if (event->done.err == OK) {
+		journal_record_put(j, k, j->base_index + op->sequence);
+	} else if (event->done.err == ERR_EXISTS) {
+		journal_slot_met(j, k, op->sequence);
+	} else {
 		journal_lane_out(j, k);
-	} else if (index > j->committed) {
-		flight_of(j, index)->put |= bit(k);
-#ifdef JOURNAL_BUG_NORECHK
-		flight_of(j, index)->ok |= bit(k); /* planted bug: trusts an earlier check */
-		journal_commit(j);
-#else
-		journal_check(j, k);
-#endif
 	}
 }
 
 /* --- absent buckets --------------------------------------------------------------------------- */
+/* A dense lane never looks for the fence, and a candidate that wants to seal the next slot could
+ * run after us for ever: so now and then we look all the same. */
+static void probe(struct journal *j, unsigned k)
+{
+	struct lane *l = &j->lanes[k];
+
+	if (!l->dense || l->probed == j->last_index)
+		return;
+	l->probed = j->last_index;
+	l->probing = true;
+	journal_check(j, k);
+}
+
 void journal_tick(struct journal *j)
 {
 	for (unsigned k = 0; k < j->config.bucket_count; k++) {
@@ -314,5 +363,7 @@ void journal_tick(struct journal *j)
 			journal_join(j, k);
 		else if (l->state == LANE_ACTIVE && !l->filled && !l->fill.active && due)
 			journal_fill(j, k);
+		if (l->state == LANE_ACTIVE)
+			probe(j, k);
 	}
 }

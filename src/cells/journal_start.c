@@ -7,7 +7,8 @@
  *     ACTIVE    on a quorum: we lead, the adopted log is committed
  *
  * Records up to the watermark are on a quorum already.  Those above are written again even where
- * they were listed: to be listed is not to be durable. */
+ * they were listed: to be listed is not to be durable.  Copies have names of their own, because the
+ * name of the record may hold a seal. */
 #include <assert.h>
 
 #include "cells/journal_state.h"
@@ -99,7 +100,7 @@ void journal_copy(struct journal *j, unsigned k)
 	for (unsigned i = 0; i < j->kept_count; i++) {
 		const struct segment *adopted = &j->segments[j->segment_count - 1];
 		uint64_t sequence = adopted->count - j->kept_count + 1 + i;
-		journal_key_record(key, j->config.name, j->adopted, sequence);
+		journal_key_copy(key, j->config.name, j->adopted, sequence);
 		journal_put(j, journal_op(j, OP_COPY, k, j->adopted, sequence), key, j->kept[i]);
 		l->pending++;
 	}

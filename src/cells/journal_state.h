@@ -2,9 +2,11 @@
  *
  *   journal.c           events in, the table of operations, winning and losing
  *   journal_join.c      one lane: mark, list, fence, look for start records
+ *   journal_seal.c      and close the slots of the last leader where it only created
  *   journal_elect.c     choose, read the tip, walk the chain, replay
  *   journal_start.c     copy the adopted tail, write the start record
  *   journal_lead.c      append, fence checks, commit, absent buckets
+ *   journal_slot.c      what a create tells that succeeded or met something
  *   journal_fill.c      copy to a bucket what it missed
  *   journal_trim.c      delete what snapshots cover
  *   journal_format.c    names and bytes
@@ -27,6 +29,7 @@ enum {
 	FILL_RECORDS_MAX = 1 << 20,   /* compared in one round */
 	TRIM_BATCH = 64,	      /* objects being deleted at once */
 	LAG_OPERATIONS_MAX = 256,     /* unanswered operations until a bucket counts as absent */
+	SLOTS_AHEAD_MAX = 512,	      /* slots created beyond the first that is not */
 	ANNOUNCED_MAX = 16,	      /* snapshots remembered for TRIM */
 	RETRY_MS_MIN = 1000,	      /* before an absent bucket is joined again */
 	RETRY_MS_MAX = 30000,	      /* it doubles up to this */
@@ -43,6 +46,7 @@ enum lane_state {
 	LANE_MARKS,  /* listing marks: none may be above ours */
 	LANE_FENCES, /* fencing lower epochs, newest first ... */
 	LANE_STARTS, /* ... until one of them has a start record */
+	LANE_SEAL,   /* closing the slots of that epoch, if it created them */
 	LANE_JOINED, /* lower epochs can write nothing here any more that counts */
 	LANE_TAIL,   /* listing the records of the chosen epoch */
 	LANE_TAILED,
@@ -65,6 +69,12 @@ struct fill {
 	unsigned pending;    /* objects on their way */
 };
 
+/* A lower epoch, and how its leader drove this bucket. */
+struct mark {
+	struct epoch epoch;
+	enum journal_class class;
+};
+
 struct lane {
 	enum lane_state state;
 	uint64_t life;	      /* grows when the lane fails */
@@ -75,10 +85,23 @@ struct lane {
 	bool copied;	      /* took part in the election */
 	uint64_t retry_ms, retry_wait_ms;
 
-	struct epoch *marks; /* lower ones, ascending; [0, marks_left) are not fenced yet */
+	struct mark *marks; /* lower ones, ascending; [0, marks_left) are not fenced yet */
 	size_t marks_count, marks_capacity, marks_left;
 	struct epoch top;  /* highest with a start record here; {0, 0}: none */
 	uint64_t marks_ms; /* when they were listed last */
+
+	/* sealing `top` */
+	uint64_t sealing;      /* the slot that seemed free */
+	uint64_t sealed;       /* the one that we took; 0: none */
+	uint64_t sealed_floor; /* slots up to here were taken by their leader */
+
+	/* our own slots, which are records by their index (journal_slot.c) */
+	bool dense;			      /* a create that succeeds is an ok */
+	uint64_t created;		      /* all up to here were created by us */
+	uint64_t ahead[SLOTS_AHEAD_MAX / 64]; /* and these: bit index % SLOTS_AHEAD_MAX */
+	uint64_t floor;			      /* the newest that is there, as a sequence */
+	bool probing;			      /* a look for the fence is due ... */
+	uint64_t probed;		      /* ... when more was appended since this one */
 
 	bool checking;	      /* a GET of our fence is under way */
 	uint64_t token_asked; /* newest CHECK before that GET was sent */
@@ -97,6 +120,9 @@ enum op_kind {
 	OP_MARKS,
 	OP_FENCE,
 	OP_STARTS,
+	OP_SEAL_FLOORS,
+	OP_SEAL_LIST,
+	OP_SEAL,
 	OP_FLOORS,
 	OP_TAIL,
 	OP_TIP,
@@ -107,6 +133,7 @@ enum op_kind {
 	OP_START,
 	OP_START_CHECK,
 	OP_RECORD,
+	OP_SLOT,
 	OP_CHECK,
 	OP_REFRESH,
 	OP_FILL_LIST,
@@ -131,6 +158,8 @@ struct op {
 	uint64_t sent_ms;
 	/* fetches only: one object, from any bucket that has it intact */
 	unsigned tried; /* bit k */
+	bool copy;	/* this one is about a later leader's copy ... */
+	bool sealed;	/* ... because a seal is in the place of the record */
 	bool corrupt, unavailable, unsupported;
 };
 
@@ -144,6 +173,7 @@ struct tail_record {
 struct segment {
 	struct epoch epoch;
 	uint64_t base, count;
+	unsigned cas; /* bit k: its leader created the slots on bucket k, so some may be seals */
 	uint32_t start_checksum;
 	struct epoch previous; /* as its start record says */
 	uint64_t previous_sequence;
@@ -266,6 +296,7 @@ struct journal_effect *journal_emit(struct journal *j, enum journal_effect_kind 
 struct op *journal_op(struct journal *j, enum op_kind kind, unsigned lane, struct epoch epoch,
 		      uint64_t sequence);
 void journal_put(struct journal *j, const struct op *op, const char *key, struct blob *body);
+void journal_put_new(struct journal *j, const struct op *op, const char *key, struct blob *body);
 void journal_get(struct journal *j, const struct op *op, const char *key);
 void journal_list(struct journal *j, const struct op *op, const char *prefix, const char *after);
 void journal_delete(struct journal *j, const struct op *op, struct slice key);
@@ -307,6 +338,11 @@ void journal_look(struct journal *j, unsigned k);
 void journal_join(struct journal *j, unsigned k);
 void journal_look_done(struct journal *j, const struct op *op, const struct journal_event *event);
 void journal_join_done(struct journal *j, const struct op *op, const struct journal_event *event);
+void journal_joined(struct journal *j, unsigned k);
+
+/* --- journal_seal.c --------------------------------------------------------------------------- */
+void journal_seal(struct journal *j, unsigned k);
+void journal_seal_done(struct journal *j, const struct op *op, const struct journal_event *event);
 
 /* --- journal_elect.c -------------------------------------------------------------------------- */
 void journal_choose_epoch(struct journal *j);
@@ -318,6 +354,7 @@ void journal_tail_done(struct journal *j, const struct op *op, const struct jour
 void journal_recovery_fetched(struct journal *j, const struct op *op, struct blob *body,
 			      const struct journal_object *object);
 void journal_recovery_failed(struct journal *j, const struct op *op);
+void journal_on_seal(struct journal *j, const struct op *op);
 
 /* --- journal_start.c -------------------------------------------------------------------------- */
 void journal_begin_start(struct journal *j);
@@ -341,9 +378,27 @@ bool journal_not_fenced(struct journal *j, const struct op *op, enum err err);
 /* A mark above ours among the names: then everything is lost. */
 bool journal_is_outdone(struct journal *j, const struct op *op, const struct journal_event *event);
 
+/* The record is on the bucket, and no candidate had joined before.  Not committed yet. */
+void journal_count(struct journal *j, unsigned k, uint64_t index);
+
+/* The PUT of a record is done: whether it counts is to be found out. */
+void journal_record_put(struct journal *j, unsigned k, uint64_t index);
+
 /* LIST the marks above ours. */
 void journal_look_above(struct journal *j, unsigned k, enum op_kind kind);
 bool journal_marks_are_fresh(const struct journal *j, unsigned k);
+
+/* --- journal_slot.c --------------------------------------------------------------------------- */
+/* The lane is active: may a create be an ok from now on? */
+void journal_slots_begin(struct journal *j, unsigned k);
+
+/* A create of ours succeeded; `fresh`: and our look at the marks is young enough for an ok. */
+void journal_slot_taken(struct journal *j, unsigned k, uint64_t index, bool fresh);
+
+/* The name was taken: by ourselves, or by a seal? */
+void journal_slot_met(struct journal *j, unsigned k, uint64_t sequence);
+void journal_slot_done(struct journal *j, const struct op *op, const struct journal_event *event);
+void journal_slots_clear(struct lane *l);
 
 /* --- journal_fill.c --------------------------------------------------------------------------- */
 void journal_fill(struct journal *j, unsigned k);

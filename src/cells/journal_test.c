@@ -169,10 +169,12 @@ static void test_an_absent_bucket_is_filled_before_it_counts(void **state)
 	listed(&b, "list 2 e/1/", "e/1/#2 e/1/s");
 	expect(&b, "get 1 e/1/#1\n");
 	done(&b, "get 1 e/1/#1", ERR_CORRUPT);
+	expect(&b, "get 1 e/1/c#1\n");
+	done(&b, "get 1 e/1/c#1", ERR_NOT_FOUND);
 	expect(&b, "get 0 e/1/#1\n");
 	found_and_dropped(&b, "get 0 e/1/#1", first);
-	expect(&b, "put 2 e/1/#1\n");
-	done(&b, "put 2 e/1/#1", OK);
+	expect(&b, "put 2 e/1/c#1\n");
+	done(&b, "put 2 e/1/c#1", OK);
 	expect(&b, "committed 2\n");
 	assert_int_equal(journal_counting(b.journal), 7);
 	bench_done(&b);

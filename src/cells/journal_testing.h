@@ -1,7 +1,8 @@
 /* A bench for trace tests of the journal engine: what it wants done, in order, is the test.
  *
  * Traces leave out "v1/j/main/", the nonces (always 7) and leading zeros: "put 0 e/2/#1" is record
- * 1 of epoch 2 on bucket 0.  What is answered is named by the line that asked for it. */
+ * 1 of epoch 2 on bucket 0, "e/2/c#1" a copy of it, "epoch/2!" a mark of class cas.  What is
+ * answered is named by the line that asked for it. */
 #ifndef CELLS_JOURNAL_TESTING_H
 #define CELLS_JOURNAL_TESTING_H
 
@@ -29,14 +30,21 @@ struct bench {
 	} pending[PENDING_MAX];
 };
 
-static inline void bench_init(struct bench *b, unsigned buckets)
+static inline void bench_init_class(struct bench *b, unsigned buckets, enum journal_class class)
 {
 	struct journal_config config = { .name = "main", .bucket_count = buckets };
 
+	for (unsigned k = 0; k < buckets; k++)
+		config.classes[k] = class;
 	memset(b, 0, sizeof(*b));
 	b->now_ms = 1000000;
 	b->journal = journal_new(&config);
 	buf_init(&b->trace);
+}
+
+static inline void bench_init(struct bench *b, unsigned buckets)
+{
+	bench_init_class(b, buckets, JOURNAL_RAW);
 }
 
 static inline void bench_done(struct bench *b)
@@ -62,9 +70,11 @@ static inline void shorten(const char *key, char *ret)
 		else
 			snprintf(ret, LINE_BYTES, "%s", key + strlen("v1/j/main/"));
 	} else if (name.kind == JOURNAL_OBJECT_MARK) {
-		snprintf(ret, LINE_BYTES, "epoch/%d", (int)name.epoch.counter);
+		snprintf(ret, LINE_BYTES, "epoch/%d%s", (int)name.epoch.counter,
+			 name.class == JOURNAL_CAS ? "!" : "");
 	} else if (name.kind == JOURNAL_OBJECT_RECORD) {
-		snprintf(ret, LINE_BYTES, "e/%d/#%d", (int)name.epoch.counter, (int)name.sequence);
+		snprintf(ret, LINE_BYTES, "e/%d/%s#%d", (int)name.epoch.counter,
+			 name.is_copy ? "c" : "", (int)name.sequence);
 	} else if (name.kind == JOURNAL_OBJECT_FLOOR) {
 		snprintf(ret, LINE_BYTES, "e/%d/at/%d", (int)name.epoch.counter,
 			 (int)name.sequence);
@@ -81,10 +91,13 @@ static inline void lengthen(const char *text, char *ret)
 
 	if (sscanf(text, "epoch/%lu", &counter) == 1) {
 		e.counter = counter;
-		journal_key_mark(ret, "main", e);
+		journal_key_mark(ret, "main", e, strchr(text, '!') ? JOURNAL_CAS : JOURNAL_RAW);
 	} else if (sscanf(text, "e/%lu/#%lu", &counter, &sequence) == 2) {
 		e.counter = counter;
 		journal_key_record(ret, "main", e, sequence);
+	} else if (sscanf(text, "e/%lu/c#%lu", &counter, &sequence) == 2) {
+		e.counter = counter;
+		journal_key_copy(ret, "main", e, sequence);
 	} else if (sscanf(text, "e/%lu/at/%lu", &counter, &sequence) == 2) {
 		e.counter = counter;
 		journal_key_floor(ret, "main", e, sequence);

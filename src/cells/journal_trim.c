@@ -7,6 +7,10 @@
  *     fences    last, and only of epochs that have been dead for longer than any zombie lives:
  *               since a start record above them is that old.
  *
+ * Where records were created (class cas), a name in a lower epoch may hold a seal and goes like a
+ * fence; and of our own slots only those go that a floor on the same bucket covers
+ * (journal_seal.c).
+ *
  * A snapshot is "old enough" when the first record that carried its pointer is committed and was
  * written `record_grace_ms` ago, so that slow readers are not overtaken. */
 #include <assert.h>
@@ -43,25 +47,6 @@ static bool is_older(const struct journal *j, uint64_t time_ms, uint64_t grace_m
 }
 
 /* --- what may go ------------------------------------------------------------------------------ */
-static bool object_may_go(const struct journal *j, const struct journal_name *name)
-{
-	const struct trim *t = &j->trim;
-
-	for (size_t i = 0; i < j->segment_count; i++) {
-		const struct segment *s = &j->segments[i];
-		if (epoch_compare(s->epoch, name->epoch) != 0)
-			continue;
-		if (name->kind == JOURNAL_OBJECT_START)
-			return i + 1 < j->segment_count && s->base + s->count <= t->index;
-		if (name->kind == JOURNAL_OBJECT_FLOOR) /* the newest stays */
-			return s->base + name->sequence < t->index;
-		if (name->sequence > s->count) /* was not adopted */
-			return is_older(j, j->leads_ms, t->record_grace_ms);
-		return s->base + name->sequence <= t->index;
-	}
-	return is_older(j, j->leads_ms, t->record_grace_ms);
-}
-
 static bool fence_may_go(const struct journal *j, struct epoch e)
 {
 	uint64_t grace_ms = j->trim.fence_grace_ms;
@@ -72,6 +57,51 @@ static bool fence_may_go(const struct journal *j, struct epoch e)
 	if (is_older(j, j->leads_ms, grace_ms))
 		return true;
 	return epoch_compare(e, j->adopted_epoch) < 0 && is_older(j, j->adopted_ms, grace_ms);
+}
+
+/* False: the name must stay, whatever it is. */
+static bool slot_may_go(const struct journal *j, const struct journal_name *name, unsigned cas)
+{
+	const struct lane *l = &j->lanes[j->trim.bucket];
+
+	if (name->kind != JOURNAL_OBJECT_RECORD || name->is_copy)
+		return true;
+	if (epoch_compare(name->epoch, j->epoch) == 0) {
+#ifdef JOURNAL_BUG_NOFLOOR
+		return true; /* planted bug: whether a floor is on this bucket or not */
+#endif
+		return !l->dense || name->sequence <= l->floor;
+	}
+#ifdef JOURNAL_BUG_GCSEAL
+	return true; /* planted bug: seals go with the records */
+#endif
+	return !(cas & bit(j->trim.bucket)) || fence_may_go(j, name->epoch);
+}
+
+static bool object_may_go(const struct journal *j, const struct journal_name *name)
+{
+	const struct trim *t = &j->trim;
+	unsigned cas = 0; /* buckets where an epoch that is not in the log may have created */
+
+	for (size_t i = 0; i < j->segment_count; i++) {
+		const struct segment *s = &j->segments[i];
+		if (epoch_compare(s->epoch, name->epoch) != 0)
+			continue;
+		if (!slot_may_go(j, name, s->cas))
+			return false;
+		if (name->kind == JOURNAL_OBJECT_START)
+			return i + 1 < j->segment_count && s->base + s->count <= t->index;
+		if (name->kind == JOURNAL_OBJECT_FLOOR) /* the newest stays */
+			return s->base + name->sequence < t->index &&
+			       (!j->lanes[t->bucket].dense || i + 1 < j->segment_count ||
+				name->sequence < j->lanes[t->bucket].floor);
+		if (name->sequence > s->count) /* was not adopted */
+			return is_older(j, j->leads_ms, t->record_grace_ms);
+		return s->base + name->sequence <= t->index;
+	}
+	for (unsigned k = 0; k < j->config.bucket_count; k++)
+		cas |= j->config.classes[k] == JOURNAL_CAS ? bit(k) : 0;
+	return slot_may_go(j, name, cas) && is_older(j, j->leads_ms, t->record_grace_ms);
 }
 
 static bool name_may_go(const struct journal *j, const struct journal_name *name)
@@ -89,6 +119,8 @@ static bool name_may_go(const struct journal *j, const struct journal_name *name
 	case JOURNAL_OBJECT_FENCE:
 		return t->phase == TRIM_FENCES && epoch_compare(name->epoch, j->epoch) < 0 &&
 		       fence_may_go(j, name->epoch);
+	case JOURNAL_OBJECT_SEAL: /* its name is that of a record */
+		break;
 	}
 	return false;
 }

@@ -1,11 +1,11 @@
-/* Directed schedules: for each of six rules one order of events in which breaking exactly that rule
- * loses a committed record or commits an index twice.
+/* Directed schedules: for each rule one order of events in which breaking exactly that rule loses a
+ * committed record or commits an index twice, on buckets of each class that the rule is about.
  *
  *     journal_bugs            the engine as it is: no schedule finds anything
  *     journal_bugs_NOJOIN     the same program with a planted bug: its schedule must find it
  *
  * A schedule holds back the I/O of a node to some buckets and lets the rest run until nothing moves
- * any more.  Nodes are 1, 2, 3; buckets 0, 1, 2. */
+ * any more; or only effects of a certain kind, by a filter.  Nodes are 1, 2, 3; buckets 0, 1, 2. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -24,14 +24,19 @@ struct world {
 	struct oracle oracle;
 	uint64_t now_ms;
 	unsigned held[NODES]; /* bit k: what the node sends to bucket k waits */
+	bool (*held_too[NODES])(const struct journal_effect *e);
 	struct waiting waiting[WAITING_MAX];
 	size_t waiting_count;
 };
 
 /* --- the little world ------------------------------------------------------------------------- */
-static void world_init(struct world *w)
+static void world_init(struct world *w, enum journal_class class)
 {
-	struct journal_config config = { .name = "main", .bucket_count = 3 };
+	struct journal_config config = {
+		.name = "main",
+		.bucket_count = 3,
+		.classes = { class, class, class },
+	};
 
 	*w = (struct world) { .now_ms = 1700000000000u };
 	oracle_init(&w->oracle, w->stores, 3);
@@ -104,7 +109,8 @@ static void settle(struct world *w)
 {
 	for (size_t i = 0; i < w->waiting_count;) {
 		struct waiting *it = &w->waiting[i];
-		if (w->held[it->node] & 1u << it->effect.bucket) {
+		if (w->held[it->node] & 1u << it->effect.bucket ||
+		    (w->held_too[it->node] && w->held_too[it->node](&it->effect))) {
 			i++;
 			continue;
 		}
@@ -116,6 +122,36 @@ static void settle(struct world *w)
 static void hold(struct world *w, unsigned n, unsigned buckets)
 {
 	w->held[n] = buckets;
+}
+
+static void hold_what(struct world *w, unsigned n, bool (*is_held)(const struct journal_effect *e))
+{
+	w->held_too[n] = is_held;
+}
+
+static bool is_list_of_slots(const struct journal_effect *e)
+{
+	return e->kind == JOURNAL_IO_LIST && strstr(e->key, "/e/") && !strstr(e->key, "/at/");
+}
+
+static bool is_put_of_floor(const struct journal_effect *e)
+{
+	return e->kind == JOURNAL_IO_PUT && strstr(e->key, "/at/");
+}
+
+static bool is_floor_or_list_of_slots(const struct journal_effect *e)
+{
+	return is_put_of_floor(e) || is_list_of_slots(e);
+}
+
+static bool is_list_of_bucket_1(const struct journal_effect *e)
+{
+	return e->kind == JOURNAL_IO_LIST && e->bucket == 1;
+}
+
+static bool is_slot_1_of_bucket_0(const struct journal_effect *e)
+{
+	return e->kind == JOURNAL_IO_PUT_NEW && e->bucket == 0 && strstr(e->key, "000/001");
 }
 
 enum { NONE = 0, B0 = 1, B1 = 2, B2 = 4, ALL = 7 };
@@ -151,6 +187,16 @@ static void trim(struct world *w, unsigned n)
 	};
 
 	feed(w, n, &event);
+	settle(w);
+}
+
+static void snapshot(struct world *w, unsigned n)
+{
+	struct journal_effects fx;
+
+	journal_effects_init(&fx);
+	oracle_snapshot(&w->oracle, n, ++w->now_ms, &fx);
+	take_effects(w, n, &fx);
 	settle(w);
 }
 
@@ -244,17 +290,108 @@ static void norewrite(struct world *w)
 	append(w, 3, 0x33);
 }
 
+/* 1 never looks for a fence before a create counts: 2 must take the next slot. */
+static void noseal(struct world *w)
+{
+	campaign(w, 1);
+	append(w, 1, 0x11);
+	campaign(w, 2);
+	append(w, 2, 0x22);
+	append(w, 1, 0x12);
+}
+
+/* 1 has slot 1 on {1, 2}.  2 joins {0, 2} and seals slot 1 on 0, slot 2 on 2.  Then slot 2 of 1 is
+ * created on {0, 1}: on 0 it is behind a seal. */
+static void noprefix(struct world *w)
+{
+	campaign(w, 1);
+	hold_what(w, 1, is_slot_1_of_bucket_0);
+	append(w, 1, 0x11);
+	hold(w, 1, B0 | B2);
+	append(w, 1, 0x12);
+	hold(w, 2, B1);
+	campaign(w, 2);
+	append(w, 2, 0x22);
+	hold(w, 1, B2);
+	settle(w);
+	hold_what(w, 1, NULL);
+	settle(w);
+}
+
+/* 2 has read that bucket 0 has no floors.  Then the floor of 1 arrives there, and 1, whose look at
+ * the marks for this trim was earlier, deletes slot 1, which 2 finds free.  1 commits on {0, 1}. */
+static void nolook(struct world *w)
+{
+	hold(w, 2, B1);
+	campaign(w, 1);
+	append(w, 1, 0x11);
+	hold_what(w, 1, is_floor_or_list_of_slots);
+	snapshot(w, 1);
+	append(w, 1, 0x12);
+	trim(w, 1);
+	hold_what(w, 2, is_list_of_slots);
+	campaign(w, 2);
+	hold_what(w, 1, is_list_of_slots);
+	settle(w);
+	hold_what(w, 1, is_list_of_bucket_1);
+	settle(w);
+	hold_what(w, 2, NULL);
+	settle(w);
+	hold(w, 1, B2);
+	append(w, 1, 0x13);
+	append(w, 2, 0x23);
+}
+
+/* The floors of 1 are under way when it trims, and 2 finds slot 1 free. */
+static void nofloor(struct world *w)
+{
+	campaign(w, 1);
+	append(w, 1, 0x11);
+	hold_what(w, 1, is_put_of_floor);
+	snapshot(w, 1);
+	append(w, 1, 0x12);
+	trim(w, 1);
+	campaign(w, 2);
+	append(w, 1, 0x13);
+	append(w, 2, 0x23);
+}
+
+/* Bucket 2 comes to 1 when slot 1 has been committed without it.  2 joins {1, 2} and seals slot 1
+ * on 2, but 1 goes on with slot 2. */
+static void nogap(struct world *w)
+{
+	hold(w, 1, B2);
+	campaign(w, 1);
+	append(w, 1, 0x11);
+	hold(w, 1, NONE);
+	settle(w);
+	hold(w, 2, B0);
+	campaign(w, 2);
+	append(w, 2, 0x22);
+	hold(w, 1, B1);
+	append(w, 1, 0x12);
+}
+
+enum { RAW = 1, CAS = 2, BOTH = 3 };
+
 static const struct schedule {
 	const char *name, *rule;
 	void (*run)(struct world *w);
+	unsigned classes;
 	unsigned leads, commits; /* of the engine as it is */
 } schedules[] = {
-	{ "NOJOIN", "a bucket counts only after it was joined", nojoin, 2, 1 },
-	{ "NORECHK", "the fence is looked for after the data PUT", norechk, 2, 1 },
-	{ "GCFENCE", "fences outlive zombies", gcfence, 2, 1 },
-	{ "NOFRESH", "a leader that slept looks at the marks first", nofresh, 2, 1 },
-	{ "NOCOPY", "the adopted tail is on a majority before the start record", nocopy, 3, 2 },
-	{ "NOREWRITE", "the highest epoch is adopted, not the longest log", norewrite, 3, 2 },
+	{ "NOJOIN", "a bucket counts only after it was joined", nojoin, BOTH, 2, 1 },
+	{ "NORECHK", "the fence is looked for after the data PUT", norechk, RAW, 2, 1 },
+	{ "GCFENCE", "fences and seals outlive zombies", gcfence, BOTH, 2, 1 },
+	{ "NOFRESH", "a leader that slept looks at the marks first", nofresh, BOTH, 2, 1 },
+	{ "NOCOPY", "the adopted tail is on a majority before the start", nocopy, BOTH, 3, 2 },
+	{ "NOREWRITE", "the highest epoch is adopted, not the longest log", norewrite, BOTH, 3, 2 },
+	{ "NOSEAL", "a candidate takes the next slot", noseal, CAS, 2, 2 },
+	{ "NOPREFIX", "a create behind a seal does not count", noprefix, CAS, 2, 2 },
+	{ "NOLOOK", "a free slot is not one that was trimmed", nolook, CAS, 2, 3 },
+	{ "NOFLOOR", "a slot is trimmed after its floor is there", nofloor, CAS, 2, 3 },
+	{ "NOGAP", "behind a gap a create does not count", nogap, CAS, 2, 2 },
+	{ "GCSEAL", "seals are not trimmed as records", gcfence, CAS, 2, 1 },
 };
 
 static const char *planted_bug(void)
@@ -271,26 +408,41 @@ static const char *planted_bug(void)
 	return "NOCOPY";
 #elif defined(JOURNAL_BUG_NOREWRITE)
 	return "NOREWRITE";
+#elif defined(JOURNAL_BUG_NOSEAL)
+	return "NOSEAL";
+#elif defined(JOURNAL_BUG_NOPREFIX)
+	return "NOPREFIX";
+#elif defined(JOURNAL_BUG_NOLOOK)
+	return "NOLOOK";
+#elif defined(JOURNAL_BUG_NOFLOOR)
+	return "NOFLOOR";
+#elif defined(JOURNAL_BUG_NOGAP)
+	return "NOGAP";
+#elif defined(JOURNAL_BUG_GCSEAL)
+	return "GCSEAL";
 #else
 	return NULL;
 #endif
 }
 
-static bool play(const struct schedule *s, const char *bug, int number)
+static bool play(const struct schedule *s, enum journal_class class, const char *bug, int number)
 {
+	const char *where = class == JOURNAL_CAS ? "create-if-absent" : "raw";
 	static struct world w;
 	bool good;
 
-	world_init(&w);
+	world_init(&w, class);
 	s->run(&w);
 	bool found = w.oracle.why[0];
 	if (bug) {
 		good = found;
-		printf("%s %d - without this rule the schedule %s finds: %s\n",
-		       good ? "ok" : "not ok", number, s->name, found ? w.oracle.why : "nothing");
+		printf("%s %d - %s: without this rule the schedule %s finds: %s\n",
+		       good ? "ok" : "not ok", number, where, s->name,
+		       found ? w.oracle.why : "nothing");
 	} else {
 		good = !found && w.oracle.leads == s->leads && w.oracle.commits == s->commits;
-		printf("%s %d - %s (%s)\n", good ? "ok" : "not ok", number, s->rule, s->name);
+		printf("%s %d - %s: %s (%s)\n", good ? "ok" : "not ok", number, where, s->rule,
+		       s->name);
 		if (!good)
 			printf("# %u leaders, %u commits; %s\n", (unsigned)w.oracle.leads,
 			       (unsigned)w.oracle.commits, w.oracle.why);
@@ -305,9 +457,15 @@ int main(void)
 	bool good = true;
 	int number = 0;
 
-	for (size_t i = 0; i < sizeof(schedules) / sizeof(*schedules); i++)
-		if (!bug || strcmp(bug, schedules[i].name) == 0)
-			good &= play(&schedules[i], bug, ++number);
+	for (size_t i = 0; i < sizeof(schedules) / sizeof(*schedules); i++) {
+		const struct schedule *s = &schedules[i];
+		if (bug && strcmp(bug, s->name) != 0)
+			continue;
+		if (s->classes & RAW)
+			good &= play(s, JOURNAL_RAW, bug, ++number);
+		if (s->classes & CAS)
+			good &= play(s, JOURNAL_CAS, bug, ++number);
+	}
 	printf("1..%d\n", number);
 	return good ? 0 : 1;
 }

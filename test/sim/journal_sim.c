@@ -4,10 +4,11 @@
  *
  * Several nodes run the real engine against N model buckets.  A seed decides everything: how slow
  * and unreliable each bucket is, which operations fail before or after they took effect, which PUTs
- * come a second time minutes later, when buckets are away, when nodes crash between two effects of
- * one step, when they sleep for seconds or hours and wake up as zombies, who campaigns when.  The
- * oracle (oracle.h) watches.  In the end everything is healed, and some node must be able to lead
- * and commit.  Each seed runs twice and must take the same steps. */
+ * come a second time minutes later, which buckets can create if absent, when buckets are away, when
+ * nodes crash between two effects of one step, when they sleep for seconds or hours and wake up as
+ * zombies, who campaigns when.  The oracle (oracle.h) watches.  In the end everything is healed,
+ * and some node must be able to lead and commit.  Each seed runs twice and must take the same
+ * steps. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ struct sim_node {
 };
 
 struct sim_bucket {
+	enum journal_class class;
 	uint64_t away_until_ms;
 	unsigned slow; /* 1 normal .. 50 grey */
 };
@@ -133,7 +135,8 @@ static void send_io(struct sim *s, unsigned n, const struct journal_effect *e)
 {
 	uint64_t there = delay(s, e->bucket);
 	bool late = chance(s, s->troubles.late);
-	bool twice = e->kind == JOURNAL_IO_PUT && chance(s, s->troubles.twice);
+	bool is_put = e->kind == JOURNAL_IO_PUT || e->kind == JOURNAL_IO_PUT_NEW;
+	bool twice = is_put && chance(s, s->troubles.twice);
 	struct happening *h;
 
 	if (late)
@@ -163,6 +166,19 @@ static void send_io(struct sim *s, unsigned n, const struct journal_effect *e)
 	}
 }
 
+static struct store_answer run_on_bucket(struct sim *s, struct happening *h)
+{
+	struct store_answer a = { .err = ERR_UNSUPPORTED };
+
+	if (h->effect.kind == JOURNAL_IO_PUT_NEW && s->buckets[h->bucket].class == JOURNAL_RAW)
+		return a;
+	a = store_run(&s->stores[h->bucket], &h->effect, between(s, 2, 40));
+	/* The client below repeats what got no answer, and meets itself. */
+	if (h->effect.kind == JOURNAL_IO_PUT_NEW && a.err == OK && chance(s, s->troubles.twice))
+		a.err = ERR_EXISTS;
+	return a;
+}
+
 static void io_arrives(struct sim *s, struct happening *h)
 {
 	struct sim_bucket *b = &s->buckets[h->bucket];
@@ -171,7 +187,7 @@ static void io_arrives(struct sim *s, struct happening *h)
 	struct store_answer a = { .err = ERR_UNAVAILABLE };
 
 	if (!away && h->err_before == OK)
-		a = store_run(&s->stores[h->bucket], &h->effect, between(s, 2, 40));
+		a = run_on_bucket(s, h);
 	if (!away && h->err_before == OK && h->err_after != OK) {
 		store_answer_done(&a);
 		a = (struct store_answer) { .err = h->err_after };
@@ -202,6 +218,8 @@ static void boot(struct sim *s, unsigned n)
 {
 	struct journal_config config = { .name = "main", .bucket_count = s->bucket_count };
 
+	for (unsigned k = 0; k < s->bucket_count; k++)
+		config.classes[k] = s->buckets[k].class;
 	s->oracle.nodes[n].journal = journal_new(&config);
 	s->nodes[n].up = true;
 	s->nodes[n].campaign_ms = s->now_ms + s->pace * between(s, 0, 3000);
@@ -351,7 +369,7 @@ static void trouble(struct sim *s)
 	s->troubles = (struct troubles) { 0 };
 	s->healed_commits = s->oracle.commits;
 	for (k = 0; k < s->bucket_count; k++)
-		s->buckets[k] = (struct sim_bucket) { .slow = 1 };
+		s->buckets[k] = (struct sim_bucket) { .slow = 1, .class = s->buckets[k].class };
 }
 
 static void choose_troubles(struct sim *s)
@@ -429,8 +447,12 @@ static void begin(struct sim *s, uint64_t seed, unsigned bucket_count)
 	s->pace = chance(s, 2000) ? 500 : 1;
 	choose_troubles(s);
 	s->rots = s->troubles.flip > 0;
-	for (unsigned k = 0; k < bucket_count; k++)
+	unsigned create = (unsigned)prng_below(&s->prng, 3); /* none, all, some */
+	for (unsigned k = 0; k < bucket_count; k++) {
 		s->buckets[k].slow = chance(s, 1000) ? 20 : 1;
+		if (create == 1 || (create == 2 && chance(s, 5000)))
+			s->buckets[k].class = JOURNAL_CAS;
+	}
 	for (unsigned n = 0; n < s->node_count; n++) {
 		s->nodes[n].skew_ms = (int64_t)between(s, 0, 600000) - 300000;
 		boot(s, n);

@@ -99,14 +99,24 @@ void oracle_crashed(struct oracle *o, unsigned node)
 }
 
 /* --- outcomes --------------------------------------------------------------------------------- */
+static bool is_record(const struct blob *body)
+{
+	struct journal_object record;
+
+	/* What rotted is still a copy: only a seal is none. */
+	return body && journal_object_decode(blob_slice(body), JOURNAL_OBJECT_SEAL, &record) != OK;
+}
+
 static unsigned copies(const struct oracle *o, struct epoch epoch, uint64_t sequence)
 {
-	char key[JOURNAL_KEY_BYTES];
+	char key[JOURNAL_KEY_BYTES], copy[JOURNAL_KEY_BYTES];
 	unsigned count = 0;
 
 	journal_key_record(key, o->journal, epoch, sequence);
+	journal_key_copy(copy, o->journal, epoch, sequence);
 	for (unsigned k = 0; k < o->bucket_count; k++)
-		count += store_find(&o->stores[k], key) != NULL;
+		count += is_record(store_find(&o->stores[k], key)) ||
+			 store_find(&o->stores[k], copy);
 	return count;
 }
 

@@ -4,7 +4,8 @@ SEEDS ?= 1000
 SIM_ENGINE := $(sort $(filter-out %_test.c %_fuzz.c,$(wildcard src/cells/journal*.c)))
 SIM_SHARED := test/sim/store.c test/sim/oracle.c
 SIM_HEADERS := $(wildcard src/cells/journal*.h src/base/*.h test/sim/*.h)
-SIM_BUGS := NOJOIN NORECHK GCFENCE NOFRESH NOCOPY NOREWRITE
+SIM_BUGS := NOJOIN NORECHK GCFENCE NOFRESH NOCOPY NOREWRITE \
+	NOSEAL NOPREFIX NOLOOK NOFLOOR NOGAP GCSEAL
 SIM_PROGRAMS := $(B)/sim/journal_sim $(B)/sim/journal_bugs $(SIM_BUGS:%=$(B)/sim/journal_bugs_%)
 
 define sim_program
