@@ -9,6 +9,7 @@ word=${1:-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM
+model=journal
 count=0
 bad=0
 
@@ -35,7 +36,7 @@ check() { # SENTENCE EXPECTED OPTION...
 	fi
 	cd "$scratch" || exit 1
 	rm -f ./*
-	cp "$here/journal.pml" model.pml
+	cp "$here/$model.pml" model.pml
 	if spin -a "$@" model.pml >log 2>&1 &&
 		cc -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c >>log 2>&1; then
 		./pan -m200000 -w24 >out 2>&1
@@ -65,9 +66,16 @@ check 'create-if-absent: three leaders agree' holds -DP=3 -DR=2 -DCAS
 check 'create-if-absent: counting without joining is found' violated -DP=2 -DR=1 -DCAS -DNOJOIN
 check 'create-if-absent: deleting seals is found' violated -DP=2 -DR=1 -DCAS -DGCFENCE
 check 'create-if-absent: a start before the copies is found' violated -DP=2 -DR=1 -DCAS -DNOCOPY
+check 'create-if-absent: a candidate that only fences is found' violated -DP=2 -DR=1 -DCAS -DNOSEAL
 if [ "${THOROUGH:-}" ]; then
 	check 'three leaders with two records each agree' holds -DP=3 -DR=2 -DSECOND=6 -DTHIRD=3
 	check 'two leaders with three records each agree' holds -DP=2 -DR=3
 fi
+model=journal_slot
+check 'slots: nothing counts behind a seal, with trimming' holds
+check 'slots: a create that counts behind a gap is found' violated -DNOPREFIX
+check 'slots: no second look at the floors is found' violated -DNOLOOK
+check 'slots: trimming before the floor is found' violated -DNOFLOOR
+check 'slots: a floor over what was not created is found' violated -DEARLYFLOOR
 echo "1..$count"
 exit $bad

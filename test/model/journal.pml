@@ -10,7 +10,8 @@
  *                  it can see is least then), in all combinations, or with -DSECOND=6 -DTHIRD=3 in
  *                  those given as bit masks
  *   -DCAS          buckets that can create if absent: records go to dense slots, a candidate fills
- *                  the first free slot of lower epochs with a seal, and nobody looks for fences
+ *                  the first free slot of the last leader with a seal, and only the start record
+ *                  needs a look for the fence (journal_slot.pml has one bucket with trimming)
  *
  * Each of these breaks one rule, and must be found:
  *
@@ -19,6 +20,7 @@
  *   -DGCFENCE      a garbage collector deletes fences (seals) while zombies live
  *   -DNOCOPY       the adopted tail is not copied to a quorum before the start record
  *   -DNOREWRITE    adopts the longest log, not the highest epoch
+ *   -DNOSEAL       with CAS: a candidate only fences
  *   -DSKIPMARKS    fences only the newest mark below, whether its epoch ever started or not
  *
  * The correct rule about marks, stronger than fencing all of them: newest first, down to the first
@@ -43,7 +45,7 @@
 bit mark[12];
 bit fence[12];
 #ifdef CAS
-byte slots[12];  /* how many are taken by their leader: start record, record 0, 1, ... */
+byte slots[12];  /* how many are taken by their leader: record 0, 1, ... */
 bit sealed[12];  /* the next one holds a seal */
 #endif
 bit start[12];   /* its contents are one value per epoch: history[] */
@@ -79,14 +81,9 @@ inline commit(b, own) {
 	i = 0; c = 0; k = 0
 }
 
-#ifdef CAS
-/* Copies are kept apart from the slots, which may hold seals. */
-#define STARTED(k, e) (slots[AT(k, e)] > 0)
-#define RECORDS(k, e) (slots[AT(k, e)] > 0 -> BIT(slots[AT(k, e)] - 1) - 1 : 0)
-#else
+/* Copies have other names than the slots, which may hold seals; whoever reads looks at both. */
 #define STARTED(k, e) start[AT(k, e)]
 #define RECORDS(k, e) record[AT(k, e)]
-#endif
 
 /* Bucket k gets the start record first, and when that is ok, records; several may be put before one
  * GET of the fence, which then covers all of them. */
@@ -103,7 +100,8 @@ inline put_next(k0) {
 inline create_next(k0) { /* of CAS */
 #ifdef CAS
 	if
-	:: sealed[AT(k0, b)] -> goto dead
+	:: put[k0] == 0 -> put_next(k0)
+	:: put[k0] > 0 && sealed[AT(k0, b)] -> goto dead
 	:: else -> slots[AT(k0, b)] = slots[AT(k0, b)] + 1; put_next(k0);
 		ok[k0] = put[k0]; commit_what_is_ok()
 	fi
@@ -187,14 +185,18 @@ proctype leader(byte b; byte mine) {
 		fi;
 		do
 		:: c > 0 && HAS(lower, c) ->
-#ifdef CAS
-			i = 0; /* PUT_NEW of a seal, slot by slot */
-			do
-			:: atomic { slots[AT(k, c)] > i -> i++ }
-			:: atomic { slots[AT(k, c)] <= i -> sealed[AT(k, c)] = 1; i = 0; break }
-			od;
-#else
 			fence[AT(k, c)] = 1; /* PUT e/c/fence */
+#if defined(CAS) && !defined(NOSEAL)
+			i = 0; /* GET e/c/s; PUT_NEW of a seal, slot by slot */
+			if
+			:: STARTED(k, c) ->
+				do
+				:: atomic { slots[AT(k, c)] > i -> i++ }
+				:: atomic { slots[AT(k, c)] <= i ->
+					sealed[AT(k, c)] = 1; i = 0; break }
+				od
+			:: else
+			fi;
 #endif
 			atomic { /* GET e/c/s */
 				if
@@ -302,6 +304,9 @@ proctype leader(byte b; byte mine) {
 	:: atomic { CAN_PUT(0) -> create_next(0) }
 	:: atomic { CAN_PUT(1) -> create_next(1) }
 	:: atomic { CAN_PUT(2) -> create_next(2) }
+	:: atomic { put[0] == 1 && ok[0] == 0 -> check(0) }
+	:: atomic { put[1] == 1 && ok[1] == 0 -> check(1) }
+	:: atomic { put[2] == 1 && ok[2] == 0 -> check(2) }
 #elif defined(NORECHK)
 	:: atomic { CAN_PUT(0) && !HAS(tried, 0) -> check_early(0) }
 	:: atomic { CAN_PUT(1) && !HAS(tried, 1) -> check_early(1) }
