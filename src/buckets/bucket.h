@@ -105,7 +105,8 @@ struct bucket {
 };
 
 /* Open by URL; `why` says what is wrong and what to do.
- *   file:DIR       created if its parent exists; file:DIR?class=cas lets put_new work
+ *   file:DIR       created if its parent exists; its class is cas on a file system known to be
+ *                  local, raw on others; file:DIR?class=raw|cas says it instead
  *   memory:        private to this handle
  *   memory:NAME    shared by name inside the process, until memory_bucket_forget(); both take
  *                  ?class=raw|cas (cas) and ?latency_ms=N

@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -294,10 +296,33 @@ static void sweep_drafts(int root)
 	closedir(stream);
 }
 
+/* Between link() and the fsync of its directory, others see a file that a loss of power takes away.
+ * Whoever reads a local file system loses power with it; over a network a create may be repeated
+ * after the server came back, and succeed in a place that was seen taken.  So create-if-absent is
+ * only trusted on file systems that are known to be local. */
+static enum bucket_class class_of(int root)
+{
+	static const unsigned long local[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,	  F2FS_SUPER_MAGIC,
+		TMPFS_MAGIC,	  RAMFS_MAGIC,	   OVERLAYFS_SUPER_MAGIC, 0x2fc12fc1, /* ZFS */
+	};
+	struct statfs status;
+
+	if (fstatfs(root, &status) < 0)
+		return BUCKET_RAW;
+	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
+		if ((unsigned long)status.f_type == local[i])
+			return BUCKET_CAS;
+	return BUCKET_RAW;
+}
+
 enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])
 {
 	static const char *const parameters[] = { "class", NULL };
-	enum bucket_class class = BUCKET_RAW; /* until the cas path is proven */
+	enum bucket_class class = BUCKET_RAW;
+	struct bucket_url look = *u;
+	struct slice given;
+	bool is_given = bucket_url_take(&look, "class", &given);
 	char path[BUCKET_KEY_BYTES_MAX];
 	int root = -1;
 	enum err err = bucket_url_take_class(u, &class, why);
@@ -318,6 +343,6 @@ enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char w
 	sweep_drafts(root);
 	*ret = directory_bucket_new(&(struct directory) { .system = &directory_system_real,
 							  .root = root },
-				    class);
+				    is_given ? class : class_of(root));
 	return OK;
 }

@@ -493,6 +493,39 @@ static void test_old_drafts_are_swept_and_young_ones_are_not(void **state)
 	assert_int_equal(access(path_of(p, DIRECTORY_DRAFTS "/young"), F_OK), 0);
 }
 
+static void test_a_local_directory_is_of_class_cas_unless_told_otherwise(void **state)
+{
+	static const struct {
+		const char *parameter;
+		enum bucket_class class;
+	} cases[] = {
+		{ "", BUCKET_CAS },
+		{ "?class=cas", BUCKET_CAS },
+		{ "?class=raw", BUCKET_RAW },
+	};
+	struct place *p = *state;
+	struct bucket *b = NULL;
+	char url[2 * PATH_BYTES], why[TASK_WHY_BYTES];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(url, sizeof(url), "file:%s%s", p->path, cases[i].parameter);
+		assert_int_equal(bucket_open(url, &b, why), OK);
+		assert_int_equal(b->class, cases[i].class);
+		bucket_close(b);
+	}
+}
+
+static void test_a_file_system_that_is_not_known_is_of_class_raw(void **state)
+{
+	struct bucket *b = NULL;
+	char why[TASK_WHY_BYTES];
+
+	(void)state;
+	assert_int_equal(bucket_open("file:/proc", &b, why), OK);
+	assert_int_equal(b->class, BUCKET_RAW);
+	bucket_close(b);
+}
+
 /* --- a disk that loses writes ------------------------------------------------------------------
  */
 static void test_after_a_failed_fsync_the_bucket_only_reads(void **state)
@@ -536,6 +569,8 @@ int main(void)
 		TEST(test_what_is_no_object_is_not_shown_and_not_waited_for),
 		TEST(test_many_empty_directories_hide_nothing),
 		TEST(test_a_missing_directory_is_created_if_its_parent_exists),
+		TEST(test_a_local_directory_is_of_class_cas_unless_told_otherwise),
+		TEST(test_a_file_system_that_is_not_known_is_of_class_raw),
 		TEST(test_the_default_place_is_created_with_its_parent),
 		TEST(test_what_cannot_be_a_bucket_is_refused_with_a_reason),
 		TEST(test_old_drafts_are_swept_and_young_ones_are_not),
