@@ -222,6 +222,49 @@ static void test_a_waiting_fetch_survives_a_new_image(void **state)
 	tear_down();
 }
 
+static void send_join(struct testing_client *client)
+{
+	struct kafka_join_group_request request;
+
+	schema_defaults(kafka_api_find(KAFKA_API_JOIN_GROUP)->request, &request);
+	request.group_id = SLICE("group");
+	request.protocol_type = SLICE("consumer");
+	testing_send(client, KAFKA_API_JOIN_GROUP, 5, &request);
+}
+
+static void send_sync(struct testing_client *client)
+{
+	struct kafka_sync_group_request request;
+
+	schema_defaults(kafka_api_find(KAFKA_API_SYNC_GROUP)->request, &request);
+	request.group_id = SLICE("group");
+	testing_send(client, KAFKA_API_SYNC_GROUP, 3, &request);
+}
+
+static void test_a_stop_does_not_wait_for_the_members_of_a_group(void **state)
+{
+	struct testing_client joins, syncs;
+
+	(void)state;
+	set_up(0);
+	testing_client_open(&joins, &w);
+	testing_client_open(&syncs, &w);
+	send_join(&joins);
+	send_sync(&syncs);
+	WAIT_FOR(&w, w.control.kafka_count == 2);
+	uint64_t since_ms = clock_now_ms();
+	testing_close_agent(&w);
+	assert_true(clock_now_ms() - since_ms < 500);
+	struct kafka_join_group_response *joined = testing_receive(&joins, KAFKA_API_JOIN_GROUP, 5);
+	assert_int_equal(joined->error_code, KAFKA_NOT_COORDINATOR);
+	struct kafka_sync_group_response *synced = testing_receive(&syncs, KAFKA_API_SYNC_GROUP, 3);
+	assert_int_equal(synced->error_code, KAFKA_NOT_COORDINATOR);
+	testing_client_close(&joins);
+	testing_client_close(&syncs);
+	testing_open_agent(&w);
+	tear_down();
+}
+
 static void send_length(struct testing_client *client, uint32_t length, int16_t key)
 {
 	uint8_t bytes[6];
@@ -483,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_a_refused_incarnation_is_told_in_every_version),
 		cmocka_unit_test(test_replies_are_given_up_once_they_were_seen),
 		cmocka_unit_test(test_a_waiting_fetch_survives_a_new_image),
+		cmocka_unit_test(test_a_stop_does_not_wait_for_the_members_of_a_group),
 		cmocka_unit_test(test_only_batches_are_large),
 		cmocka_unit_test(test_who_does_not_hear_control_names_no_leader),
 		cmocka_unit_test(test_a_control_that_hangs_closes_kafka_until_it_is_back),

@@ -44,6 +44,7 @@ struct testing_control {
 
 	/* counters */
 	int hello_count, commit_count, sync_count, ping_count;
+	int kafka_count; /* requests passed on: none is answered */
 	int64_t last_low_sequence, last_sequence;
 };
 
@@ -203,6 +204,9 @@ static inline void testing_take_frame(struct testing_control *c, const struct fr
 	case PEER_PING_REQUEST:
 		c->ping_count++;
 		testing_write(c, &peer_ping_response_schema, frame->correlation_id, &ping);
+		break;
+	case PEER_KAFKA_REQUEST:
+		c->kafka_count++;
 		break;
 	default:
 		fail_msg("control got message %d", frame->message);

@@ -5,11 +5,12 @@ PAUSE_S=n is how long everything stands still: longer than sessions last."""
 
 import os
 import signal
+import struct
 import threading
 import time
 
 import kcat
-from kafka import FETCH, Client, fetch_body
+from kafka import FETCH, JOIN_GROUP, Client, array, fetch_body, text
 from kcat_reader import Member
 from rdkafka import NumberedWriter, check_exactly_once
 from scenario import Scenario, say, wait_until
@@ -18,6 +19,7 @@ TOPIC = "ledger"
 PARTITIONS = 4
 PAUSE_S = int(os.environ.get("PAUSE_S", "12"))
 SESSION_MS = 6000
+NOT_COORDINATOR = 16
 
 
 def goes_on(writer, timeout_s=60):
@@ -121,6 +123,25 @@ def drain(s, node):
             assert 0 <= extra <= caller.unanswered, f"{extra} records nobody was told of"
 
 
+def join_body(group, member):
+    """Version 0."""
+    protocol = text("range") + struct.pack(">i", 0)
+    return text(group) + struct.pack(">i", 30000) + text(member) + text("consumer") + \
+        array([protocol])
+
+
+def joined(client, body):
+    """Who the group says we are."""
+    answer = client.call(JOIN_GROUP, 0, body)
+    error, _ = struct.unpack(">hi", answer[:6])
+    assert error == 0, f"error {error}"
+    at = 6
+    for _ in range(2):  # the protocol, the leader
+        at += 2 + struct.unpack(">h", answer[at:at + 2])[0]
+    size, = struct.unpack(">h", answer[at:at + 2])
+    return answer[at + 2:at + 2 + size].decode()
+
+
 def idle_clients(s, node):
     with s.test("a stop does not wait for clients that wait, or that say nothing"):
         with Client(node.port) as waits, Client(node.port) as silent:
@@ -134,6 +155,22 @@ def idle_clients(s, node):
             took_s = time.monotonic() - begin
             say(f"stopped in {took_s:.2f} s")
             assert status == 0 and took_s < 5
+        node.start()
+
+
+def rebalancing_group(s, node):
+    with s.test("a stop does not wait for a group that waits for its members"):
+        with Client(node.port) as first, Client(node.port) as second:
+            member = joined(first, join_body("slow", ""))
+            second.send(JOIN_GROUP, 0, join_body("slow", ""))  # waits for the first to come back
+            time.sleep(0.5)
+            begin = time.monotonic()
+            status = node.terminate()
+            took_s = time.monotonic() - begin
+            say(f"stopped in {took_s:.2f} s, member {member}")
+            error, = struct.unpack(">h", second.receive()[1][:2])
+            assert status == 0 and took_s < 1.5
+            assert error == NOT_COORDINATOR, f"error {error}"
         node.start()
 
 
@@ -159,5 +196,6 @@ with Scenario() as s:
     node.start()
     drain(s, node)
     idle_clients(s, node)
+    rebalancing_group(s, node)
     pause(s, node)
     second_signal(s, node)

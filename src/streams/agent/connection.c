@@ -567,6 +567,9 @@ struct connection *connection_from_link(struct list *link)
 void connection_drain(struct connection *c)
 {
 	c->is_draining = true;
+	LIST_EACH (&c->requests, struct request, link, r)
+		if (task_is_running(&r->task) && r->operation->on_stop)
+			r->operation->on_stop(r);
 	task_wake(&c->task);
 }
 

@@ -5,6 +5,7 @@
 #include "kafka_messages.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/operations.h"
+#include "wire/kafka/errors.h"
 #include "wire/peer/frame.h"
 
 /* --- one call, tried again until it could be sent ----------------------------------------------
@@ -111,6 +112,16 @@ void forward_done(struct forward *f)
 
 enum { REQUEST_FORWARD, REQUEST_ANSWERED };
 
+static enum step take_answer(struct request *r, struct forward *f)
+{
+	if (f->task.err == ERR_INVALID)
+		return request_refuse(r, "%s cannot be decoded", r->api->name);
+	if (f->task.err)
+		return request_refuse(r, "%s got no answer from control: %s", r->api->name,
+				      err_name(f->task.err));
+	return request_answer_encoded(r, f->ret_body);
+}
+
 static enum step forward_request_step(struct request *r)
 {
 	struct forward *f = r->state;
@@ -121,12 +132,7 @@ static enum step forward_request_step(struct request *r)
 		return task_wait(&r->task, REQUEST_ANSWERED);
 
 	case REQUEST_ANSWERED:
-		if (f->task.err == ERR_INVALID)
-			return request_refuse(r, "%s cannot be decoded", r->api->name);
-		if (f->task.err)
-			return request_refuse(r, "%s got no answer from control: %s", r->api->name,
-					      err_name(f->task.err));
-		return request_answer_encoded(r, f->ret_body);
+		return take_answer(r, f);
 	}
 	abort();
 }
@@ -136,18 +142,69 @@ static void forward_request_release(struct request *r)
 	forward_done(r->state);
 }
 
+/* --- the same, but control may let it wait for other clients -----------------------------------
+ * At a stop nobody waits for them.  Clients look for the coordinator again, and find it where the
+ * group has gone; what Kafka tells them when a group leaves its coordinator. */
+
+static enum step answer_stopping(struct request *r)
+{
+	struct kafka_join_group_response join;
+	struct kafka_sync_group_response sync;
+
+	if (r->api->key == KAFKA_API_SYNC_GROUP) {
+		schema_defaults(r->api->response, &sync);
+		sync.error_code = KAFKA_NOT_COORDINATOR;
+		return request_answer(r, &sync);
+	}
+	schema_defaults(r->api->response, &join);
+	join.error_code = KAFKA_NOT_COORDINATOR;
+	return request_answer(r, &join);
+}
+
+static enum step forward_rebalance_step(struct request *r)
+{
+	struct forward *f = r->state;
+
+	switch (r->task.at) {
+	case REQUEST_FORWARD:
+		if (r->agent->is_stopping)
+			return answer_stopping(r);
+		forward_start(f, &r->task, r, r->api, r->header.api_version, r->body);
+		return task_wait(&r->task, REQUEST_ANSWERED);
+
+	case REQUEST_ANSWERED:
+		return f->task.err == ERR_CANCELED ? answer_stopping(r) : take_answer(r, f);
+	}
+	abort();
+}
+
+static void forward_rebalance_on_stop(struct request *r)
+{
+	struct forward *f = r->state;
+
+	if (task_is_running(&f->task))
+		task_cancel(&f->task);
+}
+
 #define FORWARD(name, key)                                                                         \
 	const struct operation name = { .api_key = (key),                                          \
 					.state_bytes = sizeof(struct forward),                     \
 					.step = forward_request_step,                              \
 					.release = forward_request_release }
 
+#define FORWARD_REBALANCE(name, key)                                                               \
+	const struct operation name = { .api_key = (key),                                          \
+					.state_bytes = sizeof(struct forward),                     \
+					.step = forward_rebalance_step,                            \
+					.on_stop = forward_rebalance_on_stop,                      \
+					.release = forward_request_release }
+
 FORWARD(create_topics_forward, KAFKA_API_CREATE_TOPICS);
 FORWARD(delete_topics_forward, KAFKA_API_DELETE_TOPICS);
 FORWARD(create_partitions_forward, KAFKA_API_CREATE_PARTITIONS);
 FORWARD(init_producer_id_forward, KAFKA_API_INIT_PRODUCER_ID);
-FORWARD(join_group_forward, KAFKA_API_JOIN_GROUP);
-FORWARD(sync_group_forward, KAFKA_API_SYNC_GROUP);
+FORWARD_REBALANCE(join_group_forward, KAFKA_API_JOIN_GROUP);
+FORWARD_REBALANCE(sync_group_forward, KAFKA_API_SYNC_GROUP);
 FORWARD(heartbeat_forward, KAFKA_API_HEARTBEAT);
 FORWARD(leave_group_forward, KAFKA_API_LEAVE_GROUP);
 FORWARD(offset_commit_forward, KAFKA_API_OFFSET_COMMIT);

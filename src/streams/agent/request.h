@@ -31,6 +31,8 @@ struct operation {
 	enum step (*step)(struct request *r);
 	/* Hurry what the request waits for, when it was canceled; may be NULL. */
 	void (*on_cancel)(struct request *r);
+	/* The agent stops and the request has not ended: it should, soon; may be NULL. */
+	void (*on_stop)(struct request *r);
 	/* Give back what `state` holds, however the request ended; called once; may be NULL. */
 	void (*release)(struct request *r);
 };
