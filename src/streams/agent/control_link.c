@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "loop/timer.h"
 #include "peer_messages.h"
@@ -18,8 +19,9 @@ struct control_link {
 	char path[256], node[256], host[256], site[256];
 	struct connect connect;
 	struct sleep sleep;
-	struct stream *stream; /* NULL: not connected */
-	struct list calls;     /* struct control_call, sent and not answered */
+	struct stream *stream;	   /* NULL: not connected */
+	struct list calls;	   /* struct control_call, sent and not answered */
+	struct map by_correlation; /* of them */
 	size_t call_count;
 	uint32_t next_correlation;
 	uint32_t hello_correlation;
@@ -72,9 +74,15 @@ static void say_hello(struct control_link *link)
 /* --- losing the connection ---------------------------------------------------------------------
  */
 
+static struct slice key_of(const uint32_t *correlation_id)
+{
+	return (struct slice) { (const uint8_t *)correlation_id, sizeof(*correlation_id) };
+}
+
 static void end_call(struct control_call *call, enum err err)
 {
 	list_remove(&call->waiting);
+	map_remove(&call->link->by_correlation, key_of(&call->correlation_id));
 	call->link->call_count--;
 	call->link = NULL;
 	call->task.err = err;
@@ -185,15 +193,14 @@ static enum err take_push(struct control_link *link, struct arena *a, const stru
 
 static void take_answer(struct control_link *link, const struct frame *frame)
 {
-	LIST_EACH (&link->calls, struct control_call, waiting, call) {
-		if (call->correlation_id != frame->correlation_id)
-			continue;
-		call->ret_bytes = blob_from(frame->body);
-		call->ret_body = blob_slice(call->ret_bytes);
-		call->ret_version = frame->version;
-		end_call(call, OK);
+	struct control_call *call = map_get(&link->by_correlation, key_of(&frame->correlation_id));
+
+	if (!call)
 		return;
-	}
+	call->ret_bytes = blob_from(frame->body);
+	call->ret_body = blob_slice(call->ret_bytes);
+	call->ret_version = frame->version;
+	end_call(call, OK);
 }
 
 static void take_frame(struct control_link *link, const struct frame *frame)
@@ -297,6 +304,7 @@ static void link_on_end(struct task *t)
 	struct control_link *link = CONTAINER(t, struct control_link, task);
 
 	assert(link->call_count == 0);
+	map_done(&link->by_correlation);
 	memory_free(link);
 }
 
@@ -323,6 +331,7 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 	if (!link->config.silence_ms)
 		link->config.silence_ms = CONTROL_LINK_SILENCE_MS;
 	list_init(&link->calls);
+	map_init(&link->by_correlation);
 	task_start_root(&link->task, &link_kind, loop);
 	return link;
 }
@@ -400,6 +409,7 @@ void control_call(struct control_call *call, struct task *parent, struct control
 	call->link = link;
 	call->correlation_id = next_correlation(link);
 	list_add(&link->calls, &call->waiting);
+	map_put(&link->by_correlation, key_of(&call->correlation_id), call);
 	link->call_count++;
 	write_frame(link, schema, call->correlation_id, value);
 }

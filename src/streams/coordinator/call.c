@@ -11,13 +11,20 @@ enum { CALL_START, CALL_DURABLE };
 
 enum { KAFKA_RESPONSE_EXTRA_BYTES = 64 }; /* of the message around the body */
 
+static enum step end(struct call *call, enum err err)
+{
+	list_remove(&call->link);
+	list_add(call->ended, &call->link);
+	return task_done(&call->task, err);
+}
+
 static enum step answer(struct call *call, const struct schema *schema, const void *value)
 {
 	enum err err = frame_encode(&call->response, schema, 0, call->correlation_id, value);
 
 	if (err)
 		log_error("an answer is larger than a frame: %s", schema->name);
-	return task_done(&call->task, err);
+	return end(call, err);
 }
 
 /* --- hello -------------------------------------------------------------------------------------
@@ -52,7 +59,7 @@ static enum step hello_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 
 	if (task_is_canceled(t))
-		return task_done(t, t->err);
+		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (schema_decode_all(&call->arena, &peer_hello_request_schema, 0, call->body,
@@ -77,7 +84,7 @@ static enum step sync_step(struct task *t)
 	struct peer_sync_response response = { 0 };
 
 	if (task_is_canceled(t))
-		return task_done(t, t->err);
+		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		leader_fence(&call->leader, t, call->coordinator->config.leader);
@@ -121,7 +128,7 @@ static enum step commit_file_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 
 	if (task_is_canceled(t))
-		return task_done(t, t->err);
+		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
@@ -151,7 +158,7 @@ static enum step forget_files_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 
 	if (task_is_canceled(t))
-		return task_done(t, t->err);
+		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (schema_decode_all(&call->arena, &peer_forget_files_request_schema, 0,
@@ -212,7 +219,7 @@ static enum step kafka_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 
 	if (task_is_canceled(t))
-		return task_done(t, t->err);
+		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START: {
 		enum err err = start_kafka(call);
@@ -260,13 +267,15 @@ static const struct {
 
 enum { KAFKA_CALL = sizeof(call_kinds) / sizeof(call_kinds[0]) - 1 };
 
-struct call *call_start(struct coordinator *c, struct task *session, const struct frame *frame)
+struct call *call_start(struct coordinator *c, struct task *session, struct list *ended,
+			const struct frame *frame)
 {
 	for (size_t i = 0; i < sizeof(call_kinds) / sizeof(call_kinds[0]); i++) {
 		if (call_kinds[i].message != frame->message)
 			continue;
 		struct call *call = NEW(struct call);
 		call->coordinator = c;
+		call->ended = ended;
 		call->correlation_id = frame->correlation_id;
 		arena_init(&call->arena);
 		call->body = arena_copy(&call->arena, frame->body);

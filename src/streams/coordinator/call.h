@@ -10,7 +10,8 @@
 
 struct call {
 	struct task task;
-	struct list link; /* in the session */
+	struct list link;   /* in the session's list of calls, in `ended` when it has ended */
+	struct list *ended; /* of the session, so that it need not look at all of them */
 	struct coordinator *coordinator;
 	struct arena arena;
 	struct slice body; /* in the arena */
@@ -34,7 +35,8 @@ struct call {
 };
 
 /* NULL: nobody answers this message. */
-struct call *call_start(struct coordinator *c, struct task *session, const struct frame *frame);
+struct call *call_start(struct coordinator *c, struct task *session, struct list *ended,
+			const struct frame *frame);
 void call_free(struct call *call);
 
 #endif

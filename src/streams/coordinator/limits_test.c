@@ -113,6 +113,7 @@ struct asking {
 	struct task task;
 	struct town *town;
 	struct frame frame;
+	struct list ended;
 	struct call *call;
 	bool is_done;
 };
@@ -122,10 +123,11 @@ static enum step asking_step(struct task *t)
 	struct asking *a = CONTAINER(t, struct asking, task);
 
 	if (t->at == 0) {
-		a->call = call_start(a->town->coordinator, t, &a->frame);
+		list_init(&a->ended);
+		a->call = call_start(a->town->coordinator, t, &a->ended, &a->frame);
 		return task_wait(t, 1);
 	}
-	a->is_done = true;
+	a->is_done = a->ended.next == &a->call->link;
 	loop_stop(t->loop);
 	return task_done(t, OK);
 }

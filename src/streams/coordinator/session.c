@@ -34,7 +34,8 @@ struct session {
 	struct coordinator *coordinator;
 	struct stream *stream; /* NULL once it ended */
 	struct list link;
-	struct list calls;
+	struct list calls; /* under way */
+	struct list ended; /* calls whose answers have not left */
 	size_t call_count;
 	bool is_ending;
 	enum follow_state follow;
@@ -169,7 +170,7 @@ static void take_frame(struct session *s, const struct frame *frame)
 		start_follow(s);
 		return;
 	}
-	struct call *call = call_start(s->coordinator, &s->task, frame);
+	struct call *call = call_start(s->coordinator, &s->task, &s->ended, frame);
 	if (!call) {
 		end_session(s, "it sent a message that is not known here");
 		return;
@@ -199,9 +200,8 @@ static void read_frames(struct session *s)
 
 static void finish_calls(struct session *s)
 {
-	LIST_EACH (&s->calls, struct call, link, call) {
-		if (task_is_running(&call->task))
-			continue;
+	LIST_EACH (&s->ended, struct call, link, call) {
+		assert(!task_is_running(&call->task));
 		if (call->incarnation) {
 			s->incarnation = call->incarnation;
 			coordinator_keep_agent(s->coordinator, s->incarnation);
@@ -228,8 +228,7 @@ static void close_stream(struct session *s)
 static void cancel_children(struct session *s)
 {
 	LIST_EACH (&s->calls, struct call, link, call)
-		if (task_is_running(&call->task))
-			task_cancel(&call->task);
+		task_cancel(&call->task);
 	if (task_is_running(&s->image.task))
 		task_cancel(&s->image.task);
 }
@@ -324,6 +323,7 @@ void session_open(struct coordinator *c, struct stream *stream)
 	s->coordinator = c;
 	s->stream = stream;
 	list_init(&s->calls);
+	list_init(&s->ended);
 	list_init(&s->pending);
 	list_add(&c->sessions, &s->link);
 	c->session_count++;
