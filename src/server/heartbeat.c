@@ -100,6 +100,12 @@ static enum step end_asking(struct heartbeat *h, enum err err)
 	return task_done(&h->task, err);
 }
 
+/* We came late to listen; an answer may have been read in this turn all the same. */
+static void excuse(struct heartbeat *h, uint64_t now_ms, uint64_t late_ms)
+{
+	h->heard_ms = now_ms - h->heard_ms > late_ms ? h->heard_ms + late_ms : now_ms;
+}
+
 static enum step ask(struct heartbeat *h)
 {
 	struct task *t = &h->task;
@@ -112,7 +118,7 @@ static enum step ask(struct heartbeat *h)
 	if (task_is_running(&h->sleep.task))
 		return task_wait(t, HEARTBEAT_ASKING);
 	if (h->sleep.at_ms && now_ms > h->sleep.at_ms)
-		h->heard_ms += now_ms - h->sleep.at_ms; /* we came late to listen */
+		excuse(h, now_ms, now_ms - h->sleep.at_ms);
 	if (now_ms - h->heard_ms >= HEARTBEAT_SILENCE_MS)
 		return end_asking(h, ERR_TIMEOUT);
 	if (now_ms - h->asked_ms >= HEARTBEAT_MS) {

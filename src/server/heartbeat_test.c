@@ -19,6 +19,7 @@ struct rig {
 	struct stream *accepted;
 	struct timer timer;
 	int told_count; /* of the committed index */
+	int busy_count;
 	bool is_leading;
 	struct epoch leads;
 	uint16_t port;
@@ -220,6 +221,29 @@ static void test_who_stood_still_does_not_blame_the_leader(void **state)
 	assert_int_equal(r.ended, ERR_UNAVAILABLE); /* it left */
 }
 
+/* Busy in every turn: answers are read in the turn in which the next question is late. */
+static void be_busy(struct timer *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, timer);
+
+	usleep((HEARTBEAT_MS + 50) * 1000);
+	if (++r->busy_count < 12)
+		timer_set(&r->timer, r->loop, clock_now_ms(), be_busy);
+	else
+		leader_leaves(t);
+}
+
+static void test_who_is_busy_all_the_time_hears_the_answers(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_leading = true };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, 1, be_busy);
+	assert_int_equal(r.ended, ERR_UNAVAILABLE); /* it left */
+	assert_int_equal(r.busy_count, 12);
+}
+
 static void give_up(struct timer *t)
 {
 	struct rig *r = CONTAINER(t, struct rig, timer);
@@ -246,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for),
 		cmocka_unit_test(test_silence_ends_the_wait),
 		cmocka_unit_test(test_who_stood_still_does_not_blame_the_leader),
+		cmocka_unit_test(test_who_is_busy_all_the_time_hears_the_answers),
 		cmocka_unit_test(test_it_can_be_canceled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
