@@ -5,8 +5,9 @@
 #include "cells/leader_testing.h"
 
 enum {
-	GROUPS = 6,	    /* of commands given together */
-	GROUP_COMMANDS = 2, /* each */
+	GROUPS = 6,	     /* of commands given together */
+	GROUP_COMMANDS = 2,  /* each */
+	OPERATIONS_MIN = 12, /* a term has more */
 	OPERATIONS_MAX = 1000,
 	STUCK_MS = 40, /* nothing happens for so long: give up on this node */
 	SEEDS = 120,
@@ -64,13 +65,13 @@ static void recover_and_check(struct world *w)
 /* --- each operation fails once -------------------------------------------------------------- */
 
 /* False when the node did its work untouched: there is no n-th operation. */
-static bool fail_nth(int bucket_count, uint64_t n, enum fault_effect effect)
+static bool fail_nth(int bucket_count, const char *class, uint64_t n, enum fault_effect effect)
 {
 	struct world w;
 	struct node a;
 	bool is_untouched;
 
-	world_open(&w, bucket_count, "raw", n);
+	world_open(&w, bucket_count, class, n);
 	node_open(&a, &w, "a");
 	use_small_snapshots(&a);
 	fault_add_nth(a.buckets[0], n, effect, OK);
@@ -82,13 +83,17 @@ static bool fail_nth(int bucket_count, uint64_t n, enum fault_effect effect)
 	return !is_untouched;
 }
 
+static const char *const classes[] = { "raw", "cas" };
+
 static void fail_each(int bucket_count, enum fault_effect effect)
 {
-	uint64_t n = 1;
+	for (int i = 0; i < 2; i++) {
+		uint64_t n = 1;
 
-	while (fail_nth(bucket_count, n, effect) && n < OPERATIONS_MAX)
-		n++;
-	assert_in_range(n, 20, OPERATIONS_MAX - 1);
+		while (fail_nth(bucket_count, classes[i], n, effect) && n < OPERATIONS_MAX)
+			n++;
+		assert_in_range(n, OPERATIONS_MIN, OPERATIONS_MAX - 1);
+	}
 }
 
 static void test_each_operation_may_fail_before_its_effect(void **state)
@@ -118,13 +123,13 @@ static void die_after(struct node *n, uint64_t operations, enum fault_effect las
 	}
 }
 
-static bool crash_at(int bucket_count, uint64_t n, enum fault_effect last)
+static bool crash_at(int bucket_count, const char *class, uint64_t n, enum fault_effect last)
 {
 	struct world w;
 	struct node a, b;
 	bool is_untouched;
 
-	world_open(&w, bucket_count, "raw", n);
+	world_open(&w, bucket_count, class, n);
 	node_open(&a, &w, "a");
 	use_small_snapshots(&a);
 	die_after(&a, n, last);
@@ -146,12 +151,14 @@ static bool crash_at(int bucket_count, uint64_t n, enum fault_effect last)
 static void test_a_crash_at_any_operation_loses_nothing(void **state)
 {
 	(void)state;
-	for (int count = 1; count <= 3; count += 2) {
+	for (int i = 0; i < 4; i++) {
 		uint64_t n = 0;
 
-		while (crash_at(count, n, n % 2 ? FAULT_AFTER : FAULT_BEFORE) && n < OPERATIONS_MAX)
+		while (crash_at(i < 2 ? 1 : 3, classes[i % 2], n,
+				n % 2 ? FAULT_AFTER : FAULT_BEFORE) &&
+		       n < OPERATIONS_MAX)
 			n++;
-		assert_in_range(n, 20, OPERATIONS_MAX - 1);
+		assert_in_range(n, OPERATIONS_MIN, OPERATIONS_MAX - 1);
 	}
 }
 
@@ -262,7 +269,7 @@ static void duel(uint64_t seed)
 	struct world w;
 	struct node nodes[2];
 
-	world_open(&w, seed % 2 ? 3 : 1, "raw", seed);
+	world_open(&w, seed % 2 ? 3 : 1, classes[seed / 2 % 2], seed);
 	for (int i = 0; i < 2; i++) {
 		node_open(&nodes[i], &w, i ? "b" : "a");
 		use_small_snapshots(&nodes[i]);

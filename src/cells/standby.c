@@ -116,6 +116,8 @@ static void note_error(struct standby_get *g, enum err err)
 /* The answer of one bucket; then, if need be, the next one. */
 static void advance(struct standby *s, struct standby_get *g)
 {
+	unsigned buckets = (unsigned)s->config.bucket_count;
+
 	if (!g->is_active || g->is_done || task_is_running(&g->op.task))
 		return;
 	enum err err = g->op.task.err;
@@ -131,7 +133,9 @@ static void advance(struct standby *s, struct standby_get *g)
 	blob_unref(&g->op.ret_body);
 	note_error(g, err);
 	g->bucket = (g->bucket + 1) % (unsigned)s->config.bucket_count;
-	if (++g->tries < (unsigned)s->config.bucket_count && !s->is_turned && !s->is_failing &&
+	if (++g->tries == buckets && g->sequence) /* perhaps a later leader made copies */
+		journal_key_copy(g->key, s->config.journal, g->epoch, g->sequence);
+	if (g->tries < (g->sequence ? 2 * buckets : buckets) && !s->is_turned && !s->is_failing &&
 	    !s->is_ending)
 		ask_bucket(s, g);
 	else

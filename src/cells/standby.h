@@ -1,8 +1,8 @@
 /* A standby: a cell that follows somebody else's journal, so that a takeover begins warm.
  *
  * Its owner says which epoch leads and up to which index its records are committed; heartbeats
- *bring both.  The names of those records follow from the start records of the epochs, so nothing is
- *ever listed, and nothing is read while nothing is committed:
+ * bring both.  The names of those records follow from the start records of the epochs, so nothing
+ * is ever listed, and nothing is read while nothing is committed:
  *
  *	aim -> start records back to what the cell has -> [the newest snapshot] -> records, in order
  *

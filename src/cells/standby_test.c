@@ -324,6 +324,44 @@ static void test_a_standby_that_is_behind_a_snapshot_begins_anew(void **state)
 	each_world(begins_anew_behind_a_snapshot);
 }
 
+/* The name of the record holds a seal, or nothing: a later leader's copy does as well. */
+static void reads_copies(struct world *w)
+{
+	struct node a;
+	struct follower f;
+	char key[JOURNAL_KEY_BYTES], copy[JOURNAL_KEY_BYTES];
+	struct blob *body = NULL;
+
+	node_lead(&a, w, "a");
+	put_many(&a, 5);
+	follower_open(&f, w, "f");
+	catch_up(&f, &a);
+	uint64_t index = standing(&f).index;
+	put_many(&a, 5);
+	journal_key_record(key, "main", status_of(&a).epoch, index + 1);
+	journal_key_copy(copy, "main", status_of(&a).epoch, index + 1);
+	assert_int_equal(bucket_ask_get(w->loop, a.buckets[0], slice_from(key), &body), OK);
+	for (int k = 0; k < w->bucket_count; k++) {
+		assert_int_equal(bucket_ask_put(w->loop, a.buckets[k], slice_from(copy),
+						blob_slice(body)),
+				 OK);
+		assert_int_equal(bucket_ask_delete(w->loop, a.buckets[k], slice_from(key)), OK);
+	}
+	blob_unref(&body);
+	catch_up(&f, &a);
+	check_same(&f, &a);
+	assert_int_equal(standing(&f).load_count, 1);
+	node_crash(&a);
+	take_over(&f);
+	check_against_cold(&f);
+}
+
+static void test_a_standby_reads_copies_where_a_record_is_gone(void **state)
+{
+	(void)state;
+	each_world(reads_copies);
+}
+
 /* --- proof ----------------------------------------------------------------------------------- */
 
 /* The last records came after the standby looked. */
@@ -653,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_a_standby_begins_with_the_newest_snapshot),
 		cmocka_unit_test(test_a_standby_follows_from_epoch_to_epoch),
 		cmocka_unit_test(test_a_standby_that_is_behind_a_snapshot_begins_anew),
+		cmocka_unit_test(test_a_standby_reads_copies_where_a_record_is_gone),
 		cmocka_unit_test(test_a_warm_cell_that_lags_is_completed),
 		cmocka_unit_test(test_a_warm_cell_may_end_where_the_snapshot_does),
 		cmocka_unit_test(test_a_warm_cell_older_than_the_snapshot_is_thrown_away),
