@@ -338,16 +338,17 @@ void journal_lane_out(struct journal *j, unsigned k)
 		return;
 	journal_fill_stop(j, k);
 	lane_reset(l);
+	alive = bits_count(journal_lanes_at(j, LANE_LOOK));
 	l->retry_wait_ms = l->retry_wait_ms ? 2 * l->retry_wait_ms : RETRY_MS_MIN;
-	if (l->retry_wait_ms > RETRY_MS_MAX)
-		l->retry_wait_ms = RETRY_MS_MAX;
+	uint64_t wait_ms_max = alive < journal_quorum(j) ? RETRY_MS_URGENT : RETRY_MS_MAX;
+	if (l->retry_wait_ms > wait_ms_max)
+		l->retry_wait_ms = wait_ms_max;
 	l->retry_ms = j->now_ms + l->retry_wait_ms;
 	for (size_t i = 0; i < JOURNAL_IN_FLIGHT_MAX; i++) {
 		j->flights[i].put &= ~bit(k);
 		j->flights[i].asked &= ~bit(k);
 		j->flights[i].ok_later &= ~bit(k);
 	}
-	alive = bits_count(journal_lanes_at(j, LANE_LOOK));
 	if (j->role == JOURNAL_ELECTING && alive < journal_quorum(j))
 		journal_lose(j, ERR_UNAVAILABLE, j->highest, "no quorum: %u of %u buckets answer",
 			     alive, j->config.bucket_count);
@@ -584,6 +585,19 @@ uint64_t journal_committed(const struct journal *j)
 size_t journal_in_flight(const struct journal *j)
 {
 	return (size_t)(j->last_index - j->committed);
+}
+
+uint64_t journal_retry_wait_ms(const struct journal *j)
+{
+	uint64_t least_ms = UINT64_MAX;
+
+	for (unsigned k = 0; k < j->config.bucket_count && j->role == JOURNAL_LEADING; k++) {
+		const struct lane *l = &j->lanes[k];
+		uint64_t wait_ms = l->retry_ms > j->now_ms ? l->retry_ms - j->now_ms : 0;
+		if (l->state == LANE_OUT && l->outstanding == 0 && wait_ms < least_ms)
+			least_ms = wait_ms;
+	}
+	return least_ms;
 }
 
 unsigned journal_counting(const struct journal *j)

@@ -88,7 +88,8 @@ enum journal_event_kind {
 	JOURNAL_CHECK,	   /* leader only; tokens are > 0 and increase within an epoch */
 	JOURNAL_SNAPSHOT,  /* leader only; a snapshot up to a committed index is on a quorum */
 	JOURNAL_TRIM,	   /* leader only; delete what a snapshot covers */
-	JOURNAL_TICK,	   /* about once a second while leading: joins absent buckets again */
+	JOURNAL_TICK,	   /* about once a second while leading, and when journal_retry_wait_ms() is
+			      over: joins absent buckets again */
 	JOURNAL_RESIGN,	   /* stop leading or the election; answered by LOST */
 };
 
@@ -191,11 +192,13 @@ MUST_CHECK enum err journal_step(struct journal *j, const struct journal_event *
 enum journal_role { JOURNAL_IDLE, JOURNAL_ELECTING, JOURNAL_LEADING };
 
 enum journal_role journal_role(const struct journal *j);
-struct epoch journal_epoch(const struct journal *j);  /* of the last candidacy */
-uint64_t journal_last_index(const struct journal *j); /* last appended or adopted */
-uint64_t journal_committed(const struct journal *j);  /* last committed */
-size_t journal_in_flight(const struct journal *j);    /* records appended, uncommitted */
-unsigned journal_counting(const struct journal *j);   /* bit k: bucket k counts in a quorum */
+struct epoch journal_epoch(const struct journal *j);	 /* of the last candidacy */
+uint64_t journal_last_index(const struct journal *j);	 /* last appended or adopted */
+uint64_t journal_committed(const struct journal *j);	 /* last committed */
+size_t journal_in_flight(const struct journal *j);	 /* records appended, uncommitted */
+uint64_t journal_retry_wait_ms(const struct journal *j); /* until a TICK has something to join;
+							     UINT64_MAX: nothing */
+unsigned journal_counting(const struct journal *j);	 /* bit k: bucket k counts in a quorum */
 struct journal_snapshot journal_newest_snapshot(const struct journal *j);
 const char *journal_holder(const struct journal *j); /* address of the newest other leader whose
 							start record or mark was read; "" unknown */

@@ -31,8 +31,9 @@ enum {
 	LAG_OPERATIONS_MAX = 256,     /* unanswered operations until a bucket counts as absent */
 	SLOTS_AHEAD_MAX = 512,	      /* slots created beyond the first that is not */
 	ANNOUNCED_MAX = 16,	      /* snapshots remembered for TRIM */
-	RETRY_MS_MIN = 1000,	      /* before an absent bucket is joined again */
-	RETRY_MS_MAX = 30000,	      /* it doubles up to this */
+	RETRY_MS_MIN = 50,	      /* before an absent bucket is joined again */
+	RETRY_MS_MAX = 30000,	      /* it doubles up to this, */
+	RETRY_MS_URGENT = 2000,	      /* or this: without it nothing can be committed */
 	MARKS_FRESH_MS = 3600 * 1000, /* a leader's look at the marks is trusted for so long */
 };
 

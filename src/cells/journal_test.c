@@ -180,6 +180,38 @@ static void test_an_absent_bucket_is_filled_before_it_counts(void **state)
 	bench_done(&b);
 }
 
+static void test_a_bucket_is_retried_soon_and_more_slowly_each_time(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	lead_one(&b);
+	assert_int_equal(journal_retry_wait_ms(b.journal), UINT64_MAX);
+	assert_int_equal(append(&b, "a"), OK);
+	done(&b, "put 0 e/1/#1", ERR_UNAVAILABLE);
+	for (uint64_t wait_ms = 50; wait_ms < 5000; wait_ms *= 2) {
+		uint64_t expected_ms =
+			wait_ms < 2000 ? wait_ms : 2000; /* nothing goes without it */
+		assert_int_equal(journal_retry_wait_ms(b.journal), expected_ms);
+		b.now_ms += expected_ms - 1000;
+		buf_clear(&b.trace);
+		assert_int_equal(tick(&b), OK);
+		expect(&b, "put 0 epoch/1\n");
+		done(&b, "put 0 epoch/1", ERR_UNAVAILABLE);
+	}
+	bench_done(&b);
+
+	lead_two_of_three(&b); /* the third one may wait */
+	for (uint64_t wait_ms = 50; wait_ms < 64000; wait_ms *= 2) {
+		b.now_ms += wait_ms < 30000 ? wait_ms - 1000 : 29000;
+		buf_clear(&b.trace);
+		assert_int_equal(tick(&b), OK);
+		done(&b, "put 2 epoch/1", ERR_UNAVAILABLE);
+	}
+	assert_int_equal(journal_retry_wait_ms(b.journal), 30000);
+	bench_done(&b);
+}
+
 /* --- trim ------------------------------------------------------------------------------------- */
 static enum err trim(struct bench *b, uint64_t record_grace_ms, uint64_t fence_grace_ms)
 {
@@ -270,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_a_leader_that_slept_looks_at_the_marks_before_it_counts),
 		cmocka_unit_test(test_the_only_bucket_may_fail_and_come_back),
 		cmocka_unit_test(test_an_absent_bucket_is_filled_before_it_counts),
+		cmocka_unit_test(test_a_bucket_is_retried_soon_and_more_slowly_each_time),
 		cmocka_unit_test(test_trim_deletes_what_an_announced_snapshot_covers),
 		cmocka_unit_test(test_fences_go_last_and_not_before_every_zombie_is_dead),
 	};

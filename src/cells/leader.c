@@ -25,6 +25,7 @@ static const char *const leader_places[] = { "running" };
 static enum step leader_step(struct task *t);
 static void on_root_end(struct task *t);
 static void on_tick(struct timer *timer);
+static void on_retry(struct timer *timer);
 
 static const struct task_kind leader_kind = {
 	.name = "leader",
@@ -140,6 +141,7 @@ static void end_term(struct leader *l, const char *why)
 	l->state = LEADER_IDLE;
 	l->wants_resign = false;
 	timer_clear(&l->tick);
+	timer_clear(&l->retry);
 	leader_io_drop_queue(l);
 	if (l->load.is_active)
 		task_cancel(&l->load.task);
@@ -214,6 +216,16 @@ static void execute(struct leader *l, const struct journal_effect *effect)
 	abort();
 }
 
+static void plan_retry(struct leader *l)
+{
+	uint64_t wait_ms = journal_retry_wait_ms(l->journal);
+
+	if (wait_ms == UINT64_MAX)
+		timer_clear(&l->retry);
+	else
+		timer_set(&l->retry, l->loop, loop_now_ms(l->loop) + wait_ms, on_retry);
+}
+
 enum err leader_feed(struct leader *l, struct journal_event *event)
 {
 	assert(l->magic == LEADER_MAGIC && !l->is_feeding);
@@ -225,6 +237,7 @@ enum err leader_feed(struct leader *l, struct journal_event *event)
 		execute(l, &l->effects.items[i]);
 	journal_effects_clear(&l->effects);
 	l->is_feeding = false;
+	plan_retry(l);
 	return err;
 }
 
@@ -283,6 +296,15 @@ static void on_tick(struct timer *timer)
 		if (loop_now_ms(l->loop) >= l->trimmed_ms + pause_ms)
 			trim(l);
 	}
+	leader_wake(l);
+}
+
+static void on_retry(struct timer *timer)
+{
+	struct leader *l = CONTAINER(timer, struct leader, retry);
+	struct journal_event event = { .kind = JOURNAL_TICK };
+
+	feed_if_allowed(l, &event);
 	leader_wake(l);
 }
 

@@ -191,7 +191,7 @@ struct leader {
 	bool wants_resign;
 	bool is_ending; /* stopping: nothing new, the root ends when its children have */
 	struct leader_stop *stop;
-	struct timer tick;
+	struct timer tick, retry;
 	uint64_t leading_since_ms, trimmed_ms; /* of the loop's clock */
 	enum err give_up_err;		       /* why we resigned ourselves */
 	char give_up_why[JOURNAL_WHY_BYTES];
