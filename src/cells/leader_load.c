@@ -1,8 +1,9 @@
 /* Loading a snapshot into a new cell:
  *
- *	GET manifest -> GET chunks, several at a time -> cell_load
+ *	GET manifest -> GET chunks, several at a time -> cell_load on a worker
  *
- * What one bucket does not give, or gives damaged, the next one is asked for. */
+ * What one bucket does not give, or gives damaged, the next one is asked for.  cell_load() looks at
+ * every row, seconds at the limit, in which the loop has heartbeats to ask and to answer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,9 @@
 #include "base/log.h"
 #include "cells/leader_private.h"
 
-enum { LOAD_BEGIN, LOAD_MANIFEST, LOAD_CHUNKS };
+enum { LOAD_BEGIN, LOAD_MANIFEST, LOAD_CHUNKS, LOAD_CELL };
 
-static const char *const load_places[] = { "begin", "manifest", "chunks" };
+static const char *const load_places[] = { "begin", "manifest", "chunks", "cell" };
 
 static enum step get_manifest(struct leader_load *load)
 {
@@ -135,10 +136,28 @@ static void cancel_transfers(struct leader_load *load)
 			task_cancel(&load->transfers[i].op.task);
 }
 
+static enum err cell_work(struct worker_job *job)
+{
+	struct leader_load *load = CONTAINER(job, struct leader_load, job);
+	struct slice image = { load->image, load->manifest.manifest.image_bytes };
+
+	load->cell = cell_new(load->config->cell_name);
+	return snapshot_load(&load->manifest.manifest, image, load->cell, load->why);
+}
+
+static enum step cell_made(struct leader_load *load)
+{
+	if (load->job.task.err)
+		return task_fail(&load->task, load->job.task.err, "snapshot %s: %.60s", load->key,
+				 load->why);
+	memory_free(load->image);
+	load->image = NULL;
+	return task_done(&load->task, OK);
+}
+
 static enum step load_chunks(struct leader_load *load)
 {
 	struct task *t = &load->task;
-	char why[CELL_WHY_BYTES];
 
 	for (size_t i = 0; i < LEADER_TRANSFERS_PARALLEL; i++) {
 		struct leader_transfer *x = &load->transfers[i];
@@ -155,12 +174,8 @@ static enum step load_chunks(struct leader_load *load)
 	if (load->failed_key)
 		return fail_read(load, load->read_err, load->failed_key);
 
-	struct slice image = { load->image, load->manifest.manifest.image_bytes };
-	load->cell = cell_new(load->config->cell_name);
-	enum err err = snapshot_load(&load->manifest.manifest, image, load->cell, why);
-	if (err)
-		return task_fail(t, err, "snapshot %s: %.60s", load->key, why);
-	return task_done(t, OK);
+	worker_start(&load->job, t, cell_work);
+	return task_wait(t, LOAD_CELL);
 }
 
 static enum step read_manifest(struct leader_load *load)
@@ -199,6 +214,9 @@ static enum step load_step(struct task *t)
 
 	case LOAD_CHUNKS:
 		return load_chunks(load);
+
+	case LOAD_CELL:
+		return t->children > 0 ? task_wait(t, LOAD_CELL) : cell_made(load);
 	}
 	abort();
 }
@@ -206,7 +224,7 @@ static enum step load_step(struct task *t)
 static const struct task_kind load_kind = {
 	.name = "snapshot load",
 	.places = load_places,
-	.place_count = 3,
+	.place_count = 4,
 	.step = load_step,
 };
 

@@ -30,7 +30,7 @@ enum {
 	LEADER_TICK_MS = 1000,
 	LEADER_FENCES_MS = 2 * 3600 * 1000, /* no fence goes before; twice what a zombie trusts */
 	LEADER_TRIM_MS = 3600 * 1000,	    /* between trims, besides the one after a snapshot */
-	LEADER_REPLAY_BYTES = 1 << 20,	    /* records applied in one step of the root */
+	LEADER_REPLAY_BYTES = 1 << 20,	    /* records applied in one turn of the loop */
 	LEADER_SNAPSHOT_RETRY_MS = 2000,    /* doubles up to the next */
 	LEADER_SNAPSHOT_RETRY_MS_MAX = 120 * 1000,
 	LEADER_ROOMS_MAX = 3,	       /* made for one image, while the cell outgrows them */
@@ -108,6 +108,8 @@ struct leader_load {
 	enum err read_err;
 	const char *failed_key; /* what no bucket could give */
 	struct leader_transfer transfers[LEADER_TRANSFERS_PARALLEL];
+	struct worker_job job; /* makes the cell; until then what it needs is its */
+	char why[CELL_WHY_BYTES];
 	struct cell *cell;     /* out */
 	bool is_manifest_only; /* the manifest is wanted and no cell */
 	bool is_active;	       /* started, outcome not taken yet */
@@ -210,7 +212,9 @@ struct leader {
 	struct journal_snapshot adopted_snapshot; /* index 0: none */
 	uint64_t warm_index;			  /* of the one that was believed; 0: none */
 	const struct leader_record *warm_record;  /* of `adopted`: what the warm cell ends with */
-	uint64_t replayed;			  /* index of the last record in the cell */
+	struct timer replay_turn;
+	bool is_turn_over; /* the rest of the replay is for the next turn of the loop */
+	uint64_t replayed; /* index of the last record in the cell */
 	uint64_t adopted_ms;
 
 	/* leader_call.c */

@@ -179,6 +179,8 @@ void leader_recover_drop(struct leader *l)
 
 	while ((node = list_pop(&l->adopted)) != NULL)
 		leader_record_free(CONTAINER(node, struct leader_record, link));
+	timer_clear(&l->replay_turn);
+	l->is_turn_over = false;
 	l->is_adopted = l->is_loaded = l->is_elected = false;
 	l->opening_index = 0;
 }
@@ -206,17 +208,28 @@ static bool apply(struct leader *l, const struct leader_record *record)
 	return true;
 }
 
-/* Some at a time: heartbeats are answered between.  True when nothing is left. */
+static void on_replay_turn(struct timer *timer)
+{
+	struct leader *l = CONTAINER(timer, struct leader, replay_turn);
+
+	l->is_turn_over = false;
+	leader_wake(l);
+}
+
+/* Some in a turn of the loop: heartbeats are answered between.  True when nothing is left. */
 static bool replay(struct leader *l)
 {
 	size_t bytes = 0;
 
+	if (l->is_turn_over)
+		return false;
 	while (!list_is_empty(&l->adopted)) {
 		struct leader_record *record =
 			CONTAINER(l->adopted.next, struct leader_record, link);
 
 		if (bytes > LEADER_REPLAY_BYTES) {
-			leader_wake(l);
+			l->is_turn_over = true;
+			timer_set(&l->replay_turn, l->loop, loop_now_ms(l->loop), on_replay_turn);
 			return false;
 		}
 		bytes += record->payload.size;

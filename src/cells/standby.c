@@ -63,6 +63,8 @@ struct standby {
 	struct standby_get object;	 /* start records and the tip */
 	struct standby_get records[STANDBY_WINDOW]; /* by index */
 	uint64_t next;				    /* index of the next record to be asked for */
+	struct timer turn;
+	bool is_turn_over; /* the next records are for the next turn of the loop */
 	struct leader_load load;
 	struct sleep sleep;
 };
@@ -404,6 +406,16 @@ static bool apply(struct standby *s, const struct standby_get *g)
 	return true;
 }
 
+/* Heartbeats are asked between. */
+static void on_next_turn(struct timer *timer)
+{
+	struct standby *s = CONTAINER(timer, struct standby, turn);
+
+	s->is_turn_over = false;
+	if (task_is_running(&s->root))
+		task_wake(&s->root);
+}
+
 static enum step read_records(struct standby *s)
 {
 	size_t bytes = 0;
@@ -416,11 +428,12 @@ static enum step read_records(struct standby *s)
 			return turn(s);
 		if (s->index >= s->committed)
 			break;
-		if (!g->is_done || bytes > STANDBY_APPLY_BYTES) {
-			if (g->is_done)
-				task_wake(&s->root);
-			return task_wait(&s->root, AT_READ);
+		if (bytes > STANDBY_APPLY_BYTES && !s->is_turn_over) {
+			s->is_turn_over = true;
+			timer_set(&s->turn, s->loop, loop_now_ms(s->loop), on_next_turn);
 		}
+		if (!g->is_done || s->is_turn_over)
+			return task_wait(&s->root, AT_READ);
 		if (g->err)
 			fail_read(s, g);
 		else if (apply(s, g))
@@ -515,6 +528,7 @@ struct standby *standby_new(struct loop *loop, const struct standby_config *conf
 void standby_free(struct standby *s)
 {
 	drop_cell(s);
+	timer_clear(&s->turn);
 	memory_free(s->segments);
 	memory_free(s);
 }

@@ -20,7 +20,7 @@ enum {
 	STANDBY_WINDOW = 8,	       /* records being read at once */
 	STANDBY_SEGMENTS_MAX = 1024,   /* epochs between the cell and the one that leads */
 	STANDBY_IO_MS = 15000,	       /* deadline of one read */
-	STANDBY_APPLY_BYTES = 1 << 20, /* in one step */
+	STANDBY_APPLY_BYTES = 1 << 20, /* in one turn of the loop */
 	STANDBY_RETRY_MS_MIN = 1000,   /* after a failure; doubles up to the next */
 	STANDBY_RETRY_MS_MAX = 60000,
 };

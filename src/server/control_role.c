@@ -79,6 +79,7 @@ static struct heartbeat_answer on_heartbeat(void *context)
 	leader_get_status(c->leader, &status);
 	return (struct heartbeat_answer) {
 		.is_leading = status.state == LEADER_LEADING,
+		.is_starting = status.state == LEADER_CAMPAIGNING,
 		.epoch = status.epoch,
 		.committed_index = status.committed_index,
 	};

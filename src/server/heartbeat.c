@@ -50,6 +50,13 @@ static void take_reached(struct heartbeat *h, const struct peer_heartbeat_respon
 		h->on_committed(h->context, (uint64_t)answer->committed_index);
 }
 
+/* Its start record is there, so it has won: whoever fences it now begins the same work anew. */
+static bool is_patient(const struct heartbeat *h, const struct peer_heartbeat_response *answer)
+{
+	return answer->leading ||
+	       (answer->starting && h->heard_ms - h->begun_ms < HEARTBEAT_STARTING_MS);
+}
+
 static void on_answer(void *context, struct stream *s)
 {
 	struct heartbeat *h = context;
@@ -63,7 +70,7 @@ static void on_answer(void *context, struct stream *s)
 		struct epoch epoch = { (uint64_t)answer.epoch_counter,
 				       (uint64_t)answer.epoch_nonce };
 		h->heard_ms = loop_now_ms(h->task.loop);
-		if (answer.leading && epoch_compare(epoch, h->epoch) == 0)
+		if (epoch_compare(epoch, h->epoch) == 0 && is_patient(h, &answer))
 			take_reached(h, &answer);
 		else
 			h->outcome = ERR_CONFLICT;
@@ -148,7 +155,7 @@ static enum step heartbeat_step(struct task *t)
 						    : h->connect.task.err);
 		h->stream = h->connect.ret;
 		stream_set_owner(h->stream, &asker, h);
-		h->heard_ms = loop_now_ms(t->loop);
+		h->begun_ms = h->heard_ms = loop_now_ms(t->loop);
 		return ask(h);
 	case HEARTBEAT_ASKING:
 		return ask(h);
@@ -214,6 +221,7 @@ static void on_request(void *context, struct stream *s)
 		struct peer_heartbeat_response response = {
 			.node = slice_from(peer->server->node),
 			.leading = answer.is_leading,
+			.starting = answer.is_starting,
 			.epoch_counter = (int64_t)answer.epoch.counter,
 			.epoch_nonce = (int64_t)answer.epoch.nonce,
 			.committed_index = answer.is_leading ? (int64_t)answer.committed_index : -1,

@@ -15,7 +15,8 @@
 enum {
 	HEARTBEAT_MS = 250,
 	HEARTBEAT_SILENCE_MS = 1500,
-	HEARTBEAT_PEERS_MAX = 1000, /* connections of others */
+	HEARTBEAT_STARTING_MS = 30000, /* a node that has won may take to load what it won */
+	HEARTBEAT_PEERS_MAX = 1000,    /* connections of others */
 };
 
 /* --- the side that asks ------------------------------------------------------------------------
@@ -23,10 +24,9 @@ enum {
 
 /* A child task: ends when the node at `host`:`port` should no longer be waited for as the leader of
  * `epoch`.  ERR_UNAVAILABLE: nobody is there, or it closed; ERR_TIMEOUT: it is silent;
- * ERR_CONFLICT: whoever answers does not lead, or in another epoch: a later one of the same node,
- * or it is a node of another journal, or the wrong one; what the journal says now tells;
- * ERR_CANCELED.
- */
+ * ERR_CONFLICT: whoever answers does not lead (one that is about to may take
+ * HEARTBEAT_STARTING_MS), or in another epoch: a later one of the same node, or it is a node of
+ * another journal, or the wrong one; what the journal says now tells; ERR_CANCELED. */
 struct heartbeat {
 	struct task task;
 	struct connect connect;
@@ -39,6 +39,7 @@ struct heartbeat {
 	 * index. */
 	void (*on_committed)(void *context, uint64_t index);
 	void *context;
+	uint64_t begun_ms;
 	uint64_t heard_ms;
 	uint64_t asked_ms;
 	enum err outcome; /* OK: go on */
@@ -53,6 +54,7 @@ struct heartbeat_server;
 
 struct heartbeat_answer {
 	bool is_leading;
+	bool is_starting; /* in the epoch: it campaigns, or has won and is not ready */
 	struct epoch epoch;
 	uint64_t committed_index;
 };

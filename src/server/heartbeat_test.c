@@ -20,7 +20,7 @@ struct rig {
 	struct timer timer;
 	int told_count; /* of the committed index */
 	int busy_count;
-	bool is_leading;
+	bool is_leading, is_starting;
 	struct epoch leads;
 	uint16_t port;
 	enum err ended;
@@ -65,6 +65,7 @@ static struct heartbeat_answer on_ask(void *context)
 	struct rig *r = context;
 
 	return (struct heartbeat_answer) { .is_leading = r->is_leading,
+					   .is_starting = r->is_starting,
 					   .epoch = r->leads,
 					   .committed_index = 41 };
 }
@@ -189,6 +190,31 @@ static void on_accept(void *context, struct stream *s)
 	stream_set_owner(s, &ignorer, r);
 }
 
+static void lose_patience(struct timer *t)
+{
+	struct rig *r = CONTAINER(t, struct rig, timer);
+
+	assert_true(task_is_running(&r->heartbeat.task));
+	r->heartbeat.begun_ms -= HEARTBEAT_STARTING_MS;
+}
+
+static void test_a_node_that_has_won_is_given_time_to_begin(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_starting = true };
+
+	(void)state;
+	serve(&r);
+	rig_run(&r, 4 * HEARTBEAT_MS, lose_patience);
+	assert_int_equal(r.ended, ERR_CONFLICT);
+	assert_int_equal(r.told_count, 0);
+
+	r = (struct rig) { .loop = loop_new(0), .is_starting = true, .leads = { 8, 9 } };
+	serve(&r);
+	rig_run(&r, 0, NULL); /* not the one that was found */
+	assert_int_equal(r.ended, ERR_CONFLICT);
+	assert_false(r.heartbeat.is_reached);
+}
+
 static void test_silence_ends_the_wait(void **state)
 {
 	struct rig r = { .loop = loop_new(0) };
@@ -268,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_a_node_that_does_not_lead_is_told_apart),
 		cmocka_unit_test(test_a_leader_is_waited_for_until_it_leaves),
 		cmocka_unit_test(test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for),
+		cmocka_unit_test(test_a_node_that_has_won_is_given_time_to_begin),
 		cmocka_unit_test(test_silence_ends_the_wait),
 		cmocka_unit_test(test_who_stood_still_does_not_blame_the_leader),
 		cmocka_unit_test(test_who_is_busy_all_the_time_hears_the_answers),
