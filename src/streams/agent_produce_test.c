@@ -254,6 +254,53 @@ static void test_a_full_bucket_is_told_and_heals(void **state)
 	tear_down();
 }
 
+/* Not the bucket's fault, and nothing that asking again would change. */
+static void test_a_full_catalog_is_told_as_such_and_heals(void **state)
+{
+	struct kafka_produce_response_partition *answer;
+
+	(void)state;
+	set_up(0);
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	w.control.commit_error = ERR_FULL;
+	testing_send_produce(&c, "alpha", 0, one, -1);
+	answer = testing_receive_produce(&c);
+	assert_int_equal(answer->error_code, KAFKA_POLICY_VIOLATION);
+	assert_int_equal(answer->base_offset, -1);
+	assert_non_null(memmem(answer->error_message.data, answer->error_message.size, "catalog",
+			       strlen("catalog")));
+	/* For a while nothing is put that would not be committed. */
+	int64_t sequence = w.control.last_sequence;
+	assert_int_equal(produce_code("alpha", 0, one, -1), KAFKA_POLICY_VIOLATION);
+	assert_int_equal(w.control.commit_count, 1);
+	testing_run_ms(&w, FILE_WRITER_FULL_MS + 50);
+	testing_produce(&c, "alpha", 0, one, 0);
+	assert_int_equal(w.control.commit_count, 2);
+	assert_int_equal(w.control.last_sequence, sequence + 1);
+	assert_int_equal(w.control.last_low_sequence, sequence + 1);
+	tear_down();
+}
+
+static void test_a_full_catalog_is_told_in_every_version(void **state)
+{
+	const struct kafka_api *api = kafka_api_find(KAFKA_API_PRODUCE);
+	struct catalog_topic topic;
+
+	(void)state;
+	for (int16_t version = api->version_first; version <= api->version_last; version++) {
+		set_up(0);
+		assert_int_equal(catalog_topic_by_name(&c.arena, w.control.cell, SLICE("alpha"),
+						       &topic),
+				 OK);
+		w.control.commit_error = ERR_FULL;
+		testing_send_produce_version(&c, version, "alpha", topic.topic_id, 0,
+					     testing_batch(&c.arena, "refused", 0, 1), -1);
+		assert_int_equal(testing_receive_produce_version(&c, version)->error_code,
+				 KAFKA_POLICY_VIOLATION);
+		tear_down();
+	}
+}
+
 static void test_a_put_whose_outcome_is_unknown_is_repeated(void **state)
 {
 	(void)state;
@@ -368,6 +415,8 @@ int main(void)
 		cmocka_unit_test(test_topics_are_found_by_id),
 		cmocka_unit_test(test_old_versions_close_the_connection),
 		cmocka_unit_test(test_a_full_bucket_is_told_and_heals),
+		cmocka_unit_test(test_a_full_catalog_is_told_as_such_and_heals),
+		cmocka_unit_test(test_a_full_catalog_is_told_in_every_version),
 		cmocka_unit_test(test_a_put_whose_outcome_is_unknown_is_repeated),
 		cmocka_unit_test(test_a_batch_sent_again_gets_its_first_offset),
 		cmocka_unit_test(test_time_runs_out_while_the_bucket_hangs),

@@ -76,6 +76,9 @@ struct matrix_api {
 
 /* Where faults are tested that no client can bring about. */
 #define LINK_TEST "src/streams/agent_link_test.c"
+#define CATALOG_FULL                                                                               \
+	"test_in_a_full_catalog_topics_are_refused_and_can_be_deleted",                            \
+		"src/streams/coordinator/topics_test.c"
 #define UNAVAILABLE_TEST "src/streams/coordinator/unavailable_test.c"
 #define NOT_LED "test_who_leads_no_more_says_who_may", UNAVAILABLE_TEST
 #define QUEUE_FULL "test_a_queue_that_is_full_says_come_back", UNAVAILABLE_TEST

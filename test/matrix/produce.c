@@ -320,6 +320,7 @@ static const int16_t documented[] = {
 	KAFKA_INVALID_TXN_STATE,
 	KAFKA_INVALID_PRODUCER_ID_MAPPING,
 	KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+	KAFKA_POLICY_VIOLATION,
 	KAFKA_KAFKA_STORAGE_ERROR,
 	KAFKA_UNKNOWN_PRODUCER_ID,
 	KAFKA_UNSUPPORTED_COMPRESSION_TYPE,
@@ -331,6 +332,8 @@ static const int16_t documented[] = {
 static const struct matrix_absent absent[] = {
 	{ KAFKA_NOT_LEADER_OR_FOLLOWER, ALL_VERSIONS,
 	  "test_a_refused_incarnation_is_told_in_every_version", LINK_TEST },
+	{ KAFKA_POLICY_VIOLATION, ALL_VERSIONS, "test_a_full_catalog_is_told_in_every_version",
+	  "src/streams/agent_produce_test.c" },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, ALL_VERSIONS,
 	  "a name that no topic can have is an unknown one", NULL },
 	{ KAFKA_RECORD_LIST_TOO_LARGE, ALL_VERSIONS, "there are no segments to fit into", NULL },

@@ -19,6 +19,7 @@
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
 #include "streams/agent/block_cache.h"
+#include "wire/kafka/errors.h"
 #include "wire/peer/frame.h"
 #include "wire/streams/data_file.h"
 
@@ -33,6 +34,8 @@ struct file_writer {
 	int64_t incarnation; /* 0: none yet, or refused */
 	int64_t next_sequence;
 	uint64_t quiet_until_ms; /* no log line about failed puts before */
+	uint64_t full_until_ms;	 /* the catalog was full: no batch is taken before */
+	uint64_t full_quiet_until_ms;
 };
 
 struct data_file_job {
@@ -74,6 +77,15 @@ static void fail_writes(struct data_file_job *f, enum err err)
 {
 	for (size_t i = 0; i < f->write_count; i++)
 		end_write(f, i, err);
+}
+
+/* Clients would ask again after each code that says "later", until their time is over, and then
+ * tell nobody why.  This one they tell at once to whoever can do something about it. */
+static void refuse_full(struct file_write *write)
+{
+	write->ret_error = KAFKA_POLICY_VIOLATION;
+	write->ret_why = "the catalog of the cluster is full; its operator has to delete topics";
+	write->ret_base_offset = write->ret_log_append_time = write->ret_log_start_offset = -1;
 }
 
 static void free_file(struct data_file_job *f)
@@ -327,6 +339,27 @@ static enum err take_answer(struct data_file_job *f)
 /* --- the way of a file -------------------------------------------------------------------------
  */
 
+/* Control has no room for the rows of this file: the bucket has nothing to do with it. */
+static void take_full(struct data_file_job *f)
+{
+	struct file_writer *w = f->writer;
+	uint64_t now_ms = loop_now_ms(w->agent->loop);
+
+	w->full_until_ms = now_ms + FILE_WRITER_FULL_MS;
+	for (size_t i = 0; i < f->write_count; i++) {
+		if (f->writes[i])
+			refuse_full(f->writes[i]);
+		end_write(f, i, OK);
+	}
+	if (now_ms < w->full_quiet_until_ms)
+		return;
+	w->full_quiet_until_ms = now_ms + FILE_WRITER_QUIET_MS;
+	log_error("the catalog is full: control keeps at most %d MiB of topics, places of records, "
+		  "producers and groups; producers are refused until topics are deleted, whose "
+		  "rows go within seconds",
+		  CELL_RUN_BYTES_MAX >> 20);
+}
+
 enum { FILE_QUEUED, FILE_PUT, FILE_PAUSED, FILE_STORED, FILE_COMMITTED };
 
 /* The file is decided: with OK every batch was told, otherwise they are told `err`. */
@@ -397,7 +430,9 @@ static enum step file_committed(struct data_file_job *f)
 			end_incarnation(w, err, "control has a later incarnation of us");
 		return file_end(f, ERR_UNAVAILABLE);
 	}
-	if (err)
+	if (err == ERR_FULL)
+		take_full(f);
+	else if (err)
 		log_error("control did not accept data file %s: %s", f->key, err_name(err));
 	if (err == ERR_CORRUPT && f->incarnation == w->incarnation)
 		end_incarnation(w, err, "the answer to a commit makes no sense");
@@ -574,7 +609,11 @@ void file_write(struct file_write *write, struct task *parent, struct file_write
 {
 	*write = (struct file_write) { 0 };
 	task_start(&write->task, &write_kind, parent);
-	if (!task_is_canceled(&write->task))
+	if (task_is_canceled(&write->task))
+		return;
+	if (loop_now_ms(w->agent->loop) < w->full_until_ms)
+		refuse_full(write);
+	else
 		write->task.err = add_batch(w, write, topic_id, partition, batch, holder);
 }
 

@@ -25,6 +25,8 @@ enum {
 	FILE_WRITER_RETRY_MS = 50,		/* between tries, of puts and of commits */
 	FILE_WRITER_COMMIT_PATIENCE_MS = 30000, /* without control */
 	FILE_WRITER_QUIET_MS = 5000,		/* between log lines about failed puts */
+	FILE_WRITER_FULL_MS = 1000, /* after a refused commit no file is put: it would only lie in
+				     * the bucket */
 };
 
 struct agent;
@@ -46,15 +48,17 @@ void file_writer_wake(struct file_writer *w);
 bool file_writer_is_busy(const struct file_writer *w);
 
 /* One batch, as a child task: ends with OK and the answer of control (a Kafka error code and the
- * base offset), or an err: ERR_FULL, ERR_IO, ERR_DENIED ... of the bucket, ERR_UNKNOWN (no answer
- * from control), ERR_UNAVAILABLE (certainly not stored; again), ERR_BUSY.  The batch lies inside
- * `holder`, which the writer references.  Batches of one partition keep the order in which
- * file_write() was called.  A canceled write ends at once; its batch goes its way. */
+ * base offset; or, when the catalog is full, KAFKA_POLICY_VIOLATION, which ret_why explains), or an
+ * err: ERR_FULL, ERR_IO, ERR_DENIED ... of the bucket, ERR_UNKNOWN (no answer from control),
+ * ERR_UNAVAILABLE (certainly not stored; again), ERR_BUSY.  The batch lies inside `holder`, which
+ * the writer references.  Batches of one partition keep the order in which file_write() was called.
+ * A canceled write ends at once; its batch goes its way. */
 struct file_write {
 	struct task task;
 	struct data_file_job *file; /* NULL when it is decided */
 	uint32_t arrival;
 	int16_t ret_error;
+	const char *ret_why; /* a sentence for the producer, or NULL */
 	int64_t ret_base_offset;
 	int64_t ret_log_append_time;
 	int64_t ret_log_start_offset;

@@ -101,7 +101,8 @@ static void take_answer(const struct file_write *write,
 	answer->log_append_time_ms = write->ret_log_append_time;
 	answer->log_start_offset = write->ret_log_start_offset;
 	if (write->ret_error)
-		answer->error_message = slice_from(kafka_error_name(write->ret_error));
+		answer->error_message = slice_from(
+			write->ret_why ? write->ret_why : kafka_error_name(write->ret_error));
 }
 
 static bool has_error(const struct kafka_produce_response *response)

@@ -43,8 +43,9 @@ int16_t coordinator_error(enum err err)
 	case ERR_CANCELED:
 	case ERR_CONFLICT:
 	case ERR_DENIED:
-	case ERR_FULL:
 		return KAFKA_COORDINATOR_NOT_AVAILABLE;
+	case ERR_FULL: /* until topics are deleted: nothing that asking again would change */
+		return KAFKA_POLICY_VIOLATION;
 	case ERR_NOT_FOUND:
 	case ERR_EXISTS:
 	case ERR_CORRUPT:

@@ -38,7 +38,7 @@ struct coordinator_operation {
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key);
 
 /* The one translation of enum err to Kafka's codes; all of them are retriable unless the input is
- * at fault. */
+ * at fault or the catalog is full. */
 int16_t coordinator_error(enum err err);
 
 #endif

@@ -1,4 +1,5 @@
 /* CreateTopics, DeleteTopics, CreatePartitions and InitProducerId, as agents pass them on. */
+#include "cells/cell_private.h"
 #include "streams/coordinator/coordinator_testing.h"
 
 enum { PARTITIONS_TOO_MANY = CATALOG_PARTITIONS_MAX + 1 };
@@ -58,6 +59,52 @@ static void test_a_topic_gets_an_id_and_empty_partitions(void **state)
 	assert_int_equal(town_number(&town, "SELECT sum(high_watermark) FROM partition"), 0);
 	town_restart(&town);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM topic"), 2);
+	town_close(&town);
+}
+
+static int16_t creation_code(struct town *town, int16_t version)
+{
+	struct kafka_create_topics_request_topic topic = { .name = SLICE("large"),
+							   .num_partitions = 9000,
+							   .replication_factor = 1 };
+	const struct kafka_create_topics_response *response =
+		ask(town, KAFKA_API_CREATE_TOPICS, version,
+		    &(struct kafka_create_topics_request) { .topics = &topic, .topics_count = 1 });
+
+	return response->topics[0].error_code;
+}
+
+static int16_t growth_code(struct town *town, int16_t version)
+{
+	struct kafka_create_partitions_request_topic topic = { .name = SLICE("small"),
+							       .count = 9000 };
+	const struct kafka_create_partitions_response *response =
+		ask(town, KAFKA_API_CREATE_PARTITIONS, version,
+		    &(struct kafka_create_partitions_request) { .topics = &topic,
+								.topics_count = 1 });
+
+	return response->results[0].error_code;
+}
+
+/* Clients would ask a controller that is said to be elsewhere for ever. */
+static void test_in_a_full_catalog_topics_are_refused_and_can_be_deleted(void **state)
+{
+	const struct kafka_api *creates = kafka_api_find(KAFKA_API_CREATE_TOPICS);
+	const struct kafka_api *grows = kafka_api_find(KAFKA_API_CREATE_PARTITIONS);
+	struct town town;
+
+	(void)state;
+	town_open(&town, 1);
+	town_topic(&town, "small", 1);
+	struct cell *cell = leader_cell(town.leader);
+	cell->run_pages_max = cell_count_pages(cell);
+	for (int16_t v = creates->version_first; v <= creates->version_last; v++)
+		assert_int_equal(creation_code(&town, v), KAFKA_POLICY_VIOLATION);
+	for (int16_t v = grows->version_first; v <= grows->version_last; v++)
+		assert_int_equal(growth_code(&town, v), KAFKA_POLICY_VIOLATION);
+	assert_int_equal(delete_by_name(&town, "small"), KAFKA_NONE);
+	cell->run_pages_max = CELL_RUN_PAGES_MAX;
+	assert_int_equal(creation_code(&town, creates->version_last), KAFKA_NONE);
 	town_close(&town);
 }
 
@@ -411,6 +458,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_topic_gets_an_id_and_empty_partitions),
+		cmocka_unit_test(test_in_a_full_catalog_topics_are_refused_and_can_be_deleted),
 		cmocka_unit_test(test_only_a_look_creates_nothing),
 		cmocka_unit_test(test_names_of_topics),
 		cmocka_unit_test(test_counts_that_make_no_sense),
