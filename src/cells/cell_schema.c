@@ -40,7 +40,7 @@ static int authorize_step(struct cell *c, int action, const char *first, const c
 	case SQLITE_UPDATE:
 	case SQLITE_DELETE:
 		return SQLITE_OK; /* of rows, the hook sees what is not SQLite's own */
-	case SQLITE_PRAGMA: /* ADD COLUMN with a CHECK looks at the rows with it */
+	case SQLITE_PRAGMA:	  /* ADD COLUMN with a CHECK looks at the rows with it */
 		return first && sqlite3_stricmp(first, "quick_check") == 0 ? SQLITE_OK
 									   : SQLITE_DENY;
 	default:

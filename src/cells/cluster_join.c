@@ -82,7 +82,7 @@ static const struct task_kind join_kind = {
 void cluster_join(struct cluster_join *j, struct task *parent, struct bucket *bucket,
 		  struct uuid cluster_id)
 {
-	*j = (struct cluster_join){ .bucket = bucket };
+	*j = (struct cluster_join) { .bucket = bucket };
 	memcpy(j->cluster.id, cluster_id.bytes, sizeof(j->cluster.id));
 	arena_init(&j->arena);
 	buf_init(&j->body);

@@ -1,7 +1,8 @@
 /* The life of a leader: one root task that feeds the engine and executes what it wants.
  *
- *	campaign -> CANDIDATE -> [leader_recover.c: ADOPTED, load, RECORD*, LEADS, schema] ->
- *leading leading  -> commands, snapshots, ticks -> LOST | leader_stop()
+ *	campaign -> CANDIDATE -> [leader_recover.c: ADOPTED, load, RECORD*, LEADS, schema]
+ *	         -> leading
+ *	leading  -> commands, snapshots, ticks -> LOST | leader_stop()
  *
  * Handling of an effect never feeds the engine again and never calls a run function: it changes
  * lists and flags and wakes the root. */

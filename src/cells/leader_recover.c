@@ -6,9 +6,9 @@
  *
  * A warm cell, that of a standby which read the journal ahead of us, may stand for the snapshot and
  * the records up to its own.  It is believed when the adopted log proves it: the record it ends
- *with is there, the same object by its checksum, and says the same sequence, time and content hash
- *after it as the cell has; at the snapshot's own index the manifest says so.  Until then nothing
- *adopted is dropped, so that without proof everything goes on as if there had been no warm cell.
+ * with is there, the same object by its checksum, and says the same sequence, time and content hash
+ * after it as the cell has; at the snapshot's own index the manifest says so.  Until then nothing
+ * adopted is dropped, so that without proof everything goes on as if there had been no warm cell.
  *
  * Nothing is ever skipped: what cannot be read or applied ends the term with a message that names
  * the object or the record, and a person is needed. */

@@ -2,13 +2,14 @@
  *
  * Pure functions; whoever holds the buckets does the PUTs and GETs:
  *
- *	take:  cell_image -> snapshot_hash -> snapshot_plan -> PUT chunks that are new -> PUT
- *manifest (last) load:  GET manifest -> snapshot_decode -> GET every chunk -> snapshot_place ->
- *snapshot_load
+ *	take:  cell_image -> snapshot_hash -> snapshot_plan -> PUT chunks that are new
+ *	       -> PUT manifest (last)
+ *	load:  GET manifest -> snapshot_decode -> GET every chunk -> snapshot_place
+ *	       -> snapshot_load
  *
  * A chunk whose bytes were already in the previous manifest keeps its old object.  Chunk objects
- *are never overwritten: their name has the identity of the snapshot that wrote them.  The
- *manifest's format is doc/formats/snapshot.md. */
+ * are never overwritten: their name has the identity of the snapshot that wrote them.  The
+ * manifest's format is doc/formats/snapshot.md. */
 #ifndef CELLS_SNAPSHOT_H
 #define CELLS_SNAPSHOT_H
 

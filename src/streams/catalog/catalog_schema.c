@@ -51,7 +51,7 @@ const struct cell_schema catalog_schema[] = { {
 	" last_sequence INTEGER NOT NULL, last_ms INTEGER NOT NULL, recent BLOB NOT NULL,"
 	" UNIQUE (partition, producer_id));"
 
-		/* doc/formats/group.md; deleted_ms as with topics */
+	/* doc/formats/group.md; deleted_ms as with topics */
 	"CREATE TABLE consumer_group (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
 	" state INTEGER NOT NULL, generation INTEGER NOT NULL, protocol_type TEXT NOT NULL,"
 	" protocol TEXT, leader TEXT, updated_ms INTEGER NOT NULL, deleted_ms INTEGER);"
