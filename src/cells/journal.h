@@ -121,7 +121,7 @@ struct journal_event {
 		} check;
 		struct journal_snapshot snapshot;
 		struct {
-			uint64_t record_grace_ms; /* normally 24 h */
+			uint64_t record_grace_ms; /* normally 1 h */
 			uint64_t fence_grace_ms;  /* normally 7 days; never below a zombie's life */
 		} trim;
 	};

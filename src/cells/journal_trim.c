@@ -87,7 +87,10 @@ static bool object_may_go(const struct journal *j, const struct journal_name *na
 		const struct segment *s = &j->segments[i];
 		if (epoch_compare(s->epoch, name->epoch) != 0)
 			continue;
-		if (!slot_may_go(j, name, s->cas))
+		/* On the only bucket a seal would have ended the log before it. */
+		if (j->config.bucket_count > 1 || name->sequence > s->count)
+			cas = s->cas;
+		if (!slot_may_go(j, name, cas))
 			return false;
 		if (name->kind == JOURNAL_OBJECT_START)
 			return i + 1 < j->segment_count && s->base + s->count <= t->index;

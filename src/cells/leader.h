@@ -61,7 +61,7 @@ struct leader_config {
 	void *context;
 	uint64_t snapshot_bytes;  /* record bytes after which a snapshot is taken; 0: default 8 MiB.
 				   * Also after 2048 records, so that a start stays short */
-	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 24 h */
+	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 1 h */
 	uint64_t fence_grace_ms;  /* before fences are deleted; 0: default 7 days */
 	uint64_t check_ms;	  /* what a fence check may take; 0: LEADER_CHECK_MS */
 };

@@ -47,7 +47,8 @@ enum {
 
 /* A start reads each record by itself, whatever its size: so many take a few tenths of a second. */
 enum { LEADER_SNAPSHOT_RECORDS = 2048 };
-#define LEADER_RECORD_GRACE_MS_DEFAULT ((uint64_t)24 * 3600 * 1000)
+/* Who reads the journal reads it for seconds; a day of it was millions of small files. */
+#define LEADER_RECORD_GRACE_MS_DEFAULT ((uint64_t)3600 * 1000)
 #define LEADER_FENCE_GRACE_MS_DEFAULT ((uint64_t)7 * 24 * 3600 * 1000)
 
 /* One I/O effect of the engine: queued, then a child task of the root, then finished. */
