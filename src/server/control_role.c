@@ -1,5 +1,6 @@
 #include "server/control_role.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -466,27 +467,18 @@ static const struct task_kind control_kind = {
 	.step = control_step,
 };
 
-/* --journal URL[,URL...]: one bucket, or three, or five. */
+/* --journal URL[,URL...]; how many there are was checked with the options. */
 static enum err open_buckets(struct control *c, char why[TASK_WHY_BYTES])
 {
 	char urls[OPTION_VALUE_BYTES_MAX], *rest = urls;
 
 	snprintf(urls, sizeof(urls), "%s", c->options->values[OPTION_JOURNAL]);
 	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
-		if (c->bucket_count == CONTROL_BUCKETS_MAX) {
-			snprintf(why, TASK_WHY_BYTES, "--journal names more than %d buckets",
-				 CONTROL_BUCKETS_MAX);
-			return ERR_TOO_BIG;
-		}
+		assert(c->bucket_count < CONTROL_BUCKETS_MAX);
 		enum err err = bucket_open(url, &c->buckets[c->bucket_count], why);
 		if (err)
 			return err;
 		c->bucket_count++;
-	}
-	if (c->bucket_count % 2 == 0) {
-		snprintf(why, TASK_WHY_BYTES, "--journal names %d buckets: give 1, 3 or 5",
-			 c->bucket_count);
-		return ERR_INVALID;
 	}
 	return OK;
 }

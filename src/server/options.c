@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "base/text.h"
+#include "cells/journal.h"
 
 enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10000 };
 
@@ -215,17 +216,48 @@ static enum err read_roles(struct options *o, char why[OPTION_WHY_BYTES])
 
 	snprintf(roles, sizeof(roles), "%s", o->values[OPTION_ROLES]);
 	for (char *role = strsep(&rest, ","); role; role = strsep(&rest, ",")) {
-		if (strcmp(role, "control") == 0) {
-			o->has_control = true;
-		} else if (strcmp(role, "streams") == 0) {
-			o->has_streams = true;
-		} else {
+		bool is_control = strcmp(role, "control") == 0;
+		bool *has = is_control ? &o->has_control : &o->has_streams;
+		if (!is_control && strcmp(role, "streams") != 0) {
 			snprintf(why, OPTION_WHY_BYTES,
 				 "unknown role \"%.60s\": there are control and streams", role);
 			return ERR_INVALID;
 		}
+		if (*has) {
+			snprintf(why, OPTION_WHY_BYTES, "--roles has %s twice", role);
+			return ERR_INVALID;
+		}
+		*has = true;
 	}
 	return OK;
+}
+
+/* URL[,URL...]: one bucket, or three, or five. */
+static enum err check_journal(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char urls[OPTION_VALUE_BYTES_MAX], *rest = urls, *seen[JOURNAL_BUCKETS_MAX];
+	int count = 0;
+
+	snprintf(urls, sizeof(urls), "%s", o->values[OPTION_JOURNAL]);
+	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
+		if (count == JOURNAL_BUCKETS_MAX) {
+			snprintf(why, OPTION_WHY_BYTES, "--journal names more than %d buckets",
+				 JOURNAL_BUCKETS_MAX);
+			return ERR_INVALID;
+		}
+		for (int i = 0; i < count; i++) {
+			if (strcmp(seen[i], url) != 0)
+				continue;
+			snprintf(why, OPTION_WHY_BYTES,
+				 "--journal has %.100s twice: both copies would go together", url);
+			return ERR_INVALID;
+		}
+		seen[count++] = url;
+	}
+	if (count % 2 == 1)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--journal names %d buckets: give 1, 3 or 5", count);
+	return ERR_INVALID;
 }
 
 static void fill_defaults(struct options *o)
@@ -293,6 +325,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = find_peer(o, why);
 	if (!err)
 		err = read_roles(o, why);
+	if (!err)
+		err = check_journal(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,

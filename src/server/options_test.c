@@ -124,6 +124,10 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--default-partitions", "10001" },
 		{ "--default-partitions", "x" },
 		{ "--roles", "kontrol" },
+		{ "--roles", "streams,streams" },
+		{ "--journal", "file:a,file:b" },
+		{ "--journal", "file:a,file:b,file:a" },
+		{ "--journal", "file:a,file:b,file:c,file:d,file:e,file:f,file:g" },
 		{ "--log-level", "loud" },
 		{ "--peer", "nowhere" },
 	};

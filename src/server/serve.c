@@ -89,8 +89,8 @@ static void print_banner(struct banner *b)
 	const struct options *o = b->options;
 	char flags[2 * OPTION_VALUE_BYTES_MAX + 32];
 
-	if (b->is_printed || (o->has_control && !b->is_control_ready) ||
-	    (o->has_streams && !b->is_streams_ready))
+	if (b->is_printed || !o->has_streams || !b->is_streams_ready ||
+	    (o->has_control && !b->is_control_ready))
 		return;
 	b->is_printed = true;
 	status_flags(o, flags, sizeof(flags));

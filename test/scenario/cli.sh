@@ -145,7 +145,10 @@ wrong_lines_are_refused() {
 		expect 2 topic create x --partitions=-1 && expect 2 topic create x --partitions &&
 		expect 2 topic create '' && expect 2 topic list --json=yes &&
 		expect 2 topic list --kafka 127.0.0.1 && says HOST:PORT &&
-		expect 2 status --kafka 127.0.0.1:0 && expect 2 serve --nonsense 1
+		expect 2 status --kafka 127.0.0.1:0 && expect 2 serve --nonsense 1 &&
+		expect 2 serve --journal file:a,file:b && says "1, 3 or 5" &&
+		expect 2 serve --journal file:a,file:b,file:a && says twice &&
+		expect 2 serve --roles control,control
 }
 it "a wrong command line exits with 2 and says what is wrong" wrong_lines_are_refused
 
