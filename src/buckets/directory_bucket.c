@@ -300,20 +300,25 @@ static void sweep_drafts(int root)
  * Whoever reads a local file system loses power with it; over a network a create may be repeated
  * after the server came back, and succeed in a place that was seen taken.  So create-if-absent is
  * only trusted on file systems that are known to be local. */
-static enum bucket_class class_of(int root)
+enum bucket_class directory_class_of(unsigned long file_system)
 {
 	static const unsigned long local[] = {
 		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,	  F2FS_SUPER_MAGIC,
 		TMPFS_MAGIC,	  RAMFS_MAGIC,	   OVERLAYFS_SUPER_MAGIC, 0x2fc12fc1, /* ZFS */
 	};
-	struct statfs status;
 
-	if (fstatfs(root, &status) < 0)
-		return BUCKET_RAW;
 	for (size_t i = 0; i < sizeof(local) / sizeof(*local); i++)
-		if ((unsigned long)status.f_type == local[i])
+		if (file_system == local[i])
 			return BUCKET_CAS;
 	return BUCKET_RAW;
+}
+
+static enum bucket_class class_of_root(int root)
+{
+	struct statfs status;
+
+	return fstatfs(root, &status) < 0 ? BUCKET_RAW
+					  : directory_class_of((unsigned long)status.f_type);
 }
 
 enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])
@@ -343,6 +348,6 @@ enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char w
 	sweep_drafts(root);
 	*ret = directory_bucket_new(&(struct directory) { .system = &directory_system_real,
 							  .root = root },
-				    is_given ? class : class_of(root));
+				    is_given ? class : class_of_root(root));
 	return OK;
 }

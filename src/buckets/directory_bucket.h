@@ -8,4 +8,7 @@
 /* Takes d->root over. */
 struct bucket *directory_bucket_new(const struct directory *d, enum bucket_class class);
 
+/* What a directory on a file system of this type (statfs(2)) is trusted with. */
+enum bucket_class directory_class_of(unsigned long file_system);
+
 #endif
