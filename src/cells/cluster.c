@@ -5,6 +5,7 @@
  *	     v
  *	[raw: PROPOSE -> LIST proposals -> READ again]  -> CREATE in the first bucket -> COPY to the
  *	others -> remove the proposal -> READ all again, which is the only way to succeed
+ *	unless there are objects and no journal among them
  *
  * Two processes may do this at once.  The first bucket decides.  In a `cas` bucket the create
  * decides.  In a `raw` one each puts a proposal under a name of its own before it lists them:
@@ -80,11 +81,23 @@ enum err cluster_decode(struct slice bytes, struct cluster *ret, char why[TASK_W
 
 /* --- reading -------------------------------------------------------------------------------- */
 
-enum { BEGIN, READ, LISTED, PROPOSED, PROPOSALS, RECHECK, CREATED, COPIED, REMOVED };
+enum {
+	BEGIN,
+	READ,
+	LISTED,
+	PROPOSED,
+	PROPOSALS,
+	RECHECK,
+	CREATED,
+	COPIED,
+	REMOVED,
+	JOURNALS,
+	OTHERS
+};
 
-static const char *const places[] = { "begin",	 "read",	   "list",
-				      "propose", "list proposals", "read again",
-				      "create",	 "copy",	   "remove proposal" };
+static const char *const places[] = { "begin",		 "read",	  "list",    "propose",
+				      "list proposals",	 "read again",	  "create",  "copy",
+				      "remove proposal", "list journals", "list all" };
 
 static enum step read_all(struct cluster_open *o)
 {
@@ -138,6 +151,54 @@ static enum step finish(struct cluster_open *o, enum err err, const char *why)
 	return err ? task_fail(&o->task, err, "%s", why) : task_done(&o->task, OK);
 }
 
+/* ERR_NOT_FOUND when all names are ours; else *ret is one of somebody else. */
+static enum err find_stranger(const struct bucket_op *op, struct slice *ret)
+{
+	for (size_t i = 0; i < op->ret_count; i++) {
+		struct slice name = op->ret_names[i];
+
+		if (slice_equal(name, slice_from(cluster_key)) ||
+		    slice_starts_with(name, slice_from(proposal_prefix)))
+			continue;
+		*ret = name;
+		return OK;
+	}
+	return ERR_NOT_FOUND;
+}
+
+/* A cluster that is used has a journal: an empty one would be a new beginning, which loses all. */
+static enum step list_journals(struct cluster_open *o)
+{
+	for (int k = 0; k < o->bucket_count; k++)
+		bucket_list(&o->ops[k], &o->task, o->buckets[k], &o->arenas[k], SLICE("v1/j/"),
+			    (struct slice) { NULL, 0 });
+	return task_wait(&o->task, JOURNALS);
+}
+
+static enum step judge_journals(struct cluster_open *o)
+{
+	for (int k = 0; k < o->bucket_count; k++)
+		if (!o->ops[k].task.err && o->ops[k].ret_count > 0)
+			return finish(o, OK, "");
+	for (int k = 0; k < o->bucket_count; k++)
+		bucket_list(&o->ops[k], &o->task, o->buckets[k], &o->arenas[k],
+			    (struct slice) { NULL, 0 }, (struct slice) { NULL, 0 });
+	return task_wait(&o->task, OTHERS);
+}
+
+static enum step judge_others(struct cluster_open *o)
+{
+	struct slice name;
+
+	for (int k = 0; k < o->bucket_count; k++)
+		if (!o->ops[k].task.err && find_stranger(&o->ops[k], &name) == OK)
+			return task_fail(&o->task, ERR_INVALID,
+					 "%.40s is in use, but its journal, v1/j, is gone: put "
+					 "it back, or begin anew in an empty bucket",
+					 o->buckets[k]->url);
+	return finish(o, OK, "");
+}
+
 static enum step judge(struct cluster_open *o)
 {
 	char why[TASK_WHY_BYTES], unavailable_why[TASK_WHY_BYTES] = "";
@@ -165,7 +226,7 @@ static enum step judge(struct cluster_open *o)
 		count++;
 	}
 	if (count + unavailable == o->bucket_count && 2 * count > o->bucket_count)
-		return finish(o, OK, "");
+		return list_journals(o);
 	if (unavailable > 0)
 		return finish(o, ERR_UNAVAILABLE, unavailable_why);
 	o->found_count = count;
@@ -207,21 +268,6 @@ static void draw(struct cluster_open *o)
 	snprintf(o->proposal, sizeof(o->proposal), "%s%s", proposal_prefix, hex);
 	buf_clear(&o->body);
 	cluster_encode(&o->cluster, &o->body);
-}
-
-/* ERR_NOT_FOUND when all names are ours; else *ret is one of somebody else. */
-static enum err find_stranger(const struct bucket_op *op, struct slice *ret)
-{
-	for (size_t i = 0; i < op->ret_count; i++) {
-		struct slice name = op->ret_names[i];
-
-		if (slice_equal(name, slice_from(cluster_key)) ||
-		    slice_starts_with(name, slice_from(proposal_prefix)))
-			continue;
-		*ret = name;
-		return OK;
-	}
-	return ERR_NOT_FOUND;
 }
 
 static bool lists_object(const struct bucket_op *op)
@@ -403,6 +449,10 @@ static enum step step_at(struct cluster_open *o)
 		return copied(o);
 	case REMOVED:
 		return removed(o);
+	case JOURNALS:
+		return judge_journals(o);
+	case OTHERS:
+		return judge_others(o);
 	}
 	abort();
 }
@@ -428,7 +478,7 @@ static enum step open_step(struct task *t)
 static const struct task_kind open_kind = {
 	.name = "cluster open",
 	.places = places,
-	.place_count = 9,
+	.place_count = 11,
 	.step = open_step,
 };
 

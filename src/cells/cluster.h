@@ -34,8 +34,8 @@ MUST_CHECK enum err cluster_decode(struct slice bytes, struct cluster *ret,
 /* Read the object of all buckets, or create it if all of them are empty; child task.
  *
  * On OK `cluster` is set, and `is_new` when it was created now.  ERR_INVALID when a bucket holds
- * something else, belongs to another cluster or was emptied; ERR_UNSUPPORTED when it is newer;
- * ERR_UNAVAILABLE when most buckets cannot be asked, or at the first start one of them cannot;
+ * something else, belongs to another cluster, was emptied or lost its journal; ERR_UNSUPPORTED when
+ * it is newer; ERR_UNAVAILABLE when most buckets cannot be asked, or at the first start one cannot;
  * ERR_CONFLICT when another process is creating it just now: try again.  `task.why` says which
  * bucket and what to do. */
 struct cluster_open {

@@ -219,6 +219,23 @@ static void test_an_emptied_bucket_of_a_used_cluster_is_refused(void **state)
 	close_place(&p);
 }
 
+static void test_a_used_bucket_without_its_journal_is_refused(void **state)
+{
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 1, "cas", 0);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_int_equal(open_cluster(&o, &p), OK); /* the first start was cut off after it */
+	put(&p, 0, "v1/d/00/1-1", "x");
+	assert_int_equal(open_cluster(&o, &p), ERR_INVALID);
+	assert_non_null(strstr(o.open.task.why, "v1/j, is gone"));
+	put(&p, 0, "v1/j/main/epoch/1", "x");
+	assert_int_equal(open_cluster(&o, &p), OK);
+	close_place(&p);
+}
+
 static void test_buckets_of_two_clusters_are_refused(void **state)
 {
 	struct place p, alone;
@@ -296,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_a_newer_format_is_not_touched),
 		cmocka_unit_test(test_an_emptied_bucket_of_a_used_cluster_is_refused),
+		cmocka_unit_test(test_a_used_bucket_without_its_journal_is_refused),
 		cmocka_unit_test(test_buckets_of_two_clusters_are_refused),
 		cmocka_unit_test(test_a_left_proposal_is_adopted),
 		cmocka_unit_test(test_two_first_starts_at_once_make_one_cluster),
