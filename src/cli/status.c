@@ -64,6 +64,8 @@ static void add_value(struct table *t, const char *name, const json_t *value)
 {
 	struct slice text = { 0 };
 
+	if (json_is_null(value)) /* does not apply to this node */
+		return;
 	if (json_is_object(value)) {
 		add_members(t, name, value);
 		return;

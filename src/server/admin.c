@@ -24,38 +24,56 @@ static void hash_text(char ret[33], struct hash128 hash)
 		 (unsigned long long)hash.low);
 }
 
-static json_t *status_json(struct control *c)
+/* null: this node does not lead. */
+static json_t *journal_json(const struct control *c)
 {
-	const struct options *o = c->options;
-	struct coordinator_status coordinator;
 	struct leader_status leader;
-	struct standby_status standby;
-	char id[23], hash[33], standby_hash[33];
+	char hash[33];
 
 	leader_get_status(c->leader, &leader);
-	coordinator_get_status(c->coordinator, &coordinator);
-	standby_get_status(c->standby, &standby);
-	uuid_text(id, c->cluster.cluster.id);
+	if (leader.state != LEADER_LEADING)
+		return json_null();
 	hash_text(hash, leader.content_hash);
-	hash_text(standby_hash, standby.content_hash);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s,"
-			 " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:s}, s:{s:I, s:I, s:I, s:s},"
-			 " s:{s:I, s:I, s:I}}",
-			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
-			 leader.state == LEADER_LEADING ? c->node : c->holder, "kafka",
-			 o->values[OPTION_ADVERTISE], "bucket", o->values[OPTION_BUCKET],
-			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", "epoch",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "epoch",
 			 (json_int_t)leader.epoch.counter, "committed_index",
 			 (json_int_t)leader.committed_index, "snapshot_index",
 			 (json_int_t)leader.snapshot_index, "in_flight",
 			 (json_int_t)leader.in_flight, "record_bytes",
 			 (json_int_t)leader.record_bytes, "warm_index",
-			 (json_int_t)leader.warm_index, "content_hash", hash, "standby", "index",
-			 (json_int_t)standby.index, "committed_index",
-			 (json_int_t)standby.committed, "load_count",
-			 (json_int_t)standby.load_count, "content_hash", standby_hash, "streams",
-			 "agents", (json_int_t)coordinator.sessions, "groups",
-			 (json_int_t)coordinator.groups, "calls", (json_int_t)coordinator.calls);
+			 (json_int_t)leader.warm_index, "content_hash", hash);
+}
+
+/* null: it has no cell that follows. */
+static json_t *standby_json(const struct control *c)
+{
+	struct standby_status standby;
+	char hash[33];
+
+	standby_get_status(c->standby, &standby);
+	if (standby.index == 0)
+		return json_null();
+	hash_text(hash, standby.content_hash);
+	return json_pack("{s:I, s:I, s:I, s:s}", "index", (json_int_t)standby.index,
+			 "committed_index", (json_int_t)standby.committed, "load_count",
+			 (json_int_t)standby.load_count, "content_hash", hash);
+}
+
+static json_t *status_json(struct control *c)
+{
+	const struct options *o = c->options;
+	struct coordinator_status coordinator;
+	char id[23];
+
+	coordinator_get_status(c->coordinator, &coordinator);
+	uuid_text(id, c->cluster.cluster.id);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:I, s:I, s:I}}",
+			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
+			 leader_state(c->leader) == LEADER_LEADING ? c->node : c->holder, "kafka",
+			 o->values[OPTION_ADVERTISE], "bucket", o->values[OPTION_BUCKET],
+			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", journal_json(c),
+			 "standby", standby_json(c), "streams", "agents",
+			 (json_int_t)coordinator.sessions, "groups", (json_int_t)coordinator.groups,
+			 "calls", (json_int_t)coordinator.calls);
 }
 
 static int add_text(const char *text, size_t size, void *context)
