@@ -459,7 +459,7 @@ static void (*const done_of[OP_KINDS])(struct journal *j, const struct op *op,
 	[OP_TRIM_LIST] = journal_trim_done,    [OP_TRIM_DELETE] = journal_trim_done,
 	[OP_SEAL_FLOORS] = journal_seal_done,  [OP_SEAL_LIST] = journal_seal_done,
 	[OP_SEAL] = journal_seal_done,	       [OP_SLOT] = journal_slot_done,
-	[OP_MEASURE] = journal_tail_done,
+	[OP_SEAL_LAST] = journal_seal_done,    [OP_MEASURE] = journal_tail_done,
 };
 
 static enum err done(struct journal *j, const struct journal_event *event)

@@ -201,15 +201,19 @@ static void test_a_candidate_seals_the_first_free_slot_and_looks_at_the_floors_a
 	listed(&b, "list 0 e/1/at/", "e/1/at/4");
 	expect(&b, "list 0 e/1/ after e/1/#4\n");
 	listed(&b, "list 0 e/1/ after e/1/#4", "e/1/#5 e/1/#7 e/1/s");
+	expect(&b, "get 0 e/1/#5\n");
+	found_and_dropped(&b, "get 0 e/1/#5", record_of(1, 5, 0, 0, "e"));
 	expect(&b, "put new 0 e/1/#6\n");
 	done(&b, "put new 0 e/1/#6", ERR_EXISTS); /* the leader was quicker */
 	expect(&b, "list 0 e/1/ after e/1/#6\n");
 	listed(&b, "list 0 e/1/ after e/1/#6", "e/1/#7 e/1/s");
+	done(&b, "get 0 e/1/#7", ERR_NOT_FOUND);
 	done(&b, "put new 0 e/1/#8", OK);
-	expect(&b, "put new 0 e/1/#8\nlist 0 e/1/at/\n");
+	expect(&b, "get 0 e/1/#7\nput new 0 e/1/#8\nlist 0 e/1/at/\n");
 	listed(&b, "list 0 e/1/at/", "e/1/at/9"); /* it was not free: it was trimmed */
 	expect(&b, "list 0 e/1/ after e/1/#9\n");
 	listed(&b, "list 0 e/1/ after e/1/#9", "e/1/#10 e/1/s");
+	done(&b, "get 0 e/1/#10", ERR_CORRUPT);
 	done(&b, "put new 0 e/1/#11", OK);
 	listed(&b, "list 0 e/1/at/", "e/1/at/9");
 	buf_clear(&b.trace);
@@ -221,6 +225,31 @@ static void test_a_candidate_seals_the_first_free_slot_and_looks_at_the_floors_a
 	bench_done(&b);
 }
 
+static void test_a_seal_that_is_there_is_enough_unless_it_was_trimmed_around(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	find_epoch_one(&b, JOURNAL_CAS);
+	listed(&b, "list 0 e/1/at/", "");
+	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/s");
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#2", seal_of(1, 2));
+	expect(&b, "list 0 e/1/at/\n");
+	listed(&b, "list 0 e/1/at/", "e/1/at/3"); /* it came late, to a name that was free again */
+	expect(&b, "list 0 e/1/ after e/1/#3\n");
+	listed(&b, "list 0 e/1/ after e/1/#3", "e/1/#4 e/1/s");
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#4", seal_of(1, 4));
+	listed(&b, "list 0 e/1/at/", "e/1/at/3");
+	listed(&b, "list 0 e/1/at/", "e/1/at/3");
+	listed(&b, "list 0 e/1/ after e/1/#2", "e/1/#3 e/1/#4 e/1/s");
+	found_and_dropped(&b, "get 0 e/1/s", start_that_creates());
+	expect(&b, "list 0 e/1/at/\nlist 0 e/1/at/\nlist 0 e/1/ after e/1/#2\nget 0 e/1/s\n"
+		   "get 0 e/1/#3\n");
+	bench_done(&b);
+}
+
 static void test_the_seal_of_another_candidate_ends_the_log(void **state)
 {
 	struct bench b;
@@ -228,18 +257,20 @@ static void test_the_seal_of_another_candidate_ends_the_log(void **state)
 	(void)state;
 	find_epoch_one(&b, JOURNAL_CAS);
 	listed(&b, "list 0 e/1/at/", "");
-	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/s"); /* 2 is a seal, but who knows */
-	done(&b, "put new 0 e/1/#3", OK);
+	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/#3 e/1/s"); /* the seal is number 2 */
+	found_and_dropped(&b, "get 0 e/1/#3", record_of(1, 3, 0, 0, "c"));
+	done(&b, "put new 0 e/1/#4", OK);
 	listed(&b, "list 0 e/1/at/", "");
 	listed(&b, "list 0 e/1/at/", "");
-	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/#3 e/1/s");
+	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/#3 e/1/#4 e/1/s");
 	found_and_dropped(&b, "get 0 e/1/s", start_that_creates());
-	found_and_dropped(&b, "get 0 e/1/#2", seal_of(1, 2));
+	found_and_dropped(&b, "get 0 e/1/#3", record_of(1, 3, 0, 0, "c"));
 	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#2", seal_of(1, 2));
+	expect(&b, "get 0 e/1/c#2\n");
 	done(&b, "get 0 e/1/c#2", ERR_NOT_FOUND);
-	expect(&b, "get 0 e/1/#1\n");
 	found_and_dropped(&b, "get 0 e/1/#1", record_of(1, 1, 0, 0, "a"));
-	expect(&b, "adopted snapshot 0, log to 1\nget 0 e/1/#1\n");
+	expect(&b, "record 1 a\nput 0 e/1/s\nput 0 e/1/c#1\n");
 	bench_done(&b);
 }
 
@@ -250,8 +281,8 @@ static void test_a_copy_stands_for_a_record_whose_name_is_sealed(void **state)
 	(void)state;
 	find_epoch_one(&b, JOURNAL_CAS);
 	listed(&b, "list 0 e/1/at/", "");
-	listed(&b, "list 0 e/1/", "e/1/#1 e/1/c#1 e/1/s");
-	done(&b, "put new 0 e/1/#2", OK);
+	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/c#1 e/1/s");
+	found_and_dropped(&b, "get 0 e/1/#2", seal_of(1, 2));
 	listed(&b, "list 0 e/1/at/", "");
 	listed(&b, "list 0 e/1/at/", "");
 	listed(&b, "list 0 e/1/", "e/1/#1 e/1/#2 e/1/c#1 e/1/s");
@@ -386,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_with_a_gap_is_asked_for_the_fence),
 		cmocka_unit_test(
 			test_a_candidate_seals_the_first_free_slot_and_looks_at_the_floors_again),
+		cmocka_unit_test(test_a_seal_that_is_there_is_enough_unless_it_was_trimmed_around),
 		cmocka_unit_test(test_the_seal_of_another_candidate_ends_the_log),
 		cmocka_unit_test(test_a_copy_stands_for_a_record_whose_name_is_sealed),
 		cmocka_unit_test(test_nothing_is_sealed_where_the_last_leader_did_not_create),

@@ -241,8 +241,8 @@ void journal_floors_done(struct journal *j, const struct op *op, const struct jo
 		list_from_floor(j, op->lane, op->epoch);
 }
 
-/* Those of earlier candidates look like records until they are read. */
-static bool is_our_seal(const struct lane *l, struct epoch e, const struct journal_name *name)
+/* Others look like records until they are read. */
+static bool is_known_seal(const struct lane *l, struct epoch e, const struct journal_name *name)
 {
 	return !name->is_copy && name->sequence == l->sealed && epoch_compare(l->top, e) == 0;
 }
@@ -269,7 +269,7 @@ void journal_tail_done(struct journal *j, const struct op *op, const struct jour
 		if (!journal_key_parse(event->done.names[i], j->config.name, &name) ||
 		    name.kind != JOURNAL_OBJECT_RECORD)
 			continue;
-		if (is_our_seal(l, op->epoch, &name))
+		if (is_known_seal(l, op->epoch, &name))
 			continue;
 		if (!tail_add(j, name.sequence, op->lane)) {
 			journal_lose(j, ERR_TOO_BIG, j->highest, "more than %d records to recover",

@@ -4,14 +4,19 @@
  * on this bucket when all slots up to it were created.  So a seal in the first free slot ends the
  * epoch here: whatever is created behind it does not count, and its leader meets it.
  *
- *     FLOORS    LIST e/<c>/at/        slots up to the newest floor are taken, though perhaps
- * trimmed LIST      e/<c>/ after it       the first slot that is not there SEAL      create it
- * taken meanwhile: LIST again FLOORS    LIST e/<c>/at/        a floor at or above the seal: the
- * slot was not free but trimmed, LIST again from there
+ *     FLOORS    LIST e/<c>/at/        slots up to the newest floor are taken, if perhaps trimmed
+ *     LIST      e/<c>/ after it       the first slot that is not there
+ *     LAST      GET the one before    a seal already: another one would add nothing
+ *     SEAL      create it             taken meanwhile: LIST again
+ *     FLOORS    LIST e/<c>/at/        a floor at or above the seal: the slot was not free but
+ *                                     trimmed, LIST again from there
  *
  * The second look is needed because a leader that is alive takes snapshots and trims.  It never
  * deletes a slot before a floor at or above it is on the bucket, nor that floor before a newer one,
  * and a floor is put only when all slots up to it were created.
+ *
+ * Without LAST, candidates that run every few seconds while there is no quorum would leave a seal
+ * each time, for days, and the next recovery would have to read all of them.
  *
  * A seal is deleted like a fence, not like a record: a create that was under way when its leader
  * fell asleep must still find it (journal_trim.c). */
@@ -104,6 +109,37 @@ static void create_seal(struct journal *j, unsigned k)
 	blob_unref(&body);
 }
 
+/* The slot before the free one, if it is above the floor. */
+static void read_last(struct journal *j, unsigned k)
+{
+	struct lane *l = &j->lanes[k];
+	char key[JOURNAL_KEY_BYTES];
+
+	if (l->sealing <= l->sealed_floor + 1) {
+		create_seal(j, k);
+		return;
+	}
+	journal_key_record(key, j->config.name, l->top, l->sealing - 1);
+	journal_get(j, journal_op(j, OP_SEAL_LAST, k, l->top, l->sealing - 1), key);
+}
+
+static void last_done(struct journal *j, const struct op *op, const struct journal_event *event)
+{
+	enum err err = event->done.err;
+	struct journal_object last;
+
+	if (err == OK &&
+	    journal_object_decode(blob_slice(event->done.body), JOURNAL_OBJECT_SEAL, &last) == OK &&
+	    epoch_compare(last.epoch, op->epoch) == 0 && last.sequence == op->sequence) {
+		j->lanes[op->lane].sealing = op->sequence;
+		list_floors(j, op->lane, "");
+	} else if (err == OK || err == ERR_NOT_FOUND || err == ERR_CORRUPT || err == ERR_TOO_BIG) {
+		create_seal(j, op->lane);
+	} else {
+		journal_lane_out(j, op->lane);
+	}
+}
+
 static void slots_done(struct journal *j, unsigned k, const struct journal_event *event)
 {
 	struct lane *l = &j->lanes[k];
@@ -122,7 +158,7 @@ static void slots_done(struct journal *j, unsigned k, const struct journal_event
 			found = true;
 	}
 	if (found || !event->done.more)
-		create_seal(j, k);
+		read_last(j, k);
 	else if (journal_last_name(event, after))
 		list_slots(j, k, after);
 	else
@@ -152,6 +188,8 @@ void journal_seal_done(struct journal *j, const struct op *op, const struct jour
 {
 	if (op->kind == OP_SEAL)
 		seal_done(j, op, event->done.err);
+	else if (op->kind == OP_SEAL_LAST)
+		last_done(j, op, event);
 	else if (event->done.err != OK)
 		journal_lane_out(j, op->lane);
 	else if (op->kind == OP_SEAL_FLOORS)

@@ -93,7 +93,7 @@ struct lane {
 
 	/* sealing `top` */
 	uint64_t sealing;      /* the slot that seemed free */
-	uint64_t sealed;       /* the one that we took; 0: none */
+	uint64_t sealed;       /* the one that has a seal; 0: none */
 	uint64_t sealed_floor; /* slots up to here were taken by their leader */
 
 	/* our own slots, which are records by their index (journal_slot.c) */
@@ -123,6 +123,7 @@ enum op_kind {
 	OP_STARTS,
 	OP_SEAL_FLOORS,
 	OP_SEAL_LIST,
+	OP_SEAL_LAST,
 	OP_SEAL,
 	OP_FLOORS,
 	OP_TAIL,

@@ -1,10 +1,10 @@
 /* The slots of one epoch on one bucket of class cas (src/cells/journal_slot.c, journal_seal.c).
  *
  * A leader creates slots 1, 2, 3, ..., up to three at once and in any order, puts floors and trims
- * below them.  A candidate seals the first free slot.  Every step is one atomic operation of the
- * bucket, and everything in between may be interleaved.
+ * below them.  Candidates seal the first free slot, or find that another one did.  Every step is
+ * one atomic operation of the bucket, and everything in between may be interleaved.
  *
- * Checked: when the candidate has joined, nothing more counts for the leader.
+ * Checked: when a candidate has joined, nothing more counts for the leader.
  *
  * Each of these breaks one rule, and must be found:
  *
@@ -14,6 +14,7 @@
  *   -DEARLYFLOOR   the leader puts a floor over slots that were not created here */
 #define M 5 /* slots */
 #define AHEAD 3
+#define CANDIDATES 2
 #define FREE 0
 #define RECORD 1
 #define SEAL 2
@@ -87,10 +88,12 @@ active proctype leader() {
 	od
 }
 
-active proctype candidate() {
-	byte s;
+active [CANDIDATES] proctype candidate() {
+	byte s, f;
+	bool seen;
 
-	s = floor + 1; /* LIST of floors */
+	f = floor; /* LIST of floors */
+	s = f + 1;
 again:
 	do /* LIST of slots, page by page */
 	:: atomic { s <= M && slot[s] != FREE -> s++ }
@@ -100,16 +103,25 @@ again:
 	:: s > M -> goto end /* the model ends here */
 	:: else
 	fi;
+	atomic { /* GET of the last one */
+		seen = s > f + 1 && slot[s - 1] == SEAL;
+		if
+		:: seen -> s--; goto look
+		:: else
+		fi
+	}
 	atomic { /* PUT_NEW */
 		if
 		:: slot[s] != FREE -> s++; goto again
 		:: else -> slot[s] = SEAL
 		fi
 	}
+look:
 #ifndef NOLOOK
 	atomic { /* LIST of floors */
+		f = floor;
 		if
-		:: floor >= s -> s = floor + 1; goto again
+		:: f >= s -> s = f + 1; goto again
 		:: else
 		fi
 	}
