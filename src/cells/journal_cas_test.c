@@ -138,6 +138,49 @@ static void test_a_leader_that_slept_looks_for_fence_and_marks_before_a_create_c
 	bench_done(&b);
 }
 
+/* The look at the marks grows old between two answers that come in the wrong order. */
+static void test_a_create_that_waited_for_one_before_it_is_not_forgotten(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	lead(&b);
+	assert_int_equal(append(&b, "a"), OK);
+	assert_int_equal(append(&b, "b"), OK);
+	done(&b, "put new 0 e/1/#2", OK);
+	b.now_ms += 61ull * 60 * 1000;
+	done(&b, "put new 0 e/1/#1", OK);
+	done(&b, "get 0 e/1/fence", ERR_NOT_FOUND);
+	listed(&b, "list 0 epoch/ after epoch/1!", "");
+	buf_clear(&b.trace);
+	done(&b, "get 0 e/1/fence", ERR_NOT_FOUND);
+	expect(&b, "committed 2\n");
+	bench_done(&b);
+}
+
+/* What was created in an earlier life of the lane counts in this one, too. */
+static void test_a_create_that_did_not_count_is_counted_after_the_bucket_was_away(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	lead(&b);
+	assert_int_equal(append(&b, "a"), OK);
+	b.now_ms += 61ull * 60 * 1000;
+	done(&b, "put new 0 e/1/#1", OK);
+	done(&b, "get 0 e/1/fence", ERR_UNAVAILABLE);
+	assert_int_equal(tick(&b), OK);
+	done(&b, "put 0 epoch/1!", OK);
+	listed(&b, "list 0 epoch/", "epoch/1!");
+	done(&b, "put 0 e/1/s", OK);
+	done(&b, "get 0 e/1/fence", ERR_NOT_FOUND);
+	done(&b, "put new 0 e/1/#1", ERR_EXISTS);
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#1", record_of(1, 1, 0, 0, "a"));
+	expect(&b, "committed 1\n");
+	bench_done(&b);
+}
+
 static void test_a_leader_that_appends_looks_for_its_fence_now_and_then(void **state)
 {
 	struct bench b;
@@ -412,6 +455,9 @@ int main(void)
 		cmocka_unit_test(test_a_slot_that_was_taken_is_read),
 		cmocka_unit_test(
 			test_a_leader_that_slept_looks_for_fence_and_marks_before_a_create_counts),
+		cmocka_unit_test(test_a_create_that_waited_for_one_before_it_is_not_forgotten),
+		cmocka_unit_test(
+			test_a_create_that_did_not_count_is_counted_after_the_bucket_was_away),
 		cmocka_unit_test(test_a_leader_that_appends_looks_for_its_fence_now_and_then),
 		cmocka_unit_test(test_the_only_bucket_is_trusted_again_when_it_comes_back),
 		cmocka_unit_test(test_a_bucket_with_a_gap_is_asked_for_the_fence),

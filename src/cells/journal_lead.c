@@ -304,6 +304,10 @@ void journal_record_put(struct journal *j, unsigned k, uint64_t index)
 {
 	struct lane *l = &j->lanes[k];
 
+	/* Also where a create is enough: one that has to wait for another, or for a look at the
+	 * marks, is confirmed by the next fence check at the latest. */
+	if (index > j->committed)
+		flight_of(j, index)->put |= bit(k);
 	if (l->dense) {
 		bool fresh = journal_marks_are_fresh(j, k);
 		journal_slot_taken(j, k, index, fresh);
@@ -314,7 +318,6 @@ void journal_record_put(struct journal *j, unsigned k, uint64_t index)
 	}
 	if (index <= j->committed)
 		return;
-	flight_of(j, index)->put |= bit(k);
 #ifdef JOURNAL_BUG_NORECHK
 	flight_of(j, index)->ok |= bit(k); /* planted bug: trusts an earlier check */
 	journal_commit(j);

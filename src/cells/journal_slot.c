@@ -50,8 +50,11 @@ void journal_slot_taken(struct journal *j, unsigned k, uint64_t index, bool fres
 	struct lane *l = &j->lanes[k];
 	uint64_t at = index % SLOTS_AHEAD_MAX;
 
-	if (index <= l->created)
+	if (index <= l->created) {
+		if (fresh) /* met again, after the lane was away */
+			journal_count(j, k, index);
 		return;
+	}
 	if (index - l->created > SLOTS_AHEAD_MAX) {
 		journal_lane_out(j, k); /* one create hangs */
 		return;
