@@ -15,7 +15,7 @@ from kafka import Client
 from kcat_reader import Tail
 from node import IS_ASAN, ROLES
 from rdkafka import NumberedWriter, check_exactly_once, check_prefix
-from scenario import Scenario, say
+from scenario import Scenario, say, wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS", "24"))
 PARTITIONS = 4
@@ -40,6 +40,8 @@ class Killer:
         target = self.choose()
         if target in ROLES:
             self.role_kills[target] += 1
+            # Clients are served for some seconds while control is away: it may not be back yet.
+            wait_until(lambda: self.node.role_pid(target), 10, f"a {target} process")
             begin = time.monotonic()
             assert self.node.signal(signal.SIGKILL, target), f"no {target} process"
             # The old process may still be seen to serve for a moment.
