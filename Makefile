@@ -18,7 +18,8 @@ CC := $(CC_$(FLAVOUR))
 endif
 
 # http-parser has no .pc file in Debian 12, so it is named by hand.
-PACKAGES := libuv sqlite3 libxxhash libzstd liblz4 snappy zlib jansson
+PACKAGES := libuv sqlite3 libxxhash libzstd liblz4 snappy zlib jansson libcurl expat \
+	libcrypto
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhttp_parser
 

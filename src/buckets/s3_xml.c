@@ -1,0 +1,250 @@
+#include "buckets/s3_xml.h"
+
+#include <assert.h>
+#include <expat.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/memory.h"
+
+enum element {
+	OTHER,
+	LIST,
+	CONTENTS,
+	KEY,
+	TRUNCATED,
+	TOKEN,
+	ENCODING,
+	ERROR,
+	CODE,
+	MESSAGE,
+	REGION
+};
+
+/* What is understood, and only where it belongs. */
+static const struct row {
+	const char *name;
+	enum element parent, element;
+} rows[] = {
+	{ "ListBucketResult", OTHER, LIST },
+	{ "Contents", LIST, CONTENTS },
+	{ "Key", CONTENTS, KEY },
+	{ "IsTruncated", LIST, TRUNCATED },
+	{ "NextContinuationToken", LIST, TOKEN },
+	{ "EncodingType", LIST, ENCODING },
+	{ "Error", OTHER, ERROR },
+	{ "Code", ERROR, CODE },
+	{ "Message", ERROR, MESSAGE },
+	{ "Region", ERROR, REGION },
+};
+
+struct reader {
+	XML_Parser parser;
+	struct arena *arena;
+	enum err err;
+	int depth; /* 0: outside of everything */
+	enum element path[S3_XML_DEPTH_MAX];
+	enum element root;
+	char text[S3_XML_TEXT_BYTES_MAX];
+	size_t text_size;
+	bool is_encoded; /* keys are written with %XX */
+	struct s3_list list;
+	struct s3_error error;
+};
+
+static void give_up(struct reader *r, enum err err)
+{
+	if (!r->err)
+		r->err = err;
+	XML_StopParser(r->parser, XML_FALSE);
+}
+
+static enum element element_of(const struct reader *r, const char *name)
+{
+	enum element parent = r->depth ? r->path[r->depth - 1] : OTHER;
+
+	if (r->depth && parent == OTHER)
+		return OTHER;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].parent == parent && strcmp(rows[i].name, name) == 0)
+			return rows[i].element;
+	return OTHER;
+}
+
+static void on_start(void *context, const XML_Char *name, const XML_Char **attributes)
+{
+	struct reader *r = context;
+
+	(void)attributes;
+	if (r->depth == S3_XML_DEPTH_MAX) {
+		give_up(r, ERR_TOO_BIG);
+		return;
+	}
+	r->path[r->depth] = element_of(r, name);
+	if (r->depth == 0)
+		r->root = r->path[0];
+	r->depth++;
+	r->text_size = 0;
+}
+
+static void on_text(void *context, const XML_Char *text, int size)
+{
+	struct reader *r = context;
+
+	if (r->path[r->depth - 1] == OTHER)
+		return;
+	if ((size_t)size > sizeof(r->text) - r->text_size) {
+		give_up(r, ERR_TOO_BIG);
+		return;
+	}
+	memcpy(r->text + r->text_size, text, (size_t)size);
+	r->text_size += (size_t)size;
+}
+
+static void keep(char *ret, size_t size, struct slice text)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < text.size && used + 1 < size; i++)
+		ret[used++] = text.data[i] >= ' ' && text.data[i] <= '~' ? (char)text.data[i] : '?';
+	ret[used] = '\0';
+}
+
+static void add_key(struct reader *r, struct slice text)
+{
+	if (r->list.key_count == S3_LIST_KEYS_MAX) {
+		give_up(r, ERR_TOO_BIG);
+		return;
+	}
+	if (!r->list.keys)
+		r->list.keys = arena_take_array(r->arena, S3_LIST_KEYS_MAX, sizeof(struct slice));
+	r->list.keys[r->list.key_count++] = arena_copy(r->arena, text);
+}
+
+static void on_end(void *context, const XML_Char *name)
+{
+	struct reader *r = context;
+	struct slice text = { (const uint8_t *)r->text, r->text_size };
+
+	(void)name;
+	switch (r->path[--r->depth]) {
+	case KEY:
+		if (r->arena)
+			add_key(r, text);
+		break;
+	case TRUNCATED:
+		r->list.is_truncated = slice_equal(text, SLICE("true"));
+		break;
+	case TOKEN:
+		if (r->arena)
+			r->list.next_token = arena_copy(r->arena, text);
+		break;
+	case ENCODING:
+		r->is_encoded = slice_equal(text, SLICE("url"));
+		break;
+	case CODE:
+		keep(r->error.code, sizeof(r->error.code), text);
+		break;
+	case MESSAGE:
+		keep(r->error.message, sizeof(r->error.message), text);
+		break;
+	case REGION:
+		keep(r->error.region, sizeof(r->error.region), text);
+		break;
+	case OTHER:
+	case LIST:
+	case CONTENTS:
+	case ERROR:
+		break;
+	}
+	r->text_size = 0;
+}
+
+static void on_document_type(void *context, const XML_Char *name, const XML_Char *system_id,
+			     const XML_Char *public_id, int has_internal_subset)
+{
+	(void)name;
+	(void)system_id;
+	(void)public_id;
+	(void)has_internal_subset;
+	give_up(context, ERR_INVALID);
+}
+
+static void *take(size_t size)
+{
+	return memory_take(size);
+}
+
+static void parse(struct reader *r, struct slice text)
+{
+	static const XML_Memory_Handling_Suite memory = { take, memory_grow, memory_free };
+
+	if (text.size > S3_XML_BYTES_MAX) {
+		r->err = ERR_TOO_BIG;
+		return;
+	}
+	r->parser = XML_ParserCreate_MM(NULL, &memory, NULL);
+	assert(r->parser);
+	XML_SetUserData(r->parser, r);
+	XML_SetElementHandler(r->parser, on_start, on_end);
+	XML_SetCharacterDataHandler(r->parser, on_text);
+	XML_SetStartDoctypeDeclHandler(r->parser, on_document_type);
+	if (XML_Parse(r->parser, (const char *)text.data, (int)text.size, XML_TRUE) !=
+		    XML_STATUS_OK &&
+	    !r->err)
+		r->err = ERR_INVALID;
+	XML_ParserFree(r->parser);
+}
+
+static int hex_value(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20; /* stores write either case */
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "a%2Fb+c" in place: encoding-type=url is what forms have.  Nothing grows. */
+static enum err decode(struct slice *key)
+{
+	uint8_t *out = (uint8_t *)(uintptr_t)key->data; /* our own copy, in the arena */
+	size_t used = 0;
+
+	for (size_t i = 0; i < key->size; i++) {
+		if (key->data[i] == '%') {
+			int high = key->size - i > 2 ? hex_value(key->data[i + 1]) : -1;
+			int low = key->size - i > 2 ? hex_value(key->data[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return ERR_INVALID;
+			out[used++] = (uint8_t)(high * 16 + low);
+			i += 2;
+		} else {
+			out[used++] = key->data[i] == '+' ? ' ' : key->data[i];
+		}
+	}
+	key->size = used;
+	return OK;
+}
+
+enum err s3_xml_list(struct arena *a, struct slice text, struct s3_list *ret)
+{
+	struct reader r = { .arena = a };
+
+	parse(&r, text);
+	if (!r.err && r.root != LIST)
+		r.err = ERR_INVALID;
+	for (size_t i = 0; i < r.list.key_count && r.is_encoded && !r.err; i++)
+		r.err = decode(&r.list.keys[i]);
+	if (!r.err)
+		*ret = r.list;
+	return r.err;
+}
+
+void s3_xml_error(struct slice text, struct s3_error *ret)
+{
+	struct reader r = { 0 };
+
+	parse(&r, text);
+	*ret = r.err ? (struct s3_error) { 0 } : r.error;
+}
