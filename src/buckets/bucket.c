@@ -188,6 +188,7 @@ static const struct scheme {
 } schemes[] = {
 	{ "file:", directory_bucket_open },
 	{ "memory:", memory_bucket_open },
+	{ "s3:", s3_bucket_open },
 	{ "fault:", fault_bucket_open },
 };
 
@@ -214,7 +215,8 @@ enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYT
 			snprintf((*ret)->url, sizeof((*ret)->url), "%s", url);
 		return err;
 	}
-	snprintf(why, TASK_WHY_BYTES, "\"%.60s\" is no bucket: write file:DIRECTORY", url);
+	snprintf(why, TASK_WHY_BYTES, "\"%.60s\" is no bucket: write file:DIRECTORY or s3://NAME",
+		 url);
 	return ERR_INVALID;
 }
 

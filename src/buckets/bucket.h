@@ -4,7 +4,9 @@
  * One operation is one struct bucket_op: a child task of whoever asked.  Keys are text of
  * [a-zA-Z0-9._/-], parts between slashes not empty, not "." or ".." and at most
  * BUCKET_PART_BYTES_MAX, all at most BUCKET_KEY_BYTES_MAX; anything else is ERR_INVALID.  No key
- * is the directory of another ("a" beside "a/b": ERR_CONFLICT).
+ * is the directory of another ("a" beside "a/b": ERR_CONFLICT).  Object stores can tell neither
+ * that nor, in class raw, that other bytes are under a name: there, names used once are up to the
+ * caller.
  *
  * Errors, the same for every kind: ERR_NOT_FOUND, ERR_EXISTS (put_new only), ERR_CONFLICT (other
  * bytes are under that name: a bug of whoever names), ERR_FULL (nothing was stored; works again
@@ -110,6 +112,8 @@ struct bucket {
  *   memory:        private to this handle
  *   memory:NAME    shared by name inside the process, until memory_bucket_forget(); both take
  *                  ?class=raw|cas (cas) and ?latency_ms=N
+ *   s3://NAME/PREFIX  any store that speaks the S3 protocol; parameters in doc/man/hanse-serve.1;
+ *                  class raw unless ?class=cas.  Nothing is asked of the store here.
  *   fault:URL      fails on purpose (fault.h); only if the environment has HANSE_TEST_FAULTS=1 */
 MUST_CHECK enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYTES]);
 void bucket_close(struct bucket *b); /* no operation is under way */

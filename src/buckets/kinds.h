@@ -40,6 +40,8 @@ MUST_CHECK enum err directory_bucket_open(struct bucket_url *u, struct bucket **
 					  char why[TASK_WHY_BYTES]);
 MUST_CHECK enum err memory_bucket_open(struct bucket_url *u, struct bucket **ret,
 				       char why[TASK_WHY_BYTES]);
+MUST_CHECK enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret,
+				   char why[TASK_WHY_BYTES]);
 MUST_CHECK enum err fault_bucket_open(struct bucket_url *u, struct bucket **ret,
 				      char why[TASK_WHY_BYTES]);
 

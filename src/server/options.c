@@ -15,7 +15,7 @@ enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10
 
 const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_BUCKET] = { "bucket", "URL", "file:./var/bucket",
-			    "where the records are; file:DIR is a directory" },
+			    "where the records are: file:DIR, or s3://NAME?endpoint=URL" },
 	[OPTION_JOURNAL] = { "journal", "URL", NULL,
 			     "where the journal is; 1, 3 or 5 with commas (default: as --bucket)" },
 	[OPTION_KAFKA] = { "kafka", "HOST:PORT", "127.0.0.1:9092", "serve Kafka clients here" },

@@ -1,0 +1,251 @@
+/* The kind of bucket "s3://NAME/PREFIX": objects in any store that speaks the S3 protocol. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "buckets/s3_op.h"
+
+enum {
+	PAUSE_MS_FIRST = 50, /* doubled each time, and then drawn between nothing and that */
+	PAUSE_MS_MAX = 3000,
+	PAUSE_DOUBLINGS_MAX = 6,
+	ATTEMPTS_UNTOLD = 4, /* then people hear that it does not work, once */
+	CANCELED_MS = 3000,  /* a change under way is given that long to tell how it ended */
+	HASH_INLINE_BYTES_MAX = 64 << 10, /* larger bodies are hashed by a worker */
+};
+
+enum { S3_START, S3_HASHED, S3_OVER, S3_PAUSED };
+static const char *const s3_places[] = { "start", "hashed", "answered", "paused" };
+
+/* --- the body's hashes ------------------------------------------------------------------------ */
+static void hash(struct s3_op *o)
+{
+	uint32_t crc = 0;
+
+	s3_sha256(o->body_sha256, o->op->pieces, o->op->piece_count);
+	for (size_t i = 0; i < o->op->piece_count; i++)
+		crc = crc32c_add(crc, o->op->pieces[i]);
+	s3_crc32c_text(o->body_crc32c, crc);
+}
+
+static enum err hash_work(struct worker_job *job)
+{
+	hash(CONTAINER(job, struct bucket_op, job)->private);
+	return OK;
+}
+
+static bool is_large(const struct bucket_op *op)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < op->piece_count; i++)
+		size += op->pieces[i].size;
+	return size > HASH_INLINE_BYTES_MAX;
+}
+
+/* --- trouble --------------------------------------------------------------------------------- */
+/* An operation may go on for long: people hear of it before its end. */
+static void tell_trouble(struct s3_op *o)
+{
+	struct s3_bucket *b = o->bucket;
+
+	if (b->is_troubled || o->attempts < ATTEMPTS_UNTOLD)
+		return;
+	b->is_troubled = true;
+	log_warn("bucket %s: %s; trying again", b->bucket.url, o->why);
+}
+
+static void tell_health(struct s3_op *o)
+{
+	if (o->bucket->is_troubled)
+		log_info("bucket %s: works again", o->bucket->bucket.url);
+	o->bucket->is_troubled = false;
+}
+
+/* --- the operation ---------------------------------------------------------------------------- */
+static enum step finish(struct s3_op *o, enum err err)
+{
+	struct task *t = &o->op->task;
+
+	if (err && err != ERR_CONFLICT && o->is_unclear)
+		err = ERR_UNKNOWN; /* whatever the last attempt was told */
+	if (task_is_canceled(t) && !s3_is_change(o->op)) {
+		blob_unref(&o->op->ret_body); /* nobody waits for it */
+		err = ERR_CANCELED;
+	}
+	if (!err)
+		tell_health(o);
+	memcpy(t->why, o->why, sizeof(t->why));
+	s3_exchange_done(&o->exchange);
+	timer_clear(&o->timer);
+	arena_done(&o->arena);
+	o->op->private = NULL;
+	memory_free(o);
+	return task_done(t, err);
+}
+
+static enum step ask(struct s3_op *o)
+{
+	s3_ask(o);
+	return task_wait(&o->op->task, S3_OVER);
+}
+
+static enum step pause_or_end(struct s3_op *o)
+{
+	struct task *t = &o->op->task;
+	uint64_t now_ms = loop_now_ms(t->loop);
+	int doublings =
+		o->attempts - 1 < PAUSE_DOUBLINGS_MAX ? o->attempts - 1 : PAUSE_DOUBLINGS_MAX;
+	uint64_t pause_ms = (uint64_t)PAUSE_MS_FIRST << doublings;
+
+	if (pause_ms > PAUSE_MS_MAX)
+		pause_ms = PAUSE_MS_MAX;
+	pause_ms = random_u64() % (pause_ms + 1);
+	if (task_is_canceled(t))
+		return finish(o, ERR_CANCELED);
+	tell_trouble(o);
+	if (now_ms + pause_ms >= o->deadline_ms)
+		return finish(o, o->err);
+	sleep_start(&o->sleep, t, now_ms + pause_ms);
+	return task_wait(t, S3_PAUSED);
+}
+
+/* Woken while the store has not answered: it is late, or nobody wants the answer any more. */
+static enum step wait_longer(struct s3_op *o)
+{
+	struct task *t = &o->op->task;
+	uint64_t now_ms = loop_now_ms(t->loop);
+	bool is_sent = o->question == S3_ASK && s3_is_change(o->op) && o->exchange.sends > 0;
+
+	if (task_is_canceled(t) && !o->is_canceled) {
+		o->is_canceled = true;
+		if (!is_sent)
+			return finish(o, ERR_CANCELED);
+		if (now_ms + CANCELED_MS < o->deadline_ms)
+			o->deadline_ms = now_ms + CANCELED_MS;
+	}
+	if (now_ms < o->deadline_ms) {
+		if (o->timer.node.index == 0 || o->timer.node.key != o->deadline_ms)
+			timer_set(&o->timer, t->loop, o->deadline_ms, o->timer.on_timer);
+		return task_wait(t, S3_OVER);
+	}
+	o->is_unclear |= is_sent;
+	snprintf(o->why, sizeof(o->why), "no answer from %.60s within %llu ms",
+		 o->bucket->config.host, (unsigned long long)o->bucket->config.timeout_ms);
+	return finish(o, task_is_canceled(t) ? ERR_CANCELED : ERR_TIMEOUT);
+}
+
+static enum step go_on(struct s3_op *o)
+{
+	switch (s3_judge(o)) {
+	case S3_END:
+		return finish(o, o->err);
+	case S3_NEXT:
+		if (task_is_canceled(&o->op->task))
+			return finish(o, ERR_CANCELED);
+		return ask(o);
+	case S3_AGAIN:
+		return pause_or_end(o);
+	}
+	abort();
+}
+
+static void on_deadline(struct timer *t)
+{
+	task_wake(&CONTAINER(t, struct s3_op, timer)->op->task);
+}
+
+static enum step begin(struct bucket_op *op)
+{
+	struct s3_op *o = NEW(struct s3_op);
+	struct task *t = &op->task;
+
+	op->private = o;
+	o->op = op;
+	o->bucket = CONTAINER(op->bucket, struct s3_bucket, bucket);
+	arena_init(&o->arena);
+	o->deadline_ms = loop_now_ms(t->loop) + o->bucket->config.timeout_ms;
+	timer_set(&o->timer, t->loop, o->deadline_ms, on_deadline);
+	if (op->verb == BUCKET_GET && (op->size_max == 0 || op->offset >= BUCKET_OBJECT_BYTES_MAX))
+		o->question = S3_ASK_SIZE;
+	if (s3_is_put(op) && is_large(op)) {
+		worker_start(&op->job, t, hash_work);
+		return task_wait(t, S3_HASHED);
+	}
+	if (s3_is_put(op))
+		hash(o);
+	return ask(o);
+}
+
+static enum step s3_step(struct task *t)
+{
+	struct bucket_op *op = CONTAINER(t, struct bucket_op, task);
+	struct s3_op *o = op->private;
+
+	switch (t->at) {
+	case S3_START:
+		return task_is_canceled(t) ? task_done(t, ERR_CANCELED) : begin(op);
+
+	case S3_HASHED:
+		if (t->children > 0)
+			return task_wait(t, S3_HASHED);
+		return task_is_canceled(t) ? finish(o, ERR_CANCELED) : ask(o);
+
+	case S3_OVER:
+		return o->exchange.is_over ? go_on(o) : wait_longer(o);
+
+	case S3_PAUSED:
+		if (t->children > 0)
+			return task_wait(t, S3_PAUSED);
+		return task_is_canceled(t) ? finish(o, ERR_CANCELED) : ask(o);
+	}
+	abort();
+}
+
+static const struct task_kind s3_op_kind = {
+	.name = "S3 bucket operation",
+	.places = s3_places,
+	.place_count = 4,
+	.step = s3_step,
+};
+
+/* --- opening ---------------------------------------------------------------------------------- */
+static void s3_close(struct bucket *base)
+{
+	struct s3_bucket *b = CONTAINER(base, struct s3_bucket, bucket);
+
+	s3_http_free(b->http);
+	memset(&b->credentials, 0, sizeof(b->credentials));
+	memory_free(b);
+}
+
+static const struct bucket_kind s3_kind = {
+	.name = "s3",
+	.op = &s3_op_kind,
+	.close = s3_close,
+};
+
+enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])
+{
+	struct s3_credentials credentials;
+	struct s3_config config;
+	struct s3_bucket *b;
+	enum err err = s3_config_parse(&config, u, why);
+
+	if (!err)
+		err = s3_credentials_load(&credentials, why);
+	if (err)
+		return err;
+	b = NEW(struct s3_bucket);
+	b->bucket.kind = &s3_kind;
+	b->bucket.class = config.class;
+	b->config = config;
+	b->credentials = credentials;
+	b->http = s3_http_new(config.authorities);
+	*ret = &b->bucket;
+	return OK;
+}

@@ -1,0 +1,475 @@
+/* What the answers of an S3 store mean.  Stores differ most in their errors, so the status decides
+ * where it can, and the code in the body only where it must. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "buckets/s3_op.h"
+#include "buckets/s3_xml.h"
+
+enum { CLOCK_TOLERANCE_MS = 5 * 60 * 1000 };
+
+static enum s3_verdict end(struct s3_op *o, enum err err, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+static enum s3_verdict again(struct s3_op *o, enum err err, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+static enum s3_verdict end(struct s3_op *o, enum err err, const char *format, ...)
+{
+	va_list list;
+
+	o->err = err;
+	va_start(list, format);
+	vsnprintf(o->why, sizeof(o->why), format, list);
+	va_end(list);
+	return S3_END;
+}
+
+static enum s3_verdict again(struct s3_op *o, enum err err, const char *format, ...)
+{
+	va_list list;
+
+	o->err = err;
+	va_start(list, format);
+	vsnprintf(o->why, sizeof(o->why), format, list);
+	va_end(list);
+	return S3_AGAIN;
+}
+
+static struct slice body_of(const struct s3_op *o)
+{
+	return o->exchange.body ? blob_slice(o->exchange.body) : SLICE("");
+}
+
+static enum s3_verdict damaged(struct s3_op *o, const char *how)
+{
+	return again(o, ERR_IO, "the store's answer %s: %.60s", how, o->exchange.url);
+}
+
+/* --- get and head ---------------------------------------------------------------------------- */
+/* "bytes 3-6/10" */
+static bool parse_range(const char *text, uint64_t *ret_first, uint64_t *ret_last,
+			uint64_t *ret_total)
+{
+	struct slice s = slice_from(text);
+	const uint8_t *dash, *slash;
+
+	if (!slice_starts_with(s, SLICE("bytes ")))
+		return false;
+	s = slice_part(s, 6, s.size);
+	dash = s.size ? memchr(s.data, '-', s.size) : NULL;
+	slash = s.size ? memchr(s.data, '/', s.size) : NULL;
+	if (!dash || !slash || slash < dash)
+		return false;
+	struct slice first = { s.data, (size_t)(dash - s.data) };
+	struct slice last = { dash + 1, (size_t)(slash - dash) - 1 };
+	struct slice total = slice_part(s, (size_t)(slash - s.data) + 1, s.size);
+	return text_to_u64(first, INT64_MAX, ret_first) == OK &&
+	       text_to_u64(last, INT64_MAX, ret_last) == OK &&
+	       text_to_u64(total, INT64_MAX, ret_total) == OK && *ret_first <= *ret_last &&
+	       *ret_last < *ret_total;
+}
+
+static bool is_checksum_right(const struct s3_op *o)
+{
+	char text[S3_CRC32C_BYTES];
+
+	if (strlen(o->exchange.crc32c) != S3_CRC32C_BYTES - 1)
+		return true; /* none, or one of parts */
+	s3_crc32c_text(text, crc32c(body_of(o)));
+	return strcmp(text, o->exchange.crc32c) == 0;
+}
+
+static void give_body(struct s3_op *o)
+{
+	o->op->ret_body = o->exchange.body ? o->exchange.body : blob_new(0);
+	o->exchange.body = NULL;
+}
+
+static enum s3_verdict take_range(struct s3_op *o)
+{
+	struct bucket_op *op = o->op;
+	uint64_t first, last, total;
+
+	if (!parse_range(o->exchange.content_range, &first, &last, &total) || first != op->offset ||
+	    last - first + 1 != body_of(o).size ||
+	    (last + 1 < total && body_of(o).size < op->size_max))
+		return damaged(o, "is another part than was asked for");
+	op->ret_size = total;
+	give_body(o);
+	return end(o, OK, "%s", "");
+}
+
+static enum s3_verdict take_body(struct s3_op *o)
+{
+	struct bucket_op *op = o->op;
+
+	if (o->exchange.status == 206)
+		return take_range(o);
+	if (o->exchange.has_content_length && o->exchange.content_length != body_of(o).size)
+		return damaged(o, "is not of the length it says");
+	if (!is_checksum_right(o))
+		return damaged(o, "does not have the checksum it says");
+	op->ret_size = body_of(o).size;
+	if (s3_is_whole(o))
+		give_body(o);
+	else /* a store that does not know ranges */
+		op->ret_body = blob_from(slice_part(body_of(o), op->offset, op->size_max));
+	return end(o, OK, "%s", "");
+}
+
+static enum s3_verdict take_size(struct s3_op *o)
+{
+	struct bucket_op *op = o->op;
+
+	if (!o->exchange.has_content_length)
+		return damaged(o, "has no Content-Length");
+	op->ret_size = o->exchange.content_length;
+	if (op->verb == BUCKET_GET && op->size_max > 0 && op->offset < op->ret_size) {
+		o->question = S3_ASK; /* it was not there yet a moment ago */
+		return damaged(o, "has an end that moves");
+	}
+	if (op->verb == BUCKET_GET)
+		op->ret_body = blob_new(0);
+	return end(o, OK, "%s", "");
+}
+
+/* Something is under the name of a put: ours from before, or other bytes? */
+static enum s3_verdict compare(struct s3_op *o)
+{
+	struct slice body = body_of(o);
+	bool is_equal = true;
+
+	if (!is_checksum_right(o))
+		return damaged(o, "does not have the checksum it says");
+	for (size_t i = 0; i < o->op->piece_count && is_equal; i++) {
+		struct slice piece = o->op->pieces[i];
+
+		is_equal = slice_equal(slice_part(body, 0, piece.size), piece);
+		body = slice_part(body, piece.size, body.size);
+	}
+	if (is_equal && body.size == 0)
+		return end(o, OK, "%s", "");
+	end(o, ERR_CONFLICT, "other contents are stored under %.*s", SLICE_ARG(o->op->key));
+	log_error("bucket %s: %s", o->op->bucket->url, o->why);
+	return S3_END;
+}
+
+/* --- list ------------------------------------------------------------------------------------ */
+/* False when the store lists out of order, which nothing here can work with. */
+static bool take_key(struct s3_op *o, struct slice key)
+{
+	struct bucket_op *op = o->op;
+	struct slice prefix = slice_from(o->bucket->config.prefix);
+
+	if (o->list_last.data && slice_compare(key, o->list_last) <= 0)
+		return false;
+	o->list_last = arena_copy(op->arena, key);
+	if (!slice_starts_with(key, prefix))
+		return true;
+	key = slice_part(o->list_last, prefix.size, key.size);
+	if (bucket_check_key(key) || !slice_starts_with(key, op->key) ||
+	    slice_compare(key, op->after) <= 0)
+		return true; /* somebody else's */
+	if (op->ret_count == BUCKET_LIST_NAMES_MAX)
+		op->ret_more = true;
+	else
+		op->ret_names[op->ret_count++] = key;
+	return true;
+}
+
+static enum s3_verdict take_page(struct s3_op *o)
+{
+	struct bucket_op *op = o->op;
+	struct s3_list list = { 0 };
+	struct slice before = o->list_token;
+
+	if (s3_xml_list(&o->arena, body_of(o), &list))
+		return damaged(o, "is no list of objects");
+	if (!op->ret_names)
+		op->ret_names =
+			arena_take_array(op->arena, BUCKET_LIST_NAMES_MAX, sizeof(*op->ret_names));
+	for (size_t i = 0; i < list.key_count; i++)
+		if (!take_key(o, list.keys[i]))
+			return end(o, ERR_UNSUPPORTED,
+				   "the store does not list in order: it cannot be used");
+	if (!list.is_truncated)
+		return end(o, OK, "%s", "");
+	if (op->ret_count == BUCKET_LIST_NAMES_MAX) {
+		op->ret_more = true;
+		return end(o, OK, "%s", "");
+	}
+	o->list_token = arena_copy(op->arena, list.next_token);
+	if (list.key_count == 0 && slice_equal(before, o->list_token))
+		return end(o, ERR_UNSUPPORTED, "the store's list does not come to an end");
+	return S3_NEXT;
+}
+
+/* --- errors ---------------------------------------------------------------------------------- */
+static bool is_code(const struct s3_error *e, const char *code)
+{
+	return strcmp(e->code, code) == 0;
+}
+
+/* "Fri, 24 May 2013 00:00:00 GMT" */
+static bool parse_date(const char *text, int64_t *ret_ms)
+{
+	struct tm tm = { 0 };
+	const char *rest = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+
+	if (!rest || *rest)
+		return false;
+	*ret_ms = (int64_t)timegm(&tm) * 1000;
+	return true;
+}
+
+/* A 403 because of the clock is answered with the store's time, of a HEAD without any code. */
+static bool learn_clock(struct s3_op *o, const struct s3_error *e)
+{
+	struct s3_bucket *b = o->bucket;
+	int64_t theirs_ms, ahead_ms;
+
+	if (o->has_set_clock || !parse_date(o->exchange.date, &theirs_ms))
+		return false;
+	ahead_ms = theirs_ms - clock_wall_ms();
+	if (!is_code(e, "RequestTimeTooSkewed") &&
+	    llabs(ahead_ms - b->clock_ahead_ms) < CLOCK_TOLERANCE_MS)
+		return false;
+	o->has_set_clock = true;
+	b->clock_ahead_ms = ahead_ms;
+	log_warn("bucket %s: the store's clock is %lld s ahead of ours; its time is used",
+		 b->bucket.url, (long long)(ahead_ms / 1000));
+	return true;
+}
+
+static bool learn_credentials(struct s3_op *o)
+{
+	if (o->has_new_credentials || s3_credentials_load(&o->bucket->credentials, o->why))
+		return false;
+	o->has_new_credentials = true;
+	return true;
+}
+
+static bool is_unknown_key(const struct s3_error *e)
+{
+	return is_code(e, "InvalidAccessKeyId") || is_code(e, "XAdminUserNotFound");
+}
+
+/* People see the beginning of these sentences in the log: it says what to do. */
+static enum s3_verdict denied(struct s3_op *o, const struct s3_error *e)
+{
+	static const char *const needed[] = {
+		[BUCKET_PUT] = "s3:PutObject",	 [BUCKET_PUT_NEW] = "s3:PutObject",
+		[BUCKET_GET] = "s3:GetObject",	 [BUCKET_HEAD] = "s3:GetObject",
+		[BUCKET_LIST] = "s3:ListBucket", [BUCKET_DELETE] = "s3:DeleteObject",
+	};
+
+	if (learn_clock(o, e))
+		return S3_NEXT;
+	if (is_code(e, "ExpiredToken") && learn_credentials(o))
+		return S3_NEXT;
+	if (is_unknown_key(e))
+		return end(o, ERR_DENIED, "check AWS_ACCESS_KEY_ID: the store does not know it");
+	if (is_code(e, "SignatureDoesNotMatch"))
+		return end(o, ERR_DENIED, "check secret key and region=%s: the signature is wrong",
+			   o->bucket->config.region);
+	if (is_code(e, "ExpiredToken"))
+		return end(o, ERR_DENIED, "get new credentials: the session token has expired");
+	return end(o, ERR_DENIED, "allow %s and s3:ListBucket: the store refuses it (%d %.32s)",
+		   o->question == S3_ASK ? needed[o->op->verb] : "s3:GetObject", o->exchange.status,
+		   e->code);
+}
+
+static enum s3_verdict taken(struct s3_op *o)
+{
+	if (o->op->verb == BUCKET_PUT) {
+		o->question = S3_ASK_BODY;
+		return S3_NEXT;
+	}
+	if (!o->is_unclear)
+		return end(o, ERR_EXISTS, "%s", "");
+	return end(o, ERR_UNKNOWN, "an attempt without answer may have been the one that made it");
+}
+
+/* Only what says so is an object that is not there: somebody may believe that it was deleted.  Of a
+ * HEAD there is just the status. */
+static bool is_missing_object(const struct s3_op *o, const struct s3_error *e)
+{
+	return is_code(e, "NoSuchKey") || is_code(e, "NotFound") || body_of(o).size == 0;
+}
+
+static enum s3_verdict missing(struct s3_op *o, const struct s3_error *e)
+{
+	struct bucket_op *op = o->op;
+
+	if (is_unknown_key(e))
+		return denied(o, e);
+	if (is_code(e, "NoSuchBucket"))
+		return end(o, ERR_UNAVAILABLE,
+			   "no bucket \"%s\": create it in the store, or mend "
+			   "the URL",
+			   o->bucket->config.name);
+	if (!is_missing_object(o, e) || op->verb == BUCKET_LIST ||
+	    (s3_is_put(op) && o->question == S3_ASK))
+		return end(o, ERR_UNAVAILABLE,
+			   "check endpoint and bucket: the store answers %d %.32s",
+			   o->exchange.status, e->code);
+	if (op->verb == BUCKET_DELETE)
+		return end(o, OK, "%s", "");
+	if (s3_is_put(op)) { /* it was there, and is gone: once more */
+		o->question = S3_ASK;
+		return again(o, ERR_UNAVAILABLE, "%.*s comes and goes", SLICE_ARG(op->key));
+	}
+	return end(o, ERR_NOT_FOUND, "there is no %.*s", SLICE_ARG(op->key));
+}
+
+static enum s3_verdict elsewhere(struct s3_op *o, const struct s3_error *e)
+{
+	const char *region = e->region[0] ? e->region : o->exchange.region;
+
+	if (region[0])
+		return end(o, ERR_INVALID, "write region=%.40s: the bucket is there", region);
+	return end(o, ERR_INVALID,
+		   "check endpoint, region and addressing: the store sends us elsewhere (%d)",
+		   o->exchange.status);
+}
+
+static enum s3_verdict not_supported(struct s3_op *o, const struct s3_error *e)
+{
+	const char *help = "";
+
+	if (s3_is_conditional(o->op))
+		help = "; class=raw or checksum=none may help";
+	else if (o->bucket->config.has_checksums)
+		help = "; checksum=none may help";
+	return end(o, ERR_UNSUPPORTED, "the store answers %d %.32s %.24s%s", o->exchange.status,
+		   e->code, e->message, help);
+}
+
+/* Where waiting and asking again is right.  Only a store that says so has done nothing. */
+static enum s3_verdict busy(struct s3_op *o, const struct s3_error *e)
+{
+	bool is_harmless = o->exchange.status == 429 ||
+			   (o->exchange.status == 503 &&
+			    (is_code(e, "SlowDown") || is_code(e, "ServiceUnavailable") ||
+			     is_code(e, "XMinioServerNotInitialized"))) ||
+			   o->exchange.status < 429;
+
+	o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK && !is_harmless;
+	return again(o, ERR_UNAVAILABLE, "the store answers %d %.32s %.40s", o->exchange.status,
+		     e->code, e->message);
+}
+
+static enum s3_verdict judge_bad_request(struct s3_op *o, const struct s3_error *e)
+{
+	if (is_code(e, "AuthorizationHeaderMalformed"))
+		return elsewhere(o, e);
+	if (is_code(e, "ExpiredToken") || is_code(e, "InvalidToken") ||
+	    is_code(e, "RequestTimeTooSkewed"))
+		return denied(o, e);
+	if (is_code(e, "RequestTimeout") || is_code(e, "BadDigest") ||
+	    is_code(e, "InvalidDigest") || is_code(e, "XAmzContentSHA256Mismatch") ||
+	    is_code(e, "IncompleteBody"))
+		return busy(o, e);
+	if (is_code(e, "EntityTooLarge"))
+		return end(o, ERR_TOO_BIG, "the store does not take objects of this size");
+	return not_supported(o, e);
+}
+
+static enum s3_verdict judge_conflict(struct s3_op *o, const struct s3_error *e)
+{
+	if (is_code(e, "PreconditionFailed") && s3_is_conditional(o->op))
+		return taken(o);
+	if (is_code(e, "ConditionalRequestConflict") || is_code(e, "OperationAborted"))
+		return busy(o, e);
+	return end(o, ERR_CONFLICT, "the store answers 409 %.32s %.40s", e->code, e->message);
+}
+
+static enum s3_verdict judge_error(struct s3_op *o)
+{
+	struct s3_error e;
+
+	s3_xml_error(body_of(o), &e);
+	if (is_code(&e, "QuotaExceeded") || is_code(&e, "XMinioStorageFull") ||
+	    is_code(&e, "InsufficientStorage") || o->exchange.status == 507)
+		return end(o, ERR_FULL, "the store is full: %.32s", e.code);
+	switch (o->exchange.status) {
+	case 301:
+	case 302:
+	case 307:
+	case 308:
+		return elsewhere(o, &e);
+	case 400:
+		return judge_bad_request(o, &e);
+	case 401:
+	case 403:
+		return denied(o, &e);
+	case 404:
+		return missing(o, &e);
+	case 408:
+	case 429:
+	case 500:
+	case 502:
+	case 503:
+	case 504:
+		return busy(o, &e);
+	case 409:
+		return judge_conflict(o, &e);
+	case 412:
+		if (s3_is_conditional(o->op) && o->question == S3_ASK)
+			return taken(o);
+		break;
+	case 416:
+		if (o->op->verb == BUCKET_GET && o->question == S3_ASK) {
+			o->question = S3_ASK_SIZE;
+			return S3_NEXT;
+		}
+		break;
+	}
+	return not_supported(o, &e);
+}
+
+/* --- the exchange ---------------------------------------------------------------------------- */
+static enum s3_verdict judge_good(struct s3_op *o)
+{
+	if (o->question == S3_ASK_SIZE || o->op->verb == BUCKET_HEAD)
+		return take_size(o);
+	if (o->question == S3_ASK_BODY)
+		return compare(o);
+	if (o->op->verb == BUCKET_GET)
+		return take_body(o);
+	if (o->op->verb == BUCKET_LIST)
+		return take_page(o);
+	return end(o, OK, "%s", "");
+}
+
+enum s3_verdict s3_judge(struct s3_op *o)
+{
+	const struct s3_exchange *x = &o->exchange;
+	const char *host = o->bucket->config.host;
+
+	switch (x->outcome) {
+	case S3_ANSWERED:
+		return x->status >= 200 && x->status <= 206 ? judge_good(o) : judge_error(o);
+	case S3_NOT_SENT:
+		if (x->is_untrusted)
+			return end(o, ERR_DENIED,
+				   "mend the certificate or set AWS_CA_BUNDLE: %.60s", x->trouble);
+		return again(o, ERR_UNAVAILABLE, "no connection to %.40s: %.70s", host, x->trouble);
+	case S3_INTERRUPTED:
+		o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK;
+		return again(o, x->timed_out ? ERR_TIMEOUT : ERR_UNAVAILABLE,
+			     "the connection to %.40s failed: %.60s", host, x->trouble);
+	case S3_REFUSED:
+		if (o->question == S3_ASK_BODY)
+			return end(o, ERR_CONFLICT, "other contents are stored under %.*s",
+				   SLICE_ARG(o->op->key));
+		return end(o, ERR_UNSUPPORTED, "the store's answer is longer than was asked for");
+	}
+	abort();
+}

@@ -1,0 +1,95 @@
+/* One operation on an S3 bucket, as the files s3*.c share it.
+ *
+ *	       .--------- pause <--------.
+ *	       v                         | again
+ *	  request (s3_request.c) --> answer (s3_answer.c) --> end
+ *
+ * One deadline for all of it.  An operation may need more than one question: the size of an object
+ * whose end was asked for, the pages of a list, what lies under a name that is taken. */
+#ifndef BUCKETS_S3_OP_H
+#define BUCKETS_S3_OP_H
+
+#include "buckets/s3_config.h"
+#include "buckets/s3_http.h"
+#include "loop/timer.h"
+
+enum { S3_REQUEST_HEADERS_MAX = 12, S3_CRC32C_BYTES = sizeof("AAAAAA==") };
+
+struct s3_bucket {
+	struct bucket bucket;
+	struct s3_config config;
+	struct s3_credentials credentials;
+	struct s3_http *http;
+	int64_t clock_ahead_ms; /* the store's clock, from ours */
+	bool is_troubled;	/* people were told that it does not work */
+};
+
+enum s3_question {
+	S3_ASK,	     /* what the operation is about */
+	S3_ASK_SIZE, /* of an object of which nothing is wanted, or that ends before */
+	S3_ASK_BODY, /* what lies under a name that a put found taken */
+};
+
+enum s3_verdict {
+	S3_END,	  /* with o->err and o->why */
+	S3_NEXT,  /* o->question was changed, or there is another page: ask at once */
+	S3_AGAIN, /* it may work after a pause; o->err and o->why are for the case that not */
+};
+
+struct s3_op {
+	struct bucket_op *op;
+	struct s3_bucket *bucket;
+	enum s3_question question;
+	struct s3_exchange exchange;
+	struct arena arena; /* of this request and its answer */
+	const char *headers[S3_REQUEST_HEADERS_MAX];
+	char body_sha256[S3_SHA256_HEX_BYTES];
+	char body_crc32c[S3_CRC32C_BYTES];
+	struct slice list_token; /* in the caller's arena */
+	struct slice list_last;	 /* the last key seen, ours or not; in the caller's arena */
+
+	struct sleep sleep;
+	struct timer timer; /* the deadline */
+	uint64_t deadline_ms;
+	int attempts;
+	bool is_canceled;   /* and has been given its last moments */
+	bool is_unclear;    /* some attempt may have changed the bucket */
+	bool has_set_clock; /* once is enough */
+	bool has_new_credentials;
+	enum err err;
+	char why[TASK_WHY_BYTES];
+};
+
+static inline bool s3_is_put(const struct bucket_op *op)
+{
+	return op->verb == BUCKET_PUT || op->verb == BUCKET_PUT_NEW;
+}
+
+static inline bool s3_is_change(const struct bucket_op *op)
+{
+	return s3_is_put(op) || op->verb == BUCKET_DELETE;
+}
+
+/* Does the put say that nothing may be there? */
+static inline bool s3_is_conditional(const struct bucket_op *op)
+{
+	return s3_is_put(op) && op->bucket->class == BUCKET_CAS;
+}
+
+/* A get of everything is not a range, and its checksum can be compared. */
+static inline bool s3_is_whole(const struct s3_op *o)
+{
+	return o->question == S3_ASK_BODY ||
+	       (o->op->offset == 0 && o->op->size_max >= BUCKET_OBJECT_BYTES_MAX);
+}
+
+/* Base64 of a CRC-32C, as stores write it. */
+void s3_crc32c_text(char ret[S3_CRC32C_BYTES], uint32_t crc);
+
+/* Start the exchange for o->question. */
+void s3_ask(struct s3_op *o);
+
+/* What to do about the exchange that is over. */
+enum s3_verdict s3_judge(struct s3_op *o);
+
+#endif
