@@ -314,6 +314,7 @@ static bool add_segment(struct journal *j, const struct journal_object *start, u
 		.start_checksum = start->checksum,
 		.previous = start->previous_epoch,
 		.previous_sequence = start->previous_sequence,
+		.previous_checksum = start->previous_checksum,
 	};
 	return true;
 }

@@ -265,6 +265,47 @@ static void test_a_late_candidate_does_not_call_a_trimmed_log_damaged(void **sta
 	bench_done(&b);
 }
 
+/* A leader that wins and dies, again and again, does not make the chain longer. */
+static void test_an_epoch_without_records_is_left_out_of_the_chain(void **state)
+{
+	struct journal_object second = {
+		.kind = JOURNAL_OBJECT_START,
+		.epoch = { 2, 7 },
+		.previous_epoch = { 1, 7 },
+		.previous_sequence = 1,
+		.previous_checksum = 77,
+		.base_index = 1,
+		.bucket_count = 1,
+	};
+	struct journal_object start;
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 1);
+	assert_int_equal(campaign(&b), OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/2");
+	done(&b, "put 0 epoch/3", OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/2 epoch/3");
+	done(&b, "put 0 e/2/fence", OK);
+	done(&b, "put 0 e/1/fence", OK);
+	done(&b, "get 0 e/2/s", ERR_CORRUPT); /* that it is there is enough to know */
+	done(&b, "get 0 e/1/s", ERR_CORRUPT);
+	listed(&b, "list 0 e/2/at/", "");
+	listed(&b, "list 0 e/2/", "e/2/s");
+	found_and_dropped(&b, "get 0 e/2/s", journal_object_encode(&second));
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	found_and_dropped(&b, "get 0 e/1/#1", record_of(1, 1, 0, 0, "a"));
+	done(&b, "put 0 e/2/s", OK);
+	struct blob *body = written(&b, "put 0 e/3/s");
+	assert_int_equal(journal_object_decode(blob_slice(body), JOURNAL_OBJECT_START, &start), OK);
+	assert_int_equal(start.base_index, 1);
+	assert_int_equal(start.previous_epoch.counter, 1);
+	assert_int_equal(start.previous_sequence, 1);
+	assert_int_equal(start.previous_checksum, 77);
+	blob_unref(&body);
+	bench_done(&b);
+}
+
 static void test_a_newer_format_stops_the_election(void **state)
 {
 	struct bench b;
@@ -296,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_a_committed_record_that_is_missing_stops_the_election),
 		cmocka_unit_test(test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped),
 		cmocka_unit_test(test_a_late_candidate_does_not_call_a_trimmed_log_damaged),
+		cmocka_unit_test(test_an_epoch_without_records_is_left_out_of_the_chain),
 		cmocka_unit_test(test_a_newer_format_stops_the_election),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,8 +43,11 @@ static void encode_start(struct journal *j)
 	if (j->segment_count) {
 		const struct segment *adopted = &j->segments[j->segment_count - 1];
 		start.previous_sequence = adopted->count;
-		if (adopted->count == 0)
-			start.previous_checksum = adopted->start_checksum;
+		if (adopted->count == 0) { /* whoever wins and dies must not lengthen the chain */
+			start.previous_epoch = adopted->previous;
+			start.previous_sequence = adopted->previous_sequence;
+			start.previous_checksum = adopted->previous_checksum;
+		}
 	}
 	blob_unref(&j->start);
 	j->start = journal_object_encode(&start);

@@ -179,6 +179,7 @@ struct segment {
 	uint32_t start_checksum;
 	struct epoch previous; /* as its start record says */
 	uint64_t previous_sequence;
+	uint32_t previous_checksum;
 };
 
 struct replay_slot {
