@@ -315,8 +315,7 @@ void journal_lose(struct journal *j, enum err err, struct epoch higher, const ch
 	bool leading = j->role == JOURNAL_LEADING;
 
 	assert(j->role != JOURNAL_IDLE);
-	j->reusable = !leading && err == ERR_UNAVAILABLE && j->stage < STAGE_START &&
-		      !epoch_is_none(j->epoch) && j->mark;
+	j->reusable = j->stage < STAGE_START && err != ERR_CONFLICT && j->mark;
 	if (epoch_compare(higher, j->highest) > 0)
 		j->highest = higher;
 	struct journal_effect *e = journal_emit(j, leading ? JOURNAL_LOST : JOURNAL_FAILED);

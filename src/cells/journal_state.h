@@ -237,7 +237,7 @@ struct journal {
 	/* candidacy */
 	uint64_t candidacy;
 	struct epoch epoch;
-	bool reusable;	      /* the last candidacy failed before its start record was sent */
+	bool reusable;	      /* the last candidacy ended before its start record was sent */
 	struct epoch highest; /* of all epochs seen, ours included */
 	char address[JOURNAL_ADDRESS_BYTES_MAX + 1];
 	char node[JOURNAL_NODE_BYTES_MAX + 1];
