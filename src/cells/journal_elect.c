@@ -496,16 +496,31 @@ static void begin_replay(struct journal *j)
 	emit_records(j);
 }
 
+static const struct segment *segment_asked(const struct journal *j, const struct op *op)
+{
+	size_t i = 0;
+
+	while (i < j->segment_count && epoch_compare(j->segments[i].epoch, op->epoch) != 0)
+		i++;
+	assert(i < j->segment_count);
+	return &j->segments[i];
+}
+
+/* The log was found to end before this record, after it was asked for. */
+static bool is_cut_off(const struct journal *j, const struct op *op)
+{
+	return op->sequence > segment_asked(j, op)->count;
+}
+
 static void on_record(struct journal *j, const struct op *op, struct blob *body,
 		      const struct journal_object *record)
 {
-	struct segment *s = segment_of(j, record->index);
+	const struct segment *s = segment_asked(j, op);
 
-	if (record->index > j->last_index)
-		return; /* cut off since it was asked for */
-	if (!s || epoch_compare(s->epoch, op->epoch) != 0 ||
-	    s->base + op->sequence != record->index || record->index <= j->replay_done) {
-		doubt(j, "record %" PRIu64 " has the wrong index", record->index);
+	if (is_cut_off(j, op))
+		return;
+	if (s->base + op->sequence != record->index || record->index <= j->replay_done) {
+		doubt(j, "record %" PRIu64 " has the wrong index", s->base + op->sequence);
 		return;
 	}
 	struct replay_slot *slot = &j->replay[record->index % REPLAY_WINDOW];
@@ -560,7 +575,8 @@ void journal_recovery_failed(struct journal *j, const struct op *op)
 {
 	char key[JOURNAL_KEY_BYTES];
 
-	if (j->stage < STAGE_TIP || j->stage > STAGE_REPLAY)
+	if (j->stage < STAGE_TIP || j->stage > STAGE_REPLAY ||
+	    (op->kind == OP_REPLAY && is_cut_off(j, op)))
 		return;
 	if (!may_be_committed(j, op)) {
 		if (op->kind == OP_TIP) {
@@ -569,11 +585,9 @@ void journal_recovery_failed(struct journal *j, const struct op *op)
 			return;
 		}
 		struct segment *adopted = &j->segments[j->segment_count - 1];
-		if (op->sequence <= adopted->count) {
-			adopted->count = op->sequence - 1;
-			j->last_index = adopted->base + adopted->count;
-			emit_records(j);
-		}
+		adopted->count = op->sequence - 1;
+		j->last_index = adopted->base + adopted->count;
+		emit_records(j);
 		return;
 	}
 	if (op->sequence)

@@ -254,6 +254,29 @@ static void test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped(vo
 	bench_done(&b);
 }
 
+static void test_a_record_with_the_index_of_another_is_named(void **state)
+{
+	struct bench b;
+	struct journal_object o = {
+		.kind = JOURNAL_OBJECT_RECORD,
+		.epoch = { 1, 7 },
+		.sequence = 1,
+		.index = 100,
+		.payload = SLICE("a"),
+	};
+
+	(void)state;
+	join_after_one(&b, "e/1/#1 e/1/#2 e/1/s");
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	found_and_dropped(&b, "get 0 e/1/#2", record_of(1, 2, 1, 0, "b"));
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#1", journal_object_encode(&o));
+	listed(&b, "list 0 epoch/ after epoch/2", "");
+	expect(&b, "list 0 epoch/ after epoch/2\n"
+		   "failed, corrupt: record 1 has the wrong index\n");
+	bench_done(&b);
+}
+
 static void test_a_late_candidate_does_not_call_a_trimmed_log_damaged(void **state)
 {
 	struct bench b;
@@ -338,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_a_floor_without_a_newer_record_is_where_the_log_ends),
 		cmocka_unit_test(test_a_committed_record_that_is_missing_stops_the_election),
 		cmocka_unit_test(test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped),
+		cmocka_unit_test(test_a_record_with_the_index_of_another_is_named),
 		cmocka_unit_test(test_a_late_candidate_does_not_call_a_trimmed_log_damaged),
 		cmocka_unit_test(test_an_epoch_without_records_is_left_out_of_the_chain),
 		cmocka_unit_test(test_a_newer_format_stops_the_election),
