@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A broker on S3 stores that others wrote: what clients wrote survives kill -9 of the node and the
-loss of everything local, and what is wrong is said in a sentence.
+"""A broker on S3 stores that others wrote: what clients wrote survives kill -9 of node and store
+and the loss of everything local, another node takes over, and what is wrong is said in a sentence.
 
 Stores: versitygw, minio and moto_server, where they are installed (in $PATH or ~/go/bin)."""
 
@@ -8,15 +8,18 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
 import kcat
 from node import free_port
+from rdkafka import NumberedWriter, check_exactly_once
 from scenario import Scenario, Skip, say, wait_until
 
 # timeout: 600 s
 LINES = 100_000
+PARTITIONS = 4
 BUCKET = "hanse-test"
 KEYS = {"AWS_ACCESS_KEY_ID": "scenario", "AWS_SECRET_ACCESS_KEY": "of-no-worth-at-all"}
 STORE_KEYS = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"],
@@ -127,6 +130,54 @@ def store_goes_away(s, store):
         node.kill()
 
 
+def takeover(s, store):
+    first, second = (s.node(f"{store.name}-{name}", bucket=store.url("two"), environment=KEYS)
+                     for name in ("first", "second"))
+    with s.test(f"{store.name}: a second node takes over when the first is killed"):
+        first.start(60)
+        kcat.produce(first.address, "lines", lines())
+        second.launch()
+        wait_until(lambda: "stands by" in second.log(), 30, "the second node stands by")
+        first.kill()
+        say(f"the second serves after {second.wait_serving(60):.1f} s")
+        check_all(second)
+        second.kill()
+
+
+def kills_under_load(s, store):
+    """Also of the store: what it was asked when it died has an outcome nobody knows."""
+    node = s.node(f"{store.name}-kills", bucket=store.url("kills"), environment=KEYS,
+                  options=["--default-partitions", PARTITIONS])
+    with s.test(f"{store.name}: node and store are killed under a producer, nothing is lost or "
+                "there twice"):
+        node.start(60)
+        writer = NumberedWriter(node.address, "ledger", PARTITIONS, 400)
+        writer.start()
+        for kill_store in (False, True, False, True):
+            before = len(writer.acknowledged)
+            wait_until(lambda: len(writer.acknowledged) > before + 200 or writer.error, 60,
+                       "the producer goes on")
+            if kill_store:
+                store.stop()
+                time.sleep(0.5)
+                store.start()
+            else:
+                node.kill()
+                node.start(60)
+        before = len(writer.acknowledged)
+        wait_until(lambda: len(writer.acknowledged) > before + 200 or writer.error, 60,
+                   "the producer goes on at the end")
+        writer.stop(60)
+        assert not writer.producer.failed, list(writer.producer.failed.items())[:3]
+        node.kill()
+        shutil.rmtree(node.run_dir)
+        node.start(60)
+        rows = kcat.records(node.address, "ledger")
+        check_exactly_once(writer, rows)
+        say(f"{len(rows)} records")
+        node.kill()
+
+
 def says(s, name, url, environment, sentence, timeout_s=30):
     node = s.node(name, bucket=url, environment=environment)
     node.launch()
@@ -207,6 +258,8 @@ def one_store(s, name):
         refusals(s, store)
         if name != "moto_server":
             store_goes_away(s, store)
+            kills_under_load(s, store)
+            takeover(s, store)
     finally:
         store.stop()
 
