@@ -509,6 +509,9 @@ static struct result run(uint64_t seed, unsigned bucket_count, bool verbose)
 	if (s->steps == STEPS_MAX)
 		snprintf(s->oracle.why, sizeof(s->oracle.why),
 			 "no progress after everything healed");
+	if (s->oracle.corrupt && !s->rots && !s->oracle.why[0])
+		snprintf(s->oracle.why, sizeof(s->oracle.why),
+			 "an election called the journal damaged, and it is not");
 	memcpy(r.why, s->oracle.why, sizeof(r.why));
 	r.trace = s->trace;
 	r.leads = s->oracle.leads;
