@@ -122,7 +122,9 @@ struct journal_event {
 		struct journal_snapshot snapshot;
 		struct {
 			uint64_t record_grace_ms; /* normally 1 h */
-			uint64_t fence_grace_ms;  /* normally 7 days; never below a zombie's life */
+			uint64_t fence_grace_ms;  /* normally 7 days; never below a zombie's life,
+						     which the caller measures by a clock that
+						     does not jump: UINT64_MAX until then */
 		} trim;
 	};
 };

@@ -376,6 +376,23 @@ static void test_a_node_that_does_not_trust_creates_says_so(void **state)
 	bench_done(&b);
 }
 
+static void test_a_mark_of_both_classes_is_sealed(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init_class(&b, 1, JOURNAL_CAS);
+	assert_int_equal(campaign(&b), OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/1!");
+	done(&b, "put 0 epoch/2!", OK);
+	listed(&b, "list 0 epoch/", "epoch/1 epoch/1!");
+	done(&b, "put 0 e/1/fence", OK);
+	buf_clear(&b.trace);
+	done(&b, "get 0 e/1/s", ERR_CORRUPT);
+	expect(&b, "list 0 e/1/at/\n");
+	bench_done(&b);
+}
+
 /* --- trim ------------------------------------------------------------------------------------- */
 static enum err trim(struct bench *b)
 {
@@ -468,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_a_copy_stands_for_a_record_whose_name_is_sealed),
 		cmocka_unit_test(test_nothing_is_sealed_where_the_last_leader_did_not_create),
 		cmocka_unit_test(test_a_node_that_does_not_trust_creates_says_so),
+		cmocka_unit_test(test_a_mark_of_both_classes_is_sealed),
 		cmocka_unit_test(test_a_slot_stays_until_a_floor_covers_it),
 		cmocka_unit_test(test_slots_of_lower_epochs_stay_as_long_as_fences),
 	};

@@ -127,7 +127,13 @@ void journal_join(struct journal *j, unsigned k)
 
 static bool add_mark(struct lane *l, struct epoch e, enum journal_class class)
 {
-	if (l->marks_count && epoch_compare(l->marks[l->marks_count - 1].epoch, e) >= 0)
+	struct mark *last = l->marks_count ? &l->marks[l->marks_count - 1] : NULL;
+
+	if (last && epoch_compare(last->epoch, e) == 0) { /* of both classes: the stricter one */
+		last->class = JOURNAL_CAS;
+		return true;
+	}
+	if (last && epoch_compare(last->epoch, e) > 0)
 		return false;
 	if (l->marks_count == MARKS_MAX)
 		return false;

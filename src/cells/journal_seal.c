@@ -173,7 +173,7 @@ static void seal_done(struct journal *j, const struct op *op, enum err err)
 		list_floors(j, op->lane, "");
 	} else if (err == ERR_EXISTS) {
 		look_from(j, op->lane, op->sequence + 1);
-	} else if (err == ERR_UNSUPPORTED) {
+	} else if (err == ERR_UNSUPPORTED && j->role == JOURNAL_ELECTING) {
 		epoch_text(text, op->epoch);
 		journal_lose(j, ERR_INVALID, j->highest,
 			     "epoch %s relies on create-if-absent in bucket %u, which is "
