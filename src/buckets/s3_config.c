@@ -103,6 +103,16 @@ static struct slice without_port(struct slice host, struct slice port)
 	return host;
 }
 
+static bool is_loopback(struct slice host)
+{
+	static const char *const here[] = { "127.", "localhost:", "[::1]" };
+
+	for (size_t i = 0; i < sizeof(here) / sizeof(*here); i++)
+		if (slice_starts_with(host, slice_from(here[i])))
+			return true;
+	return slice_equal(host, SLICE("localhost"));
+}
+
 static enum err parse_endpoint(struct s3_config *c, struct bucket_url *u, char why[TASK_WHY_BYTES])
 {
 	struct slice endpoint, host;
@@ -126,6 +136,7 @@ static enum err parse_endpoint(struct s3_config *c, struct bucket_url *u, char w
 	if (host.size == 0 || host.size >= S3_HOST_BYTES || !consists_of(host, ".-_:[]"))
 		return refuse(why, "endpoint=%.*s: there is no HOST or HOST:PORT in it", endpoint);
 
+	c->is_here = is_loopback(host);
 	c->is_in_path = is_given || strchr(c->name, '.'); /* no certificate covers a.b.s3... */
 	struct slice addressing;
 	if (bucket_url_take(u, "addressing", &addressing)) {

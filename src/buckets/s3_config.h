@@ -24,6 +24,7 @@ struct s3_config {
 	char scheme[sizeof("https://")];
 	char host[S3_HOST_BYTES + S3_NAME_BYTES]; /* as the header Host has it: "h:9000" */
 	bool is_in_path;     /* the name is the first part of the path, not of the host */
+	bool is_here;	     /* on this machine: no proxy leads there */
 	bool has_checksums;  /* a CRC-32C goes along with each object */
 	uint64_t timeout_ms; /* of an operation, with all its attempts */
 	char authorities[BUCKET_KEY_BYTES_MAX]; /* file of certificates, or "" for the system's */

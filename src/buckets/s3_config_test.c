@@ -85,6 +85,11 @@ static void test_every_parameter_does_what_it_says(void **state)
 	assert_true(c.is_in_path);
 	assert_int_equal(parse(&c, "s3://name?endpoint=https://[::1]:443", why), OK);
 	assert_string_equal(c.host, "[::1]");
+	assert_true(c.is_here);
+	assert_int_equal(parse(&c, "s3://name?endpoint=http://localhost:9000", why), OK);
+	assert_true(c.is_here);
+	assert_int_equal(parse(&c, "s3://name?endpoint=http://localhost.example.org", why), OK);
+	assert_false(c.is_here);
 	assert_int_equal(setenv("AWS_REGION", "eu-from-env", 1), 0);
 	assert_int_equal(parse(&c, "s3://name", why), OK);
 	assert_string_equal(c.region, "eu-from-env");

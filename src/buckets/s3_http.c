@@ -22,6 +22,7 @@ struct s3_http {
 	struct list waiting; /* struct s3_exchange.link */
 	size_t active;
 	char *authorities;
+	bool with_proxy;
 };
 
 /* --- what libcurl asks for -------------------------------------------------------------------- */
@@ -292,6 +293,8 @@ static void set_limits(struct s3_exchange *x)
 	curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)S3_SILENCE_SECONDS);
 	curl_easy_setopt(x->curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	curl_easy_setopt(x->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+	if (!x->http->with_proxy)
+		curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
 	if (x->http->authorities[0])
 		curl_easy_setopt(x->curl, CURLOPT_CAINFO, x->http->authorities);
 }
@@ -367,7 +370,7 @@ void s3_exchange_done(struct s3_exchange *x)
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
-struct s3_http *s3_http_new(const char *authorities)
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy)
 {
 	static bool is_initialized;
 	struct s3_http *h = NEW(struct s3_http);
@@ -375,6 +378,7 @@ struct s3_http *s3_http_new(const char *authorities)
 	if (!is_initialized && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		abort(); /* it is out of memory */
 	is_initialized = true;
+	h->with_proxy = with_proxy;
 	h->authorities = memory_copy_text(authorities);
 	list_init(&h->waiting);
 	h->multi = curl_multi_init();

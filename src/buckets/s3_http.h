@@ -20,8 +20,9 @@ enum {
 
 struct s3_http;
 
-/* `authorities`: a file of certificates, or "" for the system's. */
-struct s3_http *s3_http_new(const char *authorities);
+/* `authorities`: a file of certificates, or "" for the system's.  `with_proxy`: if the environment
+ * names one. */
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy);
 void s3_http_free(struct s3_http *h); /* no exchange is under way; the loop may be gone */
 
 enum s3_outcome {

@@ -524,6 +524,16 @@ static void test_the_bucket_is_a_part_of_the_host_where_that_is_wanted(void **st
 	assert_string_equal(p->store.control->last_target, "/bucket/key");
 }
 
+static void test_no_proxy_leads_to_a_store_on_this_machine(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(setenv("http_proxy", "http://127.0.0.1:9", 1), 0);
+	assert_int_equal(put(p, "key", "body"), OK);
+	assert_int_equal(unsetenv("http_proxy"), 0);
+	assert_int_equal(requests(p), 1);
+}
+
 /* --- connections ------------------------------------------------------------------------------ */
 enum { CROWD = 4 * S3_CONNECTIONS_MAX };
 
@@ -597,6 +607,7 @@ int main(void)
 		RAW(test_a_list_is_read_to_its_end_whatever_its_pages_hold),
 		RAW(test_prefixes_keep_buckets_apart),
 		RAW(test_the_bucket_is_a_part_of_the_host_where_that_is_wanted),
+		RAW(test_no_proxy_leads_to_a_store_on_this_machine),
 		RAW(test_connections_are_kept_and_limited),
 	};
 

@@ -4,12 +4,12 @@ and the loss of everything local, another node takes over, and what is wrong is 
 
 Stores: versitygw, minio and moto_server, where they are installed (in $PATH or ~/go/bin)."""
 
+import http.client
 import os
 import shutil
 import socket
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 import kcat
@@ -58,8 +58,10 @@ class Store:
                                             env=dict(os.environ, **STORE_KEYS))
         wait_until(self.accepts, 60, f"{self.name} accepts connections")
         if self.name == "moto_server":  # it keeps everything in memory and checks no signature
-            request = urllib.request.Request(f"{self.endpoint}/{BUCKET}", method="PUT")
-            urllib.request.urlopen(request, timeout=30).close()
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection.request("PUT", f"/{BUCKET}")
+            assert connection.getresponse().status == 200
+            connection.close()
 
     def accepts(self):
         assert self.process.poll() is None, f"{self.name} ended: see {self.log_path}"
