@@ -52,4 +52,15 @@ static inline struct slice slice_part(struct slice s, size_t offset, size_t size
 	return (struct slice) { offset ? s.data + offset : s.data, size };
 }
 
+/* What stands before the first `separator`, which goes with it; all of it when there is none. */
+static inline struct slice slice_cut(struct slice *rest, char separator)
+{
+	const uint8_t *at =
+		rest->size ? (const uint8_t *)memchr(rest->data, separator, rest->size) : NULL;
+	struct slice first = slice_part(*rest, 0, at ? (size_t)(at - rest->data) : rest->size);
+
+	*rest = slice_part(*rest, first.size + (at ? 1 : 0), rest->size);
+	return first;
+}
+
 #endif

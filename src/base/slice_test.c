@@ -43,12 +43,27 @@ static void test_a_beginning_is_recognised(void **state)
 	assert_false(slice_starts_with(SLICE("v2/x"), SLICE("v1/")));
 }
 
+static void test_cut_takes_what_stands_before_a_separator(void **state)
+{
+	struct slice rest = SLICE("a=b=");
+
+	(void)state;
+	assert_true(slice_equal(slice_cut(&rest, '='), SLICE("a")));
+	assert_true(slice_equal(slice_cut(&rest, '='), SLICE("b")));
+	assert_int_equal(rest.size, 0);
+	assert_int_equal(slice_cut(&rest, '=').size, 0);
+	rest = SLICE("whole");
+	assert_true(slice_equal(slice_cut(&rest, '='), SLICE("whole")));
+	assert_int_equal(rest.size, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_is_that_of_unsigned_bytes),
 		cmocka_unit_test(test_a_part_is_cut_at_the_end),
 		cmocka_unit_test(test_a_beginning_is_recognised),
+		cmocka_unit_test(test_cut_takes_what_stands_before_a_separator),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

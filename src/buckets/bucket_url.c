@@ -5,25 +5,16 @@
 
 enum { PARAMETER_NAME_BYTES_MAX = 32 };
 
-static struct slice cut(struct slice *rest, char separator)
-{
-	const uint8_t *at = rest->size ? memchr(rest->data, separator, rest->size) : NULL;
-	struct slice first = slice_part(*rest, 0, at ? (size_t)(at - rest->data) : rest->size);
-
-	*rest = slice_part(*rest, first.size + (at ? 1 : 0), rest->size);
-	return first;
-}
-
 enum err bucket_url_parse(struct bucket_url *u, const char *url, size_t scheme_size,
 			  char why[TASK_WHY_BYTES])
 {
 	struct slice rest = slice_part(slice_from(url), scheme_size, SIZE_MAX);
 
 	*u = (struct bucket_url) { .text = url };
-	u->path = cut(&rest, '?');
+	u->path = slice_cut(&rest, '?');
 	while (rest.size > 0) {
-		struct slice value = cut(&rest, '&');
-		struct slice name = cut(&value, '=');
+		struct slice value = slice_cut(&rest, '&');
+		struct slice name = slice_cut(&value, '=');
 
 		if (u->parameter_count == BUCKET_URL_PARAMETERS_MAX) {
 			snprintf(why, TASK_WHY_BYTES, "more than %d parameters in the bucket's URL",

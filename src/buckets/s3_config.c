@@ -205,15 +205,6 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
-static struct slice cut(struct slice *rest, char separator)
-{
-	const uint8_t *at = rest->size ? memchr(rest->data, separator, rest->size) : NULL;
-	struct slice first = slice_part(*rest, 0, at ? (size_t)(at - rest->data) : rest->size);
-
-	*rest = slice_part(*rest, first.size + (at ? 1 : 0), rest->size);
-	return first;
-}
-
 /* Header lines cannot be broken by what stands in a file or a variable. */
 static bool take_secret(char *ret, size_t size, struct slice value)
 {
@@ -240,16 +231,16 @@ enum err s3_credentials_parse(struct s3_credentials *ret, struct slice text, str
 	bool is_ours = false;
 
 	while (text.size > 0) {
-		struct slice value = trim(cut(&text, '\n'));
+		struct slice value = trim(slice_cut(&text, '\n'));
 
 		if (value.size == 0 || value.data[0] == '#' || value.data[0] == ';')
 			continue;
 		if (value.data[0] == '[') {
 			value = slice_part(value, 1, value.size);
-			is_ours = slice_equal(trim(cut(&value, ']')), profile);
+			is_ours = slice_equal(trim(slice_cut(&value, ']')), profile);
 			continue;
 		}
-		struct slice name = trim(cut(&value, '='));
+		struct slice name = trim(slice_cut(&value, '='));
 		if (is_ours && !take_line(&c, name, trim(value)))
 			return ERR_INVALID;
 	}
