@@ -59,8 +59,8 @@ static bool fence_may_go(const struct journal *j, struct epoch e)
 	return epoch_compare(e, j->adopted_epoch) < 0 && is_older(j, j->adopted_ms, grace_ms);
 }
 
-/* False: the name must stay, whatever it is. */
-static bool slot_may_go(const struct journal *j, const struct journal_name *name, unsigned cas)
+/* False: the name must stay, whatever it is.  `may_be_seal`: a candidate may have put one there. */
+static bool slot_may_go(const struct journal *j, const struct journal_name *name, bool may_be_seal)
 {
 	const struct lane *l = &j->lanes[j->trim.bucket];
 
@@ -75,36 +75,33 @@ static bool slot_may_go(const struct journal *j, const struct journal_name *name
 #ifdef JOURNAL_BUG_GCSEAL
 	return true; /* planted bug: seals go with the records */
 #endif
-	return !(cas & bit(j->trim.bucket)) || fence_may_go(j, name->epoch);
+	return !may_be_seal || fence_may_go(j, name->epoch);
 }
 
 static bool object_may_go(const struct journal *j, const struct journal_name *name)
 {
 	const struct trim *t = &j->trim;
-	unsigned cas = 0; /* buckets where an epoch that is not in the log may have created */
+	const struct lane *l = &j->lanes[t->bucket];
 
 	for (size_t i = 0; i < j->segment_count; i++) {
 		const struct segment *s = &j->segments[i];
 		if (epoch_compare(s->epoch, name->epoch) != 0)
 			continue;
 		/* On the only bucket a seal would have ended the log before it. */
-		if (j->config.bucket_count > 1 || name->sequence > s->count)
-			cas = s->cas;
-		if (!slot_may_go(j, name, cas))
+		bool is_sure = j->config.bucket_count == 1 && name->sequence <= s->count;
+		if (!slot_may_go(j, name, !is_sure && s->cas & bit(t->bucket)))
 			return false;
 		if (name->kind == JOURNAL_OBJECT_START)
 			return i + 1 < j->segment_count && s->base + s->count <= t->index;
 		if (name->kind == JOURNAL_OBJECT_FLOOR) /* the newest stays */
 			return s->base + name->sequence < t->index &&
-			       (!j->lanes[t->bucket].dense || i + 1 < j->segment_count ||
-				name->sequence < j->lanes[t->bucket].floor);
+			       (!l->dense || i + 1 < j->segment_count || name->sequence < l->floor);
 		if (name->sequence > s->count) /* was not adopted */
 			return is_older(j, j->leads_ms, t->record_grace_ms);
 		return s->base + name->sequence <= t->index;
 	}
-	for (unsigned k = 0; k < j->config.bucket_count; k++)
-		cas |= j->config.classes[k] == JOURNAL_CAS ? bit(k) : 0;
-	return slot_may_go(j, name, cas) && is_older(j, j->leads_ms, t->record_grace_ms);
+	return slot_may_go(j, name, j->config.classes[t->bucket] == JOURNAL_CAS) &&
+	       is_older(j, j->leads_ms, t->record_grace_ms);
 }
 
 static bool name_may_go(const struct journal *j, const struct journal_name *name)
