@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Several agents may join at once: all write the same bytes, and each puts other objects only when
+ * these are there.  So what is found beside no cluster object calls for a second look at that. */
 enum { JOIN_GET, JOIN_GOT, JOIN_LISTED, JOIN_STORED };
 
 static enum step finish(struct cluster_join *j, enum err err, const char *why)
@@ -27,14 +29,31 @@ static enum step compare(struct cluster_join *j)
 	return finish(j, err, why);
 }
 
-static enum step store(struct cluster_join *j)
+static enum step get(struct cluster_join *j)
+{
+	bucket_get(&j->op, &j->task, j->bucket, slice_from(CLUSTER_KEY), 0,
+		   CLUSTER_OBJECT_BYTES_MAX);
+	return task_wait(&j->task, JOIN_GOT);
+}
+
+static enum step list(struct cluster_join *j)
 {
 	char why[TASK_WHY_BYTES];
 
-	if (j->op.ret_count > 0) {
+	if (j->is_listed) {
 		snprintf(why, sizeof(why),
 			 "%.60s is not empty and no bucket of Hanse: give another", j->bucket->url);
 		return finish(j, ERR_INVALID, why);
+	}
+	bucket_list(&j->op, &j->task, j->bucket, &j->arena, SLICE(""), SLICE(""));
+	return task_wait(&j->task, JOIN_LISTED);
+}
+
+static enum step store(struct cluster_join *j)
+{
+	if (j->op.ret_count > 0) {
+		j->is_listed = true;
+		return get(j);
 	}
 	cluster_encode(&j->cluster, &j->body);
 	bucket_put(&j->op, &j->task, j->bucket, slice_from(CLUSTER_KEY), buf_slice(&j->body));
@@ -53,16 +72,13 @@ static enum step join_step(struct task *t)
 	}
 	switch (t->at) {
 	case JOIN_GET:
-		bucket_get(&j->op, t, j->bucket, slice_from(CLUSTER_KEY), 0,
-			   CLUSTER_OBJECT_BYTES_MAX);
-		return task_wait(t, JOIN_GOT);
+		return get(j);
 	case JOIN_GOT:
 		if (!err)
 			return compare(j);
 		if (err != ERR_NOT_FOUND)
 			return finish(j, err, j->op.task.why);
-		bucket_list(&j->op, t, j->bucket, &j->arena, SLICE(""), SLICE(""));
-		return task_wait(t, JOIN_LISTED);
+		return list(j);
 	case JOIN_LISTED:
 		return err ? finish(j, err, j->op.task.why) : store(j);
 	case JOIN_STORED:

@@ -12,6 +12,7 @@ struct cluster_join {
 	struct task task;
 	struct bucket *bucket;
 	struct cluster cluster;
+	bool is_listed; /* and was not empty: another agent may have joined meanwhile */
 
 	struct bucket_op op; /* the rest is private */
 	struct arena arena;

@@ -235,6 +235,25 @@ static void test_an_empty_bucket_is_joined_and_known_again(void **state)
 	rig_done(&r);
 }
 
+static void test_who_joins_at_the_same_time_as_another_is_no_stranger(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	r.joins = true;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	fault_add(r.bucket, &(struct fault) { .effect = FAULT_BEFORE, /* it was not there yet */
+					      .err = ERR_NOT_FOUND,
+					      .verbs = FAULT_VERB(BUCKET_GET),
+					      .count = 1 });
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	assert_int_equal(fault_strike_count(r.bucket), 1);
+	rig_done(&r);
+}
+
 static void test_a_bucket_of_somebody_else_is_refused(void **state)
 {
 	struct rig r;
@@ -308,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_that_hangs_is_not_waited_for_long),
 		cmocka_unit_test(test_when_no_bucket_can_be_read_that_is_said),
 		cmocka_unit_test(test_an_empty_bucket_is_joined_and_known_again),
+		cmocka_unit_test(test_who_joins_at_the_same_time_as_another_is_no_stranger),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_a_follower_starts_from_an_image_and_takes_the_next_record),
 	};
