@@ -17,7 +17,8 @@ static enum command_status unreachable(enum err err, const char *path, const cha
 	if (err == ERR_NOT_FOUND) {
 		say("no node runs here: there is no %s", path);
 		say_more("`hanse serve` starts one.  --kafka HOST:PORT and --run-dir DIR name the"
-			 " one that was started with them.");
+			 " one that was started with them.  One without the control role has no"
+			 " status: ask where control runs.");
 	} else if (err == ERR_UNAVAILABLE) {
 		say("the control process of this node is not running: %s: %s", path, why);
 		say_more("If `hanse serve` runs, it starts it again, and its messages say why it"

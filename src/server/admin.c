@@ -66,10 +66,11 @@ static json_t *status_json(struct control *c)
 
 	coordinator_get_status(c->coordinator, &coordinator);
 	uuid_text(id, c->cluster.cluster.id);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:{s:I, s:I, s:I}}",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:s, s:o, s:o, s:{s:I, s:I, s:I}}",
 			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
 			 leader_state(c->leader) == LEADER_LEADING ? c->node : c->holder, "kafka",
-			 o->values[OPTION_ADVERTISE], "bucket", o->values[OPTION_BUCKET],
+			 o->has_streams ? o->values[OPTION_ADVERTISE] : NULL, "bucket",
+			 o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : NULL,
 			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", journal_json(c),
 			 "standby", standby_json(c), "streams", "agents",
 			 (json_int_t)coordinator.sessions, "groups", (json_int_t)coordinator.groups,

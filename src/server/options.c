@@ -25,6 +25,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			  "where other nodes reach this one (default: port of --kafka plus 100)" },
 	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with" },
 	[OPTION_ROLES] = { "roles", "ROLE,...", "control,streams", "the processes to run" },
+	[OPTION_CONTROL] = { "control", "PLACE,...", NULL,
+			     "unix:PATH of another node's control, with --roles streams" },
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number" },
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
@@ -214,6 +216,10 @@ static enum err read_roles(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	char roles[OPTION_VALUE_BYTES_MAX], *rest = roles;
 
+	if (o->values[OPTION_ROLES][0] == '\0')
+		snprintf(o->values[OPTION_ROLES], OPTION_VALUE_BYTES_MAX, "%s",
+			 option_rows[OPTION_ROLES].value);
+	o->has_control = o->has_streams = false;
 	snprintf(roles, sizeof(roles), "%s", o->values[OPTION_ROLES]);
 	for (char *role = strsep(&rest, ","); role; role = strsep(&rest, ",")) {
 		bool is_control = strcmp(role, "control") == 0;
@@ -238,6 +244,8 @@ static enum err check_journal(const struct options *o, char why[OPTION_WHY_BYTES
 	char urls[OPTION_VALUE_BYTES_MAX], *rest = urls, *seen[JOURNAL_BUCKETS_MAX];
 	int count = 0;
 
+	if (o->values[OPTION_JOURNAL][0] == '\0')
+		return OK; /* without control */
 	snprintf(urls, sizeof(urls), "%s", o->values[OPTION_JOURNAL]);
 	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
 		if (count == JOURNAL_BUCKETS_MAX) {
@@ -260,18 +268,97 @@ static enum err check_journal(const struct options *o, char why[OPTION_WHY_BYTES
 	return ERR_INVALID;
 }
 
+/* Records are for streams, the journal is for control, which by default has it where records are.
+ */
+static bool is_needed(const struct options *o, int option)
+{
+	if (option == OPTION_BUCKET)
+		return o->has_streams || o->values[OPTION_JOURNAL][0] == '\0';
+	return true;
+}
+
 static void fill_defaults(struct options *o)
 {
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (o->values[i][0] == '\0' && option_rows[i].value)
+		if (o->values[i][0] == '\0' && option_rows[i].value && is_needed(o, i))
 			snprintf(o->values[i], OPTION_VALUE_BYTES_MAX, "%s", option_rows[i].value);
-	if (o->values[OPTION_JOURNAL][0] == '\0')
+	if (o->values[OPTION_JOURNAL][0] == '\0' && o->has_control)
 		memcpy(o->values[OPTION_JOURNAL], o->values[OPTION_BUCKET], OPTION_VALUE_BYTES_MAX);
 	if (o->values[OPTION_ADVERTISE][0] == '\0')
 		memcpy(o->values[OPTION_ADVERTISE], o->values[OPTION_KAFKA],
 		       OPTION_VALUE_BYTES_MAX);
 	if (o->values[OPTION_RUN_DIR][0] == '\0')
 		options_run_dir(o->values[OPTION_RUN_DIR]);
+}
+
+/* unix:PATH */
+static enum err read_control(const char *text, struct control_option *ret,
+			     char why[OPTION_WHY_BYTES])
+{
+	if (strncmp(text, "unix:", 5) != 0) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--control %.100s is not unix:PATH; control on another machine cannot be "
+			 "reached yet",
+			 text);
+		return ERR_INVALID;
+	}
+	size_t size = strlen(text + 5);
+	if (size == 0 || size >= sizeof(ret->path)) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--control %.150s: the path of a socket has 1 to %zu bytes", text,
+			 sizeof(ret->path) - 1);
+		return ERR_INVALID;
+	}
+	memcpy(ret->path, text + 5, size + 1);
+	return OK;
+}
+
+static enum err own_control(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32];
+
+	options_control_path(o, path);
+	if (strlen(path) >= sizeof(o->controls[0].path)) {
+		snprintf(why, OPTION_WHY_BYTES, "--run-dir %.150s is too long for a socket in it",
+			 o->values[OPTION_RUN_DIR]);
+		return ERR_INVALID;
+	}
+	memcpy(o->controls[0].path, path, strlen(path) + 1);
+	o->control_count = 1;
+	if (!o->has_control)
+		snprintf(o->values[OPTION_CONTROL], OPTION_VALUE_BYTES_MAX, "unix:%s",
+			 o->controls[0].path);
+	return OK;
+}
+
+/* PLACE[,PLACE...]; without any, it is the socket of this node. */
+static enum err read_controls(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char places[OPTION_VALUE_BYTES_MAX], *rest = places;
+
+	o->control_count = 0;
+	if (o->values[OPTION_CONTROL][0] && o->has_control) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--control is for nodes without control: give --roles streams with it");
+		return ERR_INVALID;
+	}
+	if (!o->has_streams)
+		return OK;
+	if (o->values[OPTION_CONTROL][0] == '\0')
+		return own_control(o, why);
+	snprintf(places, sizeof(places), "%s", o->values[OPTION_CONTROL]);
+	for (char *place = strsep(&rest, ","); place; place = strsep(&rest, ",")) {
+		if (o->control_count == OPTION_CONTROLS_MAX) {
+			snprintf(why, OPTION_WHY_BYTES, "--control names more than %d places",
+				 OPTION_CONTROLS_MAX);
+			return ERR_INVALID;
+		}
+		enum err err = read_control(place, &o->controls[o->control_count], why);
+		if (err)
+			return err;
+		o->control_count++;
+	}
+	return OK;
 }
 
 static bool is_any_host(const char *host)
@@ -317,16 +404,19 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 	enum log_level level;
 	uint64_t partitions;
 
+	enum err err = read_roles(o, why);
+	if (err)
+		return err;
 	fill_defaults(o);
-	enum err err = read_address(o, OPTION_KAFKA, &o->kafka, why);
+	err = read_address(o, OPTION_KAFKA, &o->kafka, why);
 	if (!err)
 		err = read_address(o, OPTION_ADVERTISE, &o->advertise, why);
 	if (!err)
 		err = find_peer(o, why);
 	if (!err)
-		err = read_roles(o, why);
-	if (!err)
 		err = check_journal(o, why);
+	if (!err)
+		err = read_controls(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,

@@ -11,7 +11,13 @@
 
 #include "base/err.h"
 
-enum { OPTION_VALUE_BYTES_MAX = 1024, OPTION_WHY_BYTES = 300, OPTION_HOST_BYTES = 256 };
+enum {
+	OPTION_VALUE_BYTES_MAX = 1024,
+	OPTION_WHY_BYTES = 300,
+	OPTION_HOST_BYTES = 256,
+	OPTION_PATH_BYTES = 108, /* of a Unix socket, as the system has it */
+	OPTION_CONTROLS_MAX = 16,
+};
 
 #define OPTIONS_FILE_DEFAULT "/etc/hanse/hanse.conf"
 
@@ -23,6 +29,7 @@ enum option {
 	OPTION_PEER,
 	OPTION_SITE,
 	OPTION_ROLES,
+	OPTION_CONTROL,
 	OPTION_DEFAULT_PARTITIONS,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
@@ -43,13 +50,20 @@ struct address {
 	uint16_t port;
 };
 
+/* One of --control. */
+struct control_option {
+	char path[OPTION_PATH_BYTES]; /* of a Unix socket */
+};
+
 struct options {
-	char values[OPTION_COUNT][OPTION_VALUE_BYTES_MAX]; /* "" until known */
+	char values[OPTION_COUNT][OPTION_VALUE_BYTES_MAX]; /* "" until known, or not needed */
 	/* from options_finish() */
 	struct address kafka, advertise, peer;
 	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
 	int32_t default_partitions;
 	bool has_control, has_streams;
+	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
+	size_t control_count;
 };
 
 /* Each fills only what is still unknown, so the strongest source comes first.  `why` is a whole
@@ -60,7 +74,8 @@ MUST_CHECK enum err options_from_environment(struct options *o, char **environme
 MUST_CHECK enum err options_from_file(struct options *o, const char *path, /* absent is fine */
 				      char why[OPTION_WHY_BYTES]);
 
-/* Defaults, and everything read as what it means. */
+/* Defaults, and everything read as what it means.  What no role of the node needs gets no default.
+ */
 MUST_CHECK enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES]);
 
 /* Paths of this node's sockets: named for the Kafka port, so nodes may share a directory. */

@@ -32,6 +32,7 @@ static void test_without_anything_there_are_defaults(void **state)
 	assert_string_equal(o.values[OPTION_PEER], "127.0.0.1:9192");
 	assert_int_equal(o.default_partitions, 1);
 	assert_true(o.has_control && o.has_streams);
+	assert_int_equal(o.control_count, 1);
 }
 
 static void test_flags_take_both_forms(void **state)
@@ -142,6 +143,65 @@ static void test_values_without_sense_are_refused(void **state)
 	}
 }
 
+static enum err finish_flags(struct options *o, char **argv)
+{
+	enum err err = read_flags(o, argv);
+
+	return err ? err : options_finish(o, why);
+}
+
+static void test_a_role_alone_needs_no_place_of_the_other(void **state)
+{
+	char *control[] = { "--roles=control", "--journal=file:j", NULL };
+	char *streams[] = { "--roles=streams", "--bucket=file:b", "--run-dir=/r", NULL };
+	char *both_default[] = { "--roles=control", NULL };
+	struct options o;
+
+	(void)state;
+	assert_int_equal(finish_flags(&o, control), OK);
+	assert_string_equal(o.values[OPTION_BUCKET], "");
+	assert_string_equal(o.values[OPTION_JOURNAL], "file:j");
+	assert_int_equal(o.control_count, 0);
+	assert_int_equal(finish_flags(&o, streams), OK);
+	assert_string_equal(o.values[OPTION_JOURNAL], "");
+	assert_int_equal(o.control_count, 1);
+	assert_string_equal(o.controls[0].path, "/r/control-9092.sock");
+	assert_int_equal(finish_flags(&o, both_default), OK);
+	assert_string_equal(o.values[OPTION_JOURNAL], "file:./var/bucket");
+}
+
+static void test_streams_may_use_the_control_of_others(void **state)
+{
+	char *two[] = { "--roles=streams", "--control=unix:/a/1.sock,unix:b.sock", NULL };
+	char *with_control[] = { "--control=unix:/a/1.sock", NULL };
+	char *remote[] = { "--roles=streams", "--control=192.0.2.1:9192", NULL };
+	char *empty[] = { "--roles=streams", "--control=unix:/a,", NULL };
+	char *nothing[] = { "--roles=streams", "--control=unix:", NULL };
+	char many[OPTION_VALUE_BYTES_MAX] = "--control=unix:0";
+	char *too_many[] = { "--roles=streams", many, NULL };
+	char long_path[OPTION_PATH_BYTES + 16];
+	char *too_long[] = { "--roles=streams", long_path, NULL };
+	struct options o;
+
+	(void)state;
+	assert_int_equal(finish_flags(&o, two), OK);
+	assert_int_equal(o.control_count, 2);
+	assert_string_equal(o.controls[0].path, "/a/1.sock");
+	assert_string_equal(o.controls[1].path, "b.sock");
+	assert_int_equal(finish_flags(&o, with_control), ERR_INVALID);
+	assert_non_null(strstr(why, "--roles streams"));
+	assert_int_equal(finish_flags(&o, remote), ERR_INVALID);
+	assert_int_equal(finish_flags(&o, empty), ERR_INVALID);
+	assert_int_equal(finish_flags(&o, nothing), ERR_INVALID);
+	for (int i = 1; i < OPTION_CONTROLS_MAX; i++)
+		strncat(many, ",unix:1", sizeof(many) - strlen(many) - 1);
+	assert_int_equal(finish_flags(&o, too_many), OK);
+	strncat(many, ",unix:2", sizeof(many) - strlen(many) - 1);
+	assert_int_equal(finish_flags(&o, too_many), ERR_INVALID);
+	snprintf(long_path, sizeof(long_path), "--control=unix:%0*d", OPTION_PATH_BYTES, 0);
+	assert_int_equal(finish_flags(&o, too_long), ERR_INVALID);
+}
+
 /* Nodes tell each other by this address: two that listen on 0.0.0.0 must not have the same. */
 static void test_a_node_that_listens_everywhere_is_named_as_advertised(void **state)
 {
@@ -176,6 +236,8 @@ int main(void)
 		cmocka_unit_test(test_a_flag_wins_over_the_environment_and_that_over_the_file),
 		cmocka_unit_test(test_unknown_names_in_environment_and_file_are_refused),
 		cmocka_unit_test(test_values_without_sense_are_refused),
+		cmocka_unit_test(test_a_role_alone_needs_no_place_of_the_other),
+		cmocka_unit_test(test_streams_may_use_the_control_of_others),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

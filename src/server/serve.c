@@ -20,6 +20,10 @@ static void print_help(void)
 	     "                                           for clients on other machines\n"
 	     "  hanse serve --kafka 127.0.0.1:9094       a second node on the same bucket:\n"
 	     "                                           takes over when the first one is gone\n"
+	     "  hanse serve --roles streams --kafka 127.0.0.1:9095 --control "
+	     "unix:/run/h/control-9092.sock\n"
+	     "                                           a second agent of the first node's "
+	     "control\n"
 	     "\n"
 	     "Usage: hanse serve [OPTION VALUE]...\n"
 	     "\n"
@@ -55,7 +59,10 @@ static enum err make_run_dir(const char *path, char why[OPTION_WHY_BYTES])
 /* The default bucket's parent is ours to make; any other place is the caller's to choose. */
 static void make_default_parent(const struct options *o)
 {
-	if (strcmp(o->values[OPTION_BUCKET], option_rows[OPTION_BUCKET].value) == 0 &&
+	const char *place = option_rows[OPTION_BUCKET].value;
+
+	if ((strcmp(o->values[OPTION_BUCKET], place) == 0 ||
+	     strcmp(o->values[OPTION_JOURNAL], place) == 0) &&
 	    mkdir("var", 0700) < 0 && errno != EEXIST)
 		log_warn("./var cannot be made: %s", strerror(errno));
 }
@@ -84,26 +91,57 @@ static void status_flags(const struct options *o, char *ret, size_t size)
 			 o->values[OPTION_RUN_DIR]);
 }
 
+static void print_streams(const struct options *o)
+{
+	const char *address = o->values[OPTION_ADVERTISE];
+
+	fprintf(stderr,
+		"  Try next, in another terminal:\n"
+		"    echo hello | kcat -b %s -t greetings -P\n"
+		"    kcat -b %s -t greetings -C -o beginning -e\n",
+		address, address);
+}
+
+static void print_control(const struct options *o)
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32];
+
+	options_control_path(o, path);
+	fprintf(stderr,
+		"  Try next, in another terminal:\n"
+		"    %s serve --roles streams --control unix:%s --bucket %s --kafka %s\n",
+		program_invocation_name, path,
+		o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : "URL",
+		o->values[OPTION_KAFKA]);
+}
+
 static void print_banner(struct banner *b)
 {
 	const struct options *o = b->options;
 	char flags[2 * OPTION_VALUE_BYTES_MAX + 32];
 
-	if (b->is_printed || !o->has_streams || !b->is_streams_ready ||
+	if (b->is_printed || (o->has_streams && !b->is_streams_ready) ||
 	    (o->has_control && !b->is_control_ready))
 		return;
 	b->is_printed = true;
+	if (o->has_streams)
+		fprintf(stderr, "\n  Hanse serves Kafka on %s\n  records are in %s",
+			o->values[OPTION_ADVERTISE], o->values[OPTION_BUCKET]);
+	else
+		fprintf(stderr, "\n  Hanse's control is ready\n  the journal is in %s",
+			o->values[OPTION_JOURNAL]);
+	if (o->has_control)
+		fprintf(stderr, ", %s\n\n", b->cluster);
+	else
+		fprintf(stderr, ", control is at %s\n\n", o->values[OPTION_CONTROL]);
+	if (o->has_streams)
+		print_streams(o);
+	else
+		print_control(o);
 	status_flags(o, flags, sizeof(flags));
-	fprintf(stderr,
-		"\n  Hanse serves Kafka on %s\n"
-		"  records are in %s, %s\n\n"
-		"  Try next, in another terminal:\n"
-		"    echo hello | kcat -b %s -t greetings -P\n"
-		"    kcat -b %s -t greetings -C -o beginning -e\n"
-		"    %s status%s\n\n",
-		o->values[OPTION_ADVERTISE], o->values[OPTION_BUCKET], b->cluster,
-		o->values[OPTION_ADVERTISE], o->values[OPTION_ADVERTISE], program_invocation_name,
-		flags);
+	if (o->has_control)
+		fprintf(stderr, "    %s status%s\n", program_invocation_name, flags);
+	fputc('\n', stderr);
 }
 
 static void on_ready(void *context, const char *role, const char *text)
@@ -149,6 +187,8 @@ static void fill_argv(const struct options *o, const char *word,
 	argv[count++] = "hanse";
 	argv[count++] = word;
 	for (int i = 0; i < OPTION_COUNT; i++) {
+		if (o->values[i][0] == '\0')
+			continue; /* not needed here */
 		snprintf(flags[i], OPTION_VALUE_BYTES_MAX + 64, "--%s=%s", option_rows[i].name,
 			 o->values[i]);
 		argv[count++] = flags[i];

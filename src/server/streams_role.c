@@ -82,7 +82,7 @@ static void on_stop(void *context)
 int streams_role_main(char **argv)
 {
 	static struct options options;
-	static char control_path[OPTION_VALUE_BYTES_MAX + 32];
+	static struct control_place controls[OPTION_CONTROLS_MAX];
 	struct streams s = { 0 };
 	struct bucket *bucket = NULL;
 	char why[OPTION_WHY_BYTES];
@@ -98,7 +98,8 @@ int streams_role_main(char **argv)
 		supervisor_tell_fatal(why);
 		return EXIT_CONFIG;
 	}
-	options_control_path(&options, control_path);
+	for (size_t i = 0; i < options.control_count; i++)
+		controls[i].path = options.controls[i].path;
 	s.loop = loop_new(0);
 	stop_install(s.loop, on_stop, &s);
 	s.agent = agent_new(s.loop, &(struct agent_config) {
@@ -107,7 +108,8 @@ int streams_role_main(char **argv)
 					    .advertise_host = options.advertise.host,
 					    .advertise_port = options.advertise.port,
 					    .site = options.values[OPTION_SITE],
-					    .control_path = control_path,
+					    .controls = controls,
+					    .control_count = options.control_count,
 					    .bucket = bucket,
 					    .default_partitions = options.default_partitions,
 					    .on_serving = on_serving,

@@ -398,6 +398,42 @@ static void test_a_control_with_nothing_to_say_is_pinged(void **state)
 	tear_down();
 }
 
+static void take_and_say_nothing(void *context, struct stream *s)
+{
+	struct stream **kept = context;
+
+	if (*kept)
+		stream_close(*kept);
+	*kept = s;
+}
+
+/* One that is not there, one that never answers, and one that leads. */
+static void test_a_control_that_does_not_answer_is_left_for_another(void **state)
+{
+	struct stream *kept = NULL;
+	struct listener *mute;
+	char path[64], why[TASK_WHY_BYTES];
+
+	(void)state;
+	set_up(0);
+	testing_close_agent(&w);
+	snprintf(path, sizeof(path), "/tmp/hanse-test-%d-mute.sock", (int)getpid());
+	assert_int_equal(listener_open_unix(w.loop, path, take_and_say_nothing, &kept, &mute, why),
+			 OK);
+	w.places[0].path = "/tmp/hanse-test-is-not-there.sock";
+	w.places[1].path = path;
+	w.places[2].path = w.path;
+	w.place_count = 3;
+	testing_open_agent(&w);
+	assert_non_null(kept);
+	assert_int_equal(w.control.hello_count, 2);
+	testing_lose_agent(&w.control); /* lost, and back at once: the others are not asked */
+	WAIT_FOR(&w, w.control.hello_count == 3);
+	stream_close(kept);
+	listener_close(mute);
+	tear_down();
+}
+
 /* A tick that comes late because we stood still says nothing about control. */
 static void test_an_agent_that_stood_still_does_not_blame_control(void **state)
 {
@@ -532,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_a_control_that_hangs_closes_kafka_until_it_is_back),
 		cmocka_unit_test(test_a_control_that_is_busy_for_a_while_is_waited_for),
 		cmocka_unit_test(test_a_control_with_nothing_to_say_is_pinged),
+		cmocka_unit_test(test_a_control_that_does_not_answer_is_left_for_another),
 		cmocka_unit_test(test_an_agent_that_stood_still_does_not_blame_control),
 		cmocka_unit_test(test_metadata_of_too_many_partitions_is_refused),
 		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),

@@ -23,7 +23,9 @@ struct testing_world {
 	struct agent *agent;
 	struct timer tick;
 	char path[64];
-	uint16_t port; /* of Kafka */
+	struct control_place places[3];
+	size_t place_count; /* 0: of control alone */
+	uint16_t port;	    /* of Kafka */
 	uint64_t control_silence_ms;
 	int closed_count; /* times Kafka was closed */
 	bool is_serving;
@@ -86,13 +88,16 @@ static inline void testing_on_fatal(void *context, enum err err, const char *why
 
 static inline void testing_open_agent(struct testing_world *w)
 {
+	if (w->place_count == 0)
+		w->places[w->place_count++] = (struct control_place) { .path = w->path };
 	w->agent = agent_new(w->loop, &(struct agent_config) {
 					      .kafka_host = "127.0.0.1",
 					      .kafka_port = 0,
 					      .advertise_host = "127.0.0.1",
 					      .advertise_port = 9092,
 					      .site = "here",
-					      .control_path = w->path,
+					      .controls = w->places,
+					      .control_count = w->place_count,
 					      .control_silence_ms = w->control_silence_ms,
 					      .bucket = w->bucket,
 					      .default_partitions = 3,

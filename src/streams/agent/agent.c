@@ -274,7 +274,8 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->doubt->agent = agent;
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
 	agent->link = control_link_new(loop, &(struct control_link_config) {
-						     .path = config->control_path,
+						     .places = config->controls,
+						     .place_count = config->control_count,
 						     .node = node,
 						     .kafka_host = config->advertise_host,
 						     .kafka_port = config->advertise_port,

@@ -42,7 +42,8 @@ struct agent_config {
 	const char *advertise_host; /* what clients are told */
 	uint16_t advertise_port;
 	const char *site;
-	const char *control_path;    /* Unix socket of the control process */
+	const struct control_place *controls; /* borrowed; see control_link.h */
+	size_t control_count;
 	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	struct bucket *bucket;	     /* data files; outlives the agent */
 	int32_t default_partitions;

@@ -16,7 +16,8 @@ struct control_link {
 	struct task task; /* connects, and again */
 	struct loop *loop;
 	struct control_link_config config;
-	char path[256], node[256], host[256], site[256];
+	size_t place; /* where it is, or tries next */
+	char node[256], host[256], site[256];
 	struct connect connect;
 	struct sleep sleep;
 	struct stream *stream;	   /* NULL: not connected */
@@ -28,7 +29,7 @@ struct control_link {
 	int64_t incarnation;
 	uint64_t retry_ms;
 	uint64_t heard_ms; /* when the last frame came that is no answer to a ping */
-	struct timer tick;
+	struct timer tick; /* before it is ready: waits for the hello */
 	int silent_ticks;
 	bool is_heard; /* any frame came since the last tick */
 	bool is_ready;
@@ -89,6 +90,11 @@ static void end_call(struct control_call *call, enum err err)
 	task_wake(&call->task);
 }
 
+static void try_elsewhere(struct control_link *link)
+{
+	link->place = (link->place + 1) % link->config.place_count;
+}
+
 static void lose(struct control_link *link, enum err err, const char *why)
 {
 	bool was_ready = link->is_ready;
@@ -97,6 +103,8 @@ static void lose(struct control_link *link, enum err err, const char *why)
 		stream_close(link->stream);
 	link->stream = NULL;
 	link->is_ready = false;
+	if (!was_ready)
+		try_elsewhere(link);
 	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)
 		end_call(call, ERR_UNKNOWN);
@@ -107,6 +115,19 @@ static void lose(struct control_link *link, enum err err, const char *why)
 
 /* --- silence -----------------------------------------------------------------------------------
  */
+
+static void on_no_hello(struct timer *t)
+{
+	lose(CONTAINER(t, struct control_link, tick), ERR_UNAVAILABLE, "no answer to the hello");
+}
+
+/* The only control there is may take its time: it is about to lead, or is loading. */
+static void await_hello(struct control_link *link)
+{
+	if (link->config.place_count > 1)
+		timer_set(&link->tick, link->loop, loop_now_ms(link->loop) + CONTROL_LINK_HELLO_MS,
+			  on_no_hello);
+}
 
 static void on_tick(struct timer *t);
 
@@ -281,16 +302,19 @@ static enum step link_step(struct task *t)
 		return task_wait(t, t->at);
 	switch (t->at) {
 	case LINK_CONNECT:
-		connect_unix(&link->connect, t, link->path);
+		connect_unix(&link->connect, t, link->config.places[link->place].path);
 		return task_wait(t, LINK_CONNECTED);
 
 	case LINK_CONNECTED:
-		if (link->connect.task.err)
+		if (link->connect.task.err) {
+			try_elsewhere(link);
 			return wait_a_while(link);
+		}
 		link->stream = link->connect.ret;
 		stream_set_inbox_limit(link->stream, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
 		stream_set_owner(link->stream, &stream_owner, link);
 		say_hello(link);
+		await_hello(link);
 		return task_wait(t, LINK_UP);
 
 	case LINK_UP:
@@ -321,9 +345,9 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 {
 	struct control_link *link = NEW(struct control_link);
 
+	assert(config->place_count > 0 && config->place_count <= CONTROL_LINK_PLACES_MAX);
 	link->loop = loop;
 	link->config = *config;
-	snprintf(link->path, sizeof(link->path), "%s", config->path);
 	snprintf(link->node, sizeof(link->node), "%s", config->node);
 	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
 	snprintf(link->site, sizeof(link->site), "%s", config->site);

@@ -1,7 +1,9 @@
 /* The agent's connection to the control process: hello, calls, and the feed of the replica.
  *
  * The link connects, says hello, follows, and does so again after every loss (back-off 2 ms to
- * 1 s).  Calls made while it is not ready fail with ERR_UNAVAILABLE at once.
+ * 1 s), at one of its places after the other: whoever of them leads answers the hello.  Where
+ * there are several, one that does not answer it is left after CONTROL_LINK_HELLO_MS.  Calls made
+ * while it is not ready fail with ERR_UNAVAILABLE at once.
  *
  * A control process that is stopped or hung keeps the connection and says nothing.  So a link that
  * is ready pings when a tick, a fifth of CONTROL_LINK_SILENCE_MS, brought nothing, and five such
@@ -22,6 +24,13 @@ enum {
 	CONTROL_LINK_RETRY_MS_MAX = 1000,
 	CONTROL_LINK_SILENCE_MS = 5000, /* longer than control is ever busy with one thing */
 	CONTROL_LINK_SILENT_TICKS_MAX = 5,
+	CONTROL_LINK_HELLO_MS = 1000,
+	CONTROL_LINK_PLACES_MAX = 16,
+};
+
+/* Where a control process may be. */
+struct control_place {
+	const char *path; /* of its Unix socket */
 };
 
 struct control_link;
@@ -47,7 +56,8 @@ struct control_link_owner {
 };
 
 struct control_link_config {
-	const char *path;
+	const struct control_place *places; /* borrowed, 1 to CONTROL_LINK_PLACES_MAX */
+	size_t place_count;
 	const char *node; /* HOST:PORT that clients are told */
 	const char *kafka_host;
 	int32_t kafka_port;
