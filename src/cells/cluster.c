@@ -124,6 +124,20 @@ static enum step list_all(struct cluster_open *o)
 	return task_wait(&o->task, LISTED);
 }
 
+/* Why bucket k did not do what it was asked.  The reason comes first, for it says what to do; which
+ * bucket it is may be cut. */
+static void explain(const struct cluster_open *o, int k, const char *before,
+		    char why[TASK_WHY_BYTES])
+{
+	const struct task *t = &o->ops[k].task;
+	int size = snprintf(why, TASK_WHY_BYTES, "%s%s", before,
+			    t->why[0] ? t->why : err_name(t->err));
+
+	if (size + 4 < TASK_WHY_BYTES)
+		snprintf(why + size, (size_t)(TASK_WHY_BYTES - size), " (%.*s)",
+			 TASK_WHY_BYTES - size - 4, o->buckets[k]->url);
+}
+
 /* The object of bucket k: OK with o->has_object[k] set or not; else the reason to give up. */
 static enum err take_object(struct cluster_open *o, int k, struct cluster *ret,
 			    char why[TASK_WHY_BYTES])
@@ -135,8 +149,7 @@ static enum err take_object(struct cluster_open *o, int k, struct cluster *ret,
 	if (op->task.err == ERR_NOT_FOUND)
 		return OK;
 	if (op->task.err) {
-		snprintf(why, TASK_WHY_BYTES, "%.40s: %s: %.50s", o->buckets[k]->url,
-			 err_name(op->task.err), op->task.why);
+		explain(o, k, "", why);
 		return ERR_UNAVAILABLE;
 	}
 	enum err err = cluster_decode(blob_slice(op->ret_body), ret, inner);
@@ -285,8 +298,7 @@ static enum err check_empty(struct cluster_open *o, char why[TASK_WHY_BYTES])
 
 	for (int k = 0; k < o->bucket_count; k++) {
 		if (o->ops[k].task.err) {
-			snprintf(why, TASK_WHY_BYTES, "%.40s: a first start needs every bucket: %s",
-				 o->buckets[k]->url, err_name(o->ops[k].task.err));
+			explain(o, k, "a first start needs every bucket: ", why);
 			return ERR_UNAVAILABLE;
 		}
 		if (!o->has_object[k] && lists_object(&o->ops[k]))

@@ -304,6 +304,25 @@ static void test_two_first_starts_at_once_make_one_cluster(void **state)
 	}
 }
 
+static void test_why_a_bucket_cannot_be_asked_is_said_to_the_end(void **state)
+{
+	char why[TASK_WHY_BYTES];
+	struct opener o;
+	struct place p;
+
+	(void)state;
+	assert_int_equal(setenv("AWS_ACCESS_KEY_ID", "key", 1), 0);
+	assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "secret", 1), 0);
+	open_place(&p, 1, "raw", 0);
+	bucket_close(p.buckets[0]);
+	assert_int_equal(bucket_open("s3://name?endpoint=http://127.0.0.1:1&timeout_ms=100",
+				     &p.buckets[0], why),
+			 OK);
+	assert_int_equal(open_cluster(&o, &p), ERR_UNAVAILABLE);
+	assert_non_null(strstr(o.open.task.why, "Couldn't connect to server"));
+	close_place(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_a_used_bucket_without_its_journal_is_refused),
 		cmocka_unit_test(test_buckets_of_two_clusters_are_refused),
 		cmocka_unit_test(test_a_left_proposal_is_adopted),
+		cmocka_unit_test(test_why_a_bucket_cannot_be_asked_is_said_to_the_end),
 		cmocka_unit_test(test_two_first_starts_at_once_make_one_cluster),
 	};
 
