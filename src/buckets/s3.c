@@ -237,7 +237,7 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	enum err err = s3_config_parse(&config, u, why);
 
 	if (!err)
-		err = s3_credentials_load(&credentials, why);
+		err = s3_credentials_load(&credentials, config.profile, why);
 	if (err)
 		return err;
 	b = NEW(struct s3_bucket);

@@ -249,7 +249,8 @@ static bool learn_clock(struct s3_op *o, const struct s3_error *e)
 
 static bool learn_credentials(struct s3_op *o)
 {
-	if (o->has_new_credentials || s3_credentials_load(&o->bucket->credentials, o->why))
+	if (o->has_new_credentials ||
+	    s3_credentials_load(&o->bucket->credentials, o->bucket->config.profile, o->why))
 		return false;
 	o->has_new_credentials = true;
 	return true;
@@ -460,7 +461,7 @@ enum s3_verdict s3_judge(struct s3_op *o)
 		if (x->is_untrusted)
 			return end(o, ERR_DENIED,
 				   "mend the certificate or set AWS_CA_BUNDLE: %.60s", x->trouble);
-		return again(o, ERR_UNAVAILABLE, "no connection to %.40s: %.70s", host, x->trouble);
+		return again(o, ERR_UNAVAILABLE, "no connection to %.40s: %.90s", host, x->trouble);
 	case S3_INTERRUPTED:
 		o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK;
 		return again(o, x->timed_out ? ERR_TIMEOUT : ERR_UNAVAILABLE,

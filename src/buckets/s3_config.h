@@ -1,14 +1,15 @@
-/* Where an S3 bucket is and who we are to it: s3://NAME/PREFIX?endpoint=... and the environment. */
+/* Where an S3 bucket is s3://NAME/PREFIX?endpoint=... and the environment. */
 #ifndef BUCKETS_S3_CONFIG_H
 #define BUCKETS_S3_CONFIG_H
 
 #include "buckets/kinds.h"
-#include "buckets/s3_sign.h"
+#include "buckets/s3_credentials.h"
 
 enum {
 	S3_NAME_BYTES_MIN = 3,
 	S3_NAME_BYTES = 64, /* with a NUL, as all of these */
 	S3_REGION_BYTES = 64,
+	S3_PROFILE_BYTES = 64,
 	S3_HOST_BYTES = 256,
 	S3_KEY_BYTES_MAX = 1024, /* what stores take, prefix and all */
 	S3_TIMEOUT_MS_DEFAULT = 20 * 1000,
@@ -21,6 +22,7 @@ struct s3_config {
 	char name[S3_NAME_BYTES];
 	char prefix[BUCKET_KEY_BYTES_MAX]; /* "" or "a/b/" */
 	char region[S3_REGION_BYTES];
+	char profile[S3_PROFILE_BYTES]; /* of the credentials file, or "" for the usual places */
 	char scheme[sizeof("https://")];
 	char host[S3_HOST_BYTES + S3_NAME_BYTES]; /* as the header Host has it: "h:9000" */
 	bool is_in_path;     /* the name is the first part of the path, not of the host */
@@ -33,13 +35,5 @@ struct s3_config {
 /* Region and certificates may come from the environment. */
 MUST_CHECK enum err s3_config_parse(struct s3_config *c, struct bucket_url *u,
 				    char why[TASK_WHY_BYTES]);
-
-/* From AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, else from the profile
- * AWS_PROFILE (or "default") of AWS_SHARED_CREDENTIALS_FILE (or ~/.aws/credentials). */
-MUST_CHECK enum err s3_credentials_load(struct s3_credentials *ret, char why[TASK_WHY_BYTES]);
-
-/* The text of a credentials file; ERR_NOT_FOUND without such a profile or without both keys. */
-MUST_CHECK enum err s3_credentials_parse(struct s3_credentials *ret, struct slice text,
-					 struct slice profile);
 
 #endif
