@@ -21,6 +21,7 @@
 
 #include "base/arena.h"
 #include "base/blob.h"
+#include "buckets/meter.h"
 #include "loop/task.h"
 #include "loop/worker.h"
 
@@ -104,6 +105,8 @@ struct bucket {
 	const struct bucket_kind *kind;
 	enum bucket_class class;
 	char url[BUCKET_KEY_BYTES_MAX]; /* for people: "file:./var/bucket" */
+	struct bucket *inner; /* of a wrapper: the bucket it wraps, which counts for both */
+	struct meter meter;   /* of what is no wrapper; see bucket_meter() */
 };
 
 /* Open by URL; `why` says what is wrong and what to do.

@@ -123,6 +123,7 @@ static enum step finish(struct directory_bucket *b, struct bucket_op *op)
 		memcpy(job->result.why, b->lost_why, sizeof(b->lost_why));
 		err = ERR_IO;
 	}
+	meter_add_op(&b->bucket.meter, op, err);
 	if (task_is_canceled(t) && !is_change(op)) {
 		blob_unref(&op->ret_body); /* nobody waits for it */
 		err = ERR_CANCELED;

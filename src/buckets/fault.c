@@ -315,7 +315,7 @@ struct bucket *fault_bucket_new(struct bucket *inner, uint64_t seed)
 	b->bucket.kind = &fault_kind;
 	b->bucket.class = inner->class;
 	snprintf(b->bucket.url, sizeof(b->bucket.url), "%s", inner->url);
-	b->inner = inner;
+	b->bucket.inner = b->inner = inner;
 	b->prng.state = seed;
 	list_init(&b->held);
 	list_init(&b->late);

@@ -188,7 +188,7 @@ static enum step list(struct bucket_op *op, struct store *s)
 	return task_done(&op->task, OK);
 }
 
-static enum step run(struct bucket_op *op, struct store *s)
+static enum step answer(struct bucket_op *op, struct store *s)
 {
 	switch (op->verb) {
 	case BUCKET_PUT:
@@ -204,6 +204,14 @@ static enum step run(struct bucket_op *op, struct store *s)
 		return task_done(&op->task, OK);
 	}
 	abort();
+}
+
+static enum step run(struct bucket_op *op, struct store *s)
+{
+	enum step step = answer(op, s);
+
+	meter_add_op(&op->bucket->meter, op, op->task.err);
+	return step;
 }
 
 enum { MEMORY_START, MEMORY_DELAYED };

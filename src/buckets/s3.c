@@ -245,7 +245,7 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	b->bucket.class = config.class;
 	b->config = config;
 	b->credentials = credentials;
-	b->http = s3_http_new(config.authorities, !config.is_here);
+	b->http = s3_http_new(config.authorities, !config.is_here, &b->bucket.meter);
 	*ret = &b->bucket;
 	return OK;
 }

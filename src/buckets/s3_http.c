@@ -23,6 +23,7 @@ struct s3_http {
 	size_t active;
 	char *authorities;
 	bool with_proxy;
+	struct meter *meter; /* or NULL */
 };
 
 /* --- what libcurl asks for -------------------------------------------------------------------- */
@@ -239,10 +240,29 @@ static void finish(struct s3_exchange *x, CURLcode result)
 	task_wake(x->task);
 }
 
+/* What may stand on the store's bill, however it ended: bodies as far as they went. */
+static void count(const struct s3_exchange *x, struct meter *m)
+{
+	bool is_conditional = false;
+
+	if (!m || x->sends == 0)
+		return;
+	for (size_t i = 0; i < x->header_count; i++)
+		is_conditional |= strncasecmp(x->headers[i], "If-None-Match:", 14) == 0;
+	m->requests[meter_request_of(x->method, x->url, is_conditional)] += (uint64_t)x->sends;
+	m->errors += !x->is_over || x->outcome != S3_ANSWERED ||
+		     (x->status >= 400 && x->status != 404 && x->status != 412);
+	for (size_t i = 0; i < x->piece && i < x->piece_count; i++)
+		m->sent_bytes += x->pieces[i].size;
+	m->sent_bytes += x->piece < x->piece_count ? x->piece_offset : 0;
+	m->received_bytes += x->body ? x->body->size : 0;
+}
+
 static void detach(struct s3_exchange *x)
 {
 	struct s3_http *h = x->http;
 
+	count(x, h->meter);
 	curl_multi_remove_handle(h->multi, x->curl);
 	curl_easy_cleanup(x->curl);
 	curl_slist_free_all(x->header_list);
@@ -370,7 +390,7 @@ void s3_exchange_done(struct s3_exchange *x)
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
-struct s3_http *s3_http_new(const char *authorities, bool with_proxy)
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter)
 {
 	static bool is_initialized;
 	struct s3_http *h = NEW(struct s3_http);
@@ -379,6 +399,7 @@ struct s3_http *s3_http_new(const char *authorities, bool with_proxy)
 		abort(); /* it is out of memory */
 	is_initialized = true;
 	h->with_proxy = with_proxy;
+	h->meter = meter;
 	h->authorities = memory_copy_text(authorities);
 	list_init(&h->waiting);
 	h->multi = curl_multi_init();

@@ -8,6 +8,7 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/slice.h"
+#include "buckets/meter.h"
 #include "loop/task.h"
 
 enum {
@@ -21,8 +22,8 @@ enum {
 struct s3_http;
 
 /* `authorities`: a file of certificates, or "" for the system's.  `with_proxy`: if the environment
- * names one. */
-struct s3_http *s3_http_new(const char *authorities, bool with_proxy);
+ * names one.  Every request that leaves is counted in `meter`, borrowed, NULL for none. */
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter);
 void s3_http_free(struct s3_http *h); /* no exchange is under way; the loop may be gone */
 
 enum s3_outcome {
