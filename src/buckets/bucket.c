@@ -220,6 +220,14 @@ enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYT
 	return ERR_INVALID;
 }
 
+bool bucket_is_far(const struct bucket *b)
+{
+	for (; b; b = b->inner)
+		if (b->is_far)
+			return true;
+	return false;
+}
+
 void bucket_close(struct bucket *b)
 {
 	b->kind->close(b);

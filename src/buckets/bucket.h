@@ -107,7 +107,11 @@ struct bucket {
 	char url[BUCKET_KEY_BYTES_MAX]; /* for people: "file:./var/bucket" */
 	struct bucket *inner; /* of a wrapper: the bucket it wraps, which counts for both */
 	struct meter meter;   /* of what is no wrapper; see bucket_meter() */
+	bool is_far;	      /* see bucket_is_far() */
 };
+
+/* Each request costs money and a long way, so there had better be few large ones. */
+bool bucket_is_far(const struct bucket *b);
 
 /* Open by URL; `why` says what is wrong and what to do.
  *   file:DIR       created if its parent exists; its class is cas on a file system known to be

@@ -9,26 +9,40 @@
 #include "buckets/kinds.h"
 #include "loop/timer.h"
 
-enum { FAULT_DELAY_MS_MAX = 3600 * 1000, VERBS = BUCKET_DELETE + 1 };
+enum { VERBS = BUCKET_DELETE + 1 };
 _Static_assert(FAULT_VERBS_ALL == (1 << VERBS) - 1, "every verb has its bit");
 
 struct rule {
 	struct fault fault;
 	char *prefix;
 	uint64_t matched;
+	uint64_t slow_down_until_ms;
+};
+
+/* A name that was put: a stale list does not show it yet. */
+struct recent {
+	char key[BUCKET_KEY_BYTES_MAX];
+	size_t key_bytes;
+	uint64_t at_ms;
 };
 
 struct fault_bucket {
 	struct bucket bucket;
 	struct bucket *inner;
 	struct prng prng;
+	struct prng clock; /* latencies: rules strike the same with and without them */
+	struct fault_store store;
 	struct rule rules[FAULT_RULES_MAX];
 	size_t rule_count;
 	struct list held; /* struct fault_op.link */
 	struct list late; /* struct late_op.link: not released yet */
 	size_t held_count;
+	struct recent *recent; /* NULL until a rule wants it */
+	size_t recent_count;   /* ever */
 	uint64_t started[VERBS];
+	uint64_t bytes[VERBS]; /* of bodies */
 	uint64_t strikes;
+	char *report; /* a file's name, or NULL */
 };
 
 struct fault_op {
@@ -38,6 +52,8 @@ struct fault_op {
 	struct list link;
 	enum fault_effect effect;
 	enum err err;
+	uint64_t stale_ms;
+	uint64_t answer_at_ms; /* not before; 0: at once */
 };
 
 /* A request that outlives its sender, with copies of what that one lent. */
@@ -57,13 +73,18 @@ static struct fault_bucket *fault_of(const struct bucket *b)
 }
 
 /* --- rules ----------------------------------------------------------------------------------- */
+static bool rule_aims_at(const struct rule *r, const struct bucket_op *op)
+{
+	if (r->fault.verbs && !(r->fault.verbs & FAULT_VERB(op->verb)))
+		return false;
+	return slice_starts_with(op->key, slice_from(r->prefix));
+}
+
 static bool rule_strikes(struct fault_bucket *b, struct rule *r, const struct bucket_op *op)
 {
 	const struct fault *f = &r->fault;
 
-	if (f->verbs && !(f->verbs & FAULT_VERB(op->verb)))
-		return false;
-	if (!slice_starts_with(op->key, slice_from(r->prefix)))
+	if (!rule_aims_at(r, op))
 		return false;
 	if (f->ppm && prng_below(&b->prng, FAULT_PPM_ALWAYS) >= f->ppm)
 		return false;
@@ -73,20 +94,37 @@ static bool rule_strikes(struct fault_bucket *b, struct rule *r, const struct bu
 
 static enum err default_err(enum fault_effect effect)
 {
-	return effect == FAULT_AFTER || effect == FAULT_LATE ? ERR_UNKNOWN : ERR_UNAVAILABLE;
+	return effect == FAULT_AFTER || effect == FAULT_LATE || effect == FAULT_LOST
+		       ? ERR_UNKNOWN
+		       : ERR_UNAVAILABLE;
+}
+
+/* A store that asked to be left alone goes on asking. */
+static bool rule_goes_on(const struct rule *r, const struct bucket_op *op)
+{
+	return loop_now_ms(op->task.loop) < r->slow_down_until_ms && rule_aims_at(r, op);
 }
 
 /* Decide what becomes of an operation; returns how long it has to wait first. */
 static uint64_t decide(struct fault_bucket *b, struct fault_op *o)
 {
+	uint64_t now_ms = loop_now_ms(o->op->task.loop);
+
 	for (size_t i = 0; i < b->rule_count; i++) {
 		const struct fault *f = &b->rules[i].fault;
 
-		if (!rule_strikes(b, &b->rules[i], o->op))
-			continue;
+		if (!rule_goes_on(&b->rules[i], o->op)) {
+			if (!rule_strikes(b, &b->rules[i], o->op))
+				continue;
+			b->rules[i].slow_down_until_ms = now_ms + f->for_ms;
+		}
 		b->strikes++;
 		o->effect = f->effect;
 		o->err = f->err ? f->err : default_err(f->effect);
+		if (f->effect == FAULT_LOST)
+			o->answer_at_ms = now_ms + f->for_ms;
+		if (f->effect == FAULT_STALE)
+			o->stale_ms = f->for_ms;
 		return f->delay_ms_max ? prng_below(&b->prng, f->delay_ms_max + 1) : 0;
 	}
 	o->effect = FAULT_NONE;
@@ -104,6 +142,78 @@ static void damage(struct fault_bucket *b, struct fault_op *o)
 			(uint8_t)(1 + prng_below(&b->prng, 255));
 	else if (o->effect == FAULT_TRUNCATE)
 		body->size = prng_below(&b->prng, body->size);
+}
+
+/* --- a store far away ------------------------------------------------------------------------- */
+static uint64_t body_bytes(const struct bucket_op *op)
+{
+	uint64_t size = op->ret_body ? op->ret_body->size : 0;
+
+	for (size_t i = 0; i < op->piece_count; i++)
+		size += op->pieces[i].size;
+	return size;
+}
+
+static uint64_t body_ms(const struct fault_bucket *b, uint64_t bytes)
+{
+	enum { BYTES_PER_MS = 1000 }; /* at one MB/s */
+
+	return b->store.megabytes_per_s ? bytes / (b->store.megabytes_per_s * BYTES_PER_MS) : 0;
+}
+
+static const struct fault_latency *latency_of(const struct fault_store *s, enum bucket_verb verb)
+{
+	if (verb == BUCKET_PUT || verb == BUCKET_PUT_NEW)
+		return &s->put;
+	return verb == BUCKET_GET ? &s->get : &s->other;
+}
+
+/* How long this one takes. */
+static uint64_t draw_ms(struct fault_bucket *b, const struct bucket_op *op)
+{
+	enum { US_PER_MS = 1000 };
+	uint64_t us = fault_latency_draw_us(latency_of(&b->store, op->verb), &b->clock);
+
+	if (b->store.slow_ppm && prng_below(&b->clock, FAULT_PPM_ALWAYS) < b->store.slow_ppm)
+		return b->store.slow_ms;
+	return (us + US_PER_MS / 2) / US_PER_MS + body_ms(b, body_bytes(op));
+}
+
+/* --- stale lists ------------------------------------------------------------------------------ */
+static void remember(struct fault_bucket *b, const struct bucket_op *op)
+{
+	struct recent *r;
+
+	if (!b->recent)
+		return;
+	r = &b->recent[b->recent_count++ % FAULT_RECENT_MAX];
+	memcpy(r->key, op->key.data, op->key.size);
+	r->key_bytes = op->key.size;
+	r->at_ms = loop_now_ms(op->task.loop);
+}
+
+static bool is_recent(const struct fault_bucket *b, struct slice key, uint64_t since_ms)
+{
+	for (size_t i = 0; i < b->recent_count && i < FAULT_RECENT_MAX; i++) {
+		const struct recent *r = &b->recent[i];
+
+		if (r->at_ms > since_ms &&
+		    slice_equal(key, (struct slice) { (const uint8_t *)r->key, r->key_bytes }))
+			return true;
+	}
+	return false;
+}
+
+static void leave_out(const struct fault_bucket *b, struct fault_op *o)
+{
+	uint64_t now_ms = loop_now_ms(o->op->task.loop);
+	uint64_t since_ms = now_ms > o->stale_ms ? now_ms - o->stale_ms : 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->inner.ret_count; i++)
+		if (!is_recent(b, o->inner.ret_names[i], since_ms))
+			o->inner.ret_names[kept++] = o->inner.ret_names[i];
+	o->inner.ret_count = kept;
 }
 
 /* --- late operations ------------------------------------------------------------------------- */
@@ -169,8 +279,8 @@ static void late_add(struct fault_bucket *b, const struct bucket_op *op)
 }
 
 /* --- operations ------------------------------------------------------------------------------ */
-enum { FAULT_START, FAULT_DELAYED, FAULT_HELD, FAULT_WORKED };
-static const char *const fault_places[] = { "start", "delayed", "held", "worked" };
+enum { FAULT_START, FAULT_DELAYED, FAULT_HELD, FAULT_WORKED, FAULT_ANSWERED };
+static const char *const fault_places[] = { "start", "delayed", "held", "worked", "answered" };
 
 static enum step end(struct fault_op *o, enum err err, const char *why)
 {
@@ -191,7 +301,9 @@ static enum step answer(struct fault_bucket *b, struct fault_op *o)
 	char why[TASK_WHY_BYTES];
 
 	damage(b, o);
-	if (o->effect == FAULT_AFTER) {
+	if (!err && o->op->verb == BUCKET_LIST && o->stale_ms)
+		leave_out(b, o);
+	if (o->effect == FAULT_AFTER || o->effect == FAULT_LOST) {
 		if (!err)
 			blob_unref(&o->inner.ret_body);
 		return end(o, o->err, "a fault was ordered, after the effect");
@@ -218,7 +330,7 @@ static enum step go_on(struct fault_bucket *b, struct fault_op *o)
 
 	if (task_is_canceled(t))
 		return end(o, ERR_CANCELED, "");
-	if (o->effect == FAULT_BEFORE)
+	if (o->effect == FAULT_BEFORE || o->effect == FAULT_SLOW_DOWN)
 		return end(o, o->err, "a fault was ordered, before any effect");
 	if (o->effect == FAULT_LATE && FAULT_VERB(o->op->verb) & FAULT_WRITES) {
 		late_add(b, o->op);
@@ -234,6 +346,36 @@ static enum step go_on(struct fault_bucket *b, struct fault_op *o)
 	return task_wait(t, FAULT_WORKED);
 }
 
+/* The answer is there: it is on its way for a while. */
+static enum step worked(struct fault_bucket *b, struct fault_op *o)
+{
+	struct task *t = &o->op->task;
+	bool is_put = o->op->verb == BUCKET_PUT || o->op->verb == BUCKET_PUT_NEW;
+
+	b->bytes[o->op->verb] += body_bytes(is_put ? o->op : &o->inner);
+	if (is_put && !o->inner.task.err)
+		remember(b, o->op);
+	if (o->op->verb == BUCKET_GET && o->answer_at_ms)
+		o->answer_at_ms += body_ms(b, body_bytes(&o->inner));
+	if (task_is_canceled(t) || loop_now_ms(t->loop) >= o->answer_at_ms)
+		return answer(b, o);
+	sleep_start(&o->sleep, t, o->answer_at_ms);
+	return task_wait(t, FAULT_ANSWERED);
+}
+
+/* When the answer may come; returns how long the request is on its way. */
+static uint64_t take_latency(struct fault_bucket *b, struct fault_op *o, uint64_t delay_ms)
+{
+	uint64_t latency_ms = draw_ms(b, o->op);
+	uint64_t at_ms = loop_now_ms(o->op->task.loop) + delay_ms + latency_ms;
+
+	if (latency_ms == 0)
+		return 0;
+	if (o->answer_at_ms < at_ms)
+		o->answer_at_ms = at_ms;
+	return prng_below(&b->clock, latency_ms / 2 + 1);
+}
+
 static enum step begin(struct fault_bucket *b, struct bucket_op *op)
 {
 	struct task *t = &op->task;
@@ -246,6 +388,7 @@ static enum step begin(struct fault_bucket *b, struct bucket_op *op)
 	op->private = o = NEW(struct fault_op);
 	o->op = op;
 	delay_ms = decide(b, o);
+	delay_ms += take_latency(b, o, delay_ms);
 	if (delay_ms == 0)
 		return go_on(b, o);
 	sleep_start(&o->sleep, t, loop_now_ms(t->loop) + delay_ms);
@@ -273,7 +416,10 @@ static enum step fault_step(struct task *t)
 		return go_on(b, o);
 
 	case FAULT_WORKED:
-		return t->children > 0 ? task_wait(t, FAULT_WORKED) : answer(b, o);
+		return t->children > 0 ? task_wait(t, FAULT_WORKED) : worked(b, o);
+
+	case FAULT_ANSWERED:
+		return t->children > 0 ? task_wait(t, FAULT_ANSWERED) : answer(b, o);
 	}
 	abort();
 }
@@ -281,11 +427,27 @@ static enum step fault_step(struct task *t)
 static const struct task_kind fault_op = {
 	.name = "faulty bucket operation",
 	.places = fault_places,
-	.place_count = 4,
+	.place_count = 5,
 	.step = fault_step,
 };
 
 /* --- the bucket ------------------------------------------------------------------------------ */
+/* Best effort: who wanted it finds no file. */
+static void write_report(const struct fault_bucket *b)
+{
+	static const char *const names[VERBS] = {
+		"put", "put_new", "get", "head", "list", "delete"
+	};
+	FILE *out = b->report ? fopen(b->report, "w") : NULL;
+
+	if (!out)
+		return;
+	for (int i = 0; i < VERBS; i++)
+		fprintf(out, "%s %llu %llu\n", names[i], (unsigned long long)b->started[i],
+			(unsigned long long)b->bytes[i]);
+	fclose(out);
+}
+
 static void fault_close(struct bucket *base)
 {
 	struct fault_bucket *b = fault_of(base);
@@ -297,8 +459,11 @@ static void fault_close(struct bucket *base)
 		b->held_count--;
 	}
 	assert(b->held_count == 0);
+	write_report(b);
 	bucket_close(b->inner);
 	fault_clear(base);
+	memory_free(b->recent);
+	memory_free(b->report);
 	memory_free(b);
 }
 
@@ -317,6 +482,7 @@ struct bucket *fault_bucket_new(struct bucket *inner, uint64_t seed)
 	snprintf(b->bucket.url, sizeof(b->bucket.url), "%s", inner->url);
 	b->bucket.inner = b->inner = inner;
 	b->prng.state = seed;
+	b->clock.state = ~seed;
 	list_init(&b->held);
 	list_init(&b->late);
 	return &b->bucket;
@@ -337,6 +503,25 @@ void fault_add(struct bucket *base, const struct fault *f)
 		.fault = *f,
 		.prefix = memory_copy_text(f->prefix ? f->prefix : ""),
 	};
+	if (f->effect == FAULT_STALE && !b->recent)
+		b->recent = memory_take_array(FAULT_RECENT_MAX, sizeof(*b->recent));
+}
+
+void fault_set_store(struct bucket *base, const struct fault_store *s)
+{
+	struct fault_bucket *b = fault_of(base);
+
+	assert(b->bucket.kind == &fault_kind);
+	b->store = *s;
+	b->bucket.is_far = true;
+}
+
+void fault_set_report(struct bucket *base, const char *file)
+{
+	struct fault_bucket *b = fault_of(base);
+
+	memory_free(b->report);
+	b->report = memory_copy_text(file);
 }
 
 void fault_add_nth(struct bucket *b, uint64_t n, enum fault_effect effect, enum err err)
@@ -394,111 +579,4 @@ uint64_t fault_op_count(const struct bucket *b, unsigned verbs)
 uint64_t fault_strike_count(const struct bucket *b)
 {
 	return fault_of(b)->strikes;
-}
-
-/* --- opening --------------------------------------------------------------------------------- */
-#define FAULT_PARAMETER "fault_"
-
-/* The inner URL: everything that is not ours, in the order given. */
-static void inner_url(const struct bucket_url *u, char ret[BUCKET_KEY_BYTES_MAX])
-{
-	int size = BUCKET_KEY_BYTES_MAX;
-	int used = snprintf(ret, (size_t)size, "%.*s", SLICE_ARG(u->path));
-	char separator = '?';
-
-	for (size_t i = 0; i < u->parameter_count; i++) {
-		const struct bucket_parameter *p = &u->parameters[i];
-
-		if (slice_starts_with(p->name, SLICE(FAULT_PARAMETER)))
-			continue;
-		assert(used < size); /* it is a part of a URL that fits */
-		used += snprintf(ret + used, (size_t)(size - used), "%c%.*s=%.*s", separator,
-				 SLICE_ARG(p->name), SLICE_ARG(p->value));
-		separator = '&';
-	}
-}
-
-struct wishes {
-	uint64_t seed, before_ppm, after_ppm, corrupt_ppm, truncate_ppm, delay_ms;
-	char prefix[BUCKET_KEY_BYTES_MAX];
-};
-
-static enum err take_wishes(struct bucket_url *u, struct wishes *w, char why[TASK_WHY_BYTES])
-{
-	static const char *const known[] = { "fault_seed",	   "fault_before_ppm",
-					     "fault_after_ppm",	   "fault_corrupt_ppm",
-					     "fault_truncate_ppm", "fault_delay_ms",
-					     "fault_prefix",	   NULL };
-	const struct {
-		uint64_t max, *ret;
-	} numbers[] = {
-		{ UINT64_MAX, &w->seed },
-		{ FAULT_PPM_ALWAYS, &w->before_ppm },
-		{ FAULT_PPM_ALWAYS, &w->after_ppm },
-		{ FAULT_PPM_ALWAYS, &w->corrupt_ppm },
-		{ FAULT_PPM_ALWAYS, &w->truncate_ppm },
-		{ FAULT_DELAY_MS_MAX, &w->delay_ms },
-	};
-	struct slice prefix = { NULL, 0 };
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		enum err err =
-			bucket_url_take_u64(u, known[i], numbers[i].max, numbers[i].ret, why);
-
-		if (err)
-			return err;
-	}
-	if (bucket_url_take(u, "fault_prefix", &prefix))
-		snprintf(w->prefix, sizeof(w->prefix), "%.*s", SLICE_ARG(prefix));
-	for (size_t i = 0; i < u->parameter_count; i++) /* the rest is checked by the inner kind */
-		if (!slice_starts_with(u->parameters[i].name, SLICE(FAULT_PARAMETER)))
-			u->parameters[i].is_used = true;
-	return bucket_url_finish(u, known, why);
-}
-
-static void add_wishes(struct bucket *b, const struct wishes *w)
-{
-	const struct fault faults[] = {
-		{ .effect = FAULT_BEFORE, .ppm = w->before_ppm },
-		{ .effect = FAULT_AFTER, .ppm = w->after_ppm, .verbs = FAULT_WRITES },
-		{ .effect = FAULT_CORRUPT, .ppm = w->corrupt_ppm, .verbs = FAULT_VERB(BUCKET_GET) },
-		{ .effect = FAULT_TRUNCATE,
-		  .ppm = w->truncate_ppm,
-		  .verbs = FAULT_VERB(BUCKET_GET) },
-		{ .effect = FAULT_NONE, .ppm = w->delay_ms ? FAULT_PPM_ALWAYS : 0 },
-	};
-
-	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-		struct fault f = faults[i];
-
-		f.prefix = w->prefix;
-		f.delay_ms_max = w->delay_ms;
-		if (f.ppm)
-			fault_add(b, &f);
-	}
-}
-
-enum err fault_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])
-{
-	const char *allowed = getenv("HANSE_TEST_FAULTS");
-	char url[BUCKET_KEY_BYTES_MAX];
-	struct wishes wishes = { 0 };
-	struct bucket *inner = NULL;
-	enum err err;
-
-	if (!allowed || strcmp(allowed, "1") != 0) {
-		snprintf(why, TASK_WHY_BYTES,
-			 "fault: buckets lose data on purpose; set HANSE_TEST_FAULTS=1 to test");
-		return ERR_DENIED;
-	}
-	err = take_wishes(u, &wishes, why);
-	if (err)
-		return err;
-	inner_url(u, url);
-	err = bucket_open(url, &inner, why);
-	if (err)
-		return err;
-	*ret = fault_bucket_new(inner, wishes.seed);
-	add_wishes(*ret, &wishes);
-	return OK;
 }

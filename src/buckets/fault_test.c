@@ -2,13 +2,18 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
+
+enum { SLACK_MS = 1000 }; /* for machines that are busy */
 
 struct place {
 	struct loop *loop;
@@ -302,6 +307,157 @@ static void test_a_faulty_bucket_opens_by_url_only_in_tests(void **state)
 	unsetenv("HANSE_TEST_FAULTS");
 }
 
+static void test_a_store_far_away_takes_its_time(void **state)
+{
+	struct place *p = *state;
+	struct blob *body = NULL;
+	uint64_t before_ms = clock_now_ms();
+
+	assert_false(bucket_is_far(p->bucket));
+	fault_set_store(p->bucket, &(struct fault_store) { .put = { 30, 30 },
+							   .get = { 20, 20 },
+							   .megabytes_per_s = 1 });
+	assert_true(bucket_is_far(p->bucket));
+	assert_int_equal(put(p, "a"), OK);
+	assert_in_range(clock_now_ms() - before_ms, 29, 29 + SLACK_MS);
+	before_ms = clock_now_ms();
+	assert_int_equal(bucket_ask_get(p->loop, p->bucket, SLICE("a"), &body), OK);
+	assert_in_range(clock_now_ms() - before_ms, 19, 19 + SLACK_MS);
+	blob_unref(&body);
+	before_ms = clock_now_ms();
+	assert_true(is_stored(p, "a")); /* asks the inner one */
+	assert_in_range(clock_now_ms() - before_ms, 0, SLACK_MS);
+
+	struct blob *large = blob_new(50 * 1000);
+	memset(large->data, 'x', large->capacity);
+	large->size = large->capacity;
+	before_ms = clock_now_ms();
+	assert_int_equal(bucket_ask_put(p->loop, p->bucket, SLICE("b"), blob_slice(large)), OK);
+	assert_in_range(clock_now_ms() - before_ms, 79, 79 + SLACK_MS);
+	blob_unref(&large);
+}
+
+static void test_some_requests_are_stragglers(void **state)
+{
+	struct place *p = *state;
+	int slow = 0;
+
+	fault_set_store(p->bucket, &(struct fault_store) {
+					   .put = { 1, 1 }, .slow_ppm = 300000, .slow_ms = 20 });
+	for (int i = 0; i < 50; i++) {
+		uint64_t before_ms = clock_now_ms();
+
+		assert_int_equal(put(p, "a"), OK);
+		slow += clock_now_ms() - before_ms >= 19;
+	}
+	assert_in_range(slow, 5, 35);
+}
+
+static void test_a_change_that_is_canceled_while_its_answer_is_under_way_tells_its_end(void **state)
+{
+	struct place *p = *state;
+	struct writer w;
+
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_LOST, .for_ms = 3600 * 1000 });
+	w = (struct writer) { .bucket = p->bucket, .key = "a" };
+	task_start_root(&w.task, &writer_kind, p->loop);
+	task_set_deadline(&w.task, loop_now_ms(p->loop) + 20);
+	loop_run(p->loop);
+	assert_true(w.is_over);
+	assert_int_equal(w.op.task.err, ERR_UNKNOWN);
+	assert_true(is_stored(p, "a"));
+}
+
+static void test_an_answer_that_is_lost_fails_after_a_silence(void **state)
+{
+	struct place *p = *state;
+	uint64_t before_ms = clock_now_ms();
+
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_LOST, .for_ms = 30, .count = 1 });
+	assert_int_equal(put(p, "a"), ERR_UNKNOWN);
+	assert_in_range(clock_now_ms() - before_ms, 29, 29 + SLACK_MS);
+	assert_true(is_stored(p, "a"));
+	assert_int_equal(put(p, "a"), OK);
+}
+
+static void test_a_store_that_asks_for_a_pause_gets_one(void **state)
+{
+	struct place *p = *state;
+
+	fault_add(p->bucket,
+		  &(struct fault) {
+			  .effect = FAULT_SLOW_DOWN, .prefix = "d/", .count = 1, .for_ms = 50 });
+	uint64_t before_ms = clock_now_ms();
+	assert_int_equal(put(p, "d/1"), ERR_UNAVAILABLE);
+	assert_int_equal(put(p, "d/2"), ERR_UNAVAILABLE);
+	assert_int_equal(put(p, "j/1"), OK);
+	assert_false(is_stored(p, "d/1"));
+	while (put(p, "d/2") != OK)
+		assert_true(clock_now_ms() - before_ms < 50 + SLACK_MS);
+	assert_true(clock_now_ms() - before_ms >= 49);
+}
+
+static void test_a_stale_list_misses_what_is_new(void **state)
+{
+	struct place *p = *state;
+	struct slice *names;
+	struct arena a;
+	size_t count;
+	bool more;
+
+	arena_init(&a);
+	assert_int_equal(put(p, "before"), OK);
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_STALE,
+					       .verbs = FAULT_VERB(BUCKET_LIST),
+					       .for_ms = 50 });
+	uint64_t before_ms = clock_now_ms();
+	assert_int_equal(put(p, "new"), OK);
+	assert_int_equal(bucket_ask_list(p->loop, p->bucket, &a, SLICE(""), SLICE(""), &names,
+					 &count, &more),
+			 OK);
+	assert_int_equal(count, 1);
+	assert_true(slice_equal(names[0], SLICE("before")));
+	do {
+		assert_true(clock_now_ms() - before_ms < 50 + SLACK_MS);
+		assert_int_equal(bucket_ask_list(p->loop, p->bucket, &a, SLICE(""), SLICE(""),
+						 &names, &count, &more),
+				 OK);
+	} while (count < 2);
+	assert_true(clock_now_ms() - before_ms >= 49);
+	arena_done(&a);
+}
+
+static void test_a_store_far_away_opens_by_url_and_reports(void **state)
+{
+	struct place *p = *state;
+	char why[TASK_WHY_BYTES] = "", file[] = "/tmp/fault_report_XXXXXX", url[200], text[200];
+	struct bucket *b = NULL;
+	int fd = mkstemp(file);
+
+	assert_true(fd >= 0);
+	setenv("HANSE_TEST_FAULTS", "1", 1);
+	assert_int_equal(bucket_open("fault:memory:?fault_put_ms=195-100", &b, why), ERR_INVALID);
+	assert_non_null(strstr(why, "fault_put_ms"));
+	snprintf(
+		url, sizeof(url),
+		"fault:memory:?fault_put_ms=20-40&fault_get_ms=1&fault_mb_per_s=50&fault_report=%s",
+		file);
+	assert_int_equal(bucket_open(url, &b, why), OK);
+	assert_true(bucket_is_far(b));
+	uint64_t before_ms = clock_now_ms();
+	assert_int_equal(bucket_ask_put(p->loop, b, SLICE("x"), SLICE("12345")), OK);
+	assert_true(clock_now_ms() - before_ms >= 5);
+	bucket_close(b);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_string_equal(text,
+			    "put 1 5\nput_new 0 0\nget 0 0\nhead 0 0\nlist 0 0\ndelete 0 0\n");
+	close(fd);
+	unlink(file);
+	unsetenv("HANSE_TEST_FAULTS");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -318,6 +474,13 @@ int main(void)
 		TEST(test_a_delay_delays),
 		TEST(test_random_faults_follow_the_seed),
 		TEST(test_a_faulty_bucket_opens_by_url_only_in_tests),
+		TEST(test_a_store_far_away_takes_its_time),
+		TEST(test_some_requests_are_stragglers),
+		TEST(test_a_change_that_is_canceled_while_its_answer_is_under_way_tells_its_end),
+		TEST(test_an_answer_that_is_lost_fails_after_a_silence),
+		TEST(test_a_store_that_asks_for_a_pause_gets_one),
+		TEST(test_a_stale_list_misses_what_is_new),
+		TEST(test_a_store_far_away_opens_by_url_and_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,7 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	b = NEW(struct s3_bucket);
 	b->bucket.kind = &s3_kind;
 	b->bucket.class = config.class;
+	b->bucket.is_far = true;
 	b->config = config;
 	b->credentials = credentials;
 	b->http = s3_http_new(config.authorities, !config.is_here, &b->bucket.meter);
