@@ -1,4 +1,4 @@
-/* A control process for tests of the agent: a real cell behind a Unix socket, everything durable at
+/* A control process for tests of agents: a real cell behind a Unix socket, everything durable at
  * once, and knobs for what goes wrong. */
 #ifndef STREAMS_TESTING_CONTROL_H
 #define STREAMS_TESTING_CONTROL_H
@@ -22,20 +22,28 @@
 #include "streams/coordinator/hello.h"
 #include "wire/peer/frame.h"
 
-enum { TESTING_IMAGE_PART_BYTES = 4096, TESTING_DEFAULT_PARTITIONS = 3 };
+enum { TESTING_IMAGE_PART_BYTES = 4096, TESTING_DEFAULT_PARTITIONS = 3, TESTING_AGENTS_MAX = 4 };
+
+/* One agent's connection. */
+struct testing_peer {
+	struct testing_control *control;
+	struct stream *stream; /* NULL: none */
+	int32_t node_id;       /* that hello gave it */
+	bool is_following;
+	struct buf held; /* records not pushed yet */
+};
 
 struct testing_control {
 	struct loop *loop;
 	struct listener *listener;
-	struct stream *stream; /* of the agent; NULL: none */
+	struct testing_peer peers[TESTING_AGENTS_MAX];
 	struct cell *cell;
 	int64_t index;
-	bool is_following;
-	struct buf held; /* records not pushed yet */
 
 	/* knobs */
 	bool is_away;	       /* closes every connection at once */
-	bool holds_records;    /* the replica stays behind */
+	bool holds_records;    /* replicas stay behind */
+	int32_t held_node_id;  /* only that of this node; 0: all */
 	bool is_hung;	       /* takes every frame and does nothing */
 	bool is_mute;	       /* commits and syncs are not answered, and not run */
 	int lose_before;       /* commits: close the connection instead of running the command */
@@ -50,28 +58,36 @@ struct testing_control {
 
 /* --- out ------------------------------------------------------------------------------------- */
 
-static inline void testing_write(struct testing_control *c, const struct schema *schema,
+static inline bool testing_holds(const struct testing_peer *p)
+{
+	const struct testing_control *c = p->control;
+
+	return c->holds_records && (c->held_node_id == 0 || c->held_node_id == p->node_id);
+}
+
+static inline void testing_write(struct testing_peer *p, const struct schema *schema,
 				 uint32_t correlation_id, const void *value)
 {
 	struct buf frame;
 
 	buf_init(&frame);
 	assert_int_equal(frame_encode(&frame, schema, 0, correlation_id, value), OK);
-	if (correlation_id == PEER_CORRELATION_PUSH && c->holds_records)
-		buf_add_slice(&c->held, buf_slice(&frame));
-	else if (c->stream)
-		stream_write(c->stream, buf_slice(&frame));
+	if (correlation_id == PEER_CORRELATION_PUSH && testing_holds(p))
+		buf_add_slice(&p->held, buf_slice(&frame));
+	else if (p->stream)
+		stream_write(p->stream, buf_slice(&frame));
 	buf_done(&frame);
 }
 
 static inline void testing_hold_records(struct testing_control *c, bool holds)
 {
 	c->holds_records = holds;
-	if (holds)
-		return;
-	if (c->stream)
-		stream_write(c->stream, buf_slice(&c->held));
-	buf_clear(&c->held);
+	for (size_t i = 0; i < TESTING_AGENTS_MAX && !holds; i++) {
+		struct testing_peer *p = &c->peers[i];
+		if (p->stream)
+			stream_write(p->stream, buf_slice(&p->held));
+		buf_clear(&p->held);
+	}
 }
 
 /* What has changed becomes one record. */
@@ -86,13 +102,16 @@ static inline void testing_seal(struct testing_control *c)
 	cell_seal(c->cell, 1, &record);
 	push.index = ++c->index;
 	push.bytes = buf_slice(&record);
-	if (c->is_following)
-		testing_write(c, &peer_record_push_schema, PEER_CORRELATION_PUSH, &push);
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++)
+		if (c->peers[i].is_following)
+			testing_write(&c->peers[i], &peer_record_push_schema, PEER_CORRELATION_PUSH,
+				      &push);
 	buf_done(&record);
 }
 
-static inline void testing_push_image(struct testing_control *c)
+static inline void testing_push_image(struct testing_peer *p)
 {
+	struct testing_control *c = p->control;
 	struct follower_image image;
 
 	follower_image_take(c->cell, NULL, &image);
@@ -103,27 +122,36 @@ static inline void testing_push_image(struct testing_control *c)
 			.offset = (int64_t)at,
 			.bytes = follower_image_part(&image, at, TESTING_IMAGE_PART_BYTES),
 		};
-		testing_write(c, &peer_snapshot_push_schema, PEER_CORRELATION_PUSH, &push);
+		testing_write(p, &peer_snapshot_push_schema, PEER_CORRELATION_PUSH, &push);
 		at += push.bytes.size;
 	}
 	follower_image_done(&image);
-	c->is_following = true;
+	p->is_following = true;
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
 
-static inline void testing_lose_agent(struct testing_control *c)
+static inline void testing_lose_peer(struct testing_peer *p)
 {
-	if (c->stream)
-		stream_close(c->stream);
-	c->stream = NULL;
-	c->is_following = false;
-	buf_clear(&c->held);
+	if (p->stream)
+		stream_close(p->stream);
+	p->stream = NULL;
+	p->is_following = false;
+	p->node_id = 0;
+	buf_clear(&p->held);
 }
 
-static inline void testing_answer_hello(struct testing_control *c, struct arena *a,
+/* All of them. */
+static inline void testing_lose_agent(struct testing_control *c)
+{
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++)
+		testing_lose_peer(&c->peers[i]);
+}
+
+static inline void testing_answer_hello(struct testing_peer *p, struct arena *a,
 					const struct frame *frame)
 {
+	struct testing_control *c = p->control;
 	struct peer_hello_request request;
 	struct hello hello = { .request = &request };
 
@@ -131,6 +159,7 @@ static inline void testing_answer_hello(struct testing_control *c, struct arena 
 	assert_int_equal(cell_run(c->cell, hello_run, &hello), OK);
 	testing_seal(c);
 	c->hello_count++;
+	p->node_id = hello.node_id;
 	struct peer_hello_response response = {
 		.message = SLICE(""),
 		.cluster_id = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } },
@@ -138,12 +167,13 @@ static inline void testing_answer_hello(struct testing_control *c, struct arena 
 		.incarnation = hello.incarnation,
 		.default_partitions = TESTING_DEFAULT_PARTITIONS,
 	};
-	testing_write(c, &peer_hello_response_schema, frame->correlation_id, &response);
+	testing_write(p, &peer_hello_response_schema, frame->correlation_id, &response);
 }
 
-static inline void testing_answer_commit(struct testing_control *c, struct arena *a,
+static inline void testing_answer_commit(struct testing_peer *p, struct arena *a,
 					 const struct frame *frame)
 {
+	struct testing_control *c = p->control;
 	struct peer_commit_file_request request;
 	struct peer_commit_file_response response = { 0 };
 	struct commit_file commit = { .arena = a, .request = &request, .response = &response };
@@ -157,7 +187,7 @@ static inline void testing_answer_commit(struct testing_control *c, struct arena
 		return;
 	if (c->lose_before > 0) {
 		c->lose_before--;
-		testing_lose_agent(c);
+		testing_lose_peer(p);
 		return;
 	}
 	enum err err = c->commit_error;
@@ -167,17 +197,18 @@ static inline void testing_answer_commit(struct testing_control *c, struct arena
 	testing_seal(c);
 	if (c->lose_after > 0) {
 		c->lose_after--;
-		testing_lose_agent(c);
+		testing_lose_peer(p);
 		return;
 	}
 	if (err)
 		response = (struct peer_commit_file_response) { .error = (int16_t)err };
 	response.index = c->index;
-	testing_write(c, &peer_commit_file_response_schema, frame->correlation_id, &response);
+	testing_write(p, &peer_commit_file_response_schema, frame->correlation_id, &response);
 }
 
-static inline void testing_take_frame(struct testing_control *c, const struct frame *frame)
+static inline void testing_take_frame(struct testing_peer *p, const struct frame *frame)
 {
+	struct testing_control *c = p->control;
 	struct peer_sync_response sync = { .index = c->index };
 	struct peer_ping_response ping = { 0 };
 	struct arena a;
@@ -187,23 +218,23 @@ static inline void testing_take_frame(struct testing_control *c, const struct fr
 	arena_init(&a);
 	switch (frame->message) {
 	case PEER_HELLO_REQUEST:
-		testing_answer_hello(c, &a, frame);
+		testing_answer_hello(p, &a, frame);
 		break;
 	case PEER_FOLLOW_REQUEST:
-		testing_push_image(c);
+		testing_push_image(p);
 		break;
 	case PEER_SYNC_REQUEST:
 		c->sync_count++;
 		if (c->is_mute)
 			break;
-		testing_write(c, &peer_sync_response_schema, frame->correlation_id, &sync);
+		testing_write(p, &peer_sync_response_schema, frame->correlation_id, &sync);
 		break;
 	case PEER_COMMIT_FILE_REQUEST:
-		testing_answer_commit(c, &a, frame);
+		testing_answer_commit(p, &a, frame);
 		break;
 	case PEER_PING_REQUEST:
 		c->ping_count++;
-		testing_write(c, &peer_ping_response_schema, frame->correlation_id, &ping);
+		testing_write(p, &peer_ping_response_schema, frame->correlation_id, &ping);
 		break;
 	case PEER_KAFKA_REQUEST:
 		c->kafka_count++;
@@ -216,16 +247,16 @@ static inline void testing_take_frame(struct testing_control *c, const struct fr
 
 static inline void testing_control_readable(void *context, struct stream *s)
 {
-	struct testing_control *c = context;
+	struct testing_peer *p = context;
 
-	while (c->stream == s) {
+	while (p->stream == s) {
 		struct slice in = stream_inbox(s);
 		size_t before = in.size;
 		struct frame frame;
 		if (frame_decode(&in, &frame))
 			return;
-		testing_take_frame(c, &frame);
-		if (c->stream == s)
+		testing_take_frame(p, &frame);
+		if (p->stream == s)
 			stream_consume(s, before - in.size);
 	}
 }
@@ -234,7 +265,7 @@ static inline void testing_control_end(void *context, struct stream *s, enum err
 {
 	(void)s;
 	(void)err;
-	testing_lose_agent(context);
+	testing_lose_peer(context);
 }
 
 static inline void testing_control_accept(void *context, struct stream *s)
@@ -244,15 +275,17 @@ static inline void testing_control_accept(void *context, struct stream *s)
 		.on_end = testing_control_end,
 	};
 	struct testing_control *c = context;
+	struct testing_peer *p = c->peers;
 
-	testing_lose_agent(c);
 	if (c->is_away) {
 		stream_close(s);
 		return;
 	}
-	c->stream = s;
+	while (p->stream)
+		assert_true(++p < c->peers + TESTING_AGENTS_MAX);
+	p->stream = s;
 	stream_set_inbox_limit(s, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
-	stream_set_owner(s, &owner, c);
+	stream_set_owner(s, &owner, p);
 }
 
 /* --- topics ---------------------------------------------------------------------------------- */
@@ -317,7 +350,10 @@ static inline void testing_control_open(struct testing_control *c, struct loop *
 	char why[TASK_WHY_BYTES] = "";
 
 	*c = (struct testing_control) { .loop = loop };
-	buf_init(&c->held);
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++) {
+		c->peers[i].control = c;
+		buf_init(&c->peers[i].held);
+	}
 	c->cell = cell_new("streams");
 	assert_int_equal(cell_upgrade_schema(c->cell, catalog_schema, catalog_schema_count, why),
 			 OK);
@@ -332,7 +368,8 @@ static inline void testing_control_close(struct testing_control *c)
 	testing_lose_agent(c);
 	listener_close(c->listener);
 	cell_free(c->cell);
-	buf_done(&c->held);
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++)
+		buf_done(&c->peers[i].held);
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* A whole agent in a test: control, a bucket that can fail, and clients that speak Kafka over TCP,
- * all on one loop. */
+ * all on one loop.  More agents may join it. */
 #ifndef STREAMS_TESTING_WORLD_H
 #define STREAMS_TESTING_WORLD_H
 
@@ -26,6 +26,8 @@ struct testing_world {
 	struct control_place places[3];
 	size_t place_count; /* 0: of control alone */
 	uint16_t port;	    /* of Kafka */
+	uint16_t advertise_port;
+	const char *site;
 	uint64_t control_silence_ms;
 	int closed_count; /* times Kafka was closed */
 	bool is_serving;
@@ -94,8 +96,8 @@ static inline void testing_open_agent(struct testing_world *w)
 					      .kafka_host = "127.0.0.1",
 					      .kafka_port = 0,
 					      .advertise_host = "127.0.0.1",
-					      .advertise_port = 9092,
-					      .site = "here",
+					      .advertise_port = w->advertise_port,
+					      .site = w->site,
 					      .controls = w->places,
 					      .control_count = w->place_count,
 					      .control_silence_ms = w->control_silence_ms,
@@ -108,13 +110,27 @@ static inline void testing_open_agent(struct testing_world *w)
 	WAIT_FOR(w, w->is_serving);
 }
 
+/* Another agent in the same world, to be closed with testing_close_agent(). */
+static inline void testing_join_world(struct testing_world *other, const struct testing_world *w,
+				      uint16_t advertise_port, const char *site)
+{
+	*other = (struct testing_world) {
+		.loop = w->loop,
+		.bucket = w->bucket,
+		.advertise_port = advertise_port,
+		.site = site,
+	};
+	memcpy(other->path, w->path, sizeof(other->path));
+	testing_open_agent(other);
+}
+
 static inline void testing_world_open(struct testing_world *w, uint64_t seed)
 {
 	char why[TASK_WHY_BYTES] = "";
 	struct bucket *memory;
 
 	log_set_level(getenv("HANSE_TEST_LOG") ? LOG_DEBUG : LOG_ERROR);
-	*w = (struct testing_world) { 0 };
+	*w = (struct testing_world) { .advertise_port = 9092, .site = "here" };
 	w->loop = loop_new(seed);
 	snprintf(w->path, sizeof(w->path), "/tmp/hanse-test-%d.sock", (int)getpid());
 	unlink(w->path);
@@ -163,6 +179,7 @@ static inline void testing_world_close(struct testing_world *w)
 
 struct testing_client {
 	struct testing_world *world;
+	struct slice client_id;
 	struct task task;
 	struct connect connect;
 	struct stream *stream;
@@ -211,7 +228,7 @@ static inline void testing_client_open(struct testing_client *c, struct testing_
 		.on_end = testing_client_end,
 	};
 
-	*c = (struct testing_client) { .world = w };
+	*c = (struct testing_client) { .world = w, .client_id = SLICE("test") };
 	buf_init(&c->in);
 	arena_init(&c->arena);
 	task_start_root(&c->task, &kind, w->loop);
@@ -238,7 +255,7 @@ static inline void testing_send(struct testing_client *c, int16_t key, int16_t v
 		.api_key = key,
 		.api_version = version,
 		.correlation_id = ++c->correlation_id,
-		.client_id = SLICE("test"),
+		.client_id = c->client_id,
 	};
 	struct buf out;
 
@@ -373,7 +390,7 @@ static inline void testing_produce(struct testing_client *c, const char *topic, 
 }
 
 struct testing_fetch {
-	const char *topic;
+	const char *topic, *rack;
 	int32_t partition;
 	int64_t offset;
 	int32_t max_wait_ms, min_bytes, max_bytes, partition_max_bytes;
@@ -404,7 +421,7 @@ static inline void testing_send_fetch(struct testing_client *c, struct testing_f
 	request.session_epoch = -1;
 	request.topics = &asked_topic;
 	request.topics_count = 1;
-	request.rack_id = SLICE("");
+	request.rack_id = slice_from(f.rack ? f.rack : "");
 	testing_send(c, KAFKA_API_FETCH, TESTING_FETCH_VERSION, &request);
 }
 

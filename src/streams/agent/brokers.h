@@ -1,13 +1,33 @@
-/* The brokers clients are told of: the live agents, and always this one. */
+/* The brokers one client is told of.
+ *
+ * Any agent serves any partition.  A client is sent to one of them for everything, so that it has
+ * few connections and its batches of one partition meet in one file.  Which one follows from its
+ * name, its address and the live agents of its site alone: every agent says the same, and when
+ * agents come or go only the clients move that have to, or that balance asks for. */
 #ifndef STREAMS_AGENT_BROKERS_H
 #define STREAMS_AGENT_BROKERS_H
 
-#include "streams/agent/agent.h"
+#include "streams/agent/request.h"
 #include "streams/catalog/catalog.h"
 
-/* An array in the arena, sorted by node id. */
-MUST_CHECK enum err brokers_live(struct arena *a, struct agent *agent, struct catalog_agent **ret,
-				 size_t *ret_count);
+enum { BROKERS_SITES_MAX = 8 }; /* of which a partition seems to have a replica */
+
+struct brokers {
+	struct catalog_agent *agents; /* live, by node id; at least one */
+	size_t count;
+	const struct catalog_agent *chosen; /* the client's: leader, coordinator, controller */
+	/* `chosen` and one agent of each other site: what seems to be a partition's replicas.
+	 * Clients believe in a preferred replica only if it is one of them. */
+	const struct catalog_agent *replicas[BROKERS_SITES_MAX];
+	size_t replica_count;
+};
+
+/* For the client of `r`, in the request's arena. */
+MUST_CHECK enum err brokers_find(struct request *r, struct brokers *ret);
+
+/* The node id of an agent of `site` for the client of `r` to read from, or -1: this agent is of
+ * that site, or no live one is. */
+int32_t brokers_preferred(struct request *r, struct slice site);
 
 /* The cluster id as Kafka shows it: 22 characters in the arena. */
 struct slice brokers_cluster_id(struct arena *a, const struct agent *agent);

@@ -10,15 +10,13 @@ enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
 static enum step describe_cluster_step(struct request *r)
 {
 	struct kafka_describe_cluster_response response;
-	struct catalog_agent *agents;
-	size_t count;
+	struct brokers b;
 
 	const struct kafka_describe_cluster_request *request = request_decode(r);
 	if (!request)
 		return request_refuse(r, "DescribeCluster cannot be decoded");
 	schema_defaults(r->api->response, &response);
 	response.cluster_id = brokers_cluster_id(&r->arena, r->agent);
-	response.controller_id = r->agent->node_id;
 	response.endpoint_type = request->endpoint_type;
 	if (request->endpoint_type != ENDPOINT_BROKERS) {
 		response.error_code = request->endpoint_type == ENDPOINT_CONTROLLERS
@@ -29,16 +27,17 @@ static enum step describe_cluster_step(struct request *r)
 	}
 	if (request->include_cluster_authorized_operations)
 		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
-	if (brokers_live(&r->arena, r->agent, &agents, &count))
+	if (brokers_find(r, &b))
 		return request_refuse(r, "the catalog of agents cannot be read");
-	response.brokers = arena_take_array(&r->arena, count, sizeof(*response.brokers));
-	response.brokers_count = count;
-	for (size_t i = 0; i < count; i++)
+	response.controller_id = b.chosen->node_id;
+	response.brokers = arena_take_array(&r->arena, b.count, sizeof(*response.brokers));
+	response.brokers_count = b.count;
+	for (size_t i = 0; i < b.count; i++)
 		response.brokers[i] = (struct kafka_describe_cluster_response_broker) {
-			.broker_id = agents[i].node_id,
-			.host = agents[i].host,
-			.port = agents[i].port,
-			.rack = agents[i].site,
+			.broker_id = b.agents[i].node_id,
+			.host = b.agents[i].host,
+			.port = b.agents[i].port,
+			.rack = b.agents[i].site,
 		};
 	return request_answer(r, &response);
 }

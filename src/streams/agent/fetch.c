@@ -1,6 +1,6 @@
 /* Fetch: records from the replica's plan and the block cache, or a wait for partitions to grow.
  *
- *	look -> (sync: an offset is ahead of the replica) -> look
+ *	look -> (sync: an offset or a topic is ahead of the replica) -> look
  *	     -> wait for a change or max_wait -> look
  *	     -> wait for room for the answer -> look
  *	     -> plan, read -> answer
@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "kafka_messages.h"
+#include "streams/agent/brokers.h"
 #include "streams/agent/doubt.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/partition_read.h"
@@ -27,6 +28,7 @@ enum {
 	FETCH_QUIET_MS = 5000,	    /* between log lines about unreadable files */
 	FETCH_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
 	FETCH_ZSTD_FIRST = 10,
+	FETCH_RACK_FIRST = 11,
 	FETCH_READ_COMMITTED = 1,
 };
 
@@ -58,6 +60,7 @@ struct fetch {
 	struct timer timer;
 	struct sync sync;
 	bool has_synced;
+	int32_t preferred; /* of the client's own site, or -1: the client had better read there */
 	struct room_wait wait;
 	uint64_t waits_since_ms; /* for room */
 	size_t room_bytes;	 /* for the records of the answer */
@@ -121,6 +124,11 @@ static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partitio
 	return code ? code : check_offset(f, p);
 }
 
+static bool is_unknown(int16_t code)
+{
+	return code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || code == KAFKA_UNKNOWN_TOPIC_ID;
+}
+
 static void look(struct request *r, struct fetch *f)
 {
 	arena_reset(&f->looked);
@@ -128,14 +136,17 @@ static void look(struct request *r, struct fetch *f)
 		f->topics[i].code = find_topic(r, &f->looked, &f->topics[i]);
 	for (size_t i = 0; i < f->partition_count; i++)
 		f->partitions[i].code = look_at(r, f, &f->partitions[i]);
+	for (size_t i = 0; i < f->partition_count && f->has_synced && f->sync.task.err; i++)
+		if (is_unknown(f->partitions[i].code)) /* here, and who knows where else */
+			f->partitions[i].code = KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
 static bool is_ahead_of_replica(const struct fetch *f)
 {
 	for (size_t i = 0; i < f->partition_count; i++) {
 		const struct fetch_partition *p = &f->partitions[i];
-		if (p->code == KAFKA_OFFSET_OUT_OF_RANGE &&
-		    p->asked->fetch_offset > p->found.high_watermark)
+		if (is_unknown(p->code) || (p->code == KAFKA_OFFSET_OUT_OF_RANGE &&
+					    p->asked->fetch_offset > p->found.high_watermark))
 			return true;
 	}
 	return false;
@@ -162,7 +173,7 @@ static bool should_answer(struct request *r, struct fetch *f)
 {
 	int64_t wanted = f->request->min_bytes;
 
-	if (wanted <= 0 || f->partition_count == 0 || r->agent->is_stopping ||
+	if (wanted <= 0 || f->preferred >= 0 || f->partition_count == 0 || r->agent->is_stopping ||
 	    loop_now_ms(r->agent->loop) >= f->deadline_ms)
 		return true;
 	if (wanted > FETCH_BYTES_MAX)
@@ -260,7 +271,7 @@ static bool take_room(struct request *r, struct fetch *f)
 
 	for (size_t i = 0; i < f->partition_count && !has_any; i++)
 		has_any = has_records(&f->partitions[i]);
-	if (!has_any)
+	if (!has_any || f->preferred >= 0)
 		return true;
 	if (wanted < AGENT_MESSAGE_BYTES_MAX)
 		wanted = AGENT_MESSAGE_BYTES_MAX;
@@ -383,6 +394,7 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		answer->high_watermark = p->found.high_watermark;
 		answer->last_stable_offset = p->found.high_watermark;
 		answer->log_start_offset = p->found.log_start_offset;
+		answer->preferred_read_replica = p->code ? -1 : f->preferred;
 		if (is_committed) /* no transactions: an empty list, not null */
 			answer->aborted_transactions =
 				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
@@ -390,7 +402,7 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		answer->records = blobs[i] ? blob_slice(blobs[i]) : SLICE("");
 		is_empty &= !p->code && answer->records.size == 0;
 	}
-	if (is_empty)
+	if (is_empty && f->preferred < 0)
 		doubt(r->agent);
 	return request_answer_blobs(r, &f->response, blobs, f->partition_count);
 }
@@ -407,10 +419,17 @@ static enum step fetch_error(struct request *r, struct fetch *f, int16_t code)
 
 enum { FETCH_START, FETCH_SYNCED, FETCH_WAITING, FETCH_ROOM, FETCH_READ };
 
+static int32_t find_preferred(struct request *r, const struct fetch *f)
+{
+	return r->header.api_version < FETCH_RACK_FIRST ? -1
+							: brokers_preferred(r, f->request->rack_id);
+}
+
 static enum step fetch_look(struct request *r, struct fetch *f)
 {
 	unwatch(f);
 	look(r, f);
+	f->preferred = find_preferred(r, f);
 	if (!f->has_synced && is_ahead_of_replica(f)) {
 		sync_start(&f->sync, &r->task, r->agent);
 		return task_wait(&r->task, FETCH_SYNCED);

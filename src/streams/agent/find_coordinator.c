@@ -1,7 +1,8 @@
-/* FindCoordinator: any agent passes group requests on to control, so the answer is this one. */
+/* FindCoordinator: any agent passes group requests on to control, so the answer is the client's. */
 #include <stdlib.h>
 
 #include "kafka_messages.h"
+#include "streams/agent/brokers.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
 #include "wire/kafka/errors.h"
@@ -11,10 +12,11 @@ enum { KEY_GROUP = 0, FIND_COORDINATOR_KEYS_MAX = 10000 };
 struct find_coordinator {
 	const struct kafka_find_coordinator_request *request;
 	struct sync sync;
+	struct brokers brokers;
 	bool is_doubtful; /* nobody knows whether this node leads */
 };
 
-static void find_one(const struct request *r, struct slice key, int8_t key_type,
+static void find_one(const struct find_coordinator *f, struct slice key, int8_t key_type,
 		     struct kafka_find_coordinator_response_coordinator *ret)
 {
 	*ret = (struct kafka_find_coordinator_response_coordinator) { .key = key,
@@ -25,23 +27,26 @@ static void find_one(const struct request *r, struct slice key, int8_t key_type,
 		ret->error_message = SLICE("only consumer groups are served, not transactions");
 		return;
 	}
-	if (((const struct find_coordinator *)r->state)->is_doubtful) {
+	if (f->is_doubtful) {
 		ret->error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
 		return;
 	}
-	ret->node_id = r->agent->node_id;
-	ret->host = slice_from(r->agent->config.advertise_host);
-	ret->port = r->agent->config.advertise_port;
+	ret->node_id = f->brokers.chosen->node_id;
+	ret->host = f->brokers.chosen->host;
+	ret->port = f->brokers.chosen->port;
 }
 
-static enum step answer(struct request *r, const struct kafka_find_coordinator_request *request)
+static enum step answer(struct request *r, struct find_coordinator *f)
 {
+	const struct kafka_find_coordinator_request *request = f->request;
 	struct kafka_find_coordinator_response response;
 	struct kafka_find_coordinator_response_coordinator one;
 
+	if (brokers_find(r, &f->brokers))
+		return request_refuse(r, "the catalog of agents cannot be read");
 	schema_defaults(r->api->response, &response);
 	if (r->header.api_version < 4) {
-		find_one(r, request->key, request->key_type, &one);
+		find_one(f, request->key, request->key_type, &one);
 		response.error_code = one.error_code;
 		response.error_message = one.error_message;
 		response.node_id = one.node_id;
@@ -55,7 +60,7 @@ static enum step answer(struct request *r, const struct kafka_find_coordinator_r
 	response.coordinators = arena_take_array(&r->arena, count, sizeof(one));
 	response.coordinators_count = count;
 	for (size_t i = 0; i < count; i++)
-		find_one(r, request->coordinator_keys[i], request->key_type,
+		find_one(f, request->coordinator_keys[i], request->key_type,
 			 &response.coordinators[i]);
 	return request_answer(r, &response);
 }
@@ -73,11 +78,11 @@ static enum step find_coordinator_step(struct request *r)
 			return request_refuse(r, "FindCoordinator cannot be decoded");
 		if (sync_in_doubt(&f->sync, &r->task, r->agent))
 			return task_wait(&r->task, FIND_SYNCED);
-		return answer(r, f->request);
+		return answer(r, f);
 
 	case FIND_SYNCED:
 		f->is_doubtful = f->sync.task.err != OK;
-		return answer(r, f->request);
+		return answer(r, f);
 	}
 	abort();
 }

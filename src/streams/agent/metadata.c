@@ -1,5 +1,5 @@
-/* Metadata: topics, partitions and who serves them.  Any agent serves any partition; to keep one
- * producer's batches of a partition together, clients in one place are all given the same agent.
+/* Metadata: topics, partitions and who serves them.  Any agent serves any partition; which one a
+ * client is given for all of them is decided in brokers.h.
  * Topics that do not exist are created here when the client allows it (auto.create.topics). */
 #include <stdlib.h>
 
@@ -23,7 +23,9 @@ enum { METADATA_DECODE, METADATA_SYNCED, METADATA_CREATED };
 struct metadata {
 	const struct kafka_metadata_request *request;
 	struct sync sync;
+	bool has_synced;
 	bool is_doubtful; /* nobody knows whether this node leads */
+	struct brokers brokers;
 	struct forward forward;
 	struct buf create;
 	struct kafka_create_topics_response created;
@@ -32,21 +34,37 @@ struct metadata {
 	size_t answered_count; /* partitions in the answer */
 };
 
+/* A topic that is not in the replica may have been created at another agent a moment ago. */
+static bool is_missing(struct request *r, const struct kafka_metadata_request_topic *asked)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	struct catalog_topic topic;
+
+	if (!uuid_is_zero(asked->topic_id))
+		return catalog_topic_by_id(&r->arena, cell, &asked->topic_id, &topic) ==
+		       ERR_NOT_FOUND;
+	return asked->name.data && catalog_topic_name_is_valid(asked->name) &&
+	       catalog_topic_by_name(&r->arena, cell, asked->name, &topic) == ERR_NOT_FOUND;
+}
+
+static bool is_any_missing(struct request *r, const struct metadata *m)
+{
+	for (size_t i = 0; i < m->request->topics_count; i++)
+		if (is_missing(r, &m->request->topics[i]))
+			return true;
+	return false;
+}
+
 /* --- creating ----------------------------------------------------------------------------------
  */
 
 static bool should_create(struct request *r, const struct kafka_metadata_request_topic *asked,
 			  const struct kafka_create_topics_request *create)
 {
-	struct catalog_topic topic;
-
 	for (size_t i = 0; i < create->topics_count; i++)
 		if (slice_equal(create->topics[i].name, asked->name))
 			return false;
-	return asked->name.data && uuid_is_zero(asked->topic_id) &&
-	       catalog_topic_name_is_valid(asked->name) &&
-	       catalog_topic_by_name(&r->arena, replica_cell(r->agent->replica), asked->name,
-				     &topic) == ERR_NOT_FOUND;
+	return uuid_is_zero(asked->topic_id) && is_missing(r, asked);
 }
 
 /* True when topics were asked for that have to be created first. */
@@ -102,24 +120,25 @@ static int16_t missing_error(const struct metadata *m, struct slice name)
 /* --- describing --------------------------------------------------------------------------------
  */
 
-/* Every list of brokers of every partition is this one: the agent that answers.  So the partitions
- * of all topics are alike, and there is one list of them. */
+/* To one client the partitions of all topics are alike, so there is one list of them. */
 static void make_partitions(struct request *r, struct metadata *m, size_t count)
 {
-	int32_t *own = arena_take(&r->arena, sizeof(*own));
+	const struct brokers *b = &m->brokers;
+	int32_t *nodes = arena_take_array(&r->arena, b->replica_count, sizeof(*nodes));
 
-	*own = r->agent->node_id;
+	for (size_t i = 0; i < b->replica_count; i++)
+		nodes[i] = b->replicas[i]->node_id;
 	m->partitions = arena_take_array(&r->arena, count, sizeof(*m->partitions));
 	m->partition_count = count;
 	for (size_t i = 0; i < count; i++)
 		m->partitions[i] = (struct kafka_metadata_response_partition) {
 			.partition_index = (int32_t)i,
-			.leader_id = *own,
-			.replica_nodes = own,
-			.replica_nodes_count = 1,
-			.isr_nodes = own,
-			.isr_nodes_count = 1,
-			.offline_replicas = own,
+			.leader_id = b->chosen->node_id,
+			.replica_nodes = nodes,
+			.replica_nodes_count = b->replica_count,
+			.isr_nodes = nodes,
+			.isr_nodes_count = b->replica_count,
+			.offline_replicas = nodes,
 		};
 }
 
@@ -198,24 +217,19 @@ static enum err fill_all(struct request *r, struct kafka_metadata_response *resp
 	return OK;
 }
 
-static enum err fill_brokers(struct request *r, struct kafka_metadata_response *response)
+static void fill_brokers(struct request *r, const struct brokers *b,
+			 struct kafka_metadata_response *response)
 {
-	struct catalog_agent *agents;
-	size_t count;
-
-	enum err err = brokers_live(&r->arena, r->agent, &agents, &count);
-	if (err)
-		return err;
-	response->brokers = arena_take_array(&r->arena, count, sizeof(*response->brokers));
-	response->brokers_count = count;
-	for (size_t i = 0; i < count; i++)
+	response->controller_id = b->chosen->node_id;
+	response->brokers = arena_take_array(&r->arena, b->count, sizeof(*response->brokers));
+	response->brokers_count = b->count;
+	for (size_t i = 0; i < b->count; i++)
 		response->brokers[i] = (struct kafka_metadata_response_broker) {
-			.node_id = agents[i].node_id,
-			.host = agents[i].host,
-			.port = agents[i].port,
-			.rack = agents[i].site,
+			.node_id = b->agents[i].node_id,
+			.host = b->agents[i].host,
+			.port = b->agents[i].port,
+			.rack = b->agents[i].site,
 		};
-	return OK;
 }
 
 /* All topics: null, or in version 0 an empty list. */
@@ -245,11 +259,13 @@ static enum step answer(struct request *r, struct metadata *m)
 {
 	const struct kafka_metadata_request *request = m->request;
 	struct kafka_metadata_response response;
-	enum err err = OK;
+	enum err err = brokers_find(r, &m->brokers);
 
+	if (err)
+		return request_refuse(r, "the catalog cannot be read: %s", err_name(err));
 	schema_defaults(r->api->response, &response);
 	response.cluster_id = brokers_cluster_id(&r->arena, r->agent);
-	response.controller_id = r->agent->node_id;
+	fill_brokers(r, &m->brokers, &response);
 	if (request->include_cluster_authorized_operations)
 		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
 	if (wants_all(r, request)) {
@@ -261,8 +277,6 @@ static enum step answer(struct request *r, struct metadata *m)
 		for (size_t i = 0; i < request->topics_count; i++)
 			fill_asked(r, m, &request->topics[i], &response.topics[i]);
 	}
-	if (!err)
-		err = fill_brokers(r, &response);
 	if (err)
 		return request_refuse(r, "the catalog cannot be read: %s", err_name(err));
 	if (m->answered_count > METADATA_PARTITIONS_MAX)
@@ -277,6 +291,10 @@ static enum step look(struct request *r, struct metadata *m)
 {
 	bool may_create = r->header.api_version < 4 || m->request->allow_auto_topic_creation;
 
+	if (!m->has_synced && is_any_missing(r, m)) {
+		sync_start(&m->sync, &r->task, r->agent);
+		return task_wait(&r->task, METADATA_SYNCED);
+	}
 	if (!m->is_doubtful && may_create && start_creation(r, m))
 		return task_wait(&r->task, METADATA_CREATED);
 	return answer(r, m);
@@ -299,6 +317,7 @@ static enum step metadata_step(struct request *r)
 		return look(r, m);
 
 	case METADATA_SYNCED:
+		m->has_synced = true;
 		m->is_doubtful = m->sync.task.err != OK;
 		return look(r, m);
 

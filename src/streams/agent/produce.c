@@ -8,6 +8,7 @@
 #include "kafka_messages.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/operations.h"
+#include "streams/agent/sync.h"
 #include "streams/catalog/catalog.h"
 #include "wire/kafka/errors.h"
 #include "wire/kafka/records.h"
@@ -32,6 +33,8 @@ struct produce {
 	struct produce_batch *batches;
 	size_t batch_count;
 	struct timer timer;
+	struct sync sync;
+	bool has_synced;
 };
 
 /* --- answers -----------------------------------------------------------------------------------
@@ -182,6 +185,19 @@ static int16_t check_batch(struct request *r, struct slice records, struct recor
 	return code ? code : repair_timestamp(r, ret);
 }
 
+/* A topic that is not in the replica may have been created at another agent a moment ago. */
+static bool is_ahead_of_replica(struct request *r, const struct produce *p)
+{
+	struct catalog_topic topic;
+
+	for (size_t i = 0; i < p->request->topic_data_count; i++) {
+		int16_t code = find_topic(r, &p->request->topic_data[i], &topic);
+		if (code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || code == KAFKA_UNKNOWN_TOPIC_ID)
+			return true;
+	}
+	return false;
+}
+
 /* --- the request -------------------------------------------------------------------------------
  */
 
@@ -222,6 +238,10 @@ static void start_topic(struct request *r, struct produce *p, size_t i, int16_t 
 	if (!code) {
 		code = find_topic(r, asked, &topic);
 		message = "there is no such topic";
+		if (code && p->has_synced && p->sync.task.err) {
+			code = KAFKA_NOT_LEADER_OR_FOLLOWER;
+			message = "not known in time whether there is such a topic";
+		}
 	}
 	for (size_t k = 0; k < asked->partition_data_count; k++) {
 		struct kafka_produce_response_partition *partition =
@@ -278,7 +298,31 @@ static void start_batches(struct request *r, struct produce *p)
 		start_topic(r, p, i, code, message);
 }
 
-enum { PRODUCE_START, PRODUCE_DECIDED };
+enum { PRODUCE_START, PRODUCE_SYNCED, PRODUCE_DECIDED };
+
+static enum step produce_start(struct request *r, struct produce *p)
+{
+	start_batches(r, p);
+	if (r->task.children == 0)
+		return produce_answer(r, p);
+	set_timeout(r, p);
+	return task_wait(&r->task, PRODUCE_DECIDED);
+}
+
+static enum step produce_check(struct request *r, struct produce *p)
+{
+	p->request = request_decode(r);
+	if (!p->request)
+		return request_refuse(r, "Produce cannot be decoded");
+	if (count_partitions(p->request) > PRODUCE_PARTITIONS_MAX)
+		return request_refuse(r, "Produce has %zu partitions, the limit is %d",
+				      count_partitions(p->request), PRODUCE_PARTITIONS_MAX);
+	if (!is_ahead_of_replica(r, p))
+		return produce_start(r, p);
+	sync_start(&p->sync, &r->task, r->agent);
+	r->has_begun = false; /* the next one waits: batches keep their order */
+	return task_wait(&r->task, PRODUCE_SYNCED);
+}
 
 static enum step produce_step(struct request *r)
 {
@@ -286,17 +330,15 @@ static enum step produce_step(struct request *r)
 
 	switch (r->task.at) {
 	case PRODUCE_START:
-		p->request = request_decode(r);
-		if (!p->request)
-			return request_refuse(r, "Produce cannot be decoded");
-		if (count_partitions(p->request) > PRODUCE_PARTITIONS_MAX)
-			return request_refuse(r, "Produce has %zu partitions, the limit is %d",
-					      count_partitions(p->request), PRODUCE_PARTITIONS_MAX);
-		start_batches(r, p);
-		if (r->task.children == 0)
-			return produce_answer(r, p);
-		set_timeout(r, p);
-		return task_wait(&r->task, PRODUCE_DECIDED);
+		return produce_check(r, p);
+
+	case PRODUCE_SYNCED:
+		if (r->task.children > 0) {
+			r->has_begun = false;
+			return task_wait(&r->task, PRODUCE_SYNCED);
+		}
+		p->has_synced = true;
+		return produce_start(r, p);
 
 	case PRODUCE_DECIDED:
 		if (r->task.children > 0)
@@ -313,13 +355,13 @@ static void produce_release(struct request *r)
 	timer_clear(&p->timer);
 }
 
-static const char *const produce_places[] = { "start", "decided" };
+static const char *const produce_places[] = { "start", "synced", "decided" };
 const struct operation produce_operation = {
 	.api_key = KAFKA_API_PRODUCE,
 	.may_overlap = true,
 	.state_bytes = sizeof(struct produce),
 	.places = produce_places,
-	.place_count = 2,
+	.place_count = 3,
 	.step = produce_step,
 	.release = produce_release,
 };
