@@ -18,8 +18,9 @@ enum {
 	HASH_INLINE_BYTES_MAX = 64 << 10, /* larger bodies are hashed by a worker */
 };
 
-enum { S3_START, S3_HASHED, S3_OVER, S3_PAUSED };
-static const char *const s3_places[] = { "start", "hashed", "answered", "paused" };
+enum { S3_START, S3_HASHED, S3_KNOWN, S3_OVER, S3_PAUSED };
+static const char *const s3_places[] = { "start", "hashed", "credentials known", "answered",
+					 "paused" };
 
 /* --- the body's hashes ------------------------------------------------------------------------ */
 static void hash(struct s3_op *o)
@@ -81,17 +82,12 @@ static enum step finish(struct s3_op *o, enum err err)
 		tell_health(o);
 	memcpy(t->why, o->why, sizeof(t->why));
 	s3_exchange_done(&o->exchange);
+	s3_user_end(&o->user);
 	timer_clear(&o->timer);
 	arena_done(&o->arena);
 	o->op->private = NULL;
 	memory_free(o);
 	return task_done(t, err);
-}
-
-static enum step ask(struct s3_op *o)
-{
-	s3_ask(o);
-	return task_wait(&o->op->task, S3_OVER);
 }
 
 static enum step pause_or_end(struct s3_op *o)
@@ -112,6 +108,35 @@ static enum step pause_or_end(struct s3_op *o)
 		return finish(o, o->err);
 	sleep_start(&o->sleep, t, now_ms + pause_ms);
 	return task_wait(t, S3_PAUSED);
+}
+
+static enum step ask(struct s3_op *o)
+{
+	enum err err = s3_user_credentials(&o->user, &o->credentials, o->why);
+
+	if (err == ERR_BUSY)
+		return task_wait(&o->op->task, S3_KNOWN);
+	if (err == ERR_UNAVAILABLE) {
+		o->attempts++;
+		o->err = err;
+		return pause_or_end(o);
+	}
+	if (err)
+		return finish(o, err);
+	s3_ask(o);
+	return task_wait(&o->op->task, S3_OVER);
+}
+
+/* Woken while the credentials are fetched, or when they are there. */
+static enum step wait_for_credentials(struct s3_op *o)
+{
+	if (task_is_canceled(&o->op->task))
+		return finish(o, ERR_CANCELED);
+	if (loop_now_ms(o->op->task.loop) < o->deadline_ms)
+		return ask(o);
+	snprintf(o->why, sizeof(o->why), "no credentials within %llu ms",
+		 (unsigned long long)o->bucket->config.timeout_ms);
+	return finish(o, ERR_TIMEOUT);
 }
 
 /* Woken while the store has not answered: it is late, or nobody wants the answer any more. */
@@ -168,6 +193,7 @@ static enum step begin(struct bucket_op *op)
 	o->op = op;
 	o->bucket = CONTAINER(op->bucket, struct s3_bucket, bucket);
 	arena_init(&o->arena);
+	s3_user_begin(&o->user, o->bucket->identity, t);
 	o->deadline_ms = loop_now_ms(t->loop) + o->bucket->config.timeout_ms;
 	timer_set(&o->timer, t->loop, o->deadline_ms, on_deadline);
 	if (op->verb == BUCKET_GET && (op->size_max == 0 || op->offset >= BUCKET_OBJECT_BYTES_MAX))
@@ -195,6 +221,9 @@ static enum step s3_step(struct task *t)
 			return task_wait(t, S3_HASHED);
 		return task_is_canceled(t) ? finish(o, ERR_CANCELED) : ask(o);
 
+	case S3_KNOWN:
+		return wait_for_credentials(o);
+
 	case S3_OVER:
 		return o->exchange.is_over ? go_on(o) : wait_longer(o);
 
@@ -209,7 +238,7 @@ static enum step s3_step(struct task *t)
 static const struct task_kind s3_op_kind = {
 	.name = "S3 bucket operation",
 	.places = s3_places,
-	.place_count = 4,
+	.place_count = 5,
 	.step = s3_step,
 };
 
@@ -218,8 +247,8 @@ static void s3_close(struct bucket *base)
 {
 	struct s3_bucket *b = CONTAINER(base, struct s3_bucket, bucket);
 
+	s3_identity_free(b->identity);
 	s3_http_free(b->http);
-	memset(&b->credentials, 0, sizeof(b->credentials));
 	memory_free(b);
 }
 
@@ -231,13 +260,10 @@ static const struct bucket_kind s3_kind = {
 
 enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])
 {
-	struct s3_credentials credentials;
 	struct s3_config config;
 	struct s3_bucket *b;
 	enum err err = s3_config_parse(&config, u, why);
 
-	if (!err)
-		err = s3_credentials_load(&credentials, config.profile, why);
 	if (err)
 		return err;
 	b = NEW(struct s3_bucket);
@@ -245,8 +271,12 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	b->bucket.class = config.class;
 	b->bucket.is_far = true;
 	b->config = config;
-	b->credentials = credentials;
 	b->http = s3_http_new(config.authorities, !config.is_here, &b->bucket.meter);
+	err = s3_identity_new(config.profile, b->http, &b->identity, why);
+	if (err) {
+		s3_close(&b->bucket);
+		return err;
+	}
 	*ret = &b->bucket;
 	return OK;
 }

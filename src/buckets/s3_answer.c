@@ -249,8 +249,7 @@ static bool learn_clock(struct s3_op *o, const struct s3_error *e)
 
 static bool learn_credentials(struct s3_op *o)
 {
-	if (o->has_new_credentials ||
-	    s3_credentials_load(&o->bucket->credentials, o->bucket->config.profile, o->why))
+	if (o->has_new_credentials || !s3_user_renew(&o->user, o->why))
 		return false;
 	o->has_new_credentials = true;
 	return true;

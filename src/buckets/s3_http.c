@@ -223,6 +223,13 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 	return line.size;
 }
 
+static void on_over(struct deferred *d)
+{
+	struct s3_exchange *x = CONTAINER(d, struct s3_exchange, over);
+
+	x->on_over(x);
+}
+
 static void finish(struct s3_exchange *x, CURLcode result)
 {
 	x->is_over = true;
@@ -237,7 +244,10 @@ static void finish(struct s3_exchange *x, CURLcode result)
 		x->outcome = S3_NOT_SENT;
 	else
 		x->outcome = x->is_too_long ? S3_REFUSED : S3_INTERRUPTED;
-	task_wake(x->task);
+	if (x->task)
+		task_wake(x->task);
+	else
+		deferred_set(&x->over, x->http->loop, on_over);
 }
 
 /* What may stand on the store's bill, however it ended: bodies as far as they went. */
@@ -245,7 +255,7 @@ static void count(const struct s3_exchange *x, struct meter *m)
 {
 	bool is_conditional = false;
 
-	if (!m || x->sends == 0)
+	if (!m || x->sends == 0 || x->is_direct) /* not the store */
 		return;
 	for (size_t i = 0; i < x->header_count; i++)
 		is_conditional |= strncasecmp(x->headers[i], "If-None-Match:", 14) == 0;
@@ -313,7 +323,9 @@ static void set_limits(struct s3_exchange *x)
 	curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)S3_SILENCE_SECONDS);
 	curl_easy_setopt(x->curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
 	curl_easy_setopt(x->curl, CURLOPT_TCP_KEEPALIVE, 1L);
-	if (!x->http->with_proxy)
+	if (x->timeout_ms)
+		curl_easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)x->timeout_ms);
+	if (!x->http->with_proxy || x->is_direct)
 		curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
 	if (x->http->authorities[0])
 		curl_easy_setopt(x->curl, CURLOPT_CAINFO, x->http->authorities);
@@ -368,10 +380,10 @@ static void take_results(struct s3_http *h)
 	start_waiting(h);
 }
 
-void s3_exchange_start(struct s3_exchange *x, struct s3_http *h)
+void s3_exchange_start(struct s3_exchange *x, struct s3_http *h, struct loop *loop)
 {
-	assert(!h->loop || h->loop == x->task->loop);
-	h->loop = x->task->loop;
+	assert(!h->loop || h->loop == loop);
+	h->loop = loop;
 	x->http = h;
 	list_add(&h->waiting, &x->link);
 	start_waiting(h);
@@ -385,6 +397,7 @@ void s3_exchange_done(struct s3_exchange *x)
 		detach(x);
 		start_waiting(x->http);
 	}
+	deferred_clear(&x->over);
 	blob_unref(&x->body);
 	x->is_over = true;
 }

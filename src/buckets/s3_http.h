@@ -41,7 +41,10 @@ struct s3_exchange {
 	const struct slice *pieces; /* the body of a PUT */
 	size_t piece_count;
 	uint64_t body_bytes_max; /* of an answer with 200 or 206 */
-	struct task *task;	 /* woken when it is over */
+	uint64_t timeout_ms;	 /* of all of it, connection included; 0: the limits above */
+	bool is_direct;		 /* no proxy, whatever the environment says */
+	struct task *task;	 /* woken when it is over; or NULL, and then: */
+	void (*on_over)(struct s3_exchange *x); /* from the run queue */
 
 	bool is_over;
 	enum s3_outcome outcome;
@@ -63,12 +66,13 @@ struct s3_exchange {
 	struct s3_http *http;
 	char error[S3_HEADER_BYTES_MAX];
 	size_t piece, piece_offset;
+	struct deferred over;
 	int sends; /* how often the request left us, as far as it did */
 	bool is_too_long;
 };
 
 /* Nothing happens inside the call. */
-void s3_exchange_start(struct s3_exchange *x, struct s3_http *h);
+void s3_exchange_start(struct s3_exchange *x, struct s3_http *h, struct loop *loop);
 
 /* Forget it, cutting it off if it is under way; harmless twice, and on a zero one. */
 void s3_exchange_done(struct s3_exchange *x);

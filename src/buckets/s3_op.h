@@ -11,6 +11,7 @@
 
 #include "buckets/s3_config.h"
 #include "buckets/s3_http.h"
+#include "buckets/s3_identity.h"
 #include "loop/timer.h"
 
 enum { S3_REQUEST_HEADERS_MAX = 12, S3_CRC32C_BYTES = sizeof("AAAAAA==") };
@@ -18,7 +19,7 @@ enum { S3_REQUEST_HEADERS_MAX = 12, S3_CRC32C_BYTES = sizeof("AAAAAA==") };
 struct s3_bucket {
 	struct bucket bucket;
 	struct s3_config config;
-	struct s3_credentials credentials;
+	struct s3_identity *identity;
 	struct s3_http *http;
 	int64_t clock_ahead_ms; /* the store's clock, from ours */
 	bool is_troubled;	/* people were told that it does not work */
@@ -40,6 +41,8 @@ struct s3_op {
 	struct bucket_op *op;
 	struct s3_bucket *bucket;
 	enum s3_question question;
+	struct s3_user user;
+	const struct s3_credentials *credentials; /* of this step */
 	struct s3_exchange exchange;
 	struct arena arena; /* of this request and its answer */
 	const char *headers[S3_REQUEST_HEADERS_MAX];

@@ -194,8 +194,8 @@ static void set_signed_headers(struct request *r)
 		add_signed(r, "x-amz-checksum-mode", "ENABLED");
 	add_signed(r, "x-amz-content-sha256", r->body_sha256);
 	add_signed(r, "x-amz-date", r->date);
-	if (o->bucket->credentials.token[0])
-		add_signed(r, "x-amz-security-token", o->bucket->credentials.token);
+	if (o->credentials->token[0])
+		add_signed(r, "x-amz-security-token", o->credentials->token);
 	for (size_t i = 1; i < r->signed_count; i++) /* libcurl writes the host itself */
 		add_header(o, arena_format(&o->arena, "%s: %.*s", r->signed_headers[i].name,
 					   SLICE_ARG(r->signed_headers[i].value)));
@@ -209,7 +209,7 @@ static void sign(struct request *r)
 	buf_init(&b);
 	buf_add_text(&b, "Authorization: ");
 	s3_sign(&b, &(struct s3_signing) {
-			    .credentials = &o->bucket->credentials,
+			    .credentials = o->credentials,
 			    .region = o->bucket->config.region,
 			    .service = "s3",
 			    .method = o->exchange.method,
@@ -239,5 +239,5 @@ void s3_ask(struct s3_op *o)
 	s3_date(r.date, clock_wall_ms() + o->bucket->clock_ahead_ms);
 	set_signed_headers(&r);
 	sign(&r);
-	s3_exchange_start(&o->exchange, o->bucket->http);
+	s3_exchange_start(&o->exchange, o->bucket->http, o->op->task.loop);
 }

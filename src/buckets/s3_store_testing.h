@@ -49,6 +49,12 @@ struct store_control {
 	volatile int64_t clock_ahead_ms;
 	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
 	struct store_order orders[STORE_ORDERS_MAX];
+	char access_key[STORE_TEXT_BYTES]; /* the only one it knows; "testing" */
+	/* A machine's service for credentials, at the same address. */
+	volatile int fetches;	      /* answers with credentials */
+	volatile int metadata_status; /* 0: as it should be; -1: no answer at all */
+	volatile int64_t life_ms;
+	char metadata_token[STORE_TEXT_BYTES]; /* what has to be shown there */
 	char last_host[STORE_TEXT_BYTES], last_target[STORE_TEXT_BYTES * 4];
 };
 
@@ -67,6 +73,7 @@ struct store_request {
 	char method[8], target[2048], host[STORE_TEXT_BYTES], range[STORE_TEXT_BYTES];
 	char date[STORE_TEXT_BYTES], sha256[STORE_TEXT_BYTES], crc32c[STORE_TEXT_BYTES];
 	char condition[STORE_TEXT_BYTES], authorization[1024];
+	char metadata_ttl[STORE_TEXT_BYTES], metadata_token[STORE_TEXT_BYTES];
 	struct slice key, query, body;
 };
 
@@ -256,7 +263,9 @@ static void store_get(struct store *s, struct buf *b, const struct store_request
 static const char *store_complaint(struct store *s, const struct store_request *r)
 {
 	char sha256[S3_SHA256_HEX_BYTES], crc[S3_CRC32C_BYTES], date[S3_DATE_BYTES];
+	char credential[STORE_TEXT_BYTES + 16];
 
+	snprintf(credential, sizeof(credential), "Credential=%s/", s->control->access_key);
 	s3_sha256(sha256, &r->body, 1);
 	s3_crc32c_text(crc, crc32c(r->body));
 	s3_date(date, clock_wall_ms() + s->control->clock_ahead_ms);
@@ -267,8 +276,9 @@ static const char *store_complaint(struct store *s, const struct store_request *
 	if (strncmp(date, r->date, sizeof("20130524T00") - 1) != 0)
 		return "RequestTimeTooSkewed";
 	if (!strstr(r->authorization, "SignedHeaders=host;") ||
-	    !strstr(r->authorization, "Credential=testing/"))
-		return "SignatureDoesNotMatch";
+	    !strstr(r->authorization, credential))
+		return strstr(r->authorization, "Credential=old") ? "ExpiredToken"
+								  : "SignatureDoesNotMatch";
 	return NULL;
 }
 
@@ -330,6 +340,10 @@ static size_t store_parse(struct slice in, struct store_request *r)
 		store_header(line, "x-amz-content-sha256", r->sha256, sizeof(r->sha256));
 		store_header(line, "x-amz-checksum-crc32c", r->crc32c, sizeof(r->crc32c));
 		store_header(line, "authorization", r->authorization, sizeof(r->authorization));
+		store_header(line, "x-aws-ec2-metadata-token-ttl-seconds", r->metadata_ttl,
+			     sizeof(r->metadata_ttl));
+		store_header(line, "x-aws-ec2-metadata-token", r->metadata_token,
+			     sizeof(r->metadata_token));
 	}
 	if (text_to_u64(slice_from(length), 1 << 30, &size))
 		abort();
@@ -342,6 +356,58 @@ static size_t store_parse(struct slice in, struct store_request *r)
 		r->key = slice_part(r->key, sizeof("/bucket") - 1, r->key.size);
 	r->key = slice_part(r->key, 1, r->key.size);
 	return head_size + size;
+}
+
+/* --- credentials of the machine --------------------------------------------------------------- */
+static void store_text(struct store *s, struct buf *b, int status, const char *text)
+{
+	store_begin(s, b, status);
+	buf_add_format(b, "Content-Length: %zu\r\n\r\n%s", strlen(text), text);
+}
+
+/* The second ones have another name, so that a test sees which are used. */
+static void store_credentials(struct store *s, struct buf *b)
+{
+	struct store_control *c = s->control;
+	time_t end = (time_t)((clock_wall_ms() + c->life_ms) / 1000);
+	char json[1024], date[64];
+	struct tm tm;
+
+	gmtime_r(&end, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(json, sizeof(json),
+		 "{\"Code\":\"Success\",\"AccessKeyId\":\"%.100s\",\"SecretAccessKey\":\"s\","
+		 "\"Token\":\"t%d\",\"Expiration\":\"%s\"}",
+		 c->access_key, ++c->fetches, date);
+	store_text(s, b, 200, json);
+}
+
+#define STORE_ROLES "latest/meta-data/iam/security-credentials/"
+
+/* Was it about that? */
+static bool store_metadata(struct store *s, struct buf *b, const struct store_request *r)
+{
+	struct store_control *c = s->control;
+	bool is_token = slice_equal(r->key, SLICE("latest/api/token"));
+	bool is_container = slice_equal(r->key, SLICE("container"));
+	const char *shown = is_container ? r->authorization : r->metadata_token;
+
+	if (!is_token && !is_container && !slice_starts_with(r->key, SLICE(STORE_ROLES)))
+		return false;
+	if (c->metadata_status < 0)
+		return true;
+	if (c->metadata_status > 0)
+		store_text(s, b, c->metadata_status, "");
+	else if (is_token)
+		store_text(s, b, strcmp(r->method, "PUT") == 0 && r->metadata_ttl[0] ? 200 : 405,
+			   c->metadata_token);
+	else if (strcmp(shown, c->metadata_token) != 0)
+		store_text(s, b, 401, "");
+	else if (slice_equal(r->key, SLICE(STORE_ROLES)))
+		store_text(s, b, 200, "a-role\n");
+	else
+		store_credentials(s, b);
+	return true;
 }
 
 static struct store_order store_next_order(struct store_control *c, const struct store_request *r)
@@ -360,11 +426,18 @@ static struct store_order store_next_order(struct store_control *c, const struct
 
 static bool store_answer(struct store *s, struct stream *stream, const struct store_request *r)
 {
-	struct store_order order = store_next_order(s->control, r);
-	enum store_fault fault = order.fault;
+	struct store_order order;
+	enum store_fault fault;
 	struct buf b;
 
 	buf_init(&b);
+	if (store_metadata(s, &b, r)) {
+		stream_write_buf(stream, &b);
+		buf_done(&b);
+		return true;
+	}
+	order = store_next_order(s->control, r);
+	fault = order.fault;
 	if (fault != STORE_REFUSES && fault != STORE_HANGS && fault != STORE_CLOSES)
 		store_act(s, &b, r, fault);
 	if (fault == STORE_REFUSES || fault == STORE_LIES) {
@@ -443,6 +516,9 @@ static void store_start(struct store_process *p)
 	p->control = mmap(NULL, sizeof(*p->control), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(p->control, MAP_FAILED);
+	snprintf(p->control->access_key, sizeof(p->control->access_key), "testing");
+	snprintf(p->control->metadata_token, sizeof(p->control->metadata_token), "shown");
+	p->control->life_ms = 3600 * 1000;
 	p->pid = fork();
 	assert_true(p->pid >= 0);
 	if (p->pid == 0)

@@ -241,7 +241,8 @@ def bad_urls(s):
             assert sentence in node.log(), node.log()
     with s.test("without credentials it says where to put them"):
         node = s.node("nobody", bucket="s3://name", environment={
-            "HOME": str(s.scratch), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+            "HOME": str(s.scratch), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_EC2_METADATA_DISABLED": "true"})
         node.launch()
         wait_until(lambda: node.process.poll() is not None, 20, "it ends")
         assert "no S3 credentials: set AWS_ACCESS_KEY_ID" in node.log(), node.log()
