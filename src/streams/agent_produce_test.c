@@ -1,5 +1,6 @@
 /* Produce through a whole agent: testing_world.h has the stage. */
 #include "streams/agent/file_writer.h"
+#include "streams/agent/flush_budget.h"
 #include "streams/testing_world.h"
 
 static struct testing_world w;
@@ -9,6 +10,17 @@ static struct testing_client c;
 static void set_up(uint64_t seed)
 {
 	testing_world_open(&w, seed);
+	testing_client_open(&c, &w);
+}
+
+/* The same with a bucket far away, which an agent looks at when it starts. */
+static void set_up_far(uint64_t seed, const struct fault_store *store)
+{
+	set_up(seed);
+	testing_client_close(&c);
+	testing_close_agent(&w);
+	fault_set_store(w.bucket, store);
+	testing_open_agent(&w);
 	testing_client_open(&c, &w);
 }
 
@@ -110,6 +122,63 @@ static void test_full_files_are_committed_in_their_order(void **state)
 			for (; records.size > 0; i++)
 				testing_same_batch(&records, batches[i], i);
 		}
+		tear_down();
+	}
+}
+
+/* One request a batch, each with an answer of its own: far away they share puts. */
+static void test_small_batches_share_the_puts_of_a_bucket_that_is_far(void **state)
+{
+	enum { COUNT = 300, PAUSE_MS = 2 };
+	uint64_t before_ms, passed_ms, puts;
+	int answered = 0;
+
+	(void)state;
+	set_up_far(1, &(struct fault_store) { .put = { 20, 40 } });
+	puts = fault_op_count(w.bucket, FAULT_VERB(BUCKET_PUT));
+	before_ms = clock_now_ms();
+	for (int i = 0; i < COUNT; i++) {
+		testing_send_produce(&c, "beta", 0, testing_batch(&c.arena, "small", i, 1), -1);
+		testing_run_ms(&w, PAUSE_MS);
+	}
+	for (; answered < COUNT; answered++)
+		assert_int_equal(testing_receive_produce(&c)->base_offset, answered);
+	passed_ms = clock_now_ms() - before_ms;
+	puts = fault_op_count(w.bucket, FAULT_VERB(BUCKET_PUT)) - puts;
+	assert_in_range(puts, 2, FLUSH_PUTS_BURST + passed_ms * FLUSH_PUTS_PER_S / 1000 + 1);
+	tear_down();
+}
+
+static void test_a_lone_batch_does_not_wait_for_company(void **state)
+{
+	uint64_t before_ms;
+
+	(void)state;
+	set_up_far(0, &(struct fault_store) { .put = { 20, 20 } });
+	for (int i = 0; i < 3; i++) {
+		before_ms = clock_now_ms();
+		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "alone", i, 1), i);
+		assert_true(clock_now_ms() - before_ms < FLUSH_WAIT_MS_MAX);
+	}
+	tear_down();
+}
+
+/* A file's put that takes long delays the commits of later ones, not their puts. */
+static void test_a_straggler_delays_answers_and_keeps_their_order(void **state)
+{
+	enum { COUNT = 40 };
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 3; seed++) {
+		set_up_far(seed, &(struct fault_store) {
+					 .put = { 5, 10 }, .slow_ppm = 200000, .slow_ms = 200 });
+		for (int i = 0; i < COUNT; i++) {
+			testing_send_produce(&c, "beta", 0,
+					     testing_batch(&c.arena, "in order", i, 1), -1);
+			testing_run_ms(&w, 8);
+		}
+		for (int i = 0; i < COUNT; i++)
+			assert_int_equal(testing_receive_produce(&c)->base_offset, i);
 		tear_down();
 	}
 }
@@ -408,6 +477,9 @@ int main(void)
 		cmocka_unit_test(test_what_was_produced_is_fetched_byte_for_byte),
 		cmocka_unit_test(test_pipelined_batches_keep_their_order),
 		cmocka_unit_test(test_full_files_are_committed_in_their_order),
+		cmocka_unit_test(test_small_batches_share_the_puts_of_a_bucket_that_is_far),
+		cmocka_unit_test(test_a_lone_batch_does_not_wait_for_company),
+		cmocka_unit_test(test_a_straggler_delays_answers_and_keeps_their_order),
 		cmocka_unit_test(test_acks_0_has_no_answer),
 		cmocka_unit_test(test_acks_0_with_an_error_closes_the_connection),
 		cmocka_unit_test(test_what_cannot_be_stored_is_refused),

@@ -5,8 +5,8 @@
  *	                  pause    +----------+  no answer: again
  *
  * `open` is the one that batches join (no task yet).  It is closed, which makes it a task of its
- * own, when it is full or when no put is under way.  Puts overlap; a commit is sent when every
- * earlier file has sent its own on the same link or is gone. */
+ * own, when it is full, or when flush() finds that it is time.  Puts overlap; a commit is sent when
+ * every earlier file has sent its own on the same link or is gone. */
 #include "streams/agent/file_writer.h"
 
 #include <assert.h>
@@ -19,6 +19,7 @@
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
 #include "streams/agent/block_cache.h"
+#include "streams/agent/flush_budget.h"
 #include "wire/kafka/errors.h"
 #include "wire/peer/frame.h"
 #include "wire/streams/data_file.h"
@@ -28,7 +29,11 @@ struct file_writer {
 	struct data_file_job *open; /* NULL: none */
 	struct list files;	    /* closed ones, by sequence */
 	struct deferred flush;
-	size_t put_count;      /* files that hold one of FILE_WRITER_UPLOADS_MAX places */
+	struct timer due; /* of the open file */
+	struct flush_budget budget;
+	bool is_far; /* the bucket: puts follow the budget */
+	size_t uploads_max;
+	size_t put_count;      /* files that hold one of the places for uploads */
 	size_t unstored_count; /* closed, and not yet stored or failed */
 	size_t buffered_bytes;
 	int64_t incarnation; /* 0: none yet, or refused */
@@ -43,6 +48,7 @@ struct data_file_job {
 	struct file_writer *writer;
 	struct list link; /* in writer->files */
 	struct data_file_writer data;
+	uint64_t opened_ms;
 	struct file_write **writes; /* by arrival; NULL: nobody waits */
 	size_t write_count, write_capacity;
 	size_t buffered_bytes;
@@ -107,12 +113,38 @@ static void wake_files(struct file_writer *w)
 
 static void close_open_file(struct file_writer *w);
 
-/* Directory buckets have no budget of requests: flush as soon as nothing is under way. */
+static void schedule_flush(struct file_writer *w);
+
+static void on_due(struct timer *t)
+{
+	schedule_flush(CONTAINER(t, struct file_writer, due));
+}
+
+/* More files than can be put at a time would only wait with fewer batches in each. */
+static void flush_by_budget(struct file_writer *w)
+{
+	uint64_t now_ms = loop_now_ms(w->agent->loop), due_ms;
+
+	if (w->unstored_count >= w->uploads_max)
+		return;
+	due_ms =
+		flush_budget_due_ms(&w->budget, now_ms, w->open->opened_ms, w->unstored_count == 0);
+	if (due_ms <= now_ms)
+		close_open_file(w);
+	else
+		timer_set(&w->due, w->agent->loop, due_ms, on_due);
+}
+
+/* Directories have no budget of requests: flush as soon as nothing is under way. */
 static void flush(struct deferred *d)
 {
 	struct file_writer *w = CONTAINER(d, struct file_writer, flush);
 
-	if (w->open && w->unstored_count == 0 && w->incarnation)
+	if (!w->open || !w->incarnation)
+		return;
+	if (w->is_far)
+		flush_by_budget(w);
+	else if (w->unstored_count == 0)
 		close_open_file(w);
 }
 
@@ -466,7 +498,7 @@ static enum step file_step(struct task *t)
 
 	switch (t->at) {
 	case FILE_QUEUED:
-		if (f->writer->put_count >= FILE_WRITER_UPLOADS_MAX)
+		if (f->writer->put_count >= f->writer->uploads_max)
 			return task_wait(t, FILE_QUEUED);
 		start_put(f);
 		return task_wait(t, FILE_PUT);
@@ -509,6 +541,8 @@ static void close_open_file(struct file_writer *w)
 	struct data_file_header header = { .created_ms = clock_wall_ms() };
 
 	w->open = NULL;
+	timer_clear(&w->due);
+	flush_budget_spend(&w->budget, loop_now_ms(w->agent->loop));
 	w->unstored_count++;
 	f->is_unstored = true;
 	f->incarnation = w->incarnation;
@@ -531,6 +565,7 @@ static struct data_file_job *open_file(struct file_writer *w)
 		return w->open;
 	struct data_file_job *f = NEW(struct data_file_job);
 	f->writer = w;
+	f->opened_ms = loop_now_ms(w->agent->loop);
 	data_file_writer_init(&f->data);
 	w->open = f;
 	return f;
@@ -625,6 +660,9 @@ struct file_writer *file_writer_new(struct agent *agent)
 	struct file_writer *w = NEW(struct file_writer);
 
 	w->agent = agent;
+	w->is_far = bucket_is_far(agent->config.bucket);
+	w->uploads_max = w->is_far ? FILE_WRITER_UPLOADS_FAR_MAX : FILE_WRITER_UPLOADS_MAX;
+	flush_budget_init(&w->budget, loop_now_ms(agent->loop));
 	list_init(&w->files);
 	return w;
 }
@@ -633,6 +671,7 @@ void file_writer_free(struct file_writer *w)
 {
 	assert(list_is_empty(&w->files));
 	deferred_clear(&w->flush);
+	timer_clear(&w->due);
 	if (w->open) {
 		fail_writes(w->open, ERR_CANCELED);
 		free_file(w->open);

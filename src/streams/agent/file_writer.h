@@ -1,8 +1,9 @@
 /* Data files on their way into the bucket.
  *
- * Batches of all connections join one open file.  It is flushed when it is full, and at once when
- * nothing is in flight; uploads may overlap, commits are sent in the order of the files.  A batch
- * is done when control has given it an offset and that is durable.
+ * Batches of all connections join one open file.  It is flushed when it is full; else, in a
+ * directory, as soon as nothing is in flight, and in a bucket that is far (bucket_is_far) as its
+ * budget of requests allows (flush_budget.h).  Uploads may overlap, commits are sent in the order
+ * of the files.  A batch is done when control has given it an offset and that is durable.
  *
  * A file whose PUT fails fails its batches.  A file whose commit got no answer is committed again
  * when the link is back: it is idempotent, so nobody gets two offsets.  When that takes longer than
@@ -17,7 +18,8 @@
 
 enum {
 	FILE_WRITER_UPLOADS_MAX = 4,
-	FILE_WRITER_BATCHES_MAX = 4096, /* of one file: its commit fits into one transaction */
+	FILE_WRITER_UPLOADS_FAR_MAX = 16, /* each takes long, most of them are small */
+	FILE_WRITER_BATCHES_MAX = 4096,	  /* of one file: its commit fits into one transaction */
 	/* Open and in flight; above: ERR_BUSY.  Requests under way keep to their own, lower limit
 	 * (AGENT_BUFFERED_BYTES_MAX): what is above it came from connections that are gone. */
 	FILE_WRITER_BUFFERED_BYTES_MAX = 384 << 20,

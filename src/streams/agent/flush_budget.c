@@ -1,0 +1,44 @@
+#include "streams/agent/flush_budget.h"
+
+enum { PUT = 1000, FULL = FLUSH_PUTS_BURST * PUT };
+_Static_assert(PUT == 1000, "puts per second are thousandths of a put per millisecond");
+
+void flush_budget_init(struct flush_budget *b, uint64_t now_ms)
+{
+	*b = (struct flush_budget) { .thousandths = FULL, .at_ms = now_ms };
+}
+
+static void grow(struct flush_budget *b, uint64_t now_ms)
+{
+	uint64_t passed_ms;
+
+	if (now_ms <= b->at_ms)
+		return;
+	passed_ms = now_ms - b->at_ms;
+	if (passed_ms > FULL)
+		passed_ms = FULL;
+	b->thousandths += passed_ms * FLUSH_PUTS_PER_S;
+	if (b->thousandths > FULL)
+		b->thousandths = FULL;
+	b->at_ms = now_ms;
+}
+
+void flush_budget_spend(struct flush_budget *b, uint64_t now_ms)
+{
+	grow(b, now_ms);
+	b->thousandths -= b->thousandths < PUT ? b->thousandths : PUT;
+}
+
+uint64_t flush_budget_due_ms(struct flush_budget *b, uint64_t now_ms, uint64_t opened_ms,
+			     bool is_idle)
+{
+	uint64_t due_ms = is_idle ? opened_ms : opened_ms + FLUSH_PAUSE_MS;
+	uint64_t last_ms = opened_ms + FLUSH_WAIT_MS_MAX;
+	uint64_t missing;
+
+	grow(b, now_ms);
+	missing = b->thousandths < PUT ? PUT - b->thousandths : 0;
+	if (missing > 0 && due_ms < now_ms + (missing + FLUSH_PUTS_PER_S - 1) / FLUSH_PUTS_PER_S)
+		due_ms = now_ms + (missing + FLUSH_PUTS_PER_S - 1) / FLUSH_PUTS_PER_S;
+	return due_ms < last_ms ? due_ms : last_ms;
+}
