@@ -16,6 +16,7 @@
 #include "buckets/bucket_ask.h"
 #include "buckets/memory.h"
 #include "buckets/s3_store_testing.h"
+#include "buckets/sealed.h"
 
 enum { PATH_BYTES = 64, URL_BYTES = 128, OPS_AT_ONCE = 64 };
 
@@ -78,6 +79,28 @@ static int set_up_fault(void **state)
 	result = set_up(state, "fault:memory:", false, "?fault_delay_ms=1");
 	assert_int_equal(unsetenv("HANSE_TEST_FAULTS"), 0);
 	return result;
+}
+
+static void seal(void **state)
+{
+	static const uint8_t key[SEALED_KEY_BYTES] = { 1, 2, 3 };
+	struct place *p = *state;
+
+	p->bucket = sealed_bucket_new(p->bucket, key);
+}
+
+static int set_up_sealed_memory(void **state)
+{
+	set_up_slow_memory(state);
+	seal(state);
+	return 0;
+}
+
+static int set_up_sealed_directory(void **state)
+{
+	set_up_directory(state);
+	seal(state);
+	return 0;
 }
 
 /* Class cas: only there can an S3 store refuse other bytes under a used name. */
@@ -584,9 +607,15 @@ int main(void)
 						  OF_TREES(set_up_slow_memory) };
 	const struct CMUnitTest fault[] = { CONTRACT(set_up_fault), OF_TREES(set_up_fault) };
 	const struct CMUnitTest s3[] = { CONTRACT(set_up_s3) };
+	const struct CMUnitTest sealed_memory[] = { CONTRACT(set_up_sealed_memory),
+						    OF_TREES(set_up_sealed_memory) };
+	const struct CMUnitTest sealed_directory[] = { CONTRACT(set_up_sealed_directory),
+						       OF_TREES(set_up_sealed_directory) };
 
 	return cmocka_run_group_tests(directory, NULL, NULL) +
 	       cmocka_run_group_tests(memory, NULL, NULL) +
 	       cmocka_run_group_tests(slow_memory, NULL, NULL) +
-	       cmocka_run_group_tests(fault, NULL, NULL) + cmocka_run_group_tests(s3, NULL, NULL);
+	       cmocka_run_group_tests(fault, NULL, NULL) + cmocka_run_group_tests(s3, NULL, NULL) +
+	       cmocka_run_group_tests(sealed_memory, NULL, NULL) +
+	       cmocka_run_group_tests(sealed_directory, NULL, NULL);
 }
