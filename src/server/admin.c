@@ -1,9 +1,10 @@
-/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status. */
+/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status, GET /v1/usage. */
 #include <jansson.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "server/control_role.h"
+#include "server/usage.h"
 
 static const char *state_name(const struct control *c)
 {
@@ -83,9 +84,27 @@ static int add_text(const char *text, size_t size, void *context)
 	return 0;
 }
 
+static const struct {
+	const char *path;
+	json_t *(*document)(struct control *c);
+} pages[] = {
+	{ "/v1/status", status_json },
+	{ "/v1/usage", usage_json },
+};
+
+static json_t *(*find_page(struct slice path))(struct control *c)
+{
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		if (slice_equal(path, slice_from(pages[i].path)))
+			return pages[i].document;
+	return NULL;
+}
+
 void admin_on_request(void *context, struct http_exchange *e)
 {
-	if (!slice_equal(e->path, SLICE("/v1/status"))) {
+	json_t *(*document)(struct control * c) = find_page(e->path);
+
+	if (!document) {
 		http_answer(e, 404, "application/json", SLICE("{\"error\":\"no such path\"}\n"));
 		return;
 	}
@@ -95,13 +114,13 @@ void admin_on_request(void *context, struct http_exchange *e)
 	}
 	struct buf text;
 	buf_init(&text);
-	json_t *status = status_json(context);
-	if (status && !json_dump_callback(status, add_text, &text, JSON_INDENT(2))) {
+	json_t *page = document(context);
+	if (page && !json_dump_callback(page, add_text, &text, JSON_INDENT(2))) {
 		buf_add_text(&text, "\n");
 		http_answer(e, 200, "application/json", buf_slice(&text));
 	} else {
 		http_answer(e, 500, "application/json", SLICE("{\"error\":\"not text\"}\n"));
 	}
-	json_decref(status);
+	json_decref(page);
 	buf_done(&text);
 }

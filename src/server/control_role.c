@@ -146,6 +146,8 @@ static void begin_leader(struct control *c)
 	c->coordinator = coordinator_new(c->loop, &(struct coordinator_config) {
 							  .leader = c->leader,
 							  .cluster_id = id,
+							  .journal_buckets = c->buckets,
+							  .journal_bucket_count = c->bucket_count,
 							  .default_partitions =
 								  c->options->default_partitions,
 							  .rebalance_delay_ms = REBALANCE_DELAY_MS,

@@ -64,7 +64,7 @@ struct control {
 	bool is_stopping;
 };
 
-/* The admin API: GET /v1/status. */
+/* The admin API: GET /v1/status, GET /v1/usage. */
 void admin_on_request(void *context, struct http_exchange *e);
 
 #endif

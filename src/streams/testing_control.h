@@ -20,6 +20,7 @@
 #include "streams/catalog/catalog.h"
 #include "streams/coordinator/commit_file.h"
 #include "streams/coordinator/hello.h"
+#include "streams/coordinator/usage.h"
 #include "wire/peer/frame.h"
 
 enum { TESTING_IMAGE_PART_BYTES = 4096, TESTING_DEFAULT_PARTITIONS = 3, TESTING_AGENTS_MAX = 4 };
@@ -48,10 +49,12 @@ struct testing_control {
 	bool is_mute;	       /* commits and syncs are not answered, and not run */
 	int lose_before;       /* commits: close the connection instead of running the command */
 	int lose_after;	       /* commits: run the command, then close the connection */
+	int lose_usage_after;  /* the same with reports */
+	int32_t usage_ms;      /* 0: no reports are wanted */
 	enum err commit_error; /* what the next commit is answered, once */
 
 	/* counters */
-	int hello_count, commit_count, sync_count, ping_count;
+	int hello_count, commit_count, sync_count, ping_count, usage_count;
 	int kafka_count; /* requests passed on: none is answered */
 	int64_t last_low_sequence, last_sequence;
 };
@@ -166,6 +169,7 @@ static inline void testing_answer_hello(struct testing_peer *p, struct arena *a,
 		.node_id = hello.node_id,
 		.incarnation = hello.incarnation,
 		.default_partitions = TESTING_DEFAULT_PARTITIONS,
+		.usage_ms = c->usage_ms,
 	};
 	testing_write(p, &peer_hello_response_schema, frame->correlation_id, &response);
 }
@@ -206,6 +210,27 @@ static inline void testing_answer_commit(struct testing_peer *p, struct arena *a
 	testing_write(p, &peer_commit_file_response_schema, frame->correlation_id, &response);
 }
 
+static inline void testing_answer_usage(struct testing_peer *p, struct arena *a,
+					const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_usage_request request;
+	struct peer_usage_response response = { 0 };
+	struct usage_report report;
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_usage_request_schema, &request), OK);
+	assert_int_equal(usage_from_request(&request, 1795348800000, &report), OK);
+	assert_int_equal(cell_run(c->cell, usage_run, &report), OK);
+	testing_seal(c);
+	c->usage_count++;
+	if (c->lose_usage_after > 0) {
+		c->lose_usage_after--;
+		testing_lose_peer(p);
+		return;
+	}
+	testing_write(p, &peer_usage_response_schema, frame->correlation_id, &response);
+}
+
 static inline void testing_take_frame(struct testing_peer *p, const struct frame *frame)
 {
 	struct testing_control *c = p->control;
@@ -231,6 +256,9 @@ static inline void testing_take_frame(struct testing_peer *p, const struct frame
 		break;
 	case PEER_COMMIT_FILE_REQUEST:
 		testing_answer_commit(p, &a, frame);
+		break;
+	case PEER_USAGE_REQUEST:
+		testing_answer_usage(p, &a, frame);
 		break;
 	case PEER_PING_REQUEST:
 		c->ping_count++;

@@ -285,6 +285,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .context = agent,
 					     });
 	agent->janitor = janitor_start(agent);
+	agent->reporter = reporter_start(agent);
 	return agent;
 }
 
@@ -311,12 +312,19 @@ static enum step stop_step(struct task *t)
 		janitor_stop(agent->janitor);
 		doubt_stop(agent);
 	}
-	if (task_is_canceled(t))
+	if (task_is_canceled(t)) {
 		each_connection(agent, connection_abort);
+		if (agent->reporter)
+			reporter_cancel(agent->reporter);
+	}
 	if (task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
 	    agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
 	    block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica))
 		return task_wait(t, STOP_DRAIN);
+	if (agent->reporter) { /* now that everything is counted */
+		reporter_stop(agent->reporter);
+		return task_wait(t, STOP_FLUSH);
+	}
 	agent->stop = NULL;
 	timer_clear(&agent->slow);
 	block_cache_set_idle(agent->cache, NULL);

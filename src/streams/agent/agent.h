@@ -11,6 +11,7 @@
 #include "loop/timer.h"
 #include "streams/agent/control_link.h"
 #include "streams/agent/replica.h"
+#include "streams/agent/reporter.h"
 #include "streams/agent/room.h"
 
 enum {
@@ -71,7 +72,9 @@ struct agent {
 	struct read_places *places;
 	struct doubt *doubt;
 	struct janitor *janitor;
-	struct listener *listener; /* NULL while not serving */
+	struct reporter *reporter;
+	struct usage_traffic traffic; /* since the process began */
+	struct listener *listener;    /* NULL while not serving */
 	struct list connections;
 	size_t connection_count;
 	size_t connection_count_max;

@@ -30,6 +30,8 @@ struct control_link {
 	uint64_t retry_ms;
 	uint64_t heard_ms; /* when the last frame came that is no answer to a ping */
 	struct timer tick; /* before it is ready: waits for the hello */
+	uint64_t bytes;	   /* both ways, since the beginning */
+	uint64_t usage_ms; /* as the last hello said */
 	int silent_ticks;
 	bool is_heard; /* any frame came since the last tick */
 	bool is_ready;
@@ -47,6 +49,7 @@ static void write_frame(struct control_link *link, const struct schema *schema,
 	buf_init(&frame);
 	enum err err = frame_encode(&frame, schema, 0, correlation_id, value);
 	assert(!err); /* what an agent says has limits far below a frame's */
+	link->bytes += frame.size;
 	stream_write_buf(link->stream, &frame);
 	buf_done(&frame);
 }
@@ -174,6 +177,7 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 		return;
 	}
 	link->incarnation = hello.incarnation;
+	link->usage_ms = hello.usage_ms > 0 ? (uint64_t)hello.usage_ms : 0;
 	link->is_ready = true;
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
 	link->silent_ticks = 0;
@@ -260,6 +264,7 @@ static void on_readable(void *context, struct stream *s)
 			lose(link, err, "control's frame does not check out");
 			return;
 		}
+		link->bytes += before - in.size;
 		take_frame(link, &frame);
 		if (link->stream == s)
 			stream_consume(s, before - in.size);
@@ -368,6 +373,16 @@ void control_link_set_incarnation(struct control_link *link, int64_t incarnation
 bool control_link_is_ready(const struct control_link *link)
 {
 	return link->is_ready;
+}
+
+uint64_t control_link_usage_ms(const struct control_link *link)
+{
+	return link->usage_ms;
+}
+
+uint64_t control_link_bytes(const struct control_link *link)
+{
+	return link->bytes;
 }
 
 bool control_link_was_heard(const struct control_link *link, uint64_t within_ms)

@@ -75,6 +75,12 @@ void control_link_set_incarnation(struct control_link *link, int64_t incarnation
 /* Hello was answered and the connection stands. */
 bool control_link_is_ready(const struct control_link *link);
 
+/* How often control wants to hear what the bucket was asked; 0: never. */
+uint64_t control_link_usage_ms(const struct control_link *link);
+
+/* What went over it, both ways, since it was made. */
+uint64_t control_link_bytes(const struct control_link *link);
+
 /* Something came over it not longer ago than that; answers to pings do not count, since they say
  * nothing about who leads. */
 bool control_link_was_heard(const struct control_link *link, uint64_t within_ms);

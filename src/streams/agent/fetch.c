@@ -298,8 +298,10 @@ static void keep_room(struct request *r, struct fetch *f)
 {
 	give_back_room(r, f);
 	for (size_t i = 0; i < f->partition_count; i++)
-		if (f->partitions[i].read.records)
+		if (f->partitions[i].read.records) {
 			r->answer_bytes += f->partitions[i].read.records->capacity;
+			reporter_add_fetched(r->agent, f->partitions[i].read.records->size);
+		}
 	room_add(&r->agent->answers, r->answer_bytes);
 }
 

@@ -25,6 +25,7 @@ enum {
 struct produce_batch {
 	struct file_write write;
 	struct kafka_produce_response_partition *answer;
+	size_t bytes;
 };
 
 struct produce {
@@ -120,8 +121,11 @@ static bool has_error(const struct kafka_produce_response *response)
 static enum step produce_answer(struct request *r, struct produce *p)
 {
 	timer_clear(&p->timer);
-	for (size_t i = 0; i < p->batch_count; i++)
+	for (size_t i = 0; i < p->batch_count; i++) {
 		take_answer(&p->batches[i].write, p->batches[i].answer);
+		if (!p->batches[i].answer->error_code)
+			reporter_add_produced(r->agent, p->batches[i].bytes);
+	}
 	if (p->request->acks == 0)
 		return request_drop(r, has_error(&p->response));
 	return request_answer(r, &p->response);
@@ -219,6 +223,7 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 	}
 	struct produce_batch *added = &p->batches[p->batch_count++];
 	added->answer = answer;
+	added->bytes = batch.bytes.size;
 	file_write(&added->write, &r->task, r->agent->writer, topic->topic_id, asked->index, &batch,
 		   r->bytes);
 }

@@ -2,75 +2,101 @@
  * recorder names rows by rowid).  Times are Unix milliseconds. */
 #include "streams/catalog/catalog.h"
 
-const struct cell_schema catalog_schema[] = { {
-	.name = "streams",
-	.version = 1,
-	.sql =
-		/* producer ids, incarnations, node ids: the next one to give */
-	"CREATE TABLE counter (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	" next INTEGER NOT NULL);"
+const struct cell_schema catalog_schema[] = {
+	{
+		.name = "streams",
+		.version = 1,
+		.sql =
+			/* producer ids, incarnations, node ids: the next one to give */
+		"CREATE TABLE counter (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+		" next INTEGER NOT NULL);"
 
-	"CREATE TABLE agent (id INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,"
-	" host TEXT NOT NULL, port INTEGER NOT NULL, site TEXT NOT NULL,"
-	" incarnation INTEGER NOT NULL UNIQUE, low_sequence INTEGER NOT NULL,"
-	" is_live INTEGER NOT NULL);"
+		"CREATE TABLE agent (id INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE,"
+		" host TEXT NOT NULL, port INTEGER NOT NULL, site TEXT NOT NULL,"
+		" incarnation INTEGER NOT NULL UNIQUE, low_sequence INTEGER NOT NULL,"
+		" is_live INTEGER NOT NULL);"
 
-	/* deleted_ms: being deleted in bounded steps; the name is free again */
-	"CREATE TABLE topic (id INTEGER PRIMARY KEY, topic_id BLOB NOT NULL UNIQUE,"
-	" name TEXT NOT NULL, partition_count INTEGER NOT NULL,"
-	" created_ms INTEGER NOT NULL, deleted_ms INTEGER, config TEXT NOT NULL DEFAULT '{}');"
-	"CREATE UNIQUE INDEX topic_name ON topic (name) WHERE deleted_ms IS NULL;"
-	"CREATE INDEX topic_deleted ON topic (deleted_ms) WHERE deleted_ms IS NOT NULL;"
+		/* deleted_ms: being deleted in bounded steps; the name is free again */
+		"CREATE TABLE topic (id INTEGER PRIMARY KEY, topic_id BLOB NOT NULL UNIQUE,"
+		" name TEXT NOT NULL, partition_count INTEGER NOT NULL,"
+		" created_ms INTEGER NOT NULL, deleted_ms INTEGER, config TEXT NOT NULL DEFAULT "
+		"'{}');"
+		"CREATE UNIQUE INDEX topic_name ON topic (name) WHERE deleted_ms IS NULL;"
+		"CREATE INDEX topic_deleted ON topic (deleted_ms) WHERE deleted_ms IS NOT NULL;"
 
-	/* high_watermark is the next offset to be given */
-	"CREATE TABLE partition (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
-	" number INTEGER NOT NULL, log_start_offset INTEGER NOT NULL,"
-	" high_watermark INTEGER NOT NULL, leader_epoch INTEGER NOT NULL,"
-	" bytes INTEGER NOT NULL, UNIQUE (topic, number));"
+		/* high_watermark is the next offset to be given */
+		"CREATE TABLE partition (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL,"
+		" number INTEGER NOT NULL, log_start_offset INTEGER NOT NULL,"
+		" high_watermark INTEGER NOT NULL, leader_epoch INTEGER NOT NULL,"
+		" bytes INTEGER NOT NULL, UNIQUE (topic, number));"
 
-	/* a data file is named by incarnation and sequence; dead_ms: no run is left;
+		/* a data file is named by incarnation and sequence; dead_ms: no run is left;
 	 * reply: the answer to the commit, until the agent has seen it */
-	"CREATE TABLE file (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL,"
-	" sequence INTEGER NOT NULL, size INTEGER NOT NULL, run_count INTEGER NOT NULL,"
-	" committed_ms INTEGER NOT NULL, dead_ms INTEGER, reply BLOB,"
-	" UNIQUE (incarnation, sequence));"
-	"CREATE UNIQUE INDEX file_reply ON file (incarnation, sequence)"
-	" WHERE reply IS NOT NULL;"
-	"CREATE INDEX file_dead ON file (dead_ms) WHERE dead_ms IS NOT NULL;"
+		"CREATE TABLE file (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL,"
+		" sequence INTEGER NOT NULL, size INTEGER NOT NULL, run_count INTEGER NOT NULL,"
+		" committed_ms INTEGER NOT NULL, dead_ms INTEGER, reply BLOB,"
+		" UNIQUE (incarnation, sequence));"
+		"CREATE UNIQUE INDEX file_reply ON file (incarnation, sequence)"
+		" WHERE reply IS NOT NULL;"
+		"CREATE INDEX file_dead ON file (dead_ms) WHERE dead_ms IS NOT NULL;"
 
-	/* offsets are given one after the other along the run */
-	"CREATE TABLE run (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
-	" last_offset INTEGER NOT NULL, base_offset INTEGER NOT NULL, file INTEGER NOT NULL,"
-	" position INTEGER NOT NULL, size INTEGER NOT NULL, max_timestamp INTEGER NOT NULL,"
-	" UNIQUE (partition, last_offset));"
-	"CREATE INDEX run_file ON run (file);"
+		/* offsets are given one after the other along the run */
+		"CREATE TABLE run (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
+		" last_offset INTEGER NOT NULL, base_offset INTEGER NOT NULL, file INTEGER NOT "
+		"NULL,"
+		" position INTEGER NOT NULL, size INTEGER NOT NULL, max_timestamp INTEGER NOT NULL,"
+		" UNIQUE (partition, last_offset));"
+		"CREATE INDEX run_file ON run (file);"
 
-	/* recent: the last five batches, for duplicate answers */
-	"CREATE TABLE producer (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
-	" producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL,"
-	" last_sequence INTEGER NOT NULL, last_ms INTEGER NOT NULL, recent BLOB NOT NULL,"
-	" UNIQUE (partition, producer_id));"
+		/* recent: the last five batches, for duplicate answers */
+		"CREATE TABLE producer (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
+		" producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+		" last_sequence INTEGER NOT NULL, last_ms INTEGER NOT NULL, recent BLOB NOT NULL,"
+		" UNIQUE (partition, producer_id));"
 
-	/* doc/formats/group.md; deleted_ms as with topics */
-	"CREATE TABLE consumer_group (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-	" state INTEGER NOT NULL, generation INTEGER NOT NULL, protocol_type TEXT NOT NULL,"
-	" protocol TEXT, leader TEXT, updated_ms INTEGER NOT NULL, deleted_ms INTEGER);"
-	"CREATE UNIQUE INDEX group_name ON consumer_group (name) WHERE deleted_ms IS NULL;"
-	"CREATE INDEX group_idle ON consumer_group (updated_ms)"
-	" WHERE state = 0 AND deleted_ms IS NULL;"
-	"CREATE INDEX group_deleted ON consumer_group (deleted_ms) WHERE deleted_ms IS NOT NULL;"
+		/* doc/formats/group.md; deleted_ms as with topics */
+		"CREATE TABLE consumer_group (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+		" state INTEGER NOT NULL, generation INTEGER NOT NULL, protocol_type TEXT NOT NULL,"
+		" protocol TEXT, leader TEXT, updated_ms INTEGER NOT NULL, deleted_ms INTEGER);"
+		"CREATE UNIQUE INDEX group_name ON consumer_group (name) WHERE deleted_ms IS NULL;"
+		"CREATE INDEX group_idle ON consumer_group (updated_ms)"
+		" WHERE state = 0 AND deleted_ms IS NULL;"
+		"CREATE INDEX group_deleted ON consumer_group (deleted_ms) WHERE deleted_ms IS NOT "
+		"NULL;"
 
-	"CREATE TABLE member (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT NULL,"
-	" member_id TEXT NOT NULL, instance_id TEXT, client_id TEXT NOT NULL,"
-	" client_host TEXT NOT NULL, session_timeout_ms INTEGER NOT NULL,"
-	" rebalance_timeout_ms INTEGER NOT NULL, protocols BLOB NOT NULL,"
-	" assignment BLOB NOT NULL, UNIQUE (consumer_group, member_id));"
+		"CREATE TABLE member (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT NULL,"
+		" member_id TEXT NOT NULL, instance_id TEXT, client_id TEXT NOT NULL,"
+		" client_host TEXT NOT NULL, session_timeout_ms INTEGER NOT NULL,"
+		" rebalance_timeout_ms INTEGER NOT NULL, protocols BLOB NOT NULL,"
+		" assignment BLOB NOT NULL, UNIQUE (consumer_group, member_id));"
 
-	"CREATE TABLE group_offset (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT NULL,"
-	" topic INTEGER NOT NULL, partition INTEGER NOT NULL, committed_offset INTEGER NOT NULL,"
-	" leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL, commit_ms INTEGER NOT NULL,"
-	" UNIQUE (consumer_group, topic, partition));"
-	"CREATE INDEX group_offset_topic ON group_offset (topic);",
-} };
+		"CREATE TABLE group_offset (id INTEGER PRIMARY KEY, consumer_group INTEGER NOT "
+		"NULL,"
+		" topic INTEGER NOT NULL, partition INTEGER NOT NULL, committed_offset INTEGER NOT "
+		"NULL,"
+		" leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL, commit_ms INTEGER NOT "
+		"NULL,"
+		" UNIQUE (consumer_group, topic, partition));"
+		"CREATE INDEX group_offset_topic ON group_offset (topic);",
+	},
+	{
+		.name = "streams",
+		.version = 2,
+		.sql =
+			/* what a bucket was asked in a month of UTC, 202611; see usage.h */
+		"CREATE TABLE usage (id INTEGER PRIMARY KEY, bucket TEXT NOT NULL,"
+		" purpose TEXT NOT NULL, month INTEGER NOT NULL, since_ms INTEGER NOT NULL,"
+		" updated_ms INTEGER NOT NULL, put INTEGER NOT NULL, put_new INTEGER NOT NULL,"
+		" part INTEGER NOT NULL, \"get\" INTEGER NOT NULL, head INTEGER NOT NULL,"
+		" list INTEGER NOT NULL, \"delete\" INTEGER NOT NULL, errors INTEGER NOT NULL,"
+		" sent_bytes INTEGER NOT NULL, received_bytes INTEGER NOT NULL,"
+		" produced_bytes INTEGER NOT NULL, fetched_bytes INTEGER NOT NULL,"
+		" control_bytes INTEGER NOT NULL, UNIQUE (bucket, purpose, month));"
+
+		/* processes that reported, so that no report counts twice */
+		"CREATE TABLE usage_source (id INTEGER PRIMARY KEY, source INTEGER NOT NULL UNIQUE,"
+		" sequence INTEGER NOT NULL, updated_ms INTEGER NOT NULL);",
+	},
+};
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

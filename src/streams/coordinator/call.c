@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "streams/coordinator/forget_files.h"
@@ -43,6 +44,7 @@ static enum step answer_hello(struct call *call, enum err err)
 		.default_partitions = c->config.default_partitions,
 		.epoch_counter = (int64_t)epoch.counter,
 		.epoch_nonce = (int64_t)epoch.nonce,
+		.usage_ms = (int32_t)usage_report_ms(),
 	};
 
 	if (!err) {
@@ -173,6 +175,38 @@ static enum step forget_files_step(struct task *t)
 	abort();
 }
 
+/* --- what the bucket of an agent was asked -----------------------------------------------------
+ */
+
+static enum step answer_usage(struct call *call, enum err err)
+{
+	struct peer_usage_response response = { .error = (int16_t)err };
+
+	return answer(call, &peer_usage_response_schema, &response);
+}
+
+static enum step usage_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return end(call, t->err);
+	switch (t->at) {
+	case CALL_START:
+		if (schema_decode_all(&call->arena, &peer_usage_request_schema, 0, call->body,
+				      &call->usage.request) ||
+		    usage_from_request(&call->usage.request, clock_wall_ms(), &call->usage.report))
+			return answer_usage(call, ERR_INVALID);
+		leader_run(&call->leader, t, call->coordinator->config.leader, usage_run,
+			   &call->usage.report);
+		usage_wake(call->coordinator);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return answer_usage(call, call->leader.task.err);
+	}
+	abort();
+}
+
 /* --- Kafka requests passed on ------------------------------------------------------------------
  */
 
@@ -261,6 +295,7 @@ static const struct {
 	{ PEER_SYNC_REQUEST, CALL_KIND(sync) },
 	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(commit_file) },
 	{ PEER_FORGET_FILES_REQUEST, CALL_KIND(forget_files) },
+	{ PEER_USAGE_REQUEST, CALL_KIND(usage) },
 	{ PEER_PING_REQUEST, CALL_KIND(ping) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };

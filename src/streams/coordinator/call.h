@@ -6,6 +6,7 @@
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/usage.h"
 #include "wire/peer/frame.h"
 
 struct call {
@@ -30,6 +31,10 @@ struct call {
 			struct commit_file run;
 		} commit_file;
 		struct peer_forget_files_request forget_files;
+		struct {
+			struct peer_usage_request request;
+			struct usage_report report;
+		} usage;
 		struct kafka_call kafka;
 	};
 };

@@ -9,6 +9,7 @@
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/sweep.h"
+#include "streams/coordinator/usage.h"
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config)
 {
@@ -25,6 +26,7 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 void coordinator_free(struct coordinator *c)
 {
 	assert(c->session_count == 0 && c->errand_count == 0 && !c->is_leading);
+	memory_free(c->usage_own);
 	memory_free(c);
 }
 
@@ -149,6 +151,7 @@ void coordinator_on_leading(struct coordinator *c)
 	c->groups = groups_new(c);
 	start_errand(c, run_forget_all, 0);
 	sweep_start(c);
+	usage_start(c);
 	each_session(c, session_wake);
 }
 
@@ -159,6 +162,7 @@ void coordinator_on_lost(struct coordinator *c, const char *why)
 	log_debug("ending %zu sessions: %s", c->session_count, why);
 	c->is_leading = false;
 	sweep_cancel(c);
+	usage_cancel(c);
 	groups_free(c->groups);
 	c->groups = NULL;
 	each_session(c, session_end);
@@ -193,6 +197,8 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 /* --- stopping ----------------------------------------------------------------------------------
  */
 
+enum { STOP_COUNTED, STOP_SESSIONS };
+
 static enum step stop_step(struct task *t)
 {
 	struct coordinator_stop *s = CONTAINER(t, struct coordinator_stop, task);
@@ -201,20 +207,25 @@ static enum step stop_step(struct task *t)
 	if (!c->is_stopping) {
 		c->is_stopping = true;
 		c->stop = t;
+		usage_finish(&s->usage, t, c);
+	}
+	if (task_is_running(&s->usage.task))
+		return task_wait(t, STOP_COUNTED);
+	if (t->at == STOP_COUNTED) {
 		coordinator_on_lost(c, "stopping");
 		each_session(c, session_end);
 	}
 	if (c->session_count > 0 || c->errand_count > 0)
-		return task_wait(t, 0);
+		return task_wait(t, STOP_SESSIONS);
 	c->stop = NULL;
 	return task_done(t, OK);
 }
 
-static const char *const stop_places[] = { "sessions" };
+static const char *const stop_places[] = { "counted", "sessions" };
 static const struct task_kind stop_kind = {
 	.name = "coordinator_stop",
 	.places = stop_places,
-	.place_count = 1,
+	.place_count = 2,
 	.step = stop_step,
 };
 

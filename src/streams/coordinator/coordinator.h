@@ -27,6 +27,9 @@ struct coordinator_config {
 	int32_t default_partitions;
 	uint64_t rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
 	size_t feed_bytes_max;	     /* 0: COORDINATOR_FEED_BYTES_MAX */
+	/* Whose requests are counted into the catalog; outlive the coordinator. */
+	struct bucket *const *journal_buckets;
+	int journal_bucket_count;
 };
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config);
@@ -43,6 +46,7 @@ void coordinator_accept(struct coordinator *c, struct stream *s);
 struct coordinator_stop {
 	struct task task;
 	struct coordinator *coordinator;
+	struct leader_call usage; /* private */
 };
 void coordinator_stop(struct coordinator_stop *s, struct task *parent, struct coordinator *c);
 void coordinator_free(struct coordinator *c);

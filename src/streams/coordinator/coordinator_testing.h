@@ -269,6 +269,8 @@ static inline void town_lead(struct town *town)
 		.default_partitions = 1,
 		.rebalance_delay_ms = town->rebalance_delay_ms,
 		.feed_bytes_max = town->feed_bytes_max,
+		.journal_buckets = &town->bucket,
+		.journal_bucket_count = 1,
 	};
 	town->coordinator = coordinator_new(town->loop, &coordinator);
 	town->is_decided = town->has_stopped = false;

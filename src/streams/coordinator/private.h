@@ -18,8 +18,10 @@ struct coordinator {
 	size_t errand_count; /* tasks that belong to nobody else */
 	bool is_leading;
 	bool is_stopping;
-	struct task *stop;   /* woken as sessions end */
-	struct sweep *sweep; /* deletion of topics in bounded steps */
+	struct task *stop;	     /* woken as sessions end */
+	struct sweep *sweep;	     /* deletion of topics in bounded steps */
+	struct usage *usage;	     /* what the journal costs goes into the catalog */
+	struct usage_own *usage_own; /* NULL before this process led */
 };
 
 /* Tell the catalog, some time, that the agent of this incarnation is gone. */
