@@ -242,6 +242,10 @@ static enum step judge(struct cluster_open *o)
 		return list_journals(o);
 	if (unavailable > 0)
 		return finish(o, ERR_UNAVAILABLE, unavailable_why);
+	if (count == 0 && o->must_exist)
+		return task_fail(&o->task, ERR_NOT_FOUND,
+				 "%.60s has no cluster in it: is that the right bucket?",
+				 o->buckets[0]->url);
 	o->found_count = count;
 	return list_all(o);
 }

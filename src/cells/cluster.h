@@ -44,6 +44,7 @@ struct cluster_open {
 	int bucket_count;
 	struct cluster cluster; /* out */
 	bool is_new;		/* out */
+	bool must_exist; /* set once it was started: ERR_NOT_FOUND instead of a new cluster */
 
 	struct bucket_op ops[CLUSTER_BUCKETS_MAX]; /* the rest is private */
 	bool has_object[CLUSTER_BUCKETS_MAX];

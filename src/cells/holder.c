@@ -38,8 +38,10 @@ static enum step look_at_next(struct holder_look *l)
 {
 	size_t there = l->mark_count < HOLDER_STARTS_MAX ? l->mark_count : HOLDER_STARTS_MAX;
 
-	if (l->looked_at == there)
+	if (l->looked_at == there) {
+		l->epoch = (struct epoch) { 0, 0 }; /* marks only */
 		return finish(l, OK);
+	}
 	l->looked_at++;
 	l->epoch = l->newest[(l->mark_count - l->looked_at) % HOLDER_STARTS_MAX];
 	journal_key_start(l->key, l->journal, l->epoch);
@@ -117,7 +119,7 @@ static void take_highest(struct holder_find *f)
 	for (int k = 0; k < f->bucket_count; k++) {
 		const struct holder_look *l = &f->looks[k];
 
-		if (l->task.err || l->address[0] == '\0' || epoch_compare(l->epoch, f->epoch) < 0)
+		if (l->task.err || l->epoch.counter == 0 || epoch_compare(l->epoch, f->epoch) < 0)
 			continue;
 		f->epoch = l->epoch;
 		memcpy(f->address, l->address, sizeof(f->address));

@@ -31,11 +31,11 @@ struct holder_look {
 	size_t looked_at;
 };
 
-/* A child task.  OK with the highest epoch of all buckets that could be read, and with address ""
+/* A child task.  OK with the highest epoch of all buckets that could be read, and with {0, 0}
  * when nobody ever led; ERR_UNAVAILABLE and the like when none could. */
 struct holder_find {
 	struct task task;
-	char address[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* out */
+	char address[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* out; "" also of one that has given it up */
 	char node[JOURNAL_NODE_BYTES_MAX + 1];	     /* out */
 	struct epoch epoch;			     /* out */
 

@@ -15,6 +15,8 @@
 #include "cells/journal_format.h"
 #include "cells/leader_private.h"
 
+enum { STANDBY_WHY_BYTES = 200 };
+
 /* One object that is read, from whichever bucket has it whole. */
 struct standby_get {
 	struct bucket_op op;
@@ -55,6 +57,8 @@ struct standby {
 	uint32_t checksum;
 	struct epoch record_epoch;
 	uint64_t load_count;
+	uint64_t failure_count;
+	char why[STANDBY_WHY_BYTES]; /* of the last failure */
 
 	struct segment *segments; /* newest first */
 	size_t segment_count;
@@ -167,16 +171,16 @@ static void drop_cell(struct standby *s)
 static void fail(struct standby *s, const char *format, ...) PRINTF_LIKE(2, 3);
 static void fail(struct standby *s, const char *format, ...)
 {
-	char why[200];
 	va_list args;
 
 	if (s->is_failing)
 		return;
 	va_start(args, format);
-	vsnprintf(why, sizeof(why), format, args);
+	vsnprintf(s->why, sizeof(s->why), format, args);
 	va_end(args);
-	log_warn("journal %s: does not follow for now: %s", s->config.journal, why);
+	log_warn("journal %s: does not follow for now: %s", s->config.journal, s->why);
 	s->is_failing = true;
+	s->failure_count++;
 	task_wake(&s->root);
 }
 
@@ -568,6 +572,8 @@ void standby_get_status(const struct standby *s, struct standby_status *ret)
 		.index = s->index,
 		.committed = s->committed,
 		.load_count = s->load_count,
+		.failure_count = s->failure_count,
+		.why = s->why,
 	};
 	if (s->cell)
 		ret->content_hash = cell_hash(s->cell);

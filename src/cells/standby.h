@@ -54,6 +54,8 @@ struct standby_status {
 	uint64_t committed; /* last record the leader told of */
 	struct hash128 content_hash;
 	uint64_t load_count; /* times it began anew */
+	uint64_t failure_count;
+	const char *why; /* of the last failure; "" */
 };
 void standby_get_status(const struct standby *s, struct standby_status *ret);
 

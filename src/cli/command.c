@@ -79,6 +79,21 @@ const struct command commands[] = {
 		     "of its --kafka.\n",
 	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | ASKS_KAFKA,
 	  .run = status_run },
+	{ .words = "restore",
+	  .arguments = "",
+	  .summary = "Brings a cluster back from its bucket, on a new machine",
+	  .examples = "  hanse restore --bucket 's3://records?endpoint=https://s3.example.org'\n"
+		      "  hanse restore --bucket file:/mnt/bucket --dry-run    looks and changes "
+		      "nothing\n"
+		      "  hanse restore --bucket file:/mnt/bucket --deep       reads every byte\n",
+	  .details =
+		  "Needs nothing but the bucket, or the buckets.  Takes the journal over, so that\n"
+		  "whoever led before never writes again, says what came back and what is\n"
+		  "missing, and ends with the line to run next.  The manual is hanse-restore(1).\n",
+	  .flags = FLAG_BIT(FLAG_BUCKET) | FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_DEEP) |
+		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | PRINTS_DATA |
+		   FLAG_BIT(FLAG_HELP),
+	  .run = restore_command_run },
 };
 
 const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

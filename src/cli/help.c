@@ -48,6 +48,7 @@ void help_print(FILE *out)
 	      "  hanse topic describe orders\n"
 	      "  hanse group describe readers              how far each consumer is\n"
 	      "  hanse status --json\n"
+	      "  hanse restore --bucket file:/mnt/bucket   after every machine was lost\n"
 	      "\n"
 	      "Usage: hanse COMMAND [OPTION]... [NAME]\n"
 	      "\n"

@@ -12,7 +12,7 @@ class Reader:
 
     def __init__(self, scenario, *words):
         self.rows, self.notes = [], []
-        self.process = scenario.spawn("kcat", "-u", "-E", "-f", "%p\t%o\t%s\n", *words,
+        self.process = scenario.spawn("kcat", "-u", "-E", "-m", "60", "-f", "%p\t%o\t%s\n", *words,
                                       stdout=-1, stderr=-1)
         for pipe, take in ((self.process.stdout, self.take_row),
                            (self.process.stderr, lambda line: self.notes.append(line.decode()))):
