@@ -1,8 +1,9 @@
 /* Connecting: resolve, then try one address after the other.
  *
  *	start --(number or path)--------------> connecting --> done
- *	  \--(name)--> resolving --> ... ----->    |  ^
- *	                                           \--/ refused: the next address
+ *	  \--(name)--> resolving --> ... ----->    |  ^  \
+ *	                                           \--/   \--(TLS)--> securing --> done
+ *	                          refused: the next address
  *
  * What libuv may still touch after a cancel lives in `struct connecting`, apart from the task. */
 #include <assert.h>
@@ -12,11 +13,12 @@
 
 #include "base/memory.h"
 #include "loop/address.h"
+#include "loop/handshake.h"
 #include "loop/private.h"
 #include "loop/stream.h"
 
-enum { CONNECT_START, CONNECT_RESOLVING, CONNECT_CONNECTING, CONNECT_PLACES };
-static const char *const connect_places[] = { "start", "resolving", "connecting" };
+enum { CONNECT_START, CONNECT_RESOLVING, CONNECT_CONNECTING, CONNECT_SECURING, CONNECT_PLACES };
+static const char *const connect_places[] = { "start", "resolving", "connecting", "securing" };
 
 /* One address being tried. */
 struct attempt {
@@ -36,7 +38,10 @@ struct connecting {
 	struct address addresses[ADDRESS_COUNT_MAX];
 	int address_count, next_address;
 	struct attempt *attempt;
-	enum err err; /* of the last address that failed */
+	enum err err;		       /* of the last address that failed */
+	struct tls_identity *identity; /* NULL: in the clear */
+	struct handshake handshake;
+	bool is_securing;
 };
 
 /* --- one attempt ------------------------------------------------------------------------------ */
@@ -137,6 +142,8 @@ static void release(struct connect *connect)
 	connect->handle = NULL;
 	if (c->attempt)
 		close_attempt(c, false);
+	if (c->is_securing)
+		handshake_cancel(&c->handshake);
 	c->task = NULL;
 	if (c->is_resolving)
 		uv_cancel((uv_req_t *)&c->resolver);
@@ -191,6 +198,26 @@ static enum step step_resolved(struct connect *connect)
 	return fail(connect, c->resolver_code ? err_from_uv(c->resolver_code) : ERR_UNAVAILABLE);
 }
 
+static void on_handshake(struct handshake *h, enum err err)
+{
+	struct connecting *c = CONTAINER(h, struct connecting, handshake);
+
+	c->is_securing = false;
+	c->err = err;
+	task_wake(c->task);
+}
+
+static const char *explain(enum err err)
+{
+	if (err == ERR_DENIED)
+		return "whoever answers has other keys than those of this cluster";
+	if (err == ERR_CORRUPT)
+		return "what answers there is no peer port with keys";
+	if (err == ERR_TIMEOUT)
+		return "the handshake took too long";
+	return "the connection was closed during the handshake";
+}
+
 static enum step step_connected(struct connect *connect)
 {
 	struct connecting *c = connect->handle;
@@ -210,18 +237,44 @@ static enum step step_connected(struct connect *connect)
 	}
 	address_text(to, name);
 	int fd = close_attempt(c, true);
-	release(connect);
+	struct stream *s = stream_open_fd(connect->task.loop, fd, name);
 	connect->task.why[0] = 0;
-	connect->ret = stream_open_fd(connect->task.loop, fd, name);
+	if (c->identity) {
+		c->is_securing = true;
+		handshake_start(&c->handshake, c->task->loop, s, c->identity, false, on_handshake);
+		return task_wait(&connect->task, CONNECT_SECURING);
+	}
+	release(connect);
+	connect->ret = s;
+	return task_done(&connect->task, OK);
+}
+
+static enum step step_secured(struct connect *connect)
+{
+	struct connecting *c = connect->handle;
+	struct stream *s = c->handshake.stream;
+
+	if (c->is_securing)
+		return task_wait(&connect->task, CONNECT_SECURING);
+	if (c->err) {
+		snprintf(connect->task.why, TASK_WHY_BYTES, "%.60s: %s", c->host, explain(c->err));
+		return fail(connect, c->err);
+	}
+	release(connect);
+	connect->ret = s;
 	return task_done(&connect->task, OK);
 }
 
 static enum step connect_step(struct task *t)
 {
 	struct connect *connect = CONTAINER(t, struct connect, task);
+	struct connecting *c = connect->handle;
 
-	if (task_is_canceled(t))
+	if (task_is_canceled(t)) {
+		if (t->at == CONNECT_SECURING && !c->is_securing && !c->err)
+			stream_close(c->handshake.stream); /* it came too late */
 		return fail(connect, ERR_CANCELED);
+	}
 	switch (t->at) {
 	case CONNECT_START:
 		return step_start(connect);
@@ -229,6 +282,8 @@ static enum step connect_step(struct task *t)
 		return step_resolved(connect);
 	case CONNECT_CONNECTING:
 		return step_connected(connect);
+	case CONNECT_SECURING:
+		return step_secured(connect);
 	}
 	abort();
 }
@@ -264,6 +319,16 @@ void connect_tcp(struct connect *connect, struct task *parent, const char *host,
 	c->port = port;
 	if (address_from_number(host, port, &c->addresses[0]) == OK)
 		c->address_count = 1;
+}
+
+void connect_tls(struct connect *connect, struct task *parent, const char *host, uint16_t port,
+		 struct tls_identity *identity)
+{
+	struct connecting *c;
+
+	connect_tcp(connect, parent, host, port);
+	c = connect->handle;
+	c->identity = identity;
 }
 
 void connect_unix(struct connect *connect, struct task *parent, const char *path)

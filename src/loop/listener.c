@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/scope.h"
 #include "loop/address.h"
+#include "loop/handshake.h"
 #include "loop/private.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
@@ -33,6 +34,9 @@ struct listener {
 	struct stat made;
 	struct deferred accept;
 	struct timer pause;
+	struct tls_identity *identity; /* NULL: in the clear */
+	struct list handshakes;	       /* under way, the oldest first */
+	size_t handshake_count;
 	bool is_short; /* of descriptors, said so */
 	bool is_closed;
 	void (*on_accept)(void *context, struct stream *s);
@@ -61,6 +65,55 @@ static bool is_shortage(int code)
 	return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM;
 }
 
+/* --- handshakes ------------------------------------------------------------------------------ */
+/* One of a listener. */
+struct greeting {
+	struct handshake handshake;
+	struct listener *listener;
+};
+
+static void remove_greeting(struct greeting *g)
+{
+	list_remove(&g->handshake.link);
+	g->listener->handshake_count--;
+	memory_free(g);
+}
+
+static void on_handshake(struct handshake *h, enum err err)
+{
+	struct greeting *g = CONTAINER(h, struct greeting, handshake);
+	struct listener *l = g->listener;
+	struct stream *s = h->stream;
+
+	remove_greeting(g);
+	if (err)
+		log_debug("a handshake failed: %s", err_name(err));
+	else
+		l->on_accept(l->context, s);
+}
+
+static void cancel_oldest(struct listener *l)
+{
+	struct greeting *g = CONTAINER(l->handshakes.next, struct greeting, handshake.link);
+
+	handshake_cancel(&g->handshake);
+	remove_greeting(g);
+}
+
+/* Who came last may be somebody; who has not said who they are by now is more likely nobody. */
+static void greet(struct listener *l, struct stream *s)
+{
+	struct greeting *g = NEW(struct greeting);
+
+	if (l->handshake_count == TLS_HANDSHAKES_MAX)
+		cancel_oldest(l);
+	g->listener = l;
+	handshake_start(&g->handshake, l->loop, s, l->identity, true, on_handshake);
+	list_add(&l->handshakes, &g->handshake.link);
+	l->handshake_count++;
+}
+
+/* --- accepting ------------------------------------------------------------------------------- */
 static void accept_ready(struct deferred *d)
 {
 	struct listener *l = CONTAINER(d, struct listener, accept);
@@ -81,7 +134,11 @@ static void accept_ready(struct deferred *d)
 		}
 		l->is_short = false;
 		address_text(&peer, name);
-		l->on_accept(l->context, stream_open_fd(l->loop, fd, name));
+		struct stream *s = stream_open_fd(l->loop, fd, name);
+		if (l->identity)
+			greet(l, s);
+		else
+			l->on_accept(l->context, s);
 	}
 }
 
@@ -113,6 +170,7 @@ static struct listener *listener_new(struct loop *loop, int fd,
 	l->fd = fd;
 	l->on_accept = on_accept;
 	l->context = context;
+	list_init(&l->handshakes);
 	int code = uv_poll_init(&loop->uv, &l->poll, fd);
 	assert(code == 0);
 	l->poll.data = l;
@@ -183,6 +241,18 @@ enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,
 	*ret = listener_new(loop, fd, on_accept, context);
 	(*ret)->port = address_port(&a);
 	return OK;
+}
+
+enum err listener_open_tls(struct loop *loop, const char *host, uint16_t port,
+			   struct tls_identity *identity,
+			   void (*on_accept)(void *context, struct stream *s), void *context,
+			   struct listener **ret, char why[TASK_WHY_BYTES])
+{
+	enum err err = listener_open_tcp(loop, host, port, on_accept, context, ret, why);
+
+	if (!err)
+		(*ret)->identity = identity;
+	return err;
 }
 
 /* --- Unix sockets ----------------------------------------------------------------------------- */
@@ -273,6 +343,8 @@ void listener_close(struct listener *l)
 {
 	assert(l->magic == LISTENER_MAGIC && !l->is_closed);
 	l->is_closed = true;
+	while (l->handshake_count > 0)
+		cancel_oldest(l);
 	deferred_clear(&l->accept);
 	timer_clear(&l->pause);
 	if (l->path)

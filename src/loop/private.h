@@ -55,6 +55,17 @@ struct loop {
 /* Like deferred_set(), but after everything that is ready in this turn: writes gather there. */
 void deferred_set_late(struct deferred *d, struct loop *loop, void (*run)(struct deferred *d));
 
+struct stream;
+struct tls_identity;
+
+/* Speak TLS from here on: before there is an owner.  `on_secure` is told, as what an owner is told,
+ * when the handshake is over; before that only on_end is.  Its deadline is the caller's. */
+void stream_start_tls(struct stream *s, struct tls_identity *identity, bool is_server,
+		      void (*on_secure)(void *context, struct stream *s));
+
+/* Until there is another one; what there was to tell is told to that. */
+void stream_drop_owner(struct stream *s);
+
 /* The deadline of `t` passed. */
 void task_pass_deadline(struct task *t);
 

@@ -3,7 +3,11 @@
  * The poll only asks for what is useful, but changing what it asks for costs system calls, so it is
  * lazy: it stops when it brought an event nobody wants (inbox full, nothing to write) and starts
  * again when somebody does.  What is to be told to the owner is noted in `news` and told from the
- * run queue; what is to be written is gathered until the end of the turn (deferred_set_late). */
+ * run queue; what is to be written is gathered until the end of the turn (deferred_set_late).
+ *
+ * With TLS, what is read goes through tls.h on its way to the inbox, and what is written on its way
+ * from the outbox.  Bytes that do not fit into the inbox stay in there: then nothing is read from
+ * the socket, and what makes room has them decrypted from the run queue (is_stalled). */
 #include "loop/stream.h"
 
 #include <assert.h>
@@ -19,18 +23,20 @@
 #include "loop/outbox.h"
 #include "loop/private.h"
 #include "loop/timer.h"
+#include "loop/tls.h"
 
 enum {
 	STREAM_MAGIC = 0x53747265,
 	STREAM_PARTS_MAX = 128,			   /* of one system call */
 	STREAM_FLUSH_BYTES_MAX = 16 * 1024 * 1024, /* of one stream in one turn */
 	STREAM_DISCARD_BYTES = 16 * 1024,
+	STREAM_CIPHER_BYTES = 64 * 1024, /* encrypted and not yet sent, about */
 	KEEPALIVE_IDLE_S = 60,
 	KEEPALIVE_INTERVAL_S = 10,
 	KEEPALIVE_PROBES = 6,
 };
 
-enum { NEWS_READABLE = 1, NEWS_DRAINED = 2, NEWS_END = 4 };
+enum { NEWS_READABLE = 1, NEWS_DRAINED = 2, NEWS_END = 4, NEWS_SECURE = 8 };
 
 struct stream {
 	uint32_t magic;
@@ -45,8 +51,13 @@ struct stream {
 	unsigned news;
 	struct deferred tell;
 	struct deferred flush;
+	struct tls *tls; /* NULL: in the clear */
+	struct deferred decrypt;
+	void (*on_secure)(void *context, struct stream *s); /* the handshake is over */
+	struct stream_traffic traffic;
 	struct timer close_timer;
-	enum err err; /* how it failed */
+	enum err err;	 /* how it failed */
+	bool is_stalled; /* TLS holds bytes the inbox had no room for */
 	bool is_paused;
 	bool is_at_end;	 /* the peer will send no more */
 	bool is_failed;	 /* nothing can be read or written any more */
@@ -60,6 +71,7 @@ struct stream {
 static void on_poll(uv_poll_t *handle, int status, int events);
 static void tell_owner(struct deferred *d);
 static void flush_outbox(struct deferred *d);
+static void decrypt_rest(struct deferred *d);
 
 static void assert_open(const struct stream *s)
 {
@@ -74,6 +86,8 @@ static bool wants_bytes(const struct stream *s)
 		return false;
 	if (s->is_leaving)
 		return s->is_shut;
+	if (s->tls && !tls_is_secure(s->tls))
+		return true;
 	return s->owner && !s->is_paused && inbox_unread(&s->inbox).size < s->inbox.limit;
 }
 
@@ -89,6 +103,8 @@ static void ask_poll(struct stream *s, int events)
 /* Ask for more, never for less. */
 static void ask_poll_more(struct stream *s)
 {
+	if (s->is_stalled && wants_bytes(s)) /* TLS has them; the socket is next */
+		deferred_set(&s->decrypt, s->loop, decrypt_rest);
 	int events = (wants_bytes(s) ? UV_READABLE : 0) | (s->is_blocked ? UV_WRITABLE : 0);
 
 	ask_poll(s, s->poll_events | events);
@@ -101,45 +117,190 @@ static void add_news(struct stream *s, unsigned news)
 		deferred_set(&s->tell, s->loop, tell_owner);
 }
 
-static void fail(struct stream *s, int code)
+static void fail_with(struct stream *s, enum err err)
 {
 	if (s->is_failed)
 		return;
 	s->is_failed = true;
 	s->is_blocked = false;
-	s->err = err_from_uv(-code);
+	s->is_stalled = false;
+	s->err = err;
 	outbox_clear(&s->outbox);
 	ask_poll(s, 0);
 	add_news(s, NEWS_END);
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
-static ssize_t read_some(struct stream *s)
+static void fail(struct stream *s, int code)
 {
-	uint8_t discarded[STREAM_DISCARD_BYTES];
-	uint8_t *room = discarded;
-	size_t size = sizeof(discarded);
+	fail_with(s, err_from_uv(-code));
+}
 
-	if (!s->is_leaving)
-		room = inbox_reserve(&s->inbox, &size);
-	assert(room);
+static size_t unsent_bytes(const struct stream *s)
+{
+	return s->outbox.bytes + (s->tls && !s->is_failed ? tls_output(s->tls).size : 0);
+}
+
+/* --- TLS -------------------------------------------------------------------------------------- */
+/* Returns false when the socket takes no more for now, or failed. */
+static bool send_cipher(struct stream *s)
+{
+	for (;;) {
+		struct slice out = tls_output(s->tls);
+		if (out.size == 0)
+			return true;
+		ssize_t n = send(s->fd, out.data, out.size, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			fail(s, errno);
+			return false;
+		}
+		if (n > 0) {
+			s->traffic.sent_bytes += (size_t)n;
+			tls_drop_output(s->tls, (size_t)n);
+		}
+		if (n < 0 || (size_t)n < out.size) {
+			s->is_blocked = true;
+			return false;
+		}
+	}
+}
+
+/* The peer may be told why in an alert; it fails whether that leaves or not. */
+static void fail_tls(struct stream *s, enum err err)
+{
+	(void)send_cipher(s);
+	fail_with(s, err);
+}
+
+/* As far as what was fed leads, and the inbox has room. */
+static void decrypt(struct stream *s)
+{
+	enum err err = OK;
+
+	if (!tls_is_secure(s->tls)) {
+		err = tls_shake(s->tls);
+		if (!err)
+			add_news(s, NEWS_SECURE);
+	}
+	while (!err && wants_bytes(s)) {
+		size_t size, got = 0;
+		uint8_t *room = inbox_reserve(&s->inbox, &size);
+		err = tls_read(s->tls, room, size, &got);
+		inbox_add(&s->inbox, got);
+		if (!err)
+			add_news(s, NEWS_READABLE);
+	}
+	s->is_stalled = err == OK; /* there may be more */
+	if (err == ERR_NOT_FOUND) {
+		s->is_at_end = true;
+		add_news(s, NEWS_END);
+	} else if (err && err != ERR_BUSY) {
+		fail_tls(s, err);
+	}
+	if (!s->is_failed && tls_output(s->tls).size > 0)
+		deferred_set_late(&s->flush, s->loop, flush_outbox);
+}
+
+static void decrypt_rest(struct deferred *d)
+{
+	struct stream *s = CONTAINER(d, struct stream, decrypt);
+
+	assert_open(s);
+	if (s->is_stalled && wants_bytes(s))
+		decrypt(s);
+	ask_poll_more(s);
+}
+
+/* From the outbox to what is to be sent, about STREAM_CIPHER_BYTES of it. */
+static size_t encrypt_some(struct stream *s)
+{
+	struct iovec parts[STREAM_PARTS_MAX];
+	size_t size, used = 0;
+	size_t count = outbox_gather(&s->outbox, parts, STREAM_PARTS_MAX, &size);
+
+	for (size_t i = 0; i < count && used < STREAM_CIPHER_BYTES; i++) {
+		struct slice part = { parts[i].iov_base, parts[i].iov_len };
+		if (part.size > STREAM_CIPHER_BYTES - used)
+			part.size = STREAM_CIPHER_BYTES - used;
+		tls_write(s->tls, part);
+		used += part.size;
+	}
+	outbox_drop(&s->outbox, used);
+	return used;
+}
+
+static void write_cipher(struct stream *s)
+{
+	uint64_t before = s->traffic.sent_bytes;
+	size_t written = 0;
+
+	s->is_blocked = false;
+	while (send_cipher(s)) {
+		if (s->outbox.bytes == 0 || !tls_is_secure(s->tls)) {
+			if (s->traffic.sent_bytes > before)
+				add_news(s, NEWS_DRAINED);
+			return;
+		}
+		if (written >= STREAM_FLUSH_BYTES_MAX) {
+			deferred_set_late(&s->flush, s->loop, flush_outbox);
+			return;
+		}
+		written += encrypt_some(s);
+	}
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+static ssize_t receive(struct stream *s, uint8_t *room, size_t size)
+{
 	ssize_t n;
+
 	do {
 		n = recv(s->fd, room, size, 0);
 	} while (n < 0 && errno == EINTR);
-	if (!s->is_leaving)
-		inbox_add(&s->inbox, n > 0 ? (size_t)n : 0);
+	if (n > 0)
+		s->traffic.received_bytes += (size_t)n;
+	return n;
+}
+
+static ssize_t read_some(struct stream *s)
+{
+	uint8_t bytes[STREAM_DISCARD_BYTES];
+	size_t size;
+
+	if (s->is_leaving)
+		return receive(s, bytes, sizeof(bytes));
+	if (s->tls) {
+		ssize_t n = receive(s, bytes, sizeof(bytes));
+		if (n > 0)
+			tls_feed(s->tls, (struct slice) { bytes, (size_t)n });
+		return n;
+	}
+	uint8_t *room = inbox_reserve(&s->inbox, &size);
+	assert(room);
+	ssize_t n = receive(s, room, size);
+	inbox_add(&s->inbox, n > 0 ? (size_t)n : 0);
 	return n;
 }
 
 /* Returns false when there was nothing to read. */
 static bool read_ready(struct stream *s)
 {
+	if (s->is_stalled) {
+		decrypt(s);
+		return true;
+	}
 	ssize_t n = read_some(s);
 
 	if (n > 0) {
-		if (!s->is_leaving)
+		if (s->tls && !s->is_leaving)
+			decrypt(s);
+		else if (!s->is_leaving)
 			add_news(s, NEWS_READABLE);
+		return true;
+	}
+	if (n == 0 && s->tls && !s->is_leaving) { /* cut off: its end would have been said */
+		fail(s, ECONNRESET);
 		return true;
 	}
 	if (n == 0) {
@@ -160,6 +321,10 @@ static void write_ready(struct stream *s)
 	struct iovec parts[STREAM_PARTS_MAX];
 	size_t written = 0;
 
+	if (s->tls) {
+		write_cipher(s);
+		return;
+	}
 	s->is_blocked = false;
 	while (s->outbox.bytes > 0 && written < STREAM_FLUSH_BYTES_MAX) {
 		struct msghdr message = { .msg_iov = parts };
@@ -173,6 +338,7 @@ static void write_ready(struct stream *s)
 			return;
 		}
 		if (n > 0) {
+			s->traffic.sent_bytes += (size_t)n;
 			outbox_drop(&s->outbox, (size_t)n);
 			written += (size_t)n;
 		}
@@ -191,7 +357,11 @@ static void write_ready(struct stream *s)
  * bytes would reset it and could take the last answer away from the peer. */
 static void leave(struct stream *s)
 {
-	if (s->outbox.bytes == 0 && !s->is_shut && !s->is_failed) {
+	if (s->tls && s->outbox.bytes == 0 && !s->is_shut && !s->is_failed) {
+		tls_end(s->tls);
+		write_cipher(s);
+	}
+	if (unsent_bytes(s) == 0 && !s->is_shut && !s->is_failed) {
 		s->is_shut = true;
 		if (shutdown(s->fd, SHUT_WR) < 0)
 			fail(s, errno);
@@ -235,7 +405,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 			useless |= is_read && !s->is_at_end ? 0 : UV_READABLE;
 	}
 	if ((events & UV_WRITABLE) && !s->is_failed) {
-		if (s->outbox.bytes == 0 || !s->is_blocked)
+		if (unsent_bytes(s) == 0 || !s->is_blocked)
 			useless |= UV_WRITABLE;
 		else
 			write_ready(s);
@@ -254,6 +424,13 @@ static void tell_owner(struct deferred *d)
 	struct stream *s = CONTAINER(d, struct stream, tell);
 
 	assert_open(s);
+	if (s->news & NEWS_SECURE) {
+		s->news &= ~(unsigned)NEWS_SECURE;
+		s->on_secure(s->context, s);
+		if (s->owner && s->news) /* perhaps another one */
+			deferred_set(&s->tell, s->loop, tell_owner);
+		return;
+	}
 	if ((s->news & NEWS_READABLE) && !s->is_paused) {
 		s->news &= ~(unsigned)NEWS_READABLE;
 		if (inbox_unread(&s->inbox).size > 0)
@@ -263,7 +440,7 @@ static void tell_owner(struct deferred *d)
 	}
 	if (s->news & NEWS_DRAINED) {
 		s->news &= ~(unsigned)NEWS_DRAINED;
-		if (s->owner->on_drained && s->outbox.bytes == 0 && !s->is_failed)
+		if (s->owner->on_drained && unsent_bytes(s) == 0 && !s->is_failed)
 			s->owner->on_drained(s->context, s);
 		if (!s->owner)
 			return;
@@ -315,6 +492,13 @@ void stream_set_owner(struct stream *s, const struct stream_owner *owner, void *
 	if (s->news)
 		deferred_set(&s->tell, s->loop, tell_owner);
 	ask_poll_more(s);
+}
+
+void stream_drop_owner(struct stream *s)
+{
+	assert_open(s);
+	s->owner = NULL;
+	deferred_clear(&s->tell);
 }
 
 struct slice stream_inbox(struct stream *s)
@@ -404,7 +588,31 @@ void stream_write_buf(struct stream *s, struct buf *b)
 size_t stream_pending_bytes(const struct stream *s)
 {
 	assert_open(s);
-	return s->outbox.bytes;
+	return unsent_bytes(s);
+}
+
+void stream_start_tls(struct stream *s, struct tls_identity *identity, bool is_server,
+		      void (*on_secure)(void *context, struct stream *s))
+{
+	assert_open(s);
+	assert(!s->tls && !s->owner && s->outbox.bytes == 0);
+	s->tls = tls_new(identity, is_server);
+	s->on_secure = on_secure;
+	if (!is_server)
+		decrypt(s); /* it speaks first */
+	ask_poll_more(s);
+}
+
+const uint8_t *stream_peer_key(const struct stream *s)
+{
+	assert(s->magic == STREAM_MAGIC);
+	return s->tls ? tls_peer_key(s->tls) : NULL;
+}
+
+struct stream_traffic stream_get_traffic(const struct stream *s)
+{
+	assert(s->magic == STREAM_MAGIC);
+	return s->traffic;
 }
 
 const char *stream_peer_name(const struct stream *s)
@@ -424,9 +632,25 @@ static void on_closed(uv_handle_t *handle)
 	memory_free(s);
 }
 
+/* Nothing is left to say or to hear: then the peer need not take it for cut off. */
+static void close_tls(struct stream *s)
+{
+	if (!s->is_failed && tls_is_secure(s->tls) && unsent_bytes(s) == 0 &&
+	    inbox_unread(&s->inbox).size == 0) {
+		tls_end(s->tls);
+		(void)send_cipher(s);
+	}
+	deferred_clear(&s->decrypt);
+	tls_free(s->tls);
+	s->tls = NULL;
+	s->is_stalled = false;
+}
+
 void stream_close(struct stream *s)
 {
 	assert_open(s);
+	if (s->tls)
+		close_tls(s);
 	s->is_closed = true;
 	s->owner = NULL;
 	deferred_clear(&s->tell);
@@ -447,10 +671,12 @@ static void on_close_timer(struct timer *t)
 void stream_close_gracefully(struct stream *s, uint64_t timeout_ms)
 {
 	assert_open(s);
-	assert(!s->is_leaving);
+	assert(!s->is_leaving && (!s->tls || tls_is_secure(s->tls)));
 	s->owner = NULL;
 	s->is_leaving = true;
+	s->is_stalled = false;
 	deferred_clear(&s->tell);
+	deferred_clear(&s->decrypt);
 	inbox_done(&s->inbox);
 	timer_set(&s->close_timer, s->loop, loop_now_ms(s->loop) + timeout_ms, on_close_timer);
 	deferred_set_late(&s->flush, s->loop, flush_outbox);

@@ -1,4 +1,4 @@
-/* Byte streams: TCP, Unix sockets; TLS and others later sit behind the same functions.
+/* Byte streams: TCP, Unix sockets, and TLS 1.3 over either, behind the same functions.
  *
  * Reading: the owner reads when it wants to: bytes gather in an inbox of bounded size; a full inbox
  * stops reading from the socket (back-pressure).  Writing: blobs are queued; the owner asks
@@ -10,6 +10,7 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "loop/task.h"
+#include "loop/tls_identity.h"
 
 struct stream;
 
@@ -21,7 +22,9 @@ struct stream_owner {
 	/* The peer closed (OK), or the stream failed: called once, nothing is called after it; the
 	 * owner still has to call stream_close() or, when the peer only closed its half and answers
 	 * are queued, stream_close_gracefully().  Bytes that arrived before are told first; a close
-	 * is not told while the stream is paused, a failure is. */
+	 * is not told while the stream is paused, a failure is.  Over TLS a connection that was
+	 * cut off is no close but ERR_UNAVAILABLE, bytes that the peer did not send are
+	 * ERR_CORRUPT, and who is not believed gets ERR_DENIED. */
 	void (*on_end)(void *context, struct stream *s, enum err err);
 };
 
@@ -70,6 +73,15 @@ void stream_close(struct stream *s);
  * nothing more and may not touch the stream again. */
 void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
 
+/* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, or not yet. */
+const uint8_t *stream_peer_key(const struct stream *s);
+
+/* Bytes that went over the socket so far, with all that TLS adds. */
+struct stream_traffic {
+	uint64_t received_bytes, sent_bytes;
+};
+struct stream_traffic stream_get_traffic(const struct stream *s);
+
 /* "192.0.2.1:1234" or "unix"; lives as long as the stream. */
 const char *stream_peer_name(const struct stream *s);
 
@@ -83,6 +95,11 @@ struct connect {
 void connect_tcp(struct connect *connect, struct task *parent, const char *host, uint16_t port);
 void connect_unix(struct connect *connect, struct task *parent, const char *path);
 
+/* OK: the server is one that `identity` believes; whether it believes us it tells a moment later,
+ * by ending the stream.  ERR_DENIED: it is another; ERR_TIMEOUT: not within TLS_HANDSHAKE_MS. */
+void connect_tls(struct connect *connect, struct task *parent, const char *host, uint16_t port,
+		 struct tls_identity *identity);
+
 /* Listeners: on_accept gets a stream to own.  ERR_BUSY: the address is in use. */
 struct listener;
 
@@ -94,6 +111,13 @@ MUST_CHECK enum err listener_open_unix(struct loop *loop, const char *path,
 				       void (*on_accept)(void *context, struct stream *s),
 				       void *context, struct listener **ret,
 				       char why[TASK_WHY_BYTES]);
+/* Only streams of peers that `identity` believes are handed out.  Up to TLS_HANDSHAKES_MAX others
+ * wait for TLS_HANDSHAKE_MS at most. */
+MUST_CHECK enum err listener_open_tls(struct loop *loop, const char *host, uint16_t port,
+				      struct tls_identity *identity,
+				      void (*on_accept)(void *context, struct stream *s),
+				      void *context, struct listener **ret,
+				      char why[TASK_WHY_BYTES]);
 uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked for */
 void listener_close(struct listener *l);
 

@@ -17,7 +17,15 @@
 #include "base/random.h"
 #include "loop/timer.h"
 
-enum { LARGE_BYTES = 64 * 1024 * 1024, WINDOW_BYTES = 1024 * 1024, WAIT_MS = 20000 };
+enum transport { OVER_TCP, OVER_UNIX, OVER_TLS, TRANSPORTS };
+
+enum {
+	LARGE_BYTES = 64 * 1024 * 1024,
+	WINDOW_BYTES = 1024 * 1024,
+	WAIT_MS = 20000,
+	TLS_BYTES = 8192,
+	/* around 1.25 MiB */
+};
 
 /* One side of a connection and what a test wants to know about it. */
 struct side {
@@ -43,7 +51,8 @@ struct rig {
 	struct timer guard;
 	char path[64];
 	int accepts;
-	bool is_unix;
+	enum transport transport;
+	struct tls_identity *identity; /* of both sides */
 };
 
 static uint8_t byte_at(size_t offset)
@@ -95,10 +104,13 @@ static enum step rig_step(struct task *t)
 	struct rig *r = CONTAINER(t, struct rig, task);
 
 	if (t->at == 0) {
-		if (r->is_unix)
+		if (r->transport == OVER_UNIX)
 			connect_unix(&r->connect, t, r->path);
-		else
+		else if (r->transport == OVER_TCP)
 			connect_tcp(&r->connect, t, "127.0.0.1", listener_port(r->listener));
+		else
+			connect_tls(&r->connect, t, "127.0.0.1", listener_port(r->listener),
+				    r->identity);
 		return task_wait(t, 1);
 	}
 	if (t->children > 0)
@@ -113,19 +125,26 @@ static enum step rig_step(struct task *t)
 
 static const struct task_kind rig_kind = { .name = "rig", .step = rig_step };
 
-static void open_rig(struct rig *r, bool is_unix, const struct stream_owner *server,
+static void open_rig(struct rig *r, enum transport transport, const struct stream_owner *server,
 		     const struct stream_owner *client, uint64_t seed)
 {
+	static const uint8_t seed_of_both[TLS_KEY_BYTES] = { 1 };
+	uint8_t key[TLS_KEY_BYTES];
 	char why[TASK_WHY_BYTES] = "";
 	enum err err;
 
-	*r = (struct rig) { .loop = loop_new(seed), .is_unix = is_unix };
+	*r = (struct rig) { .loop = loop_new(seed), .transport = transport };
+	tls_public_key(seed_of_both, key);
+	r->identity = tls_identity_new(seed_of_both, (const uint8_t *[]) { key }, 1);
 	r->server.rig = r->client.rig = r;
 	r->server_owner = server;
 	r->client_owner = client;
 	snprintf(r->path, sizeof(r->path), "/tmp/hanse-stream-test-%d", (int)getpid());
-	if (is_unix)
+	if (transport == OVER_UNIX)
 		err = listener_open_unix(r->loop, r->path, on_accept, r, &r->listener, why);
+	else if (transport == OVER_TLS)
+		err = listener_open_tls(r->loop, "127.0.0.1", 0, r->identity, on_accept, r,
+					&r->listener, why);
 	else
 		err = listener_open_tcp(r->loop, "127.0.0.1", 0, on_accept, r, &r->listener, why);
 	assert_int_equal(err, OK);
@@ -133,11 +152,17 @@ static void open_rig(struct rig *r, bool is_unix, const struct stream_owner *ser
 	task_start_root(&r->task, &rig_kind, r->loop);
 }
 
+static void free_rig(struct rig *r)
+{
+	close_rig(r);
+	loop_free(r->loop);
+	tls_identity_free(r->identity);
+}
+
 static void run_rig(struct rig *r)
 {
 	loop_run(r->loop);
-	close_rig(r);
-	loop_free(r->loop);
+	free_rig(r);
 }
 
 static void note_end(void *context, struct stream *s, enum err err)
@@ -226,33 +251,38 @@ static void receive(void *context, struct stream *s)
 static const struct stream_owner echo_owner = { echo, echo_drained, note_end };
 static const struct stream_owner sender = { receive, send_some, note_end };
 
-static void check_echo(bool is_unix, uint64_t seed)
+static void check_echo(enum transport transport, uint64_t seed)
 {
 	struct rig r;
 
-	open_rig(&r, is_unix, &echo_owner, &sender, seed);
+	open_rig(&r, transport, &echo_owner, &sender, seed);
 	r.client.to_send = LARGE_BYTES;
 	r.client.prng.state = seed;
 	loop_run(r.loop);
 	assert_int_equal(r.client.received, LARGE_BYTES);
 	assert_true(r.server.pending_max > WINDOW_BYTES / 2); /* back-pressure was at work */
-	assert_true(r.server.pending_max <= WINDOW_BYTES + STREAM_INBOX_BYTES_DEFAULT);
+	assert_true(r.server.pending_max <= WINDOW_BYTES + STREAM_INBOX_BYTES_DEFAULT + TLS_BYTES);
 	assert_int_equal(r.server.ends + r.client.ends, 0);
-	timer_clear(&r.client.slow);
-	close_rig(&r);
-	loop_free(r.loop);
+	free_rig(&r);
 }
 
 static void test_64_mib_come_back_over_tcp_through_a_slow_reader(void **state)
 {
 	(void)state;
-	check_echo(false, 0);
+	check_echo(OVER_TCP, 0);
 }
 
 static void test_64_mib_come_back_over_a_unix_socket_in_shuffled_order(void **state)
 {
 	(void)state;
-	check_echo(true, 5);
+	check_echo(OVER_UNIX, 5);
+}
+
+static void test_64_mib_come_back_over_tls(void **state)
+{
+	(void)state;
+	check_echo(OVER_TLS, 0);
+	check_echo(OVER_TLS, 6);
 }
 
 /* --- one large request read in place ------------------------------------------------------------
@@ -312,12 +342,14 @@ static const struct stream_owner request_client = { ignore_bytes, send_request, 
 
 static void test_a_large_request_is_read_in_place_and_handed_over(void **state)
 {
-	struct rig r;
-
 	(void)state;
-	open_rig(&r, false, &request_server, &request_client, 0);
-	run_rig(&r);
-	assert_int_equal(r.server.received, LARGE_BYTES);
+	for (enum transport over = OVER_TCP; over < TRANSPORTS; over += 2) {
+		struct rig r;
+
+		open_rig(&r, over, &request_server, &request_client, 0);
+		run_rig(&r);
+		assert_int_equal(r.server.received, LARGE_BYTES);
+	}
 }
 
 /* --- many small messages ------------------------------------------------------------------------
@@ -365,10 +397,10 @@ static const struct stream_owner number_client = { ignore_bytes, send_numbers, n
 static void test_small_messages_arrive_in_order(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 0; seed < 4; seed++) {
+	for (uint64_t seed = 0; seed < 6; seed++) {
 		struct rig r;
 
-		open_rig(&r, seed % 2, &number_server, &number_client, seed);
+		open_rig(&r, seed % TRANSPORTS, &number_server, &number_client, seed);
 		run_rig(&r);
 		assert_int_equal(r.server.received, SMALL_COUNT);
 	}
@@ -418,10 +450,10 @@ static const struct stream_owner hello_client = { count_bytes, send_hello, close
 static void test_a_graceful_close_delivers_the_last_answer(void **state)
 {
 	(void)state;
-	for (int is_unix = 0; is_unix < 2; is_unix++) {
+	for (enum transport over = OVER_TCP; over < TRANSPORTS; over++) {
 		struct rig r;
 
-		open_rig(&r, is_unix, &leaving_server, &hello_client, 0);
+		open_rig(&r, over, &leaving_server, &hello_client, 0);
 		run_rig(&r);
 		assert_int_equal(r.client.received, 3);
 		assert_int_equal(r.client.ends, 1);
@@ -454,18 +486,17 @@ static void test_a_reset_is_told_once_and_drops_what_was_queued(void **state)
 	static const struct stream_owner client = { count_bytes, flood, note_end };
 
 	(void)state;
-	for (int is_unix = 0; is_unix < 2; is_unix++) {
+	for (enum transport over = OVER_TCP; over < TRANSPORTS; over++) {
 		struct rig r;
 
-		open_rig(&r, is_unix, &server, &client, 0);
+		open_rig(&r, over, &server, &client, 0);
 		loop_run(r.loop);
 		assert_int_equal(r.client.ends, 1);
 		assert_int_equal(r.client.err, ERR_UNAVAILABLE);
 		assert_int_equal(stream_pending_bytes(r.client.stream), 0);
 		stream_write(r.client.stream, SLICE("dropped"));
 		assert_int_equal(stream_pending_bytes(r.client.stream), 0);
-		close_rig(&r);
-		loop_free(r.loop);
+		free_rig(&r);
 	}
 }
 
@@ -660,6 +691,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_64_mib_come_back_over_tcp_through_a_slow_reader),
 		cmocka_unit_test(test_64_mib_come_back_over_a_unix_socket_in_shuffled_order),
+		cmocka_unit_test(test_64_mib_come_back_over_tls),
 		cmocka_unit_test(test_a_large_request_is_read_in_place_and_handed_over),
 		cmocka_unit_test(test_small_messages_arrive_in_order),
 		cmocka_unit_test(test_a_graceful_close_delivers_the_last_answer),

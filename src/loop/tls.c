@@ -1,0 +1,162 @@
+#include "loop/tls.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "base/memory.h"
+
+struct tls {
+	SSL *ssl;
+	BIO *in, *out; /* in memory; of the SSL */
+	size_t fed;    /* bytes, before the handshake was over */
+	bool is_secure;
+	uint8_t peer_key[TLS_KEY_BYTES];
+};
+
+struct tls *tls_new(struct tls_identity *identity, bool is_server)
+{
+	struct tls *t = NEW(struct tls);
+
+	t->ssl = SSL_new(tls_identity_context(identity));
+	t->in = BIO_new(BIO_s_mem());
+	t->out = BIO_new(BIO_s_mem());
+	assert(t->ssl && t->in && t->out);
+	BIO_set_mem_eof_return(t->in, -1); /* empty: more will come */
+	BIO_set_mem_eof_return(t->out, -1);
+	SSL_set_bio(t->ssl, t->in, t->out);
+	if (is_server)
+		SSL_set_accept_state(t->ssl);
+	else
+		SSL_set_connect_state(t->ssl);
+	return t;
+}
+
+void tls_free(struct tls *t)
+{
+	SSL_free(t->ssl);
+	memory_free(t);
+}
+
+void tls_feed(struct tls *t, struct slice bytes)
+{
+	assert(bytes.size <= INT32_MAX);
+	if (!t->is_secure)
+		t->fed += bytes.size;
+	int written = BIO_write(t->in, bytes.data, (int)bytes.size);
+	assert(written == (int)bytes.size);
+}
+
+/* The words of OpenSSL as ours; the only function that translates them. */
+static enum err translate(const struct tls *t, int code)
+{
+	unsigned long reason = ERR_peek_error();
+
+	switch (SSL_get_error(t->ssl, code)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+		return ERR_BUSY;
+	case SSL_ERROR_ZERO_RETURN:
+		return ERR_NOT_FOUND;
+	case SSL_ERROR_SSL:
+		break;
+	default:
+		return ERR_CORRUPT;
+	}
+	switch (ERR_GET_REASON(reason)) {
+	case SSL_R_CERTIFICATE_VERIFY_FAILED:
+	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+		return ERR_DENIED;
+	default:
+		return ERR_CORRUPT;
+	}
+}
+
+static void take_peer_key(struct tls *t)
+{
+	size_t size = TLS_KEY_BYTES;
+	X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+
+	assert(certificate && SSL_get_verify_result(t->ssl) == X509_V_OK);
+	int ok = EVP_PKEY_get_raw_public_key(X509_get0_pubkey(certificate), t->peer_key, &size);
+	assert(ok == 1 && size == TLS_KEY_BYTES);
+}
+
+enum err tls_shake(struct tls *t)
+{
+	assert(!t->is_secure);
+	ERR_clear_error();
+	int code = SSL_do_handshake(t->ssl);
+	if (code != 1) {
+		enum err err = translate(t, code);
+		return err == ERR_BUSY && t->fed > TLS_HANDSHAKE_BYTES_MAX ? ERR_TOO_BIG : err;
+	}
+	take_peer_key(t);
+	t->is_secure = true;
+	return OK;
+}
+
+bool tls_is_secure(const struct tls *t)
+{
+	return t->is_secure;
+}
+
+enum err tls_read(struct tls *t, uint8_t *room, size_t size, size_t *ret_size)
+{
+	assert(t->is_secure && size > 0);
+	ERR_clear_error();
+	int code = SSL_read_ex(t->ssl, room, size, ret_size);
+	return code == 1 ? OK : translate(t, code);
+}
+
+void tls_write(struct tls *t, struct slice bytes)
+{
+	size_t written;
+
+	assert(t->is_secure && bytes.size > 0);
+	ERR_clear_error();
+	int code = SSL_write_ex(t->ssl, bytes.data, bytes.size, &written);
+	assert(code == 1 && written == bytes.size); /* memory takes all of it */
+}
+
+void tls_end(struct tls *t)
+{
+	assert(t->is_secure);
+	ERR_clear_error();
+	if (!(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
+		(void)SSL_shutdown(t->ssl);
+}
+
+struct slice tls_output(const struct tls *t)
+{
+	char *data = NULL;
+	long size = BIO_get_mem_data(t->out, &data);
+
+	return (struct slice) { (const uint8_t *)data, size > 0 ? (size_t)size : 0 };
+}
+
+void tls_drop_output(struct tls *t, size_t size)
+{
+	uint8_t dropped[TLS_RECORD_BYTES];
+
+	while (size > 0) {
+		int part = size < sizeof(dropped) ? (int)size : (int)sizeof(dropped);
+		int n = BIO_read(t->out, dropped, part);
+		assert(n == part);
+		size -= (size_t)part;
+	}
+}
+
+const uint8_t *tls_peer_key(const struct tls *t)
+{
+	return t->is_secure ? t->peer_key : NULL;
+}

@@ -1,0 +1,53 @@
+/* TLS 1.3 between a socket and a stream: bytes in, bytes out, no I/O.  Private to loop/.
+ *
+ *	socket -> tls_feed() -> tls_read() -> inbox
+ *	socket <- tls_output() <- tls_write() <- outbox
+ *
+ * What peers can make grow is bounded: feed only what tls_read() or tls_shake() asked for with
+ * ERR_BUSY, and write only while tls_output() is short. */
+#ifndef LOOP_TLS_H
+#define LOOP_TLS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+#include "loop/tls_identity.h"
+
+enum { TLS_RECORD_BYTES = 16 * 1024 }; /* of content, at most */
+
+struct tls;
+
+struct tls *tls_new(struct tls_identity *identity, bool is_server);
+void tls_free(struct tls *t);
+
+/* Bytes from the socket. */
+void tls_feed(struct tls *t, struct slice bytes);
+
+/* The handshake, as far as it goes with what was fed.  OK: it is over; ERR_BUSY: feed more;
+ * ERR_DENIED: the peer, or we to it, are not known; ERR_CORRUPT: that is no TLS 1.3;
+ * ERR_TOO_BIG: TLS_HANDSHAKE_BYTES_MAX. */
+MUST_CHECK enum err tls_shake(struct tls *t);
+bool tls_is_secure(const struct tls *t); /* the handshake is over */
+
+/* What was fed, decrypted.  ERR_BUSY: feed more; ERR_NOT_FOUND: the peer said that it is done;
+ * ERR_DENIED: it does not know us; ERR_CORRUPT: not what the peer sent. */
+MUST_CHECK enum err tls_read(struct tls *t, uint8_t *room, size_t size, size_t *ret_size);
+
+/* Encrypt all of it. */
+void tls_write(struct tls *t, struct slice bytes);
+
+/* Say that nothing more comes; once the handshake is over. */
+void tls_end(struct tls *t);
+
+/* What is to be sent, until the next call; and that so much of it was. */
+struct slice tls_output(const struct tls *t);
+void tls_drop_output(struct tls *t, size_t size);
+
+/* The public key the peer proved to have, once the handshake is over. */
+const uint8_t *tls_peer_key(const struct tls *t);
+
+/* The identity's SSL_CTX. */
+struct ssl_ctx_st *tls_identity_context(struct tls_identity *identity);
+
+#endif
