@@ -307,7 +307,7 @@ enum err sealed_open(const struct sealed_key *k, struct slice name, struct slice
 	if (err)
 		return err;
 	object_key_init(&o, k, name, chunks.data + SALT_AT);
-	if (CRYPTO_memcmp(chunks.data + COMMITMENT_AT, o.commitment, sizeof(o.commitment)) != 0) {
+	if (!mac_equal(chunks.data + COMMITMENT_AT, o.commitment, sizeof(o.commitment))) {
 		snprintf(why, SEALED_WHY_BYTES,
 			 "is not what was put under this name: another object, or changed");
 		err = ERR_CORRUPT;

@@ -26,8 +26,14 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "buckets/sealed.h"
 
-enum { CLUSTER_BYTES = 44, CLUSTER_FIXED_BYTES = 16 };
+enum {
+	CLUSTER_BYTES = 44,
+	CLUSTER_SEALED_BYTES = 92,
+	CLUSTER_FIXED_BYTES = 16,
+	CLUSTER_SEALED = 1, /* a flag */
+};
 
 static const char cluster_magic[8] = { 'H', 'A', 'N', 'S', 'E', 'C', 'L', 'U' };
 static const char cluster_key[] = CLUSTER_KEY;
@@ -38,14 +44,19 @@ static const char proposal_prefix[] = "v1/cluster-new/";
 void cluster_encode(const struct cluster *c, struct buf *ret)
 {
 	size_t start = ret->size;
+	uint32_t size = c->is_sealed ? CLUSTER_SEALED_BYTES : CLUSTER_BYTES;
 
 	buf_add(ret, cluster_magic, sizeof(cluster_magic));
-	buf_add_u16(ret, CLUSTER_FORMAT);
-	buf_add_u16(ret, 0);
-	buf_add_u32(ret, CLUSTER_BYTES);
+	buf_add_u16(ret, c->is_sealed ? CLUSTER_FORMAT_SEALED : CLUSTER_FORMAT);
+	buf_add_u16(ret, c->is_sealed ? CLUSTER_SEALED : 0);
+	buf_add_u32(ret, size);
 	buf_add(ret, c->id, sizeof(c->id));
 	buf_add_u64(ret, c->created_ms);
-	buf_add_u32(ret, crc32c(slice_part(buf_slice(ret), start, CLUSTER_BYTES - 4)));
+	if (c->is_sealed) {
+		buf_add(ret, c->key_id, sizeof(c->key_id));
+		buf_add(ret, c->mac, sizeof(c->mac));
+	}
+	buf_add_u32(ret, crc32c(slice_part(buf_slice(ret), start, size - 4)));
 }
 
 static enum err damaged(const char *what, char why[TASK_WHY_BYTES])
@@ -66,16 +77,22 @@ enum err cluster_decode(struct slice bytes, struct cluster *ret, char why[TASK_W
 		return damaged("wrong checksum", why);
 
 	unsigned format = get_u16(bytes.data + 8);
-	if (format > CLUSTER_FORMAT) {
+	if (format > CLUSTER_FORMAT_SEALED) {
 		snprintf(why, TASK_WHY_BYTES,
 			 "the bucket has format %u, this program knows %d: use a newer one", format,
-			 CLUSTER_FORMAT);
+			 CLUSTER_FORMAT_SEALED);
 		return ERR_UNSUPPORTED;
 	}
-	if (format != CLUSTER_FORMAT || bytes.size != CLUSTER_BYTES)
+	bool is_sealed = format == CLUSTER_FORMAT_SEALED;
+	if (format == 0 || bytes.size != (is_sealed ? CLUSTER_SEALED_BYTES : CLUSTER_BYTES) ||
+	    (is_sealed && get_u16(bytes.data + 10) != CLUSTER_SEALED))
 		return damaged("not a format that ever was", why);
+	*ret = (struct cluster) { .created_ms = get_u64(bytes.data + 32), .is_sealed = is_sealed };
 	memcpy(ret->id, bytes.data + CLUSTER_FIXED_BYTES, sizeof(ret->id));
-	ret->created_ms = get_u64(bytes.data + 32);
+	if (is_sealed) {
+		memcpy(ret->key_id, bytes.data + 40, sizeof(ret->key_id));
+		memcpy(ret->mac, bytes.data + 56, sizeof(ret->mac));
+	}
 	return OK;
 }
 
@@ -99,10 +116,16 @@ static const char *const places[] = { "begin",		 "read",	  "list",    "propose",
 				      "list proposals",	 "read again",	  "create",  "copy",
 				      "remove proposal", "list journals", "list all" };
 
+/* What is looked at here must be readable without a key. */
+static struct bucket *below(const struct cluster_open *o, int k)
+{
+	return sealed_inner(o->buckets[k]);
+}
+
 static enum step read_all(struct cluster_open *o)
 {
 	for (int k = 0; k < o->bucket_count; k++)
-		bucket_get(&o->ops[k], &o->task, o->buckets[k], slice_from(cluster_key), 0,
+		bucket_get(&o->ops[k], &o->task, below(o, k), slice_from(cluster_key), 0,
 			   CLUSTER_OBJECT_BYTES_MAX);
 	return task_wait(&o->task, READ);
 }
@@ -119,7 +142,7 @@ static enum step read_again(struct cluster_open *o)
 static enum step list_all(struct cluster_open *o)
 {
 	for (int k = 0; k < o->bucket_count; k++)
-		bucket_list(&o->ops[k], &o->task, o->buckets[k], &o->arenas[k],
+		bucket_list(&o->ops[k], &o->task, below(o, k), &o->arenas[k],
 			    (struct slice) { NULL, 0 }, (struct slice) { NULL, 0 });
 	return task_wait(&o->task, LISTED);
 }
@@ -155,6 +178,8 @@ static enum err take_object(struct cluster_open *o, int k, struct cluster *ret,
 	enum err err = cluster_decode(blob_slice(op->ret_body), ret, inner);
 	if (err)
 		snprintf(why, TASK_WHY_BYTES, "%.40s: %.75s", o->buckets[k]->url, inner);
+	else
+		err = cluster_check(ret, o->keys, o->buckets[k]->url, why);
 	o->has_object[k] = err == OK;
 	return err;
 }
@@ -183,7 +208,7 @@ static enum err find_stranger(const struct bucket_op *op, struct slice *ret)
 static enum step list_journals(struct cluster_open *o)
 {
 	for (int k = 0; k < o->bucket_count; k++)
-		bucket_list(&o->ops[k], &o->task, o->buckets[k], &o->arenas[k], SLICE("v1/j/"),
+		bucket_list(&o->ops[k], &o->task, below(o, k), &o->arenas[k], SLICE("v1/j/"),
 			    (struct slice) { NULL, 0 });
 	return task_wait(&o->task, JOURNALS);
 }
@@ -194,7 +219,7 @@ static enum step judge_journals(struct cluster_open *o)
 		if (!o->ops[k].task.err && o->ops[k].ret_count > 0)
 			return finish(o, OK, "");
 	for (int k = 0; k < o->bucket_count; k++)
-		bucket_list(&o->ops[k], &o->task, o->buckets[k], &o->arenas[k],
+		bucket_list(&o->ops[k], &o->task, below(o, k), &o->arenas[k],
 			    (struct slice) { NULL, 0 }, (struct slice) { NULL, 0 });
 	return task_wait(&o->task, OTHERS);
 }
@@ -257,9 +282,9 @@ static enum step create(struct cluster_open *o)
 	struct slice key = slice_from(cluster_key), body = buf_slice(&o->body);
 
 	if (o->buckets[0]->class == BUCKET_CAS)
-		bucket_put_new(&o->ops[0], &o->task, o->buckets[0], key, body);
+		bucket_put_new(&o->ops[0], &o->task, below(o, 0), key, body);
 	else
-		bucket_put(&o->ops[0], &o->task, o->buckets[0], key, body);
+		bucket_put(&o->ops[0], &o->task, below(o, 0), key, body);
 	return task_wait(&o->task, CREATED);
 }
 
@@ -267,7 +292,7 @@ static enum step copy(struct cluster_open *o)
 {
 	for (int k = 0; k < o->bucket_count; k++)
 		if (!o->has_object[k])
-			bucket_put(&o->ops[k], &o->task, o->buckets[k], slice_from(cluster_key),
+			bucket_put(&o->ops[k], &o->task, below(o, k), slice_from(cluster_key),
 				   buf_slice(&o->body));
 	task_wake(&o->task); /* there may be nothing to copy */
 	return task_wait(&o->task, COPIED);
@@ -281,6 +306,8 @@ static void draw(struct cluster_open *o)
 	o->cluster.id[6] = (uint8_t)((o->cluster.id[6] & 0x0f) | 0x40); /* a random UUID */
 	o->cluster.id[8] = (uint8_t)((o->cluster.id[8] & 0x3f) | 0x80);
 	o->cluster.created_ms = (uint64_t)clock_wall_ms();
+	if (o->keys)
+		cluster_seal(&o->cluster, o->keys);
 	hex_encode(hex, (struct slice) { o->cluster.id, sizeof(o->cluster.id) });
 	snprintf(o->proposal, sizeof(o->proposal), "%s%s", proposal_prefix, hex);
 	buf_clear(&o->body);
@@ -343,7 +370,7 @@ static enum step begin_creating(struct cluster_open *o)
 	}
 	if (first->ret_count > 0) { /* a proposal that was left: adopt it */
 		snprintf(o->proposal, sizeof(o->proposal), "%.*s", SLICE_ARG(first->ret_names[0]));
-		bucket_get(first, &o->task, o->buckets[0], slice_from(o->proposal), 0,
+		bucket_get(first, &o->task, below(o, 0), slice_from(o->proposal), 0,
 			   CLUSTER_OBJECT_BYTES_MAX);
 		return task_wait(&o->task, RECHECK);
 	}
@@ -351,7 +378,7 @@ static enum step begin_creating(struct cluster_open *o)
 	o->is_new = true;
 	if (o->buckets[0]->class == BUCKET_CAS)
 		return create(o);
-	bucket_put(first, &o->task, o->buckets[0], slice_from(o->proposal), buf_slice(&o->body));
+	bucket_put(first, &o->task, below(o, 0), slice_from(o->proposal), buf_slice(&o->body));
 	return task_wait(&o->task, PROPOSED);
 }
 
@@ -359,7 +386,7 @@ static enum step remove_proposal(struct cluster_open *o, enum err outcome, const
 {
 	o->outcome = outcome;
 	snprintf(o->outcome_why, sizeof(o->outcome_why), "%s", why);
-	bucket_delete(&o->ops[0], &o->task, o->buckets[0], slice_from(o->proposal));
+	bucket_delete(&o->ops[0], &o->task, below(o, 0), slice_from(o->proposal));
 	return task_wait(&o->task, REMOVED);
 }
 
@@ -374,8 +401,7 @@ static enum step judge_proposals(struct cluster_open *o)
 	if (op->ret_count > 1 || !slice_equal(op->ret_names[0], slice_from(o->proposal)))
 		return remove_proposal(o, ERR_CONFLICT,
 				       "another process creates the cluster just now: try again");
-	bucket_get(op, &o->task, o->buckets[0], slice_from(cluster_key), 0,
-		   CLUSTER_OBJECT_BYTES_MAX);
+	bucket_get(op, &o->task, below(o, 0), slice_from(cluster_key), 0, CLUSTER_OBJECT_BYTES_MAX);
 	return task_wait(&o->task, RECHECK);
 }
 
@@ -394,6 +420,8 @@ static enum step recheck(struct cluster_open *o)
 
 	enum err err = cluster_decode(blob_slice(op->ret_body), &o->cluster, why);
 	blob_unref(&op->ret_body);
+	if (!err)
+		err = cluster_check(&o->cluster, o->keys, o->buckets[0]->url, why);
 	if (err)
 		return finish(o, err, why);
 	if (o->is_new) { /* the other one has finished */
@@ -452,7 +480,7 @@ static enum step step_at(struct cluster_open *o)
 	case PROPOSED:
 		if (o->ops[0].task.err)
 			return remove_proposal(o, ERR_UNAVAILABLE, "no proposal could be written");
-		bucket_list(&o->ops[0], &o->task, o->buckets[0], &o->arenas[0],
+		bucket_list(&o->ops[0], &o->task, below(o, 0), &o->arenas[0],
 			    slice_from(proposal_prefix), (struct slice) { NULL, 0 });
 		return task_wait(&o->task, PROPOSALS);
 	case PROPOSALS:

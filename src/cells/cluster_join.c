@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "buckets/sealed.h"
+
 /* Several agents may join at once: all write the same bytes, and each puts other objects only when
  * these are there.  So what is found beside no cluster object calls for a second look at that. */
 enum { JOIN_GET, JOIN_GOT, JOIN_LISTED, JOIN_STORED };
@@ -26,12 +28,14 @@ static enum step compare(struct cluster_join *j)
 		snprintf(why, sizeof(why),
 			 "%.60s belongs to another cluster: give another --bucket", j->bucket->url);
 	}
+	if (!err)
+		err = cluster_check(&found, j->keys, j->bucket->url, why);
 	return finish(j, err, why);
 }
 
 static enum step get(struct cluster_join *j)
 {
-	bucket_get(&j->op, &j->task, j->bucket, slice_from(CLUSTER_KEY), 0,
+	bucket_get(&j->op, &j->task, sealed_inner(j->bucket), slice_from(CLUSTER_KEY), 0,
 		   CLUSTER_OBJECT_BYTES_MAX);
 	return task_wait(&j->task, JOIN_GOT);
 }
@@ -45,7 +49,7 @@ static enum step list(struct cluster_join *j)
 			 "%.60s is not empty and no bucket of Hanse: give another", j->bucket->url);
 		return finish(j, ERR_INVALID, why);
 	}
-	bucket_list(&j->op, &j->task, j->bucket, &j->arena, SLICE(""), SLICE(""));
+	bucket_list(&j->op, &j->task, sealed_inner(j->bucket), &j->arena, SLICE(""), SLICE(""));
 	return task_wait(&j->task, JOIN_LISTED);
 }
 
@@ -55,8 +59,11 @@ static enum step store(struct cluster_join *j)
 		j->is_listed = true;
 		return get(j);
 	}
+	if (j->keys)
+		cluster_seal(&j->cluster, j->keys);
 	cluster_encode(&j->cluster, &j->body);
-	bucket_put(&j->op, &j->task, j->bucket, slice_from(CLUSTER_KEY), buf_slice(&j->body));
+	bucket_put(&j->op, &j->task, sealed_inner(j->bucket), slice_from(CLUSTER_KEY),
+		   buf_slice(&j->body));
 	return task_wait(&j->task, JOIN_STORED);
 }
 

@@ -7,10 +7,12 @@
 #include "cells/cluster.h"
 
 /* A child task.  ERR_INVALID: the bucket holds something else or belongs to another cluster;
- * ERR_UNSUPPORTED: a newer format; or what the bucket says.  task.why says what to do. */
+ * ERR_UNSUPPORTED: a newer format; ERR_DENIED and ERR_CORRUPT as cluster_check(); or what the
+ * bucket says.  task.why says what to do. */
 struct cluster_join {
 	struct task task;
 	struct bucket *bucket;
+	const struct keyring *keys; /* set once it was started, borrowed; NULL: it is not sealed */
 	struct cluster cluster;
 	bool is_listed; /* and was not empty: another agent may have joined meanwhile */
 

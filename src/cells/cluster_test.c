@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "buckets/bucket_ask.h"
 #include "buckets/memory.h"
+#include "buckets/sealed.h"
 
 enum { BUCKETS = 3, RACERS = 2, SEEDS = 200 };
 
@@ -50,6 +52,7 @@ struct opener {
 	struct task task;
 	struct cluster_open open;
 	struct place *place;
+	const struct keyring *keys;
 	enum err err;
 };
 
@@ -59,6 +62,7 @@ static enum step opener_step(struct task *t)
 
 	if (t->at == 0) {
 		cluster_open(&o->open, t, o->place->buckets, o->place->count);
+		o->open.keys = o->keys;
 		return task_wait(t, 1);
 	}
 	if (t->children > 0)
@@ -79,6 +83,15 @@ static void start(struct opener *o, struct place *p)
 static enum err open_cluster(struct opener *o, struct place *p)
 {
 	start(o, p);
+	loop_run(p->loop);
+	assert_false(task_is_running(&o->task));
+	return o->err;
+}
+
+static enum err open_with_keys(struct opener *o, struct place *p, const struct keyring *keys)
+{
+	start(o, p);
+	o->keys = keys;
 	loop_run(p->loop);
 	assert_false(task_is_running(&o->task));
 	return o->err;
@@ -142,6 +155,80 @@ static void test_every_flipped_bit_and_every_cut_is_noticed(void **state)
 	buf_done(&b);
 }
 
+static struct keyring make_keys(uint8_t first)
+{
+	const uint8_t root[KEY_BYTES] = { first };
+	struct keyring k;
+
+	keyring_from_root(&k, root);
+	return k;
+}
+
+/* The vector of doc/formats/cluster.md, computed by another program. */
+static void test_a_sealed_one_is_as_documented(void **state)
+{
+	static const uint8_t root[KEY_BYTES] = { 0,  1,	 2,  3,	 4,  5,	 6,  7,	 8,  9,	 10,
+						 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+						 22, 23, 24, 25, 26, 27, 28, 29, 30, 31 };
+	struct cluster in = { .id = { 1, 2, 3 }, .created_ms = 1234567890123 }, out;
+	static const char expected[] =
+		"48414e5345434c55000200010000005c01020300000000000000000000000000"
+		"0000011f71fb04cbf2a0a52a6529c626cbe714a30a495b7ee9ee605537cfc499"
+		"feb887f4ece490d591ef4f2d0a88f8ab20d01da91355898fb141fb20";
+	char why[TASK_WHY_BYTES], hex[2 * 92 + 1];
+	struct keyring keys;
+	struct buf b;
+
+	(void)state;
+	keyring_from_root(&keys, root);
+	cluster_seal(&in, &keys);
+	buf_init(&b);
+	cluster_encode(&in, &b);
+	assert_int_equal(b.size, 92);
+	hex_encode(hex, buf_slice(&b));
+	assert_string_equal(hex, expected);
+	assert_int_equal(cluster_decode(buf_slice(&b), &out, why), OK);
+	assert_memory_equal(&in, &out, sizeof(in));
+	assert_int_equal(cluster_check(&out, &keys, "memory:", why), OK);
+	for (size_t bit = 0; bit < 8 * b.size; bit++) {
+		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		assert_int_equal(cluster_decode(buf_slice(&b), &out, why), ERR_CORRUPT);
+		b.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+	}
+	buf_done(&b);
+}
+
+static void assert_denied(const struct cluster *c, const struct keyring *keys, enum err expected,
+			  const char *sentence)
+{
+	char why[TASK_WHY_BYTES] = "";
+
+	assert_int_equal(cluster_check(c, keys, "file:/srv/bucket", why), expected);
+	if (!strstr(why, sentence) || !strstr(why, "file:/srv/bucket"))
+		fail_msg("\"%s\" does not say \"%s\"", why, sentence);
+}
+
+static void test_a_cluster_goes_only_with_its_own_keys(void **state)
+{
+	struct keyring keys = make_keys(1), others = make_keys(2), part;
+	struct cluster open = { .id = { 1 } }, sealed = { .id = { 1 } };
+	char why[TASK_WHY_BYTES];
+
+	(void)state;
+	cluster_seal(&sealed, &keys);
+	assert_int_equal(cluster_check(&open, NULL, "", why), OK);
+	assert_int_equal(keyring_for_role(&keys, KEY_ROLE_STREAMS, &part), OK);
+	assert_int_equal(cluster_check(&sealed, &part, "", why), OK);
+	assert_denied(&sealed, NULL, ERR_DENIED, "is sealed: give its key, ");
+	assert_denied(&sealed, &others, ERR_DENIED, "is the key of another cluster");
+	assert_denied(&open, &keys, ERR_DENIED, "is not sealed: give --seal no");
+	sealed.id[0] ^= 1; /* with a right checksum, as whoever has no key could write it */
+	assert_denied(&sealed, &keys, ERR_CORRUPT, "changed by somebody without the key");
+	sealed.id[0] ^= 1;
+	sealed.mac[31] ^= 1;
+	assert_denied(&sealed, &keys, ERR_CORRUPT, "changed by somebody without the key");
+}
+
 /* --- opening -------------------------------------------------------------------------------- */
 
 static void open_twice(int count, const char *class)
@@ -187,9 +274,9 @@ static void test_a_newer_format_is_not_touched(void **state)
 {
 	struct place p;
 	struct opener o;
-	/* format 2, 20 bytes, with its checksum */
-	static const uint8_t newer[] = { 'H', 'A', 'N', 'S', 'E', 'C', 'L',  'U',  0,	 2,
-					 0,   0,   0,	0,   0,	  20,  0xa8, 0x98, 0xec, 0x62 };
+	/* format 3, 20 bytes, with its checksum */
+	static const uint8_t newer[] = { 'H', 'A', 'N', 'S', 'E', 'C', 'L',  'U',  0,	 3,
+					 0,   0,   0,	0,   0,	  20,  0xc0, 0x9b, 0xc0, 0xaa };
 	struct slice body = { newer, sizeof(newer) };
 	struct cluster c;
 	char why[TASK_WHY_BYTES];
@@ -323,11 +410,58 @@ static void test_why_a_bucket_cannot_be_asked_is_said_to_the_end(void **state)
 	close_place(&p);
 }
 
+static void open_sealed(int count, const char *class)
+{
+	struct keyring keys = make_keys(1), others = make_keys(2);
+	struct place p;
+	struct opener o;
+
+	open_place(&p, count, class, 0);
+	for (int k = 0; k < count; k++)
+		p.buckets[k] = sealed_bucket_new(p.buckets[k], keyring_get(&keys, KEY_JOURNAL));
+	assert_int_equal(open_with_keys(&o, &p, &keys), OK);
+	assert_true(o.open.is_new && o.open.cluster.is_sealed);
+	assert_int_equal(open_with_keys(&o, &p, &keys), OK);
+	assert_false(o.open.is_new);
+	assert_int_equal(open_with_keys(&o, &p, &others), ERR_DENIED);
+	assert_int_equal(open_with_keys(&o, &p, NULL), ERR_DENIED);
+	for (int k = 0; k < count; k++)
+		assert_int_equal(count_names(&p, k), 1);
+	close_place(&p);
+}
+
+static void test_a_sealed_cluster_is_opened_with_its_keys_only(void **state)
+{
+	(void)state;
+	open_sealed(1, "cas");
+	open_sealed(3, "cas");
+	open_sealed(1, "raw");
+	open_sealed(3, "raw");
+}
+
+static void test_a_cluster_that_is_not_sealed_takes_no_keys(void **state)
+{
+	struct keyring keys = make_keys(1);
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 3, "cas", 0);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_false(o.open.cluster.is_sealed);
+	assert_int_equal(open_with_keys(&o, &p, &keys), ERR_DENIED);
+	close_place(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_was_encoded_is_decoded),
 		cmocka_unit_test(test_every_flipped_bit_and_every_cut_is_noticed),
+		cmocka_unit_test(test_a_sealed_one_is_as_documented),
+		cmocka_unit_test(test_a_cluster_goes_only_with_its_own_keys),
+		cmocka_unit_test(test_a_sealed_cluster_is_opened_with_its_keys_only),
+		cmocka_unit_test(test_a_cluster_that_is_not_sealed_takes_no_keys),
 		cmocka_unit_test(test_an_empty_bucket_becomes_a_cluster_once),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_a_newer_format_is_not_touched),

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
 #include "buckets/fault.h"
+#include "buckets/sealed.h"
 #include "cells/cell_testing.h"
 #include "cells/cluster_join.h"
 #include "cells/journal_format.h"
@@ -23,6 +24,7 @@ struct rig {
 	struct task task;
 	struct holder_find find;
 	struct cluster_join join;
+	const struct keyring *keys; /* to join with */
 	bool joins;
 };
 
@@ -35,7 +37,8 @@ static enum step rig_step(struct task *t)
 		return task_done(t, OK);
 	if (r->joins)
 		cluster_join(&r->join, t, r->bucket, id);
-	else
+	r->join.keys = r->keys;
+	if (!r->joins)
 		holder_find(&r->find, t, r->buckets, r->bucket_count, "main");
 	return task_wait(t, 1);
 }
@@ -278,6 +281,39 @@ static void test_a_bucket_of_somebody_else_is_refused(void **state)
 	rig_done(&r);
 }
 
+static void test_a_sealed_bucket_is_joined_with_its_keys_only(void **state)
+{
+	static const uint8_t root[KEY_BYTES] = { 1 }, other_root[KEY_BYTES] = { 2 };
+	struct keyring whole, part, others;
+	struct blob *body = NULL;
+	struct rig r;
+
+	(void)state;
+	keyring_from_root(&whole, root);
+	keyring_from_root(&others, other_root);
+	assert_int_equal(keyring_for_role(&whole, KEY_ROLE_STREAMS, &part), OK);
+	rig_init(&r);
+	r.joins = true;
+	r.bucket = r.buckets[0] = sealed_bucket_new(r.bucket, keyring_get(&part, KEY_DATA));
+	r.keys = &part;
+	rig_run(&r); /* it was empty */
+	assert_int_equal(r.join.task.err, OK);
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	assert_int_equal(bucket_ask_get(r.loop, sealed_inner(r.bucket), SLICE("v1/cluster"), &body),
+			 OK);
+	assert_memory_equal(body->data, "HANSECLU", 8); /* below the seal */
+	blob_unref(&body);
+	r.keys = &others;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, ERR_DENIED);
+	r.keys = NULL;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, ERR_DENIED);
+	assert_non_null(strstr(r.join.task.why, "--key-file"));
+	rig_done(&r);
+}
+
 static enum err insert(struct cell *c, void *argument)
 {
 	(void)argument;
@@ -327,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_that_hangs_is_not_waited_for_long),
 		cmocka_unit_test(test_when_no_bucket_can_be_read_that_is_said),
 		cmocka_unit_test(test_an_empty_bucket_is_joined_and_known_again),
+		cmocka_unit_test(test_a_sealed_bucket_is_joined_with_its_keys_only),
 		cmocka_unit_test(test_who_joins_at_the_same_time_as_another_is_no_stranger),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_a_follower_starts_from_an_image_and_takes_the_next_record),

@@ -56,3 +56,8 @@ void hkdf_sha256(uint8_t *ret, size_t size, struct slice key, struct slice salt,
 	OPENSSL_cleanse(secret, sizeof(secret));
 	OPENSSL_cleanse(block, sizeof(block));
 }
+
+bool mac_equal(const uint8_t *a, const uint8_t *b, size_t size)
+{
+	return CRYPTO_memcmp(a, b, size) == 0;
+}

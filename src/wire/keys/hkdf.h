@@ -14,4 +14,7 @@ void hkdf_sha256(uint8_t *ret, size_t size, struct slice key, struct slice salt,
 void hmac_sha256(uint8_t ret[SHA256_BYTES], struct slice key, const struct slice *pieces,
 		 size_t count);
 
+/* Compare in a time that says nothing about where they differ. */
+bool mac_equal(const uint8_t *a, const uint8_t *b, size_t size);
+
 #endif
