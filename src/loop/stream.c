@@ -615,6 +615,14 @@ struct stream_traffic stream_get_traffic(const struct stream *s)
 	return s->traffic;
 }
 
+void stream_acknowledge(struct stream *s)
+{
+	int on = 1;
+
+	assert_open(s);
+	setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on)); /* fails on Unix sockets */
+}
+
 const char *stream_peer_name(const struct stream *s)
 {
 	assert(s->magic == STREAM_MAGIC);

@@ -73,6 +73,11 @@ void stream_close(struct stream *s);
  * nothing more and may not touch the stream again. */
 void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
 
+/* Tell the peer now that what it sent has arrived, instead of together with the next answer, up
+ * to 40 ms later: one that gathers small writes (Nagle's algorithm) sends nothing before it knows.
+ * For when that answer will take long. */
+void stream_acknowledge(struct stream *s);
+
 /* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, or not yet. */
 const uint8_t *stream_peer_key(const struct stream *s);
 

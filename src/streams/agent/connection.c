@@ -192,6 +192,12 @@ void *request_decode(struct request *r)
 	return decoded;
 }
 
+void request_acknowledge(const struct request *r)
+{
+	if (r->connection->stream)
+		stream_acknowledge(r->connection->stream);
+}
+
 const char *request_client_host(const struct request *r)
 {
 	return r->connection->host;

@@ -310,6 +310,8 @@ static enum step produce_start(struct request *r, struct produce *p)
 	start_batches(r, p);
 	if (r->task.children == 0)
 		return produce_answer(r, p);
+	if (bucket_is_far(r->agent->config.bucket))
+		request_acknowledge(r);
 	set_timeout(r, p);
 	return task_wait(&r->task, PRODUCE_DECIDED);
 }

@@ -86,6 +86,9 @@ enum step request_drop(struct request *r, bool closes);
 /* End the connection with one log line: for what the protocol has no error for. */
 enum step request_refuse(struct request *r, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* The answer will take long: the client's system need not wait for it to send what comes next. */
+void request_acknowledge(const struct request *r);
+
 /* The address of the client, "192.0.2.1". */
 const char *request_client_host(const struct request *r);
 
