@@ -177,6 +177,7 @@ void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket 
 		.size_max = like->size_max,
 		.after = like->after,
 		.arena = like->arena,
+		.hold_ms = like->hold_ms,
 	};
 	start(op, parent);
 }
@@ -218,6 +219,21 @@ enum err bucket_open(const char *url, struct bucket **ret, char why[TASK_WHY_BYT
 	snprintf(why, TASK_WHY_BYTES, "\"%.60s\" is no bucket: write file:DIRECTORY or s3://NAME",
 		 url);
 	return ERR_INVALID;
+}
+
+void bucket_look(const struct bucket *b, struct bucket_facts *ret)
+{
+	*ret = (struct bucket_facts) { 0 };
+	while (b->inner)
+		b = b->inner;
+	if (b->kind->look)
+		b->kind->look(b, ret);
+}
+
+void bucket_set_class(struct bucket *b, enum bucket_class class)
+{
+	for (; b; b = b->inner)
+		b->class = class;
 }
 
 bool bucket_is_far(const struct bucket *b)

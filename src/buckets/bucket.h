@@ -50,6 +50,7 @@ enum bucket_verb {
 };
 
 struct bucket;
+struct bucket_facts;
 
 struct bucket_op {
 	struct task task;
@@ -68,6 +69,9 @@ struct bucket_op {
 	size_t ret_count;
 	bool ret_more; /* there are more names after the last one */
 	struct arena *arena;
+
+	/* For probes, set between the start and the next turn of the loop; see bucket_facts. */
+	uint32_t hold_ms; /* put: keep the second half of the body back for so long */
 
 	struct worker_job job; /* for kinds that block */
 	struct slice piece;    /* the single piece of bucket_put() */
@@ -92,6 +96,19 @@ void bucket_delete(struct bucket_op *op, struct task *parent, struct bucket *b, 
 void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket *b,
 		       const struct bucket_op *like);
 
+/* What a bucket has learned about its storage, whatever it is wrapped in; for the probe. */
+struct bucket_facts {
+	bool can_hold;	   /* bucket_op.hold_ms does something */
+	bool has_clock;	   /* answers came with the time of the storage */
+	bool has_checksum; /* a read came with the checksum that was written */
+	bool sends_checksum;
+	int64_t clock_ahead_ms; /* of ours, as the last answer had it, give or take a second */
+};
+void bucket_look(const struct bucket *b, struct bucket_facts *ret);
+
+/* Trust the bucket and what it wraps with this class from now on: for the probe, which tries. */
+void bucket_set_class(struct bucket *b, enum bucket_class class);
+
 /* --- what a kind of bucket implements ------------------------------------------------------- */
 struct bucket_kind {
 	const char *name;
@@ -99,6 +116,8 @@ struct bucket_kind {
 	 */
 	const struct task_kind *op;
 	void (*close)(struct bucket *b);
+	/* What is known of the storage; NULL: nothing. */
+	void (*look)(const struct bucket *b, struct bucket_facts *ret);
 };
 
 struct bucket {

@@ -19,7 +19,7 @@ struct rule {
 	uint64_t slow_down_until_ms;
 };
 
-/* A name that was put: a stale list does not show it yet. */
+/* A name that was put, which a stale list does not show yet; or one where nothing was found. */
 struct recent {
 	char key[BUCKET_KEY_BYTES_MAX];
 	size_t key_bytes;
@@ -39,6 +39,8 @@ struct fault_bucket {
 	size_t held_count;
 	struct recent *recent; /* NULL until a rule wants it */
 	size_t recent_count;   /* ever */
+	struct recent *absent; /* the same */
+	size_t absent_count;
 	uint64_t started[VERBS];
 	uint64_t bytes[VERBS]; /* of bodies */
 	uint64_t strikes;
@@ -53,6 +55,7 @@ struct fault_op {
 	enum fault_effect effect;
 	enum err err;
 	uint64_t stale_ms;
+	uint64_t for_ms;
 	uint64_t answer_at_ms; /* not before; 0: at once */
 };
 
@@ -121,6 +124,7 @@ static uint64_t decide(struct fault_bucket *b, struct fault_op *o)
 		b->strikes++;
 		o->effect = f->effect;
 		o->err = f->err ? f->err : default_err(f->effect);
+		o->for_ms = f->for_ms;
 		if (f->effect == FAULT_LOST)
 			o->answer_at_ms = now_ms + f->for_ms;
 		if (f->effect == FAULT_STALE)
@@ -180,22 +184,22 @@ static uint64_t draw_ms(struct fault_bucket *b, const struct bucket_op *op)
 }
 
 /* --- stale lists ------------------------------------------------------------------------------ */
-static void remember(struct fault_bucket *b, const struct bucket_op *op)
+static void remember(struct recent *all, size_t *count, const struct bucket_op *op)
 {
 	struct recent *r;
 
-	if (!b->recent)
+	if (!all)
 		return;
-	r = &b->recent[b->recent_count++ % FAULT_RECENT_MAX];
+	r = &all[(*count)++ % FAULT_RECENT_MAX];
 	memcpy(r->key, op->key.data, op->key.size);
 	r->key_bytes = op->key.size;
 	r->at_ms = loop_now_ms(op->task.loop);
 }
 
-static bool is_recent(const struct fault_bucket *b, struct slice key, uint64_t since_ms)
+static bool is_recent(const struct recent *all, size_t count, struct slice key, uint64_t since_ms)
 {
-	for (size_t i = 0; i < b->recent_count && i < FAULT_RECENT_MAX; i++) {
-		const struct recent *r = &b->recent[i];
+	for (size_t i = 0; i < count && i < FAULT_RECENT_MAX; i++) {
+		const struct recent *r = &all[i];
 
 		if (r->at_ms > since_ms &&
 		    slice_equal(key, (struct slice) { (const uint8_t *)r->key, r->key_bytes }))
@@ -204,14 +208,20 @@ static bool is_recent(const struct fault_bucket *b, struct slice key, uint64_t s
 	return false;
 }
 
-static void leave_out(const struct fault_bucket *b, struct fault_op *o)
+static uint64_t before(const struct fault_op *o, uint64_t ms)
 {
 	uint64_t now_ms = loop_now_ms(o->op->task.loop);
-	uint64_t since_ms = now_ms > o->stale_ms ? now_ms - o->stale_ms : 0;
+
+	return now_ms > ms ? now_ms - ms : 0;
+}
+
+static void leave_out(const struct fault_bucket *b, struct fault_op *o)
+{
+	uint64_t since_ms = before(o, o->stale_ms);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < o->inner.ret_count; i++)
-		if (!is_recent(b, o->inner.ret_names[i], since_ms))
+		if (!is_recent(b->recent, b->recent_count, o->inner.ret_names[i], since_ms))
 			o->inner.ret_names[kept++] = o->inner.ret_names[i];
 	o->inner.ret_count = kept;
 }
@@ -279,8 +289,18 @@ static void late_add(struct fault_bucket *b, const struct bucket_op *op)
 }
 
 /* --- operations ------------------------------------------------------------------------------ */
-enum { FAULT_START, FAULT_DELAYED, FAULT_HELD, FAULT_WORKED, FAULT_ANSWERED };
-static const char *const fault_places[] = { "start", "delayed", "held", "worked", "answered" };
+enum {
+	FAULT_START,
+	FAULT_DELAYED,
+	FAULT_HELD,
+	FAULT_LOOKED,
+	FAULT_SLEPT,
+	FAULT_CLEARED,
+	FAULT_WORKED,
+	FAULT_ANSWERED
+};
+static const char *const fault_places[] = { "start", "delayed", "held",	  "looked",
+					    "slept", "cleared", "worked", "answered" };
 
 static enum step end(struct fault_op *o, enum err err, const char *why)
 {
@@ -324,6 +344,39 @@ static enum step answer(struct fault_bucket *b, struct fault_op *o)
 	return end(o, err, why);
 }
 
+/* --- put_new without its condition ------------------------------------------------------------ */
+static enum step clear(struct fault_bucket *b, struct fault_op *o)
+{
+	bucket_delete(&o->inner, &o->op->task, b->inner, o->op->key);
+	return task_wait(&o->op->task, FAULT_CLEARED);
+}
+
+static enum step looked(struct fault_bucket *b, struct fault_op *o)
+{
+	struct task *t = &o->op->task;
+
+	if (o->inner.task.err == OK)
+		return end(o, ERR_EXISTS, "");
+	if (o->inner.task.err != ERR_NOT_FOUND || task_is_canceled(t))
+		return end(o, o->inner.task.err, o->inner.task.why);
+	if (o->for_ms == 0)
+		return clear(b, o);
+	sleep_start(&o->sleep, t, loop_now_ms(t->loop) + o->for_ms);
+	return task_wait(t, FAULT_SLEPT);
+}
+
+static enum step cleared(struct fault_bucket *b, struct fault_op *o)
+{
+	struct bucket_op like = *o->op;
+
+	if (o->inner.task.err)
+		return end(o, o->inner.task.err, o->inner.task.why);
+	like.verb = BUCKET_PUT;
+	bucket_start_like(&o->inner, &o->op->task, b->inner, &like);
+	return task_wait(&o->op->task, FAULT_WORKED);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
 static enum step go_on(struct fault_bucket *b, struct fault_op *o)
 {
 	struct task *t = &o->op->task;
@@ -342,6 +395,16 @@ static enum step go_on(struct fault_bucket *b, struct fault_op *o)
 		b->held_count++;
 		return task_wait(t, FAULT_HELD);
 	}
+	if (o->op->verb == BUCKET_PUT_NEW && o->effect == FAULT_OVERWRITE)
+		return clear(b, o);
+	if (o->op->verb == BUCKET_PUT_NEW && o->effect == FAULT_RACY) {
+		bucket_head(&o->inner, t, b->inner, o->op->key);
+		return task_wait(t, FAULT_LOOKED);
+	}
+	bool is_look = o->op->verb == BUCKET_GET || o->op->verb == BUCKET_HEAD;
+	if (o->effect == FAULT_ABSENT && is_look &&
+	    is_recent(b->absent, b->absent_count, o->op->key, before(o, o->for_ms)))
+		return end(o, ERR_NOT_FOUND, "nothing was there a moment ago");
 	bucket_start_like(&o->inner, t, b->inner, o->op);
 	return task_wait(t, FAULT_WORKED);
 }
@@ -352,9 +415,14 @@ static enum step worked(struct fault_bucket *b, struct fault_op *o)
 	struct task *t = &o->op->task;
 	bool is_put = o->op->verb == BUCKET_PUT || o->op->verb == BUCKET_PUT_NEW;
 
+	if ((o->effect == FAULT_OVERWRITE || o->effect == FAULT_RACY) && is_put &&
+	    o->inner.task.err == ERR_CONFLICT && !task_is_canceled(t))
+		return clear(b, o); /* somebody else has put meanwhile */
 	b->bytes[o->op->verb] += body_bytes(is_put ? o->op : &o->inner);
 	if (is_put && !o->inner.task.err)
-		remember(b, o->op);
+		remember(b->recent, &b->recent_count, o->op);
+	if (o->effect == FAULT_ABSENT && o->inner.task.err == ERR_NOT_FOUND)
+		remember(b->absent, &b->absent_count, o->op);
 	if (o->op->verb == BUCKET_GET && o->answer_at_ms)
 		o->answer_at_ms += body_ms(b, body_bytes(&o->inner));
 	if (task_is_canceled(t) || loop_now_ms(t->loop) >= o->answer_at_ms)
@@ -415,6 +483,17 @@ static enum step fault_step(struct task *t)
 			b->held_count--;
 		return go_on(b, o);
 
+	case FAULT_LOOKED:
+		return t->children > 0 ? task_wait(t, FAULT_LOOKED) : looked(b, o);
+
+	case FAULT_SLEPT:
+		if (t->children > 0)
+			return task_wait(t, FAULT_SLEPT);
+		return task_is_canceled(t) ? end(o, ERR_CANCELED, "") : clear(b, o);
+
+	case FAULT_CLEARED:
+		return t->children > 0 ? task_wait(t, FAULT_CLEARED) : cleared(b, o);
+
 	case FAULT_WORKED:
 		return t->children > 0 ? task_wait(t, FAULT_WORKED) : worked(b, o);
 
@@ -427,7 +506,7 @@ static enum step fault_step(struct task *t)
 static const struct task_kind fault_op = {
 	.name = "faulty bucket operation",
 	.places = fault_places,
-	.place_count = 5,
+	.place_count = 8,
 	.step = fault_step,
 };
 
@@ -463,6 +542,7 @@ static void fault_close(struct bucket *base)
 	bucket_close(b->inner);
 	fault_clear(base);
 	memory_free(b->recent);
+	memory_free(b->absent);
 	memory_free(b->report);
 	memory_free(b);
 }
@@ -505,6 +585,8 @@ void fault_add(struct bucket *base, const struct fault *f)
 	};
 	if (f->effect == FAULT_STALE && !b->recent)
 		b->recent = memory_take_array(FAULT_RECENT_MAX, sizeof(*b->recent));
+	if (f->effect == FAULT_ABSENT && !b->absent)
+		b->absent = memory_take_array(FAULT_RECENT_MAX, sizeof(*b->absent));
 }
 
 void fault_set_store(struct bucket *base, const struct fault_store *s)

@@ -13,6 +13,10 @@
  *   FAULT_LOST      done, and the answer is lost: silence for `for_ms`, then it fails with `err`
  *   FAULT_SLOW_DOWN fails with `err`, and so does all that the rule aims at for the next `for_ms`
  *   FAULT_STALE     a list leaves out names put less than `for_ms` ago through this bucket
+ *   FAULT_OVERWRITE a put_new ignores its condition: OK, and what was there is gone
+ *   FAULT_RACY      a put_new looks whether something is there, and puts `for_ms` later whatever
+ *		     came meanwhile
+ *   FAULT_ABSENT    a get or head that found nothing finds nothing for the next `for_ms` either
  *   FAULT_NONE      done; to shield some operations from the rules after it, or only delay them
  */
 #ifndef BUCKETS_FAULT_H
@@ -32,6 +36,9 @@ enum fault_effect {
 	FAULT_LOST,
 	FAULT_SLOW_DOWN,
 	FAULT_STALE,
+	FAULT_OVERWRITE,
+	FAULT_RACY,
+	FAULT_ABSENT,
 };
 
 enum {

@@ -252,10 +252,20 @@ static void s3_close(struct bucket *base)
 	memory_free(b);
 }
 
+static void s3_look(const struct bucket *base, struct bucket_facts *ret)
+{
+	const struct s3_bucket *b = CONTAINER((uintptr_t)base, struct s3_bucket, bucket);
+
+	*ret = b->facts;
+	ret->can_hold = true;
+	ret->sends_checksum = b->config.has_checksums;
+}
+
 static const struct bucket_kind s3_kind = {
 	.name = "s3",
 	.op = &s3_op_kind,
 	.close = s3_close,
+	.look = s3_look,
 };
 
 enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK_WHY_BYTES])

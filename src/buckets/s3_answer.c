@@ -81,6 +81,7 @@ static bool is_checksum_right(const struct s3_op *o)
 
 	if (strlen(o->exchange.crc32c) != S3_CRC32C_BYTES - 1)
 		return true; /* none, or one of parts */
+	o->bucket->facts.has_checksum = true;
 	s3_crc32c_text(text, crc32c(body_of(o)));
 	return strcmp(text, o->exchange.crc32c) == 0;
 }
@@ -448,11 +449,23 @@ static enum s3_verdict judge_good(struct s3_op *o)
 	return end(o, OK, "%s", "");
 }
 
+/* The store's clock, to the second. */
+static void look_at_clock(struct s3_op *o)
+{
+	int64_t theirs_ms;
+
+	if (o->exchange.outcome != S3_ANSWERED || !parse_date(o->exchange.date, &theirs_ms))
+		return;
+	o->bucket->facts.has_clock = true;
+	o->bucket->facts.clock_ahead_ms = theirs_ms + 500 - clock_wall_ms();
+}
+
 enum s3_verdict s3_judge(struct s3_op *o)
 {
 	const struct s3_exchange *x = &o->exchange;
 	const char *host = o->bucket->config.host;
 
+	look_at_clock(o);
 	switch (x->outcome) {
 	case S3_ANSWERED:
 		return x->status >= 200 && x->status <= 206 ? judge_good(o) : judge_error(o);

@@ -111,11 +111,26 @@ static int on_send(void *context, char *local_host, char *remote_host, int local
 	return CURL_PREREQFUNC_OK;
 }
 
+static void on_hold_over(struct timer *t)
+{
+	struct s3_exchange *x = CONTAINER(t, struct s3_exchange, hold);
+
+	x->held_bytes = 0;
+	curl_easy_pause(x->curl, CURLPAUSE_CONT);
+}
+
 static size_t on_read(char *ret, size_t size, size_t count, void *context)
 {
 	struct s3_exchange *x = context;
 	size_t room = size * count, used = 0;
 
+	if (x->hold_ms && x->sent_bytes == 0)
+		timer_set(&x->hold, x->http->loop, loop_now_ms(x->http->loop) + x->hold_ms,
+			  on_hold_over);
+	if (x->held_bytes && x->sent_bytes >= x->held_bytes)
+		return CURL_READFUNC_PAUSE;
+	if (x->held_bytes && room > x->held_bytes - x->sent_bytes)
+		room = x->held_bytes - x->sent_bytes;
 	while (used < room && x->piece < x->piece_count) {
 		struct slice part = slice_part(x->pieces[x->piece], x->piece_offset, room - used);
 
@@ -128,6 +143,7 @@ static size_t on_read(char *ret, size_t size, size_t count, void *context)
 		used += part.size;
 		x->piece_offset += part.size;
 	}
+	x->sent_bytes += used;
 	return used;
 }
 
@@ -272,6 +288,7 @@ static void detach(struct s3_exchange *x)
 {
 	struct s3_http *h = x->http;
 
+	timer_clear(&x->hold);
 	count(x, h->meter);
 	curl_multi_remove_handle(h->multi, x->curl);
 	curl_easy_cleanup(x->curl);
@@ -305,6 +322,8 @@ static void set_method(struct s3_exchange *x)
 		return;
 	for (size_t i = 0; i < x->piece_count; i++)
 		size += x->pieces[i].size;
+	if (x->hold_ms)
+		x->held_bytes = (size_t)(size / 2);
 	curl_easy_setopt(x->curl, CURLOPT_UPLOAD, 1L);
 	curl_easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
 	curl_easy_setopt(x->curl, CURLOPT_READFUNCTION, on_read);

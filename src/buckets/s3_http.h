@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "buckets/meter.h"
-#include "loop/task.h"
+#include "loop/timer.h"
 
 enum {
 	S3_CONNECTIONS_MAX = 32,       /* to one store, from one bucket of one process */
@@ -40,6 +40,7 @@ struct s3_exchange {
 	size_t header_count;
 	const struct slice *pieces; /* the body of a PUT */
 	size_t piece_count;
+	uint64_t hold_ms;	 /* keep the second half of the body back for so long */
 	uint64_t body_bytes_max; /* of an answer with 200 or 206 */
 	uint64_t timeout_ms;	 /* of all of it, connection included; 0: the limits above */
 	bool is_direct;		 /* no proxy, whatever the environment says */
@@ -67,7 +68,9 @@ struct s3_exchange {
 	char error[S3_HEADER_BYTES_MAX];
 	size_t piece, piece_offset;
 	struct deferred over;
-	int sends; /* how often the request left us, as far as it did */
+	struct timer hold;
+	size_t sent_bytes, held_bytes; /* of the body; what is held until the timer has come */
+	int sends;		       /* how often the request left us, as far as it did */
 	bool is_too_long;
 };
 

@@ -23,6 +23,7 @@ struct s3_bucket {
 	struct s3_http *http;
 	int64_t clock_ahead_ms; /* the store's clock, from ours */
 	bool is_troubled;	/* people were told that it does not work */
+	struct bucket_facts facts;
 };
 
 enum s3_question {

@@ -125,6 +125,7 @@ static void ask_put(struct request *r)
 	o->exchange.pieces = o->op->pieces;
 	o->exchange.piece_count = o->op->piece_count;
 	o->exchange.body_bytes_max = S3_ERROR_BYTES_MAX;
+	o->exchange.hold_ms = o->op->hold_ms;
 	r->body_sha256 = o->body_sha256;
 	if (s3_is_conditional(o->op))
 		add_header(o, "If-None-Match: *");

@@ -20,7 +20,12 @@
 #include "buckets/s3_op.h"
 #include "loop/stream.h"
 
-enum { STORE_OBJECTS_MAX = 4096, STORE_ORDERS_MAX = 64, STORE_TEXT_BYTES = 256 };
+enum {
+	STORE_OBJECTS_MAX = 4096,
+	STORE_ORDERS_MAX = 64,
+	STORE_TEXT_BYTES = 256,
+	STORE_EARLY_MAX = 8
+};
 
 enum store_fault {
 	STORE_NO_FAULT,
@@ -47,6 +52,7 @@ struct store_control {
 	volatile int requests, connections;
 	volatile int order_count; /* taken from the front, each by one request */
 	volatile int64_t clock_ahead_ms;
+	volatile int is_hasty;	    /* looks whether an object is there before its body has come */
 	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
 	struct store_order orders[STORE_ORDERS_MAX];
 	char access_key[STORE_TEXT_BYTES]; /* the only one it knows; "testing" */
@@ -63,8 +69,15 @@ struct store_object {
 	struct slice body;
 };
 
+/* A request whose head has come, and whose body has not. */
+struct store_early {
+	struct stream *stream;
+	bool was_there;
+};
+
 struct store {
 	struct store_control *control;
+	struct store_early early[STORE_EARLY_MAX];
 	struct store_object objects[STORE_OBJECTS_MAX];
 	size_t count;
 };
@@ -75,6 +88,7 @@ struct store_request {
 	char condition[STORE_TEXT_BYTES], authorization[1024];
 	char metadata_ttl[STORE_TEXT_BYTES], metadata_token[STORE_TEXT_BYTES];
 	struct slice key, query, body;
+	bool is_absent; /* it was, when a hasty store looked */
 };
 
 /* --- what is stored --------------------------------------------------------------------------- */
@@ -290,7 +304,7 @@ static void store_act(struct store *s, struct buf *b, const struct store_request
 	if (complaint) {
 		store_error(s, b, r, strncmp(complaint, "X", 1) == 0 ? 400 : 403, complaint);
 	} else if (strcmp(r->method, "PUT") == 0) {
-		if (strcmp(r->condition, "*") == 0 && store_find(s, r->key)) {
+		if (strcmp(r->condition, "*") == 0 && !r->is_absent && store_find(s, r->key)) {
 			store_error(s, b, r, 412, "PreconditionFailed");
 			return;
 		}
@@ -451,6 +465,30 @@ static bool store_answer(struct store *s, struct stream *stream, const struct st
 	return fault != STORE_CLOSES && fault != STORE_CLOSES_AFTER && fault != STORE_SENDS_HALF;
 }
 
+static void store_look_early(struct store *s, struct stream *stream, const struct store_request *r)
+{
+	struct store_early *free_one = NULL;
+
+	for (size_t i = 0; i < STORE_EARLY_MAX; i++) {
+		if (s->early[i].stream == stream)
+			return;
+		if (!s->early[i].stream)
+			free_one = &s->early[i];
+	}
+	if (free_one)
+		*free_one = (struct store_early) { stream, store_find(s, r->key) };
+}
+
+static void store_take_early(struct store *s, struct stream *stream, struct store_request *r)
+{
+	for (size_t i = 0; i < STORE_EARLY_MAX; i++) {
+		if (s->early[i].stream != stream)
+			continue;
+		r->is_absent = !s->early[i].was_there;
+		s->early[i].stream = NULL;
+	}
+}
+
 static void store_on_readable(void *context, struct stream *stream)
 {
 	for (;;) {
@@ -458,12 +496,15 @@ static void store_on_readable(void *context, struct stream *stream)
 		struct store_request r = { 0 };
 		size_t size = store_parse(in, &r);
 
+		if (size > 0 && in.size < size && ((struct store *)context)->control->is_hasty)
+			store_look_early(context, stream, &r);
 		if (size == 0 || in.size < size) {
 			stream_set_inbox_limit(stream, size > STREAM_INBOX_BYTES_DEFAULT
 							       ? size
 							       : STREAM_INBOX_BYTES_DEFAULT);
 			return;
 		}
+		store_take_early(context, stream, &r);
 		if (!store_answer(context, stream, &r)) {
 			stream_close_gracefully(stream, 100);
 			return;

@@ -196,7 +196,8 @@ static enum err find_stranger(const struct bucket_op *op, struct slice *ret)
 		struct slice name = op->ret_names[i];
 
 		if (slice_equal(name, slice_from(cluster_key)) ||
-		    slice_starts_with(name, slice_from(proposal_prefix)))
+		    slice_starts_with(name, slice_from(proposal_prefix)) ||
+		    slice_starts_with(name, SLICE("v1/probe/"))) /* an interrupted probe's */
 			continue;
 		*ret = name;
 		return OK;
@@ -368,7 +369,9 @@ static enum step begin_creating(struct cluster_open *o)
 		cluster_encode(&o->cluster, &o->body);
 		return copy(o);
 	}
-	if (first->ret_count > 0) { /* a proposal that was left: adopt it */
+	/* A proposal that was left: adopt it.  Its name is before those of a probe. */
+	if (first->ret_count > 0 &&
+	    slice_starts_with(first->ret_names[0], slice_from(proposal_prefix))) {
 		snprintf(o->proposal, sizeof(o->proposal), "%.*s", SLICE_ARG(first->ret_names[0]));
 		bucket_get(first, &o->task, below(o, 0), slice_from(o->proposal), 0,
 			   CLUSTER_OBJECT_BYTES_MAX);

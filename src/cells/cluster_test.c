@@ -270,6 +270,19 @@ static void test_a_bucket_of_somebody_else_is_refused(void **state)
 	close_place(&p);
 }
 
+static void test_what_an_interrupted_probe_left_is_no_stranger(void **state)
+{
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 1, "raw", 0);
+	put(&p, 0, "v1/probe/0123456789abcdef/first", "x");
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_true(o.open.is_new);
+	close_place(&p);
+}
+
 static void test_a_newer_format_is_not_touched(void **state)
 {
 	struct place p;
@@ -464,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_a_cluster_that_is_not_sealed_takes_no_keys),
 		cmocka_unit_test(test_an_empty_bucket_becomes_a_cluster_once),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
+		cmocka_unit_test(test_what_an_interrupted_probe_left_is_no_stranger),
 		cmocka_unit_test(test_a_newer_format_is_not_touched),
 		cmocka_unit_test(test_an_emptied_bucket_of_a_used_cluster_is_refused),
 		cmocka_unit_test(test_a_used_bucket_without_its_journal_is_refused),

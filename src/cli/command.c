@@ -94,6 +94,17 @@ const struct command commands[] = {
 		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | PRINTS_DATA |
 		   FLAG_BIT(FLAG_HELP),
 	  .run = restore_command_run },
+	{ .words = "bucket probe",
+	  .arguments = "URL",
+	  .summary = "Tries what a bucket can be trusted with, and cleans up",
+	  .examples = "  hanse bucket probe 's3://name/hanse?endpoint=https://s3.example.org'\n"
+		      "  hanse bucket probe file:/srv/hanse --json | jq -r .use\n",
+	  .details = "Writes some 40 small objects below v1/probe/ with about 800 requests, and\n"
+		     "removes them.  A bucket in use may be probed.  hanse-bucket(1) says what is\n"
+		     "tried and what it means.\n",
+	  .flags = PRINTS_DATA | FLAG_BIT(FLAG_HELP),
+	  .argument_count = 1,
+	  .run = bucket_probe_run },
 };
 
 const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

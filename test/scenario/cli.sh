@@ -358,6 +358,27 @@ a_script_is_not_asked() {
 }
 it "a script is not asked" a_script_is_not_asked
 
+# --- buckets --------------------------------------------------------------------------------------
+
+a_bucket_is_probed() {
+	expect 0 bucket probe file:probed && prints 'create     passed' &&
+		prints 'Use: file:probed' && [ -z "$(find probed -type f)" ] &&
+		expect 0 bucket probe 'file:probed?class=raw' --json &&
+		[ "$(jq -r .use out)" = 'file:probed?class=cas' ] &&
+		[ "$(jq '.checks | length' out)" -eq 7 ] && [ "$(jq .left out)" -eq 0 ]
+}
+it "a bucket is probed, and nothing is left of it" a_bucket_is_probed
+
+a_bucket_that_cannot_be_probed_says_why() {
+	expect 1 bucket probe ftp://name && says 'write file:DIRECTORY or s3://NAME' &&
+		expect 1 bucket probe file:not/there && says 'create it first' &&
+		expect 2 bucket probe && says 'needs URL' &&
+		AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b expect 4 bucket probe \
+			's3://name?endpoint=http://127.0.0.1:1&timeout_ms=100' &&
+		says 'no connection to 127.0.0.1:1'
+}
+it "a bucket that cannot be probed says why" a_bucket_that_cannot_be_probed_says_why
+
 # --- a server that is gone ------------------------------------------------------------------------
 
 the_dead_are_told_from_the_absent() {
