@@ -21,6 +21,7 @@
 #include "streams/coordinator/commit_file.h"
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/usage.h"
+#include "wire/peer/condition.h"
 #include "wire/peer/frame.h"
 
 enum { TESTING_IMAGE_PART_BYTES = 4096, TESTING_DEFAULT_PARTITIONS = 3, TESTING_AGENTS_MAX = 4 };
@@ -30,6 +31,7 @@ struct testing_peer {
 	struct testing_control *control;
 	struct stream *stream; /* NULL: none */
 	int32_t node_id;       /* that hello gave it */
+	enum agent_condition condition;
 	bool is_following;
 	struct buf held; /* records not pushed yet */
 };
@@ -132,6 +134,18 @@ static inline void testing_push_image(struct testing_peer *p)
 	p->is_following = true;
 }
 
+static inline enum err testing_run_text(struct cell *cell, void *sql)
+{
+	return cell_execute(cell, cell_statement(cell, sql));
+}
+
+/* One statement, and the record that carries it. */
+static inline void testing_control_sql(struct testing_control *c, const char *sql)
+{
+	assert_int_equal(cell_run(c->cell, testing_run_text, (void *)(uintptr_t)sql), OK);
+	testing_seal(c);
+}
+
 /* --- in -------------------------------------------------------------------------------------- */
 
 static inline void testing_lose_peer(struct testing_peer *p)
@@ -231,6 +245,32 @@ static inline void testing_answer_usage(struct testing_peer *p, struct arena *a,
 	testing_write(p, &peer_usage_response_schema, frame->correlation_id, &response);
 }
 
+/* As control does, but that a sick one is not live even when it is alone. */
+static inline void testing_answer_condition(struct testing_peer *p, struct arena *a,
+					    const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_condition_request request;
+	struct peer_condition_response response = { 0 };
+	char sql[100];
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_condition_request_schema, &request), OK);
+	if (c->is_mute)
+		return;
+	snprintf(sql, sizeof(sql), "UPDATE agent SET is_live = %d WHERE id = %d",
+		 request.condition == AGENT_SERVES, p->node_id);
+	testing_control_sql(c, sql);
+	sqlite3_stmt *st = cell_statement(c->cell, "SELECT count(*) FROM agent WHERE is_live = 1"
+						   " AND id <> ?1");
+	cell_bind_int(st, 1, p->node_id);
+	assert_true(cell_next(c->cell, st));
+	response.others = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	response.index = c->index;
+	p->condition = (enum agent_condition)request.condition;
+	testing_write(p, &peer_condition_response_schema, frame->correlation_id, &response);
+}
+
 static inline void testing_take_frame(struct testing_peer *p, const struct frame *frame)
 {
 	struct testing_control *c = p->control;
@@ -266,6 +306,9 @@ static inline void testing_take_frame(struct testing_peer *p, const struct frame
 		break;
 	case PEER_KAFKA_REQUEST:
 		c->kafka_count++;
+		break;
+	case PEER_CONDITION_REQUEST:
+		testing_answer_condition(p, &a, frame);
 		break;
 	default:
 		fail_msg("control got message %d", frame->message);
@@ -347,18 +390,6 @@ static inline enum err testing_add_topic(struct cell *cell, void *argument)
 		err = cell_execute(cell, st);
 	}
 	return err;
-}
-
-static inline enum err testing_run_text(struct cell *cell, void *sql)
-{
-	return cell_execute(cell, cell_statement(cell, sql));
-}
-
-/* One statement, and the record that carries it. */
-static inline void testing_control_sql(struct testing_control *c, const char *sql)
-{
-	assert_int_equal(cell_run(c->cell, testing_run_text, (void *)(uintptr_t)sql), OK);
-	testing_seal(c);
 }
 
 static inline void testing_create_topic(struct testing_control *c, const char *name, uint8_t id,

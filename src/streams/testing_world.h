@@ -20,6 +20,7 @@ struct testing_world {
 	struct loop *loop;
 	struct testing_control control;
 	struct bucket *bucket; /* of faults, around one in memory */
+	bool has_own_bucket;   /* of one that joined: closed with its agent */
 	struct agent *agent;
 	struct timer tick;
 	char path[64];
@@ -88,7 +89,7 @@ static inline void testing_on_fatal(void *context, enum err err, const char *why
 	fail_msg("the agent cannot go on: %s (%s)", why, err_name(err));
 }
 
-static inline void testing_open_agent(struct testing_world *w)
+static inline void testing_begin_agent(struct testing_world *w)
 {
 	if (w->place_count == 0)
 		w->places[w->place_count++] = (struct control_place) { .path = w->path };
@@ -107,6 +108,11 @@ static inline void testing_open_agent(struct testing_world *w)
 					      .on_fatal = testing_on_fatal,
 					      .context = w,
 				      });
+}
+
+static inline void testing_open_agent(struct testing_world *w)
+{
+	testing_begin_agent(w);
 	WAIT_FOR(w, w->is_serving);
 }
 
@@ -120,6 +126,26 @@ static inline void testing_join_world(struct testing_world *other, const struct 
 		.advertise_port = advertise_port,
 		.site = site,
 	};
+	memcpy(other->path, w->path, sizeof(other->path));
+	testing_open_agent(other);
+}
+
+/* The same with a bucket that fails alone. */
+static inline void testing_join_world_apart(struct testing_world *other,
+					    const struct testing_world *w, uint16_t advertise_port,
+					    const char *site)
+{
+	char why[TASK_WHY_BYTES] = "";
+	struct bucket *memory;
+
+	*other = (struct testing_world) {
+		.loop = w->loop,
+		.has_own_bucket = true,
+		.advertise_port = advertise_port,
+		.site = site,
+	};
+	assert_int_equal(bucket_open("memory:", &memory, why), OK);
+	other->bucket = fault_bucket_new(memory, 1);
 	memcpy(other->path, w->path, sizeof(other->path));
 	testing_open_agent(other);
 }
@@ -153,13 +179,22 @@ static inline enum step testing_stop_step(struct task *t)
 	return task_done(t, w->stopping.task.err);
 }
 
-static inline void testing_close_agent(struct testing_world *w)
+/* Begin to stop; testing_close_agent() waits for it. */
+static inline void testing_stop_agent(struct testing_world *w)
 {
 	static const struct task_kind kind = { .name = "test", .step = testing_stop_step };
 
 	task_start_root(&w->stop, &kind, w->loop);
+}
+
+static inline void testing_close_agent(struct testing_world *w)
+{
+	if (!task_is_running(&w->stop))
+		testing_stop_agent(w);
 	WAIT_FOR(w, !task_is_running(&w->stop));
 	agent_free(w->agent);
+	if (w->has_own_bucket)
+		bucket_close(w->bucket);
 	w->agent = NULL;
 	w->is_serving = false;
 }

@@ -8,11 +8,14 @@
 #include "base/memory.h"
 #include "loop/open_files.h"
 #include "streams/agent/block_cache.h"
+#include "streams/agent/condition.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/doubt.h"
 #include "streams/agent/file_writer.h"
+#include "streams/agent/health.h"
 #include "streams/agent/janitor.h"
 #include "streams/agent/read_places.h"
+#include "streams/catalog/catalog.h"
 
 enum { SLOW_LOOKS = 8 }; /* in the time a connection has */
 
@@ -71,6 +74,7 @@ static void open_kafka(struct agent *agent)
 	}
 	agent->port_busy_since_ms = 0;
 	agent->config.on_serving(agent->config.context, true, "");
+	condition_update(agent);
 }
 
 /* The first time, see whether the bucket is this cluster's. */
@@ -130,6 +134,7 @@ static void close_kafka(struct agent *agent, const char *why)
 	agent->listener = NULL;
 	each_connection(agent, connection_abort);
 	agent->config.on_serving(agent->config.context, false, why);
+	condition_update(agent);
 }
 
 /* --- the link ----------------------------------------------------------------------------------
@@ -148,6 +153,7 @@ static void on_hello(void *context, const struct control_link_hello *hello)
 		file_writer_set_incarnation(agent->writer, hello->incarnation);
 	}
 	file_writer_wake(agent->writer);
+	condition_on_hello(agent, hello->condition);
 }
 
 static void on_snapshot(void *context, int64_t index, int64_t total_bytes, int64_t offset,
@@ -268,6 +274,11 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->connection_count_max = connection_count_max();
 	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, agent });
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
+	agent->condition = NEW(struct condition);
+	agent->condition->agent = agent;
+	agent->condition->told = AGENT_OPENS;
+	agent->health = health_new(agent);
+	block_cache_set_health(agent->cache, agent->health);
 	agent->places = read_places_new();
 	agent->writer = file_writer_new(agent);
 	agent->doubt = NEW(struct doubt);
@@ -289,54 +300,146 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	return agent;
 }
 
-enum { STOP_DRAIN, STOP_FLUSH };
+enum { STOP_BEGIN, STOP_LEAVING, STOP_MOVING, STOP_DRAIN };
+
+static void on_stop_timer(struct timer *timer)
+{
+	struct agent_stop *s = CONTAINER(timer, struct agent_stop, timer);
+
+	s->is_over = true;
+	task_wake(&s->task);
+}
+
+static enum step stop_wait(struct agent_stop *s, uint64_t patience_ms, int at)
+{
+	s->is_over = false;
+	timer_set(&s->timer, s->agent->loop, loop_now_ms(s->agent->loop) + patience_ms,
+		  on_stop_timer);
+	return task_wait(&s->task, at);
+}
+
+static bool is_busy(const struct agent *agent)
+{
+	return task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
+	       condition_is_busy(agent) || health_is_busy(agent->health) ||
+	       agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
+	       block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica);
+}
+
+static enum step drained(struct agent_stop *s)
+{
+	struct agent *agent = s->agent;
+
+	if (task_is_canceled(&s->task)) {
+		each_connection(agent, connection_abort);
+		if (agent->reporter)
+			reporter_cancel(agent->reporter);
+	}
+	if (is_busy(agent))
+		return task_wait(&s->task, STOP_DRAIN);
+	if (agent->reporter) { /* now that everything is counted */
+		reporter_stop(agent->reporter);
+		return task_wait(&s->task, STOP_DRAIN);
+	}
+	agent->stop = NULL;
+	timer_clear(&agent->slow);
+	block_cache_set_idle(agent->cache, NULL);
+	replica_set_idle(agent->replica, NULL);
+	return task_done(&s->task, OK);
+}
+
+static enum step drain(struct agent_stop *s)
+{
+	struct agent *agent = s->agent;
+
+	timer_clear(&s->timer);
+	agent->is_stopping = true;
+	block_cache_set_idle(agent->cache, &s->task);
+	replica_set_idle(agent->replica, &s->task);
+	timer_clear(&agent->orphan);
+	timer_clear(&agent->reopen);
+	if (agent->listener)
+		listener_close(agent->listener);
+	agent->listener = NULL;
+	each_connection(agent, connection_drain);
+	replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
+	room_wake_all(&agent->answers);
+	janitor_stop(agent->janitor);
+	doubt_stop(agent);
+	condition_stop(agent);
+	health_stop(agent->health);
+	return drained(s);
+}
+
+/* Clients that ask for records or wait for their group are told at once where not to. */
+static enum step move_clients(struct agent_stop *s)
+{
+	struct agent *agent = s->agent;
+
+	log_info("left; clients go to %d other agents", agent->condition->others);
+	agent->has_left = true;
+	each_connection(agent, connection_hurry);
+	replica_wake_all(agent->replica);
+	return stop_wait(s, AGENT_MOVE_MS, STOP_MOVING);
+}
+
+static bool has_others(struct agent *agent)
+{
+	struct cell *cell = replica_cell(agent->replica);
+	struct catalog_agent *all;
+	size_t count = 0;
+	bool is_found = false;
+	struct arena a;
+
+	arena_init(&a);
+	if (cell && catalog_agents(&a, cell, &all, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++)
+		is_found |= all[i].is_live && all[i].node_id != agent->node_id;
+	arena_done(&a);
+	return is_found;
+}
+
+static enum step stop_begin(struct agent_stop *s)
+{
+	struct agent *agent = s->agent;
+
+	agent->stop = &s->task;
+	agent->is_leaving = true;
+	if (!agent->listener || !control_link_is_ready(agent->link) || !has_others(agent))
+		return drain(s);
+	condition_update(agent);
+	return stop_wait(s, AGENT_LEAVE_MS, STOP_LEAVING);
+}
 
 static enum step stop_step(struct task *t)
 {
 	struct agent_stop *s = CONTAINER(t, struct agent_stop, task);
 	struct agent *agent = s->agent;
 
-	if (!agent->is_stopping) {
-		agent->is_stopping = true;
-		agent->stop = t;
-		block_cache_set_idle(agent->cache, t);
-		replica_set_idle(agent->replica, t);
-		timer_clear(&agent->orphan);
-		timer_clear(&agent->reopen);
-		if (agent->listener)
-			listener_close(agent->listener);
-		agent->listener = NULL;
-		each_connection(agent, connection_drain);
-		replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
-		room_wake_all(&agent->answers);
-		janitor_stop(agent->janitor);
-		doubt_stop(agent);
+	if (t->at == STOP_DRAIN)
+		return drained(s);
+	if (task_is_canceled(t))
+		return drain(s);
+	switch (t->at) {
+	case STOP_BEGIN:
+		return stop_begin(s);
+	case STOP_LEAVING:
+		if (condition_has_left(agent))
+			return agent->condition->others > 0 ? move_clients(s) : drain(s);
+		return s->is_over ? drain(s) : task_wait(t, STOP_LEAVING);
+	case STOP_MOVING:
+		return s->is_over || agent->connection_count == 0 ? drain(s)
+								  : task_wait(t, STOP_MOVING);
 	}
-	if (task_is_canceled(t)) {
-		each_connection(agent, connection_abort);
-		if (agent->reporter)
-			reporter_cancel(agent->reporter);
-	}
-	if (task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
-	    agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
-	    block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica))
-		return task_wait(t, STOP_DRAIN);
-	if (agent->reporter) { /* now that everything is counted */
-		reporter_stop(agent->reporter);
-		return task_wait(t, STOP_FLUSH);
-	}
-	agent->stop = NULL;
-	timer_clear(&agent->slow);
-	block_cache_set_idle(agent->cache, NULL);
-	replica_set_idle(agent->replica, NULL);
-	return task_done(t, OK);
+	abort();
 }
 
-static const char *const stop_places[] = { "drain", "flush" };
+static const char *const stop_places[] = { "begin", "leaving", "moving", "drain" };
 static const struct task_kind stop_kind = {
 	.name = "agent_stop",
 	.places = stop_places,
-	.place_count = 2,
+	.place_count = 4,
 	.step = stop_step,
 };
 
@@ -355,5 +458,7 @@ void agent_free(struct agent *agent)
 	read_places_free(agent->places);
 	replica_free(agent->replica);
 	memory_free(agent->doubt);
+	memory_free(agent->condition);
+	health_free(agent->health);
 	memory_free(agent);
 }

@@ -35,6 +35,8 @@ enum {
 	AGENT_PORT_BUSY_MS = 3000, /* a process that was just killed may still hold the port */
 	AGENT_PORT_RETRY_MS = 50,
 	AGENT_ORPHAN_MS = 3000, /* without control: then clients had better go elsewhere */
+	AGENT_LEAVE_MS = 1500,	/* at a stop, for control to take the agent off the roll */
+	AGENT_MOVE_MS = 1500,	/* then, for clients to go to others, which they are told to */
 };
 
 struct agent_config {
@@ -59,6 +61,8 @@ struct file_writer;
 struct block_cache;
 struct read_places;
 struct doubt;
+struct condition;
+struct health;
 struct janitor;
 struct listener;
 
@@ -71,6 +75,8 @@ struct agent {
 	struct block_cache *cache;
 	struct read_places *places;
 	struct doubt *doubt;
+	struct condition *condition;
+	struct health *health;
 	struct janitor *janitor;
 	struct reporter *reporter;
 	struct usage_traffic traffic; /* since the process began */
@@ -87,6 +93,8 @@ struct agent {
 	struct uuid cluster_id;
 	int32_t node_id;
 	int64_t incarnation;
+	bool is_leaving; /* at a stop: control is to send nobody here any more, */
+	bool has_left;	 /* it has agreed, and there are others: clients are told to go there */
 	bool is_stopping;
 	struct task *stop;     /* woken as connections, files and reads end */
 	struct task open_task; /* looks at the bucket before Kafka is opened */
@@ -105,10 +113,14 @@ void agent_watch_slow(struct agent *agent);
 
 struct agent *agent_new(struct loop *loop, const struct agent_config *config);
 
-/* Drain: stop accepting, answer what is under way, flush; child task.  Then agent_free(). */
+/* Drain: where there are other agents, let control take this one off the roll and its clients go
+ * to them (AGENT_LEAVE_MS, AGENT_MOVE_MS); stop accepting, answer what is under way, flush; child
+ * task.  Then agent_free(). */
 struct agent_stop {
 	struct task task;
 	struct agent *agent;
+	struct timer timer;
+	bool is_over; /* the time of this place */
 };
 void agent_stop(struct agent_stop *s, struct task *parent, struct agent *agent);
 void agent_free(struct agent *agent);

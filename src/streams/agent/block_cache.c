@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "loop/timer.h"
+#include "streams/agent/health.h"
 #include "wire/streams/data_file.h"
 
 /* Without padding: it is a key of the map. */
@@ -49,6 +50,7 @@ struct row {
 struct block_cache {
 	struct loop *loop;
 	struct bucket *bucket;
+	struct health *health; /* NULL: nobody is told */
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
 	struct list queued;    /* blocks that wait for one of BLOCK_CACHE_READS_MAX places */
@@ -111,6 +113,11 @@ void block_cache_free(struct block_cache *cache)
 bool block_cache_is_busy(const struct block_cache *cache)
 {
 	return cache->load_count > 0;
+}
+
+void block_cache_set_health(struct block_cache *cache, struct health *health)
+{
+	cache->health = health;
 }
 
 void block_cache_set_idle(struct block_cache *cache, struct task *task)
@@ -344,11 +351,15 @@ static enum step load_step(struct task *t)
 	switch (t->at) {
 	case LOAD_GET:
 		load->tries++;
+		if (load->cache->health)
+			health_begin(load->cache->health, HEALTH_GET);
 		bucket_get(&load->get, t, load->cache->bucket, slice_from(load->key),
 			   (uint64_t)b->key.number * BLOCK_CACHE_BLOCK_BYTES,
 			   BLOCK_CACHE_BLOCK_BYTES);
 		return task_wait(t, LOAD_GOT);
 	case LOAD_GOT:
+		if (load->cache->health)
+			health_end(load->cache->health, HEALTH_GET, err);
 		if (err && load_may_be_repeated(load)) {
 			sleep_start(&load->sleep, t,
 				    loop_now_ms(load->cache->loop) + BLOCK_CACHE_RETRY_MS);

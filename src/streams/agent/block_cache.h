@@ -19,6 +19,7 @@ enum {
 };
 
 struct block_cache;
+struct health;
 
 struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, size_t bytes_max);
 void block_cache_free(struct block_cache *cache);
@@ -26,6 +27,9 @@ bool block_cache_is_busy(const struct block_cache *cache);
 
 /* `task` is woken whenever the cache stops being busy; NULL: nobody. */
 void block_cache_set_idle(struct block_cache *cache, struct task *task);
+
+/* Tell it of every operation of the bucket. */
+void block_cache_set_health(struct block_cache *cache, struct health *health);
 
 /* A whole file that was just written, in pieces that follow each other; copied. */
 void block_cache_add_file(struct block_cache *cache, int64_t incarnation, int64_t sequence,

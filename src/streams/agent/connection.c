@@ -570,12 +570,17 @@ struct connection *connection_from_link(struct list *link)
 	return CONTAINER(link, struct connection, link);
 }
 
-void connection_drain(struct connection *c)
+void connection_hurry(struct connection *c)
 {
-	c->is_draining = true;
 	LIST_EACH (&c->requests, struct request, link, r)
 		if (task_is_running(&r->task) && r->operation->on_stop)
 			r->operation->on_stop(r);
+}
+
+void connection_drain(struct connection *c)
+{
+	c->is_draining = true;
+	connection_hurry(c);
 	task_wake(&c->task);
 }
 

@@ -28,6 +28,9 @@ struct connection *connection_from_link(struct list *link);
 /* No new requests; ends when what is under way is answered. */
 void connection_drain(struct connection *c);
 
+/* What waits for other clients should be answered soon. */
+void connection_hurry(struct connection *c);
+
 /* Ends now. */
 void connection_abort(struct connection *c);
 

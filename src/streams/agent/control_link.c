@@ -33,7 +33,9 @@ struct control_link {
 	uint64_t bytes;	   /* both ways, since the beginning */
 	uint64_t usage_ms; /* as the last hello said */
 	int silent_ticks;
-	bool is_heard; /* any frame came since the last tick */
+	bool is_heard;					/* any frame came since the last tick */
+	bool has_spoken;				/* any frame left since then */
+	enum agent_condition condition, said_condition; /* for the next hello; in the last */
 	bool is_ready;
 	bool is_closing;
 };
@@ -50,6 +52,7 @@ static void write_frame(struct control_link *link, const struct schema *schema,
 	enum err err = frame_encode(&frame, schema, 0, correlation_id, value);
 	assert(!err); /* what an agent says has limits far below a frame's */
 	link->bytes += frame.size;
+	link->has_spoken = true;
 	stream_write_buf(link->stream, &frame);
 	buf_done(&frame);
 }
@@ -69,8 +72,10 @@ static void say_hello(struct control_link *link)
 		.kafka_port = link->config.kafka_port,
 		.site = slice_from(link->site),
 		.incarnation = link->incarnation,
+		.condition = (int8_t)link->condition,
 	};
 
+	link->said_condition = link->condition;
 	link->hello_correlation = next_correlation(link);
 	write_frame(link, &peer_hello_request_schema, link->hello_correlation, &hello);
 }
@@ -152,8 +157,9 @@ static void on_tick(struct timer *t)
 		lose(link, ERR_TIMEOUT, "the control process does not answer");
 		return;
 	}
-	if (link->silent_ticks > 0)
+	if (link->silent_ticks > 0 || !link->has_spoken)
 		write_frame(link, &peer_ping_request_schema, next_correlation(link), &ping);
+	link->has_spoken = false;
 	set_tick(link);
 }
 
@@ -189,6 +195,7 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 					     .node_id = hello.node_id,
 					     .incarnation = hello.incarnation,
 					     .default_partitions = hello.default_partitions,
+					     .condition = link->said_condition,
 				     });
 }
 
@@ -357,6 +364,7 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
 	snprintf(link->site, sizeof(link->site), "%s", config->site);
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	link->condition = AGENT_OPENS;
 	if (!link->config.silence_ms)
 		link->config.silence_ms = CONTROL_LINK_SILENCE_MS;
 	list_init(&link->calls);
@@ -368,6 +376,11 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 void control_link_set_incarnation(struct control_link *link, int64_t incarnation)
 {
 	link->incarnation = incarnation;
+}
+
+void control_link_set_condition(struct control_link *link, enum agent_condition condition)
+{
+	link->condition = condition;
 }
 
 bool control_link_is_ready(const struct control_link *link)

@@ -8,7 +8,8 @@
  * A control process that is stopped or hung keeps the connection and says nothing.  So a link that
  * is ready pings when a tick, a fifth of CONTROL_LINK_SILENCE_MS, brought nothing, and five such
  * ticks in a row are a loss.  Ticks are counted, not time: one that comes late because this
- * process stood still counts once. */
+ * process stood still counts once.  It also pings when it had nothing to say itself in a tick:
+ * control ends the session of an agent that is silent (COORDINATOR_SILENCE_MS). */
 #ifndef STREAMS_AGENT_CONTROL_LINK_H
 #define STREAMS_AGENT_CONTROL_LINK_H
 
@@ -17,6 +18,7 @@
 #include "loop/stream.h"
 #include "loop/task.h"
 #include "wire/kafka/schema.h"
+#include "wire/peer/condition.h"
 
 enum {
 	CONTROL_LINK_CALLS_MAX = 100000,
@@ -40,6 +42,7 @@ struct control_link_hello {
 	int32_t node_id;
 	int64_t incarnation;
 	int32_t default_partitions;
+	enum agent_condition condition; /* what this agent said of itself */
 };
 
 struct control_link_owner {
@@ -71,6 +74,9 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 
 /* Say hello with this incarnation from now on (0: ask for a new one). */
 void control_link_set_incarnation(struct control_link *link, int64_t incarnation);
+
+/* Say in the next hello that the agent is in this condition; AGENT_OPENS at first. */
+void control_link_set_condition(struct control_link *link, enum agent_condition condition);
 
 /* Hello was answered and the connection stands. */
 bool control_link_is_ready(const struct control_link *link);

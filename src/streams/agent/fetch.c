@@ -112,6 +112,8 @@ static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partitio
 		.high_watermark = -1,
 		.log_start_offset = -1,
 	};
+	if (r->agent->has_left)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
 	if (p->topic->code)
 		return p->topic->code;
 	enum err err =

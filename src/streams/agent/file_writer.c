@@ -20,6 +20,7 @@
 #include "streams/agent/agent.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/flush_budget.h"
+#include "streams/agent/health.h"
 #include "wire/kafka/errors.h"
 #include "wire/peer/frame.h"
 #include "wire/streams/data_file.h"
@@ -58,6 +59,7 @@ struct data_file_job {
 	struct sleep sleep;
 	struct control_call call;
 	int put_tries;
+	bool is_asking;	  /* the bucket, which health knows */
 	bool is_putting;  /* counted in put_count */
 	bool is_unstored; /* counted in unstored_count */
 	bool is_sent;	  /* control may have seen its commit */
@@ -173,6 +175,8 @@ static void start_put(struct data_file_job *f)
 		f->writer->put_count++;
 	}
 	f->put_tries++;
+	f->is_asking = true;
+	health_begin(f->writer->agent->health, HEALTH_PUT);
 	bucket_put_pieces(&f->put, &f->task, f->writer->agent->config.bucket, slice_from(f->key),
 			  f->data.slices, f->data.slice_count);
 }
@@ -491,6 +495,9 @@ static enum step file_step(struct task *t)
 
 	if (t->children > 0)
 		return task_wait(t, t->at);
+	if (f->is_asking)
+		health_end(f->writer->agent->health, HEALTH_PUT, f->put.task.err);
+	f->is_asking = false;
 	if (task_is_canceled(t))
 		return file_given_up(f);
 	if (f->is_refused && t->at != FILE_COMMITTED)

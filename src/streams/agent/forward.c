@@ -167,7 +167,7 @@ static enum step forward_rebalance_step(struct request *r)
 
 	switch (r->task.at) {
 	case REQUEST_FORWARD:
-		if (r->agent->is_stopping)
+		if (r->agent->is_stopping || r->agent->has_left)
 			return answer_stopping(r);
 		forward_start(f, &r->task, r, r->api, r->header.api_version, r->body);
 		return task_wait(&r->task, REQUEST_ANSWERED);
@@ -184,6 +184,20 @@ static void forward_rebalance_on_stop(struct request *r)
 
 	if (task_is_running(&f->task))
 		task_cancel(&f->task);
+}
+
+/* --- a heartbeat: to an agent that leaves members send no more ----------------------------------
+ */
+
+static enum step heartbeat_step(struct request *r)
+{
+	struct kafka_heartbeat_response response;
+
+	if (r->task.at != REQUEST_FORWARD || !r->agent->has_left)
+		return forward_request_step(r);
+	schema_defaults(r->api->response, &response);
+	response.error_code = KAFKA_NOT_COORDINATOR;
+	return request_answer(r, &response);
 }
 
 #define FORWARD(name, key)                                                                         \
@@ -205,7 +219,10 @@ FORWARD(create_partitions_forward, KAFKA_API_CREATE_PARTITIONS);
 FORWARD(init_producer_id_forward, KAFKA_API_INIT_PRODUCER_ID);
 FORWARD_REBALANCE(join_group_forward, KAFKA_API_JOIN_GROUP);
 FORWARD_REBALANCE(sync_group_forward, KAFKA_API_SYNC_GROUP);
-FORWARD(heartbeat_forward, KAFKA_API_HEARTBEAT);
+const struct operation heartbeat_forward = { .api_key = KAFKA_API_HEARTBEAT,
+					     .state_bytes = sizeof(struct forward),
+					     .step = heartbeat_step,
+					     .release = forward_request_release };
 FORWARD(leave_group_forward, KAFKA_API_LEAVE_GROUP);
 FORWARD(offset_commit_forward, KAFKA_API_OFFSET_COMMIT);
 FORWARD(offset_fetch_forward, KAFKA_API_OFFSET_FETCH);

@@ -152,8 +152,13 @@ static int16_t find_topic(struct request *r, const struct kafka_produce_request_
 }
 
 /* What concerns every partition of the request. */
-static int16_t check_request(const struct kafka_produce_request *request, const char **ret_message)
+static int16_t check_request(const struct agent *agent, const struct kafka_produce_request *request,
+			     const char **ret_message)
 {
+	if (agent->has_left && request->acks != 0) { /* without an answer nobody would be told */
+		*ret_message = "this agent is leaving; ask for the leader again";
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	}
 	if (request->transactional_id.data) {
 		*ret_message = "transactions are not served here";
 		return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
@@ -292,7 +297,7 @@ static void set_timeout(struct request *r, struct produce *p)
 static void start_batches(struct request *r, struct produce *p)
 {
 	const char *message = "";
-	int16_t code = check_request(p->request, &message);
+	int16_t code = check_request(r->agent, p->request, &message);
 	size_t count = p->request->topic_data_count;
 
 	schema_defaults(r->api->response, &p->response);

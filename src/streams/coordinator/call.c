@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "streams/coordinator/forget_files.h"
+#include "streams/coordinator/roll.h"
 #include "wire/kafka/errors.h"
 
 enum { CALL_START, CALL_DURABLE };
@@ -265,6 +266,63 @@ static enum step kafka_step(struct task *t)
 	abort();
 }
 
+/* --- the agent's condition ---------------------------------------------------------------------
+ */
+
+static enum err run_condition(struct cell *cell, void *argument)
+{
+	struct call *call = argument;
+	int64_t incarnation = session_incarnation(session_from_task(call->task.parent));
+	enum err err = coordinator_write_roll(call->coordinator, cell, 0);
+
+	return err ? err : roll_count_others(cell, incarnation, &call->condition.others);
+}
+
+static enum step answer_condition(struct call *call, enum err err)
+{
+	struct peer_condition_response response = {
+		.error = (int16_t)err,
+		.index = (int64_t)call->leader.index,
+		.others = call->condition.others,
+	};
+
+	return answer(call, &peer_condition_response_schema, &response);
+}
+
+static enum err take_condition(struct call *call)
+{
+	struct session *s = session_from_task(call->task.parent);
+	struct peer_condition_request *request = &call->condition.request;
+
+	if (schema_decode_all(&call->arena, &peer_condition_request_schema, 0, call->body,
+			      request) ||
+	    session_incarnation(s) == 0 || request->condition < 0 ||
+	    request->condition >= AGENT_CONDITIONS)
+		return ERR_INVALID;
+	session_set_condition(s, (enum agent_condition)request->condition);
+	return OK;
+}
+
+static enum step condition_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return end(call, t->err);
+	switch (t->at) {
+	case CALL_START: {
+		enum err err = take_condition(call);
+		if (err)
+			return answer_condition(call, err);
+		leader_run(&call->leader, t, call->coordinator->config.leader, run_condition, call);
+		return task_wait(t, CALL_DURABLE);
+	}
+	case CALL_DURABLE:
+		return answer_condition(call, call->leader.task.err);
+	}
+	abort();
+}
+
 /* --- ping: this process runs --------------------------------------------------------------------
  */
 
@@ -297,6 +355,7 @@ static const struct {
 	{ PEER_FORGET_FILES_REQUEST, CALL_KIND(forget_files) },
 	{ PEER_USAGE_REQUEST, CALL_KIND(usage) },
 	{ PEER_PING_REQUEST, CALL_KIND(ping) },
+	{ PEER_CONDITION_REQUEST, CALL_KIND(condition) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };
 

@@ -35,6 +35,10 @@ struct call {
 			struct peer_usage_request request;
 			struct usage_report report;
 		} usage;
+		struct {
+			struct peer_condition_request request;
+			int32_t others;
+		} condition;
 		struct kafka_call kafka;
 	};
 };

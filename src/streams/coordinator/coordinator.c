@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "streams/coordinator/groups.h"
-#include "streams/coordinator/hello.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/roll.h"
 #include "streams/coordinator/sweep.h"
 #include "streams/coordinator/usage.h"
 
@@ -19,6 +19,8 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 	c->config = *config;
 	if (!c->config.feed_bytes_max)
 		c->config.feed_bytes_max = COORDINATOR_FEED_BYTES_MAX;
+	if (!c->config.silence_ms)
+		c->config.silence_ms = COORDINATOR_SILENCE_MS;
 	list_init(&c->sessions);
 	return c;
 }
@@ -101,45 +103,58 @@ static void start_errand(struct coordinator *c, enum err (*run)(struct cell *cel
 /* --- which agents are live ---------------------------------------------------------------------
  */
 
-static bool is_here(const struct coordinator *c, int64_t incarnation)
+enum err coordinator_write_roll(struct coordinator *c, struct cell *cell, int64_t gone)
 {
-	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next)
-		if (session_incarnation(session_from_link(link)) == incarnation)
-			return true;
-	return false;
+	struct roll_entry *entries = memory_take_array(c->session_count + 1, sizeof(*entries));
+	struct roll roll = { .entries = entries, .keeps_others = c->keeps_others, .gone = gone };
+
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
+		const struct session *s = session_from_link(link);
+		if (session_incarnation(s))
+			entries[roll.count++] = (struct roll_entry) { session_incarnation(s),
+								      session_condition(s) };
+	}
+	enum err err = roll_write(cell, &roll);
+	memory_free(entries);
+	return err;
 }
 
-/* It may be back on another connection before the end of this one was noticed. */
-static enum err run_forget(struct cell *cell, void *argument)
+static enum err run_roll(struct cell *cell, void *argument)
 {
 	struct errand *e = argument;
 
-	return is_here(e->coordinator, e->argument) ? OK : hello_forget_run(cell, &e->argument);
+	return coordinator_write_roll(e->coordinator, cell, e->argument);
 }
 
-static enum err run_forget_all(struct cell *cell, void *argument)
-{
-	(void)argument;
-	return hello_forget_all_run(cell, NULL);
-}
-
-static enum err run_keep(struct cell *cell, void *argument)
-{
-	struct errand *e = argument;
-
-	return hello_keep_run(cell, &e->argument);
-}
-
-void coordinator_forget_agent(struct coordinator *c, int64_t incarnation)
+void coordinator_update_roll(struct coordinator *c, int64_t gone)
 {
 	if (c->is_leading && !c->is_stopping)
-		start_errand(c, run_forget, incarnation);
+		start_errand(c, run_roll, gone);
 }
 
-void coordinator_keep_agent(struct coordinator *c, int64_t incarnation)
+static void on_tick(struct timer *t);
+
+static void set_tick(struct coordinator *c)
 {
-	if (c->is_leading && !c->is_stopping)
-		start_errand(c, run_keep, incarnation);
+	timer_set(&c->tick, c->loop,
+		  loop_now_ms(c->loop) + c->config.silence_ms / COORDINATOR_SILENT_TICKS_MAX,
+		  on_tick);
+}
+
+static void on_tick(struct timer *t)
+{
+	struct coordinator *c = CONTAINER(t, struct coordinator, tick);
+
+	each_session(c, session_tick);
+	set_tick(c);
+}
+
+static void on_back(struct timer *t)
+{
+	struct coordinator *c = CONTAINER(t, struct coordinator, back);
+
+	c->keeps_others = false;
+	coordinator_update_roll(c, 0);
 }
 
 /* --- leading -----------------------------------------------------------------------------------
@@ -149,9 +164,12 @@ void coordinator_on_leading(struct coordinator *c)
 {
 	c->is_leading = true;
 	c->groups = groups_new(c);
-	start_errand(c, run_forget_all, 0);
+	c->keeps_others = true;
+	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
 	sweep_start(c);
 	usage_start(c);
+	each_session(c, session_forget_ticks);
+	set_tick(c);
 	each_session(c, session_wake);
 }
 
@@ -161,6 +179,8 @@ void coordinator_on_lost(struct coordinator *c, const char *why)
 		return;
 	log_debug("ending %zu sessions: %s", c->session_count, why);
 	c->is_leading = false;
+	timer_clear(&c->tick);
+	timer_clear(&c->back);
 	sweep_cancel(c);
 	usage_cancel(c);
 	groups_free(c->groups);

@@ -15,6 +15,12 @@ enum {
 	COORDINATOR_CALLS_PER_SESSION_MAX = 10000,
 	COORDINATOR_FEED_BYTES_MAX = 256 << 20, /* records not yet taken by an agent, besides its
 						 * image: it is cut off */
+	COORDINATOR_SILENCE_MS = 5000, /* of an agent, which pings when it has nothing to say: then
+					* its session ends, and clients are not sent to it */
+	COORDINATOR_SILENT_TICKS_MAX = 5, /* in that time: ticks are counted, so that time in which
+					   * this process stood still is not held against agents */
+	COORDINATOR_RETURN_MS = 1000, /* for agents to come to a new leader; they try every second
+				       * at the least */
 	COORDINATOR_TOPICS_MAX = 100000,
 	COORDINATOR_GROUPS_MAX = 100000,
 };
@@ -30,6 +36,7 @@ struct coordinator_config {
 	/* Whose requests are counted into the catalog; outlive the coordinator. */
 	struct bucket *const *journal_buckets;
 	int journal_bucket_count;
+	uint64_t silence_ms; /* 0: COORDINATOR_SILENCE_MS */
 };
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config);

@@ -35,6 +35,7 @@ struct town {
 	bool is_leading, is_decided, has_stopped;
 	uint64_t rebalance_delay_ms;
 	size_t feed_bytes_max;
+	uint64_t silence_ms;
 	struct task stopper;
 	struct coordinator_stop coordinator_stop;
 	struct leader_stop leader_stop;
@@ -271,6 +272,7 @@ static inline void town_lead(struct town *town)
 		.feed_bytes_max = town->feed_bytes_max,
 		.journal_buckets = &town->bucket,
 		.journal_bucket_count = 1,
+		.silence_ms = town->silence_ms,
 	};
 	town->coordinator = coordinator_new(town->loop, &coordinator);
 	town->is_decided = town->has_stopped = false;

@@ -1,6 +1,7 @@
 #include "streams/coordinator/hello.h"
 
 #include "streams/coordinator/counter.h"
+#include "wire/peer/condition.h"
 
 enum { NODE_ID_FIRST = 1, INCARNATION_FIRST = 1, NAME_BYTES_MAX = 255 };
 
@@ -29,9 +30,9 @@ static enum err save_agent(struct cell *cell, const struct hello *h, bool is_kno
 {
 	sqlite3_stmt *st = cell_statement(
 		cell, is_known ? "UPDATE agent SET node = ?2, host = ?3, port = ?4, site = ?5,"
-				 " incarnation = ?6, is_live = 1 WHERE id = ?1"
+				 " incarnation = ?6, is_live = ?7 WHERE id = ?1"
 			       : "INSERT INTO agent (id, node, host, port, site, incarnation,"
-				 " low_sequence, is_live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 1)");
+				 " low_sequence, is_live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)");
 
 	cell_bind_int(st, 1, h->node_id);
 	cell_bind_text(st, 2, h->request->node);
@@ -39,6 +40,7 @@ static enum err save_agent(struct cell *cell, const struct hello *h, bool is_kno
 	cell_bind_int(st, 4, h->request->kafka_port);
 	cell_bind_text(st, 5, h->request->site);
 	cell_bind_int(st, 6, h->incarnation);
+	cell_bind_int(st, 7, h->request->condition == AGENT_SERVES);
 	return cell_execute(cell, st);
 }
 
@@ -49,7 +51,8 @@ enum err hello_run(struct cell *cell, void *argument)
 
 	if (!name_is_sound(h->request->node) || !name_is_sound(h->request->kafka_host) ||
 	    h->request->site.size > NAME_BYTES_MAX || h->request->kafka_port <= 0 ||
-	    h->request->kafka_port > UINT16_MAX)
+	    h->request->kafka_port > UINT16_MAX || h->request->condition < 0 ||
+	    h->request->condition >= AGENT_CONDITIONS)
 		return ERR_INVALID;
 
 	bool is_known = find_agent(cell, h);
@@ -62,33 +65,4 @@ enum err hello_run(struct cell *cell, void *argument)
 	if (!err && !goes_on)
 		err = counter_next(cell, "incarnation", INCARNATION_FIRST, &h->incarnation);
 	return err ? err : save_agent(cell, h, is_known);
-}
-
-enum err hello_forget_run(struct cell *cell, void *argument)
-{
-	const int64_t *incarnation = argument;
-	sqlite3_stmt *st =
-		cell_statement(cell, "UPDATE agent SET is_live = 0 WHERE incarnation = ?1"
-				     " AND is_live = 1");
-
-	cell_bind_int(st, 1, *incarnation);
-	return cell_execute(cell, st);
-}
-
-enum err hello_keep_run(struct cell *cell, void *argument)
-{
-	const int64_t *incarnation = argument;
-	sqlite3_stmt *st =
-		cell_statement(cell, "UPDATE agent SET is_live = 1 WHERE incarnation = ?1"
-				     " AND is_live = 0");
-
-	cell_bind_int(st, 1, *incarnation);
-	return cell_execute(cell, st);
-}
-
-enum err hello_forget_all_run(struct cell *cell, void *argument)
-{
-	(void)argument;
-	return cell_execute(cell, cell_statement(cell, "UPDATE agent SET is_live = 0"
-						       " WHERE is_live = 1"));
 }

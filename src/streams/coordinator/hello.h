@@ -12,16 +12,8 @@ struct hello {
 	int64_t incarnation; /* out */
 };
 
-/* For leader_run().  ERR_INVALID: the names are empty or too long. */
+/* For leader_run().  ERR_INVALID: the names are empty or too long, or the condition is none.
+ * An agent that serves is live at once; whether others are is for the roll (roll.h). */
 MUST_CHECK enum err hello_run(struct cell *cell, void *argument);
-
-/* For leader_run(): `argument` is the int64_t incarnation of an agent that went away. */
-MUST_CHECK enum err hello_forget_run(struct cell *cell, void *argument);
-
-/* For leader_run(): `argument` is the int64_t incarnation of an agent that is there. */
-MUST_CHECK enum err hello_keep_run(struct cell *cell, void *argument);
-
-/* For leader_run(), by a new leader: nobody has said hello yet. */
-MUST_CHECK enum err hello_forget_all_run(struct cell *cell, void *argument);
 
 #endif

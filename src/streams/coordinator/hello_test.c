@@ -35,27 +35,6 @@ static void test_a_life_goes_on_after_a_lost_connection(void **state)
 	books_close(&b);
 }
 
-static void test_an_agent_is_live_until_it_is_forgotten(void **state)
-{
-	struct books b;
-
-	(void)state;
-	books_open(&b);
-	struct hello a = books_hello_as(&b, "a", 0);
-	struct hello c = books_hello_as(&b, "c", 0);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM agent WHERE is_live"), 2);
-	assert_int_equal(cell_run(b.cell, hello_forget_run, &a.incarnation), OK);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM agent WHERE is_live"), 1);
-	struct hello again = books_hello_as(&b, "a", 0);
-	assert_int_equal(cell_run(b.cell, hello_forget_run, &a.incarnation), OK); /* late */
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM agent WHERE is_live"), 2);
-	assert_int_equal(cell_run(b.cell, hello_forget_all_run, NULL), OK);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM agent WHERE is_live"), 0);
-	(void)again;
-	(void)c;
-	books_close(&b);
-}
-
 static enum err try_hello(struct books *b, struct slice node, struct slice host, int32_t port)
 {
 	struct peer_hello_request request = {
@@ -89,7 +68,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_node_keeps_its_id_and_each_life_is_new),
 		cmocka_unit_test(test_a_life_goes_on_after_a_lost_connection),
-		cmocka_unit_test(test_an_agent_is_live_until_it_is_forgotten),
 		cmocka_unit_test(test_names_that_make_no_sense_are_refused),
 	};
 

@@ -2,8 +2,10 @@
 #ifndef STREAMS_COORDINATOR_PRIVATE_H
 #define STREAMS_COORDINATOR_PRIVATE_H
 
+#include "loop/timer.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/kafka_call.h"
+#include "wire/peer/condition.h"
 
 struct groups;
 struct session;
@@ -22,13 +24,17 @@ struct coordinator {
 	struct sweep *sweep;	     /* deletion of topics in bounded steps */
 	struct usage *usage;	     /* what the journal costs goes into the catalog */
 	struct usage_own *usage_own; /* NULL before this process led */
+	struct timer tick; /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
+	struct timer back; /* agents of the leader before this one had time to come back */
+	bool keeps_others; /* until then those that did not are live all the same */
 };
 
-/* Tell the catalog, some time, that the agent of this incarnation is gone. */
-void coordinator_forget_agent(struct coordinator *c, int64_t incarnation);
+/* Sessions or conditions of agents changed, one of incarnation `gone` (0: none) has ended: the
+ * catalog is told, some time. */
+void coordinator_update_roll(struct coordinator *c, int64_t gone);
 
-/* It is here, whatever was told about an earlier connection of it. */
-void coordinator_keep_agent(struct coordinator *c, int64_t incarnation);
+/* The same at once, inside a transaction. */
+MUST_CHECK enum err coordinator_write_roll(struct coordinator *c, struct cell *cell, int64_t gone);
 
 /* --- sessions: one agent's connection ----------------------------------------------------------
  */
@@ -37,6 +43,13 @@ void session_end(struct session *session);  /* soon, from its task */
 void session_wake(struct session *session); /* this node leads now */
 void session_push_record(struct session *session, uint64_t index, struct slice record);
 struct session *session_from_link(struct list *link);
+struct session *session_from_task(struct task *task);
+void session_set_condition(struct session *session, enum agent_condition condition);
+enum agent_condition session_condition(const struct session *session);
+
+/* A tick of the coordinator: ends the session of an agent that was silent for too many of them. */
+void session_tick(struct session *session);
+void session_forget_ticks(struct session *session);
 int64_t session_incarnation(const struct session *session); /* 0: no agent said hello */
 
 #endif

@@ -44,6 +44,9 @@ struct session {
 	struct list pending; /* struct pending_record, until the image is pushed */
 	size_t pending_bytes;
 	int64_t incarnation; /* that its agent got here; 0: none yet */
+	enum agent_condition condition;
+	int silent_ticks;
+	bool is_heard; /* since the last tick */
 };
 
 /* --- out ---------------------------------------------------------------------------------------
@@ -204,7 +207,8 @@ static void finish_calls(struct session *s)
 		assert(!task_is_running(&call->task));
 		if (call->incarnation) {
 			s->incarnation = call->incarnation;
-			coordinator_keep_agent(s->coordinator, s->incarnation);
+			s->condition = (enum agent_condition)call->hello.request.condition;
+			coordinator_update_roll(s->coordinator, 0);
 		}
 		if (s->stream && !s->is_ending)
 			stream_write_buf(s->stream, &call->response);
@@ -267,7 +271,7 @@ static void session_on_end(struct task *t)
 	list_remove(&s->link);
 	c->session_count--;
 	if (s->incarnation)
-		coordinator_forget_agent(c, s->incarnation);
+		coordinator_update_roll(c, s->incarnation);
 	memory_free(s);
 	if (c->stop)
 		task_wake(c->stop);
@@ -287,6 +291,7 @@ static void on_readable(void *context, struct stream *stream)
 	struct session *s = context;
 
 	(void)stream;
+	s->is_heard = true;
 	task_wake(&s->task);
 }
 
@@ -335,6 +340,37 @@ void session_open(struct coordinator *c, struct stream *stream)
 struct session *session_from_link(struct list *link)
 {
 	return CONTAINER(link, struct session, link);
+}
+
+struct session *session_from_task(struct task *task)
+{
+	return CONTAINER(task, struct session, task);
+}
+
+void session_set_condition(struct session *s, enum agent_condition condition)
+{
+	s->condition = condition;
+}
+
+enum agent_condition session_condition(const struct session *s)
+{
+	return s->condition;
+}
+
+/* One that has more under way than is read says nothing because nobody listens. */
+void session_tick(struct session *s)
+{
+	bool is_heard = s->is_heard || s->call_count >= COORDINATOR_CALLS_PER_SESSION_MAX;
+
+	s->silent_ticks = is_heard ? 0 : s->silent_ticks + 1;
+	s->is_heard = false;
+	if (s->silent_ticks > COORDINATOR_SILENT_TICKS_MAX)
+		end_session(s, "it is silent");
+}
+
+void session_forget_ticks(struct session *s)
+{
+	s->silent_ticks = 0;
 }
 
 int64_t session_incarnation(const struct session *s)

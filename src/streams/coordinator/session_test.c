@@ -176,6 +176,18 @@ static const struct peer_hello_response *say_hello(struct visitor *v, const char
 	return response;
 }
 
+static const struct peer_condition_response *say_condition(struct visitor *v,
+							   enum agent_condition condition)
+{
+	uint32_t id = say(v, &peer_condition_request_schema,
+			  &(struct peer_condition_request) { .condition = (int8_t)condition });
+	const struct peer_condition_response *response =
+		hear(v, id, &peer_condition_response_schema);
+
+	assert_non_null(response);
+	return response;
+}
+
 /* After everything that was committed so far. */
 static int64_t say_sync(struct visitor *v)
 {
@@ -403,6 +415,106 @@ static void test_kafka_requests_are_passed_on(void **state)
 	town_close(&town);
 }
 
+static void test_an_agent_says_whether_it_is_to_be_told_of(void **state)
+{
+	struct town town;
+	struct visitor v, other;
+
+	(void)state;
+	town_open(&town, 12);
+	visitor_open(&v, &town);
+	(void)say_hello(&v, "a", 0);
+	assert_int_equal(say_condition(&v, AGENT_SICK)->error, OK);
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent"), 1); /* alone */
+	visitor_open(&other, &town);
+	assert_int_equal(say_condition(&other, AGENT_SICK)->error, ERR_INVALID); /* who? */
+	(void)say_hello(&other, "b", 0);
+	const struct peer_condition_response *response = say_condition(&v, AGENT_LEAVES);
+	assert_int_equal(response->error, OK);
+	assert_int_equal(response->others, 1);
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent WHERE node = 'a'"), 0);
+	assert_true(response->index <= say_sync(&other));
+	assert_int_equal(say_condition(&v, AGENT_SERVES)->error, OK);
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent WHERE node = 'a'"), 1);
+	assert_int_equal(say_condition(&v, AGENT_CONDITIONS)->error, ERR_INVALID);
+	visitor_close(&v);
+	visitor_close(&other);
+	town_close(&town);
+}
+
+/* --- silence -----------------------------------------------------------------------------------
+ */
+
+enum { SILENCE_MS = 250 };
+
+static void town_open_impatient(struct town *town)
+{
+	memset(town, 0, sizeof(*town));
+	town->silence_ms = SILENCE_MS;
+	town_begin(town, 13);
+}
+
+static void ping(struct visitor *v)
+{
+	uint32_t id = say(v, &peer_ping_request_schema, &(struct peer_ping_request) { 0 });
+
+	assert_non_null(hear(v, id, &peer_ping_response_schema));
+}
+
+static void test_a_silent_agent_loses_its_session(void **state)
+{
+	struct town town;
+	struct visitor silent, lively;
+
+	(void)state;
+	town_open_impatient(&town);
+	visitor_open(&silent, &town);
+	visitor_open(&lively, &town);
+	(void)say_hello(&silent, "a", 0);
+	(void)say_hello(&lively, "b", 0);
+	uint64_t begin_ms = clock_now_ms();
+	while (!silent.has_ended) {
+		ping(&lively);
+		town_wait_ms(&town, &silent.has_ended, SILENCE_MS / 20);
+	}
+	assert_in_range(clock_now_ms() - begin_ms, SILENCE_MS, 10 * SILENCE_MS);
+	for (int i = 0; i < 10; i++) {
+		ping(&lively);
+		town_wait_ms(&town, &(bool) { false }, SILENCE_MS / 20);
+	}
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent WHERE node = 'a'"), 0);
+	assert_int_equal(town_number(&town, "SELECT is_live FROM agent WHERE node = 'b'"), 1);
+
+	/* it goes on: the same life, on another connection */
+	int64_t incarnation = silent.incarnation;
+	visitor_close(&silent);
+	visitor_open(&silent, &town);
+	assert_int_equal(say_hello(&silent, "a", incarnation)->incarnation, incarnation);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM agent WHERE is_live = 1"), 2);
+	visitor_close(&silent);
+	visitor_close(&lively);
+	town_close(&town);
+}
+
+/* It heard nobody because it did not listen. */
+static void test_a_control_that_stood_still_does_not_blame_agents(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open_impatient(&town);
+	visitor_open(&v, &town);
+	(void)say_hello(&v, "a", 0);
+	for (int i = 0; i < 3; i++) {
+		usleep(2 * SILENCE_MS * 1000);
+		ping(&v);
+	}
+	assert_false(v.has_ended);
+	visitor_close(&v);
+	town_close(&town);
+}
+
 /* --- ends --------------------------------------------------------------------------------------
  */
 
@@ -533,6 +645,9 @@ int main(void)
 		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),
 		cmocka_unit_test(test_a_ping_is_answered_without_a_hello_and_without_the_cell),
 		cmocka_unit_test(test_stopping_ends_sessions),
+		cmocka_unit_test(test_an_agent_says_whether_it_is_to_be_told_of),
+		cmocka_unit_test(test_a_silent_agent_loses_its_session),
+		cmocka_unit_test(test_a_control_that_stood_still_does_not_blame_agents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
