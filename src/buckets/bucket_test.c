@@ -14,6 +14,8 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "buckets/bucket_ask.h"
+#include "buckets/fault.h"
+#include "buckets/hedge.h"
 #include "buckets/memory.h"
 #include "buckets/s3_store_testing.h"
 #include "buckets/sealed.h"
@@ -103,6 +105,19 @@ static int set_up_sealed_directory(void **state)
 	return 0;
 }
 
+/* Some requests are late, and are overtaken. */
+static int set_up_hedged_memory(void **state)
+{
+	set_up_memory(state);
+	struct place *p = *state;
+
+	p->bucket = fault_bucket_new(p->bucket, 1);
+	fault_set_store(p->bucket, &(struct fault_store) {
+					   .put = { 1, 3 }, .slow_ppm = 100000, .slow_ms = 100 });
+	p->bucket = hedge_bucket_if_far(p->bucket);
+	return 0;
+}
+
 /* Class cas: only there can an S3 store refuse other bytes under a used name. */
 static int set_up_s3(void **state)
 {
@@ -125,6 +140,7 @@ static int tear_down(void **state)
 	struct place *p = *state;
 	char command[URL_BYTES];
 
+	hedge_finish(p->bucket, p->loop);
 	bucket_close(p->bucket);
 	loop_free(p->loop);
 	arena_done(&p->arena);
@@ -607,6 +623,8 @@ int main(void)
 						  OF_TREES(set_up_slow_memory) };
 	const struct CMUnitTest fault[] = { CONTRACT(set_up_fault), OF_TREES(set_up_fault) };
 	const struct CMUnitTest s3[] = { CONTRACT(set_up_s3) };
+	const struct CMUnitTest hedged_memory[] = { CONTRACT(set_up_hedged_memory),
+						    OF_TREES(set_up_hedged_memory) };
 	const struct CMUnitTest sealed_memory[] = { CONTRACT(set_up_sealed_memory),
 						    OF_TREES(set_up_sealed_memory) };
 	const struct CMUnitTest sealed_directory[] = { CONTRACT(set_up_sealed_directory),
@@ -616,6 +634,7 @@ int main(void)
 	       cmocka_run_group_tests(memory, NULL, NULL) +
 	       cmocka_run_group_tests(slow_memory, NULL, NULL) +
 	       cmocka_run_group_tests(fault, NULL, NULL) + cmocka_run_group_tests(s3, NULL, NULL) +
+	       cmocka_run_group_tests(hedged_memory, NULL, NULL) +
 	       cmocka_run_group_tests(sealed_memory, NULL, NULL) +
 	       cmocka_run_group_tests(sealed_directory, NULL, NULL);
 }

@@ -119,7 +119,8 @@ static uint64_t decide(struct fault_bucket *b, struct fault_op *o)
 		if (!rule_goes_on(&b->rules[i], o->op)) {
 			if (!rule_strikes(b, &b->rules[i], o->op))
 				continue;
-			b->rules[i].slow_down_until_ms = now_ms + f->for_ms;
+			if (f->effect == FAULT_SLOW_DOWN)
+				b->rules[i].slow_down_until_ms = now_ms + f->for_ms;
 		}
 		b->strikes++;
 		o->effect = f->effect;

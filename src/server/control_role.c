@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "buckets/hedge.h"
 #include "loop/stop.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
@@ -480,6 +481,7 @@ static enum err open_buckets(struct control *c, char why[TASK_WHY_BYTES])
 		enum err err = bucket_open(url, &c->buckets[c->bucket_count], why);
 		if (err)
 			return err;
+		c->buckets[c->bucket_count] = hedge_bucket_if_far(c->buckets[c->bucket_count]);
 		c->bucket_count++;
 	}
 	return OK;
@@ -512,6 +514,8 @@ int control_role_main(char **argv)
 	loop_run(c.loop);
 	if (c.task.err && !c.is_stopping)
 		return EXIT_CONFIG;
+	for (int i = 0; i < c.bucket_count; i++)
+		hedge_finish(c.buckets[i], c.loop);
 	loop_free(c.loop);
 	for (int i = 0; i < c.bucket_count; i++)
 		bucket_close(c.buckets[i]);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "buckets/hedge.h"
 #include "loop/stop.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
@@ -98,6 +99,7 @@ int streams_role_main(char **argv)
 		supervisor_tell_fatal(why);
 		return EXIT_CONFIG;
 	}
+	bucket = hedge_bucket_if_far(bucket);
 	for (size_t i = 0; i < options.control_count; i++)
 		controls[i].path = options.controls[i].path;
 	s.loop = loop_new(0);
@@ -119,6 +121,7 @@ int streams_role_main(char **argv)
 	loop_run(s.loop);
 	if (s.is_failed)
 		return EXIT_CONFIG;
+	hedge_finish(bucket, s.loop);
 	loop_free(s.loop);
 	bucket_close(bucket);
 	return 0;
