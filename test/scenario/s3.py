@@ -2,87 +2,25 @@
 """A broker on S3 stores that others wrote: what clients wrote survives kill -9 of node and store
 and the loss of everything local, another node takes over, and what is wrong is said in a sentence.
 
-Stores: versitygw, minio and moto_server, where they are installed (in $PATH or ~/go/bin)."""
+Stores: versitygw, minio and moto_server, where they are installed (see s3_store.py)."""
 
-import http.client
+import json
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import time
-from pathlib import Path
 
 import kcat
-from node import free_port
+from node import program
 from rdkafka import NumberedWriter, check_exactly_once
+from s3_store import KEYS, Store
 from scenario import Scenario, Skip, say, wait_until
 
 # timeout: 600 s
 LINES = 100_000
 PARTITIONS = 4
-BUCKET = "hanse-test"
-KEYS = {"AWS_ACCESS_KEY_ID": "scenario", "AWS_SECRET_ACCESS_KEY": "of-no-worth-at-all"}
-STORE_KEYS = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"],
-              "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"],
-              "MINIO_ROOT_USER": KEYS["AWS_ACCESS_KEY_ID"],
-              "MINIO_ROOT_PASSWORD": KEYS["AWS_SECRET_ACCESS_KEY"]}
-
-
-# --- stores ---------------------------------------------------------------------------------------
-
-class Store:
-    def __init__(self, scratch, name, certificate=None, key=None):
-        self.name = name
-        self.certificate, self.key = certificate, key  # files
-        self.port = free_port()
-        self.directory = scratch / f"store-{name}"
-        self.log_path = scratch / f"{name}.store.log"
-        self.process = None
-
-    def program(self):
-        places = os.environ.get("PATH", "") + os.pathsep + str(Path.home() / "go/bin")
-        return shutil.which(self.name, path=places)
-
-    def command(self):
-        address = f"127.0.0.1:{self.port}"
-        tls = ["--cert", str(self.certificate), "--key", str(self.key)] if self.certificate else []
-        return {"versitygw": [*tls, "--port", address, "posix", str(self.directory)],
-                "minio": ["server", "--address", address, str(self.directory)],
-                "moto_server": ["-H", "127.0.0.1", "-p", str(self.port)]}[self.name]
-
-    def start(self):
-        (self.directory / BUCKET).mkdir(parents=True, exist_ok=True)
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.program(), *self.command()], stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL,
-                                            env=dict(os.environ, **STORE_KEYS))
-        wait_until(self.accepts, 60, f"{self.name} accepts connections")
-        if self.name == "moto_server":  # it keeps everything in memory and checks no signature
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-            connection.request("PUT", f"/{BUCKET}")
-            assert connection.getresponse().status == 200
-            connection.close()
-
-    def accepts(self):
-        assert self.process.poll() is None, f"{self.name} ended: see {self.log_path}"
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
-
-    @property
-    def endpoint(self):
-        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
-
-    def url(self, prefix, more="", bucket=BUCKET):
-        return f"s3://{bucket}/{prefix}?endpoint={self.endpoint}&region=us-east-1{more}"
+CHECKS = ["create", "race", "slow race", "missing", "list", "clock", "range"]
 
 
 # --- what is tested -------------------------------------------------------------------------------
@@ -119,6 +57,74 @@ def roundtrip(s, store, kind, more):
             assert KEYS["AWS_SECRET_ACCESS_KEY"] not in name.log(), "a secret is in the log"
 
 
+def run_probe(url, *words, **settings):
+    return subprocess.Popen([program(), "bucket", "probe", url, *words], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=dict(os.environ, **KEYS), **settings)
+
+
+def probe(s, store):
+    """The class of the store, as far as anybody can tell: it is used in that class only."""
+    document = {"class": "raw"}
+    with s.test(f"{store.name}: a probe says which class it gets, and leaves nothing"):
+        process = run_probe(store.url("probed"), "--json")
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        document = json.loads(out)
+        for check in document["checks"]:
+            say(f"{check['name']}: {check['outcome']}: {check['why']}")
+        assert [check["name"] for check in document["checks"]] == CHECKS
+        assert all(check["outcome"] != "skipped" or "has not passed" in check["why"]
+                   for check in document["checks"])
+        assert document["left"] == 0 and document["class"] in ("raw", "cas")
+        assert ("class=cas" in document["use"]) == (document["class"] == "cas")
+    with s.test(f"{store.name}: a probe that is interrupted removes what it wrote"):
+        process = run_probe(store.url("interrupted"))
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and "slow race" not in out, out
+        assert "there is no verdict" in err and "could not be removed" not in err, err
+        if store.name == "versitygw":  # an object is a file there
+            left = [path for path in (store.directory / "hanse-test/interrupted").rglob("*")
+                    if path.is_file()]
+            assert not left, left
+    return document["class"]
+
+
+def two_profiles(s, store):
+    """The buckets of records and journal, each with the credentials of its own profile."""
+    credentials = s.scratch / "credentials"
+    lines_of = [f"aws_access_key_id = {KEYS['AWS_ACCESS_KEY_ID']}",
+                f"aws_secret_access_key = {KEYS['AWS_SECRET_ACCESS_KEY']}"]
+    credentials.write_text("\n".join(["[records]", *lines_of, "[journal]", *lines_of, ""]))
+    node = s.node(f"{store.name}-profiles", bucket=store.url("records", "&profile=records"),
+                  options=["--journal", store.url("journal", "&profile=journal")],
+                  environment={"AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+                               "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"})
+    with s.test(f"{store.name}: journal and records have credentials of their own"):
+        node.start(60)
+        kcat.produce(node.address, "few", b"1\n2\n3\n")
+        assert kcat.consume(node.address, "few", "-o", "beginning") == b"1\n2\n3\n"
+        node.kill()
+
+
+def in_host(s, name):
+    store = Store(s.scratch / "in-host", name, in_host=True)
+    with s.test(f"{name}: the bucket is a part of the host"):
+        if not store.program():
+            raise Skip(f"{name} is not installed")
+        try:
+            store.start()
+            node = s.node(f"{name}-in-host", bucket=store.url("host"), environment=KEYS)
+            node.start(60)
+            kcat.produce(node.address, "lines", lines())
+            check_all(node)
+            node.kill()
+        finally:
+            store.stop()
+
+
 def store_goes_away(s, store):
     """Only of a store that keeps what it has when it is killed."""
     node = s.node(f"{store.name}-away", bucket=store.url("away"), environment=KEYS)
@@ -146,9 +152,9 @@ def takeover(s, store):
         second.kill()
 
 
-def kills_under_load(s, store):
+def kills_under_load(s, store, more):
     """Also of the store: what it was asked when it died has an outcome nobody knows."""
-    node = s.node(f"{store.name}-kills", bucket=store.url("kills"), environment=KEYS,
+    node = s.node(f"{store.name}-kills", bucket=store.url("kills", more), environment=KEYS,
                   options=["--default-partitions", PARTITIONS])
     with s.test(f"{store.name}: node and store are killed under a producer, nothing is lost or "
                 "there twice"):
@@ -188,7 +194,7 @@ def says(s, name, url, environment, sentence, timeout_s=30):
 
 
 def refusals(s, store):
-    if store.name != "moto_server":  # which believes everybody
+    if store.has_credentials():
         with s.test(f"{store.name}: a wrong secret is said in a sentence"):
             says(s, f"{store.name}-secret", store.url("x"),
                  dict(KEYS, AWS_SECRET_ACCESS_KEY="wrong"), "check secret key")
@@ -256,12 +262,15 @@ def one_store(s, name):
         return
     try:
         store.start()
+        is_cas = probe(s, store) == "cas"
         roundtrip(s, store, "raw", "")
-        roundtrip(s, store, "cas", "&class=cas")
+        if is_cas:
+            roundtrip(s, store, "cas", "&class=cas")
         refusals(s, store)
-        if name != "moto_server":
+        two_profiles(s, store)
+        if store.survives():
             store_goes_away(s, store)
-            kills_under_load(s, store)
+            kills_under_load(s, store, "&class=cas" if is_cas else "")
             takeover(s, store)
     finally:
         store.stop()
@@ -272,6 +281,8 @@ with Scenario() as s:
     for name in ("versitygw", "minio", "moto_server"):
         one_store(s, name)
     encrypted(s)
+    for name in ("versitygw", "minio"):
+        in_host(s, name)
     with s.test("that there is no store is said within seconds"):
         says(s, "alone", "s3://name?endpoint=http://127.0.0.1:1", KEYS,
              "no connection to 127.0.0.1:1", 10)
