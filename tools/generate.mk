@@ -15,3 +15,12 @@ $(G)/kafka_messages.h $(G)/kafka_tables.c &: src/wire/kafka/kafka.schema $(G)/sc
 
 $(G)/peer_messages.h $(G)/peer_tables.c &: src/wire/peer/peer.schema $(G)/schema
 	$(G)/schema messages peer $< $(G)/peer_messages.h $(G)/peer_tables.c
+
+# The prices of `hanse cost`, as the text they are written in.
+GENERATED_OBJECTS_cli += prices_text.o
+
+$(G)/prices_text.c: packaging/prices.conf
+	@mkdir -p $(@D)
+	@{ echo '#include "cli/prices.h"'; echo 'const char prices_text[] ='; \
+		sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $<; echo ';'; } > $@.new
+	@mv -f $@.new $@

@@ -54,6 +54,7 @@ install: build
 	install -D -m 755 build/hanse $(DESTDIR)$(PREFIX)/bin/hanse
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 doc/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -D -m 644 packaging/prices.conf $(DESTDIR)$(PREFIX)/share/hanse/prices.conf
 	sed 's|/usr/local|$(PREFIX)|' packaging/hanse.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
 

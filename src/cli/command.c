@@ -105,6 +105,23 @@ const struct command commands[] = {
 	  .flags = PRINTS_DATA | FLAG_BIT(FLAG_HELP),
 	  .argument_count = 1,
 	  .run = bucket_probe_run },
+	{ .words = "cost",
+	  .arguments = "",
+	  .summary = "Shows what the buckets were asked, and what that costs",
+	  .examples = "  hanse cost                             of the node on this machine\n"
+		      "  hanse cost --store aws-s3              if its bucket were there\n"
+		      "  hanse cost --gb-month 2628 --fan-out 2 --retention-days 7\n"
+		      "  hanse cost --prices my-prices.conf --json | jq .hanse.dollars\n",
+	  .details =
+		  "Beside it stands what the same load costs on Kafka, self-run and managed, line\n"
+		  "by line.  Prices are list prices of a day; hanse-cost(1) says how to write\n"
+		  "your own.  --store is one of aws-s3, aws-s3-express, r2, b2, own, or of "
+		  "yours.\n",
+	  .flags = FLAG_BIT(FLAG_PRICES) | FLAG_BIT(FLAG_STORE) | FLAG_BIT(FLAG_GB_MONTH) |
+		   FLAG_BIT(FLAG_FAN_OUT) | FLAG_BIT(FLAG_RETENTION_DAYS) | FLAG_BIT(FLAG_AGENTS) |
+		   FLAG_BIT(FLAG_FLUSH_MS) | FLAG_BIT(FLAG_PARTITIONS) | FLAG_BIT(FLAG_RUN_DIR) |
+		   PRINTS_DATA | ASKS_KAFKA,
+	  .run = cost_run },
 };
 
 const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

@@ -57,6 +57,7 @@ enum command_status group_describe_run(const struct command_line *l);
 enum command_status status_run(const struct command_line *l);
 enum command_status restore_command_run(const struct command_line *l);
 enum command_status bucket_probe_run(const struct command_line *l);
+enum command_status cost_run(const struct command_line *l);
 
 /* help.c: examples first.  help_print_group: the commands that begin with `first_word`; nothing,
  * and false, when none does. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES_MAX = 2000 };
+enum { MESSAGE_BYTES_MAX = 2000, REAL_DIGITS = 15 };
 
 /* The size of the character of UTF-8 that begins with p[0]; 0: that is none. */
 static size_t character_size(const uint8_t *p, size_t size)
@@ -85,7 +85,9 @@ struct slice output_printable(struct arena *a, struct slice s)
 
 enum command_status output_json(json_t *document)
 {
-	int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	int failed =
+		json_dumpf(document, stdout,
+			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(REAL_DIGITS));
 
 	json_decref(document);
 	if (failed) {

@@ -57,9 +57,10 @@ static json_t *stored_json(struct cell *cell)
 	struct usage_stored stored;
 
 	usage_stored(cell, &stored);
-	return json_pack("{s:I, s:I, s:I}", "files", (json_int_t)stored.files, "bytes",
+	return json_pack("{s:I, s:I, s:I, s:I}", "files", (json_int_t)stored.files, "bytes",
 			 (json_int_t)stored.bytes, "catalog_bytes",
-			 (json_int_t)cell_image_bytes(cell));
+			 (json_int_t)cell_image_bytes(cell), "partitions",
+			 (json_int_t)stored.partitions);
 }
 
 static json_t *journal_json(const struct control *c)

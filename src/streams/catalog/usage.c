@@ -80,4 +80,9 @@ void usage_stored(struct cell *c, struct usage_stored *ret)
 		.bytes = sqlite3_column_int64(st, 1),
 	};
 	sqlite3_reset(st);
+	st = cell_statement(c, "SELECT count(*) FROM partition");
+	is_there = cell_next(c, st);
+	assert(is_there);
+	ret->partitions = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
 }

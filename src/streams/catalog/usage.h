@@ -37,6 +37,7 @@ void usage_sums(struct arena *a, struct cell *c, int64_t month, struct usage_sum
  * Reads every row of the table of files. */
 struct usage_stored {
 	int64_t files, bytes;
+	int64_t partitions; /* of topics */
 };
 void usage_stored(struct cell *c, struct usage_stored *ret);
 
