@@ -101,8 +101,17 @@ static enum err open_doors(struct control *c, char why[TASK_WHY_BYTES])
 	err = http_server_open_unix(c->loop, path, &admin, &c->admin, why);
 	if (err)
 		return err;
-	return heartbeat_serve(c->loop, o->peer_listen, o->peer.port, c->node, on_heartbeat, c,
-			       &c->peers, why);
+	return peer_port_open(c->loop,
+			      &(struct peer_port_config) {
+				      .host = o->peer_listen,
+				      .port = o->peer.port,
+				      .identity = c->identity.listens ? &c->identity : NULL,
+				      .node = c->node,
+				      .ask = on_heartbeat,
+				      .on_agent = on_agent,
+				      .context = c,
+			      },
+			      &c->peers, why);
 }
 
 static void close_doors(struct control *c)
@@ -112,7 +121,7 @@ static void close_doors(struct control *c)
 	if (c->admin)
 		http_server_close(c->admin);
 	if (c->peers)
-		heartbeat_server_close(c->peers);
+		peer_port_close(c->peers);
 	c->agents = NULL;
 	c->admin = NULL;
 	c->peers = NULL;
@@ -275,6 +284,7 @@ static void on_heartbeat_answer(void *context, uint64_t committed)
 	struct control *c = context;
 
 	standby_aim(c->standby, c->find.epoch, committed);
+	coordinator_set_leader(c->coordinator, c->holder);
 }
 
 /* Nobody else has a claim: nobody ever led, or it was this node in an earlier life. */
@@ -299,8 +309,8 @@ static enum step found(struct control *c)
 		return challenge(c);
 	log_info("stands by: %s leads", c->holder);
 	supervisor_tell_status("stands by");
-	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->node,
-			c->find.epoch);
+	heartbeat_start(&c->heartbeat, &c->task, address.host, address.port, c->identity.asks,
+			c->node, c->find.epoch);
 	c->heartbeat.on_committed = on_heartbeat_answer;
 	c->heartbeat.context = c;
 	return task_wait(&c->task, CONTROL_STANDBY);
@@ -312,7 +322,13 @@ static enum step heartbeat_ended(struct control *c)
 		c->doubts = 0;
 		rival_reached(&c->rival);
 	}
+	coordinator_set_leader(c->coordinator, "");
 	switch ((int)c->heartbeat.task.err) {
+	case ERR_DENIED:
+	case ERR_CORRUPT:
+		log_warn("%s cannot be asked whether it leads: %s", c->holder,
+			 c->heartbeat.task.why);
+		return challenge(c);
 	case ERR_CONFLICT:
 		c->doubts++;
 		return pause_then(c, HEARTBEAT_MS, CONTROL_FIND);

@@ -9,8 +9,8 @@
 #include "cells/standby.h"
 #include "loop/http_server.h"
 #include "loop/timer.h"
-#include "server/heartbeat.h"
 #include "server/options.h"
+#include "server/peer_port.h"
 #include "server/rival.h"
 #include "streams/coordinator/coordinator.h"
 
@@ -40,7 +40,8 @@ struct control {
 	struct standby *standby; /* the cell of whoever leads, while we do not */
 	struct coordinator *coordinator;
 	struct listener *agents;
-	struct heartbeat_server *peers;
+	struct peer_port *peers;
+	struct peer_identity identity; /* empty: no keys */
 	struct http_server *admin;
 
 	struct holder_find find;

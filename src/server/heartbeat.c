@@ -150,9 +150,10 @@ static enum step heartbeat_step(struct task *t)
 		if (task_is_running(&h->connect.task))
 			return task_wait(t, HEARTBEAT_CONNECTING);
 		if (h->connect.task.err)
-			return task_done(t, h->connect.task.err == ERR_CANCELED
-						    ? t->err
-						    : h->connect.task.err);
+			return task_fail(t,
+					 h->connect.task.err == ERR_CANCELED ? t->err
+									     : h->connect.task.err,
+					 "%s", h->connect.task.why);
 		h->stream = h->connect.ret;
 		stream_set_owner(h->stream, &asker, h);
 		h->begun_ms = h->heard_ms = loop_now_ms(t->loop);
@@ -172,11 +173,14 @@ static const struct task_kind heartbeat_kind = {
 };
 
 void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
-		     const char *node, struct epoch epoch)
+		     struct tls_identity *identity, const char *node, struct epoch epoch)
 {
 	*h = (struct heartbeat) { .node = node, .epoch = epoch };
 	task_start(&h->task, &heartbeat_kind, parent);
-	connect_tcp(&h->connect, &h->task, host, port);
+	if (identity)
+		connect_tls(&h->connect, &h->task, host, port, identity);
+	else
+		connect_tcp(&h->connect, &h->task, host, port);
 	task_set_deadline(&h->connect.task, loop_now_ms(h->task.loop) + HEARTBEAT_SILENCE_MS);
 }
 
@@ -184,8 +188,6 @@ void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host,
  */
 
 struct heartbeat_server {
-	struct loop *loop;
-	struct listener *listener;
 	struct list peers;
 	size_t peer_count;
 	const char *node;
@@ -199,12 +201,30 @@ struct heartbeat_peer {
 	struct list link;
 };
 
-static void close_peer(struct heartbeat_peer *peer)
+static void forget_peer(struct heartbeat_peer *peer)
 {
-	stream_close(peer->stream);
 	list_remove(&peer->link);
 	peer->server->peer_count--;
 	memory_free(peer);
+}
+
+static void close_peer(struct heartbeat_peer *peer)
+{
+	stream_close(peer->stream);
+	forget_peer(peer);
+}
+
+/* What it would say and hear is not for everybody, and neither is being an agent. */
+static void refuse_agent(struct stream *s, uint32_t correlation_id)
+{
+	struct peer_hello_response response = {
+		.error = ERR_DENIED,
+		.message = SLICE("this control has no keys, and no agent comes to it over the "
+				 "network: start it with --key-file"),
+	};
+
+	write_frame(s, &peer_hello_response_schema, correlation_id, &response);
+	stream_close_gracefully(s, HEARTBEAT_SILENCE_MS);
 }
 
 static void on_request(void *context, struct stream *s)
@@ -229,8 +249,13 @@ static void on_request(void *context, struct stream *s)
 		write_frame(s, &peer_heartbeat_response_schema, frame.correlation_id, &response);
 	}
 	arena_done(&a);
-	if (err != ERR_NOT_FOUND)
-		close_peer(peer);
+	if (err == ERR_NOT_FOUND)
+		return;
+	if (err == ERR_INVALID && frame.message == PEER_HELLO_REQUEST && !stream_peer_key(s))
+		refuse_agent(s, frame.correlation_id);
+	else
+		stream_close(s);
+	forget_peer(peer);
 }
 
 static void on_peer_end(void *context, struct stream *s, enum err err)
@@ -242,10 +267,8 @@ static void on_peer_end(void *context, struct stream *s, enum err err)
 
 static const struct stream_owner answerer = { .on_readable = on_request, .on_end = on_peer_end };
 
-static void on_accept(void *context, struct stream *s)
+void heartbeat_server_accept(struct heartbeat_server *server, struct stream *s)
 {
-	struct heartbeat_server *server = context;
-
 	if (server->peer_count >= HEARTBEAT_PEERS_MAX) {
 		stream_close(s);
 		return;
@@ -259,29 +282,21 @@ static void on_accept(void *context, struct stream *s)
 	stream_set_owner(s, &answerer, peer);
 }
 
-enum err heartbeat_serve(struct loop *loop, const char *host, uint16_t port, const char *node,
-			 struct heartbeat_answer (*ask_leader)(void *context), void *context,
-			 struct heartbeat_server **ret, char why[TASK_WHY_BYTES])
+struct heartbeat_server *heartbeat_server_new(const char *node,
+					      struct heartbeat_answer (*ask_leader)(void *context),
+					      void *context)
 {
 	struct heartbeat_server *s = NEW(struct heartbeat_server);
 
-	s->loop = loop;
 	s->node = node;
 	s->ask = ask_leader;
 	s->context = context;
 	list_init(&s->peers);
-	enum err err = listener_open_tcp(loop, host, port, on_accept, s, &s->listener, why);
-	if (err) {
-		memory_free(s);
-		return err;
-	}
-	*ret = s;
-	return OK;
+	return s;
 }
 
-void heartbeat_server_close(struct heartbeat_server *s)
+void heartbeat_server_free(struct heartbeat_server *s)
 {
-	listener_close(s->listener);
 	LIST_EACH (&s->peers, struct heartbeat_peer, link, peer)
 		close_peer(peer);
 	memory_free(s);

@@ -24,9 +24,10 @@ enum {
 
 /* A child task: ends when the node at `host`:`port` should no longer be waited for as the leader of
  * `epoch`.  ERR_UNAVAILABLE: nobody is there, or it closed; ERR_TIMEOUT: it is silent;
- * ERR_CONFLICT: whoever answers does not lead (one that is about to may take
- * HEARTBEAT_STARTING_MS), or in another epoch: a later one of the same node, or it is a node of
- * another journal, or the wrong one; what the journal says now tells; ERR_CANCELED. */
+ * ERR_DENIED, ERR_CORRUPT: who answers has other keys, or none; ERR_CONFLICT: whoever answers does
+ * not lead (one that is about to may take HEARTBEAT_STARTING_MS), or in another epoch: a later one
+ * of the same node, or it is a node of another journal, or the wrong one; what the journal says now
+ * tells; ERR_CANCELED. */
 struct heartbeat {
 	struct task task;
 	struct connect connect;
@@ -44,8 +45,9 @@ struct heartbeat {
 	uint64_t asked_ms;
 	enum err outcome; /* OK: go on */
 };
+/* `identity`: whom we believe, and who believes us; NULL: in the clear. */
 void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host, uint16_t port,
-		     const char *node, struct epoch epoch);
+		     struct tls_identity *identity, const char *node, struct epoch epoch);
 
 /* --- the side that answers ----------------------------------------------------------------------
  */
@@ -59,10 +61,12 @@ struct heartbeat_answer {
 	uint64_t committed_index;
 };
 
-MUST_CHECK enum err heartbeat_serve(struct loop *loop, const char *host, uint16_t port,
-				    const char *node, struct heartbeat_answer (*ask)(void *context),
-				    void *context, struct heartbeat_server **ret,
-				    char why[TASK_WHY_BYTES]);
-void heartbeat_server_close(struct heartbeat_server *s);
+struct heartbeat_server *heartbeat_server_new(const char *node, /* our name, borrowed */
+					      struct heartbeat_answer (*ask)(void *context),
+					      void *context);
+
+/* Takes over the stream.  An agent that comes in the clear is told that it needs keys. */
+void heartbeat_server_accept(struct heartbeat_server *server, struct stream *s);
+void heartbeat_server_free(struct heartbeat_server *server); /* closes its streams */
 
 #endif

@@ -1,4 +1,4 @@
-#include "server/heartbeat.h"
+#include "server/peer_port.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@ struct rig {
 	struct loop *loop;
 	struct task task;
 	struct heartbeat heartbeat;
-	struct heartbeat_server *server;
+	struct peer_port *server;
 	struct listener *deaf; /* accepts and says nothing */
 	struct stream *accepted;
 	struct timer timer;
@@ -34,6 +34,13 @@ static void on_committed(void *context, uint64_t index)
 	r->told_count++;
 }
 
+static void leave(struct rig *r)
+{
+	if (r->server)
+		peer_port_close(r->server);
+	r->server = NULL;
+}
+
 enum { RIG_START, RIG_ENDED };
 
 static enum step rig_step(struct task *t)
@@ -41,7 +48,7 @@ static enum step rig_step(struct task *t)
 	struct rig *r = CONTAINER(t, struct rig, task);
 
 	if (t->at == RIG_START) {
-		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, "test",
+		heartbeat_start(&r->heartbeat, t, "127.0.0.1", r->port, NULL, "test",
 				(struct epoch) { 7, 9 });
 		r->heartbeat.on_committed = on_committed;
 		r->heartbeat.context = r;
@@ -49,8 +56,7 @@ static enum step rig_step(struct task *t)
 	}
 	r->ended = r->heartbeat.task.err;
 	timer_clear(&r->timer);
-	if (r->server)
-		heartbeat_server_close(r->server);
+	leave(r);
 	if (r->accepted)
 		stream_close(r->accepted);
 	if (r->deaf)
@@ -112,10 +118,15 @@ static void serve(struct rig *r)
 
 	if (r->leads.counter == 0)
 		r->leads = (struct epoch) { 7, 9 };
-	r->port = free_port(r->loop);
-	assert_int_equal(heartbeat_serve(r->loop, "127.0.0.1", r->port, "leader", on_ask, r,
-					 &r->server, why),
+	assert_int_equal(peer_port_open(r->loop,
+					&(struct peer_port_config) { .host = "127.0.0.1",
+								     .node = "leader",
+								     .ask = on_ask,
+								     .on_agent = on_nobody,
+								     .context = r },
+					&r->server, why),
 			 OK);
+	r->port = peer_port_number(r->server);
 }
 
 static void test_a_node_that_does_not_lead_is_told_apart(void **state)
@@ -133,8 +144,7 @@ static void leader_leaves(struct timer *t)
 	struct rig *r = CONTAINER(t, struct rig, timer);
 
 	assert_true(task_is_running(&r->heartbeat.task));
-	heartbeat_server_close(r->server);
-	r->server = NULL;
+	leave(r);
 }
 
 static void test_a_leader_is_waited_for_until_it_leaves(void **state)

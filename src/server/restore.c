@@ -207,7 +207,7 @@ static enum step found(struct restore *r)
 		return go_on(r);
 	progress(r, "%s led last, on %s: does it answer?", r->find.node, r->find.address);
 	r->is_answered = false;
-	heartbeat_start(&r->heartbeat, &r->task, address.host, address.port, "restore",
+	heartbeat_start(&r->heartbeat, &r->task, address.host, address.port, NULL, "restore",
 			r->find.epoch);
 	r->heartbeat.on_committed = on_answer;
 	r->heartbeat.context = r;

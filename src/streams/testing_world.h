@@ -26,7 +26,8 @@ struct testing_world {
 	char path[64];
 	struct control_place places[3];
 	size_t place_count; /* 0: of control alone */
-	uint16_t port;	    /* of Kafka */
+	struct tls_identity *identity;
+	uint16_t port; /* of Kafka */
 	uint16_t advertise_port;
 	const char *site;
 	uint64_t control_silence_ms;
@@ -101,6 +102,7 @@ static inline void testing_begin_agent(struct testing_world *w)
 					      .site = w->site,
 					      .controls = w->places,
 					      .control_count = w->place_count,
+					      .identity = w->identity,
 					      .control_silence_ms = w->control_silence_ms,
 					      .bucket = w->bucket,
 					      .default_partitions = 3,

@@ -287,6 +287,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->link = control_link_new(loop, &(struct control_link_config) {
 						     .places = config->controls,
 						     .place_count = config->control_count,
+						     .identity = config->identity,
 						     .node = node,
 						     .kafka_host = config->advertise_host,
 						     .kafka_port = config->advertise_port,

@@ -47,6 +47,8 @@ struct agent_config {
 	const char *site;
 	const struct control_place *controls; /* borrowed; see control_link.h */
 	size_t control_count;
+	struct tls_identity
+		*identity;	     /* for control elsewhere; NULL: no keys.  Outlives the agent */
 	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	struct bucket *bucket;	     /* data files; outlives the agent */
 	int32_t default_partitions;

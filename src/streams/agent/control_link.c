@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "loop/timer.h"
 #include "peer_messages.h"
 #include "wire/peer/frame.h"
@@ -16,7 +18,12 @@ struct control_link {
 	struct task task; /* connects, and again */
 	struct loop *loop;
 	struct control_link_config config;
-	size_t place; /* where it is, or tries next */
+	size_t place; /* of config.places: where it is, or tries next */
+	/* Where that one said that another leads: goes before the place. */
+	char leader_host[256];
+	uint16_t leader_port;	 /* 0: it did not */
+	int redirect_count;	 /* in a row */
+	uint64_t quiet_until_ms; /* no log line about refused connections before */
 	char node[256], host[256], site[256];
 	struct connect connect;
 	struct sleep sleep;
@@ -73,6 +80,7 @@ static void say_hello(struct control_link *link)
 		.site = slice_from(link->site),
 		.incarnation = link->incarnation,
 		.condition = (int8_t)link->condition,
+		.follows = link->config.identity != NULL,
 	};
 
 	link->said_condition = link->condition;
@@ -98,9 +106,11 @@ static void end_call(struct control_call *call, enum err err)
 	task_wake(&call->task);
 }
 
+/* Who was said to lead does not answer: perhaps another place knows better. */
 static void try_elsewhere(struct control_link *link)
 {
 	link->place = (link->place + 1) % link->config.place_count;
+	link->leader_port = 0;
 }
 
 static void lose(struct control_link *link, enum err err, const char *why)
@@ -111,7 +121,9 @@ static void lose(struct control_link *link, enum err err, const char *why)
 		stream_close(link->stream);
 	link->stream = NULL;
 	link->is_ready = false;
-	if (!was_ready)
+	if (was_ready)
+		link->leader_port = 0;
+	else
 		try_elsewhere(link);
 	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)
@@ -132,7 +144,7 @@ static void on_no_hello(struct timer *t)
 /* The only control there is may take its time: it is about to lead, or is loading. */
 static void await_hello(struct control_link *link)
 {
-	if (link->config.place_count > 1)
+	if (link->config.place_count > 1 || link->leader_port)
 		timer_set(&link->tick, link->loop, loop_now_ms(link->loop) + CONTROL_LINK_HELLO_MS,
 			  on_no_hello);
 }
@@ -166,6 +178,28 @@ static void on_tick(struct timer *t)
 /* --- in ----------------------------------------------------------------------------------------
  */
 
+/* It does not lead, another does.  Nothing was lost: this connection was never of use. */
+static void follow_leader(struct control_link *link, struct slice address)
+{
+	char text[300], host[sizeof(link->leader_host)];
+	uint16_t port = 0;
+
+	snprintf(text, sizeof(text), "%.*s", SLICE_ARG(address));
+	if (!link->config.identity || link->redirect_count >= CONTROL_LINK_REDIRECTS_MAX ||
+	    text_host_port(text, host, sizeof(host), &port) || port == 0) {
+		link->redirect_count = 0;
+		lose(link, ERR_UNAVAILABLE, "it does not lead");
+		return;
+	}
+	link->redirect_count++;
+	stream_close(link->stream);
+	link->stream = NULL;
+	timer_clear(&link->tick);
+	memcpy(link->leader_host, host, sizeof(host));
+	link->leader_port = port;
+	task_wake(&link->task);
+}
+
 static void take_hello(struct control_link *link, struct arena *a, const struct frame *frame)
 {
 	struct peer_hello_response hello;
@@ -174,6 +208,10 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 
 	if (frame_decode_body(a, frame, &peer_hello_response_schema, &hello)) {
 		lose(link, ERR_CORRUPT, "control's hello cannot be decoded");
+		return;
+	}
+	if (hello.error && hello.leader.size > 0) {
+		follow_leader(link, hello.leader);
 		return;
 	}
 	if (hello.error) {
@@ -185,6 +223,7 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 	link->incarnation = hello.incarnation;
 	link->usage_ms = hello.usage_ms > 0 ? (uint64_t)hello.usage_ms : 0;
 	link->is_ready = true;
+	link->redirect_count = 0;
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
 	link->silent_ticks = 0;
 	set_tick(link);
@@ -292,6 +331,31 @@ static const struct stream_owner stream_owner = { .on_readable = on_readable, .o
 
 enum { LINK_CONNECT, LINK_CONNECTED, LINK_UP };
 
+static void connect_next(struct control_link *link)
+{
+	const struct control_place *place = &link->config.places[link->place];
+
+	if (link->leader_port)
+		connect_tls(&link->connect, &link->task, link->leader_host, link->leader_port,
+			    link->config.identity);
+	else if (place->path)
+		connect_unix(&link->connect, &link->task, place->path);
+	else
+		connect_tls(&link->connect, &link->task, place->host, place->port,
+			    link->config.identity);
+}
+
+static void note_refusal(struct control_link *link)
+{
+	const struct task *t = &link->connect.task;
+	uint64_t now_ms = loop_now_ms(link->loop);
+
+	if ((t->err != ERR_DENIED && t->err != ERR_CORRUPT) || now_ms < link->quiet_until_ms)
+		return;
+	link->quiet_until_ms = now_ms + CONTROL_LINK_QUIET_MS;
+	log_warn("control cannot be reached: %s", t->why);
+}
+
 static enum step wait_a_while(struct control_link *link)
 {
 	sleep_start(&link->sleep, &link->task, loop_now_ms(link->loop) + link->retry_ms);
@@ -314,11 +378,12 @@ static enum step link_step(struct task *t)
 		return task_wait(t, t->at);
 	switch (t->at) {
 	case LINK_CONNECT:
-		connect_unix(&link->connect, t, link->config.places[link->place].path);
+		connect_next(link);
 		return task_wait(t, LINK_CONNECTED);
 
 	case LINK_CONNECTED:
 		if (link->connect.task.err) {
+			note_refusal(link);
 			try_elsewhere(link);
 			return wait_a_while(link);
 		}
@@ -330,7 +395,12 @@ static enum step link_step(struct task *t)
 		return task_wait(t, LINK_UP);
 
 	case LINK_UP:
-		return link->stream ? task_wait(t, LINK_UP) : wait_a_while(link);
+		if (link->stream)
+			return task_wait(t, LINK_UP);
+		if (!link->leader_port)
+			return wait_a_while(link);
+		connect_next(link); /* where it was sent */
+		return task_wait(t, LINK_CONNECTED);
 	}
 	abort();
 }

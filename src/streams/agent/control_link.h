@@ -5,6 +5,10 @@
  * there are several, one that does not answer it is left after CONTROL_LINK_HELLO_MS.  Calls made
  * while it is not ready fail with ERR_UNAVAILABLE at once.
  *
+ * With keys places may be on other machines, over TLS, and one that does not lead tells who does:
+ * the link goes there at once (CONTROL_LINK_REDIRECTS_MAX times in a row), and back to its places
+ * when that is lost.
+ *
  * A control process that is stopped or hung keeps the connection and says nothing.  So a link that
  * is ready pings when a tick, a fifth of CONTROL_LINK_SILENCE_MS, brought nothing, and five such
  * ticks in a row are a loss.  Ticks are counted, not time: one that comes late because this
@@ -28,11 +32,15 @@ enum {
 	CONTROL_LINK_SILENT_TICKS_MAX = 5,
 	CONTROL_LINK_HELLO_MS = 1000,
 	CONTROL_LINK_PLACES_MAX = 16,
+	CONTROL_LINK_REDIRECTS_MAX = 4,
+	CONTROL_LINK_QUIET_MS = 60000, /* between log lines about refused connections */
 };
 
 /* Where a control process may be. */
 struct control_place {
-	const char *path; /* of its Unix socket */
+	const char *path; /* of its Unix socket; NULL: */
+	const char *host; /* its peer address, for which keys are needed */
+	uint16_t port;
 };
 
 struct control_link;
@@ -61,7 +69,8 @@ struct control_link_owner {
 struct control_link_config {
 	const struct control_place *places; /* borrowed, 1 to CONTROL_LINK_PLACES_MAX */
 	size_t place_count;
-	const char *node; /* HOST:PORT that clients are told */
+	struct tls_identity *identity; /* NULL: no keys */
+	const char *node;	       /* HOST:PORT that clients are told */
 	const char *kafka_host;
 	int32_t kafka_port;
 	const char *site;

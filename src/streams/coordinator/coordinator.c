@@ -1,7 +1,9 @@
 #include "streams/coordinator/coordinator.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -163,6 +165,7 @@ static void on_back(struct timer *t)
 void coordinator_on_leading(struct coordinator *c)
 {
 	c->is_leading = true;
+	c->leader[0] = '\0';
 	c->groups = groups_new(c);
 	c->keeps_others = true;
 	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
@@ -192,6 +195,14 @@ void coordinator_on_committed(struct coordinator *c, uint64_t index, struct slic
 {
 	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next)
 		session_push_record(session_from_link(link), index, record);
+}
+
+void coordinator_set_leader(struct coordinator *c, const char *address)
+{
+	if (strcmp(c->leader, address) == 0)
+		return;
+	snprintf(c->leader, sizeof(c->leader), "%s", address);
+	each_session(c, session_wake);
 }
 
 void coordinator_accept(struct coordinator *c, struct stream *s)

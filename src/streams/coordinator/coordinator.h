@@ -23,6 +23,7 @@ enum {
 				       * at the least */
 	COORDINATOR_TOPICS_MAX = 100000,
 	COORDINATOR_GROUPS_MAX = 100000,
+	COORDINATOR_ADDRESS_BYTES = 300, /* HOST:PORT */
 };
 
 struct coordinator;
@@ -45,6 +46,10 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 void coordinator_on_leading(struct coordinator *c);
 void coordinator_on_lost(struct coordinator *c, const char *why);
 void coordinator_on_committed(struct coordinator *c, uint64_t index, struct slice record);
+
+/* While another node leads: its peer address, for agents that can follow it there; "": not known.
+ * Their hello is answered with it; that of others waits until this node leads. */
+void coordinator_set_leader(struct coordinator *c, const char *address);
 
 /* A connection on the peer socket; takes over the stream. */
 void coordinator_accept(struct coordinator *c, struct stream *s);

@@ -19,6 +19,7 @@ struct coordinator {
 	size_t call_count;
 	size_t errand_count; /* tasks that belong to nobody else */
 	bool is_leading;
+	char leader[COORDINATOR_ADDRESS_BYTES]; /* another node's; "": none that we know */
 	bool is_stopping;
 	struct task *stop;	     /* woken as sessions end */
 	struct sweep *sweep;	     /* deletion of topics in bounded steps */

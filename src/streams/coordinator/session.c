@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "streams/coordinator/call.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/redirect.h"
 #include "wire/peer/frame.h"
 
 enum {
@@ -201,6 +202,16 @@ static void read_frames(struct session *s)
 	}
 }
 
+/* Another node leads.  An agent that can go there is told where; one that can not waits for us. */
+static void send_elsewhere(struct session *s)
+{
+	if (!s->stream || !redirect_hello(s->stream, s->coordinator->leader))
+		return;
+	stream_close_gracefully(s->stream, REDIRECT_MS);
+	s->stream = NULL;
+	end_session(s, NULL);
+}
+
 static void finish_calls(struct session *s)
 {
 	LIST_EACH (&s->ended, struct call, link, call) {
@@ -250,6 +261,8 @@ static enum step session_step(struct task *t)
 	if (!s->is_ending) {
 		if (s->coordinator->is_leading)
 			read_frames(s);
+		else if (s->coordinator->leader[0])
+			send_elsewhere(s);
 		if (!s->is_ending)
 			return task_wait(t, SESSION_OPEN);
 	}
