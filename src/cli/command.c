@@ -122,6 +122,34 @@ const struct command commands[] = {
 		   FLAG_BIT(FLAG_FLUSH_MS) | FLAG_BIT(FLAG_PARTITIONS) | FLAG_BIT(FLAG_RUN_DIR) |
 		   PRINTS_DATA | ASKS_KAFKA,
 	  .run = cost_run },
+	{ .words = "key new",
+	  .arguments = "",
+	  .summary = "Makes the key of a cluster that is yet to be",
+	  .examples = "  hanse key new --key-file hanse.key\n"
+		      "  hanse key new | gpg --encrypt -r me > hanse.key.gpg\n",
+	  .details = "Prints the recovery key, or puts it in a file that is not there yet.\n"
+		     "`hanse serve --key-file FILE` makes one by itself at a first start.\n",
+	  .flags = FLAG_BIT(FLAG_KEY_FILE) | FLAG_BIT(FLAG_HELP),
+	  .run = key_new_run },
+	{ .words = "key show",
+	  .arguments = "",
+	  .summary = "Shows whose key a file holds, and no secret",
+	  .examples = "  hanse key show --key-file hanse.key\n"
+		      "  hanse key show --key-file hanse.key --json | jq -r .key_id\n",
+	  .details = "`hanse status` shows the key id of a cluster.\n",
+	  .flags = FLAG_BIT(FLAG_KEY_FILE) | PRINTS_DATA | FLAG_BIT(FLAG_HELP),
+	  .run = key_show_run },
+	{ .words = "key derive",
+	  .arguments = "ROLE",
+	  .summary = "Prints the part of a key that one role needs",
+	  .examples = "  hanse key derive control --key-file hanse.key > control.key\n"
+		      "  hanse key derive streams --key-file hanse.key > streams.key\n",
+	  .details = "For machines that run only control or only streams: with its part control\n"
+		     "cannot read records, and streams cannot read or write the journal.  A key\n"
+		     "file may be read by its owner only: `umask 077` first, or chmod 600.\n",
+	  .flags = FLAG_BIT(FLAG_KEY_FILE) | FLAG_BIT(FLAG_HELP),
+	  .argument_count = 1,
+	  .run = key_derive_run },
 };
 
 const size_t commands_count = sizeof(commands) / sizeof(commands[0]);

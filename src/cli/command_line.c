@@ -19,6 +19,7 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_DEEP] = { "deep", NULL, NULL, "read every data file and check all of it" },
 	[FLAG_DRY_RUN] = { "dry-run", NULL, NULL, "only look: take nothing over" },
 	[FLAG_TAKE_OVER] = { "take-over", NULL, NULL, "even if a node leads the cluster" },
+	[FLAG_KEY_FILE] = { "key-file", "FILE", "HANSE_KEY_FILE", "the key of a sealed cluster" },
 	[FLAG_KAFKA] = { "kafka", "HOST:PORT", "HANSE_KAFKA",
 			 "the server to ask (" KAFKA_DEFAULT ")" },
 	[FLAG_RUN_DIR] = { "run-dir", "DIR", "HANSE_RUN_DIR",

@@ -63,12 +63,16 @@ static json_t *status_json(struct control *c)
 {
 	const struct options *o = c->options;
 	struct coordinator_status coordinator;
-	char id[23];
+	bool is_sealed = c->cluster.cluster.is_sealed;
+	char id[23], key_id[KEY_ID_TEXT_BYTES];
 
+	keyring_id_text(&c->keys, key_id);
 	coordinator_get_status(c->coordinator, &coordinator);
 	uuid_text(id, c->cluster.cluster.id);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:s, s:o, s:o, s:{s:I, s:I, s:I}}",
-			 "cluster", id, "node", c->node, "state", state_name(c), "leader",
+	return json_pack("{s:s, s:b, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:s, s:o, s:o, "
+			 "s:{s:I, s:I, s:I}}",
+			 "cluster", id, "sealed", is_sealed, "key_id", is_sealed ? key_id : NULL,
+			 "node", c->node, "state", state_name(c), "leader",
 			 leader_state(c->leader) == LEADER_LEADING ? c->node : c->holder, "kafka",
 			 o->has_streams ? o->values[OPTION_ADVERTISE] : NULL, "bucket",
 			 o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : NULL,

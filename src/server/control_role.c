@@ -10,7 +10,9 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "buckets/hedge.h"
+#include "buckets/sealed.h"
 #include "loop/stop.h"
+#include "server/key_file.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/catalog/catalog.h"
@@ -169,8 +171,10 @@ static void tell_cluster(struct control *c)
 	char id[23], text[128];
 
 	uuid_text(id, c->cluster.cluster.id);
-	snprintf(text, sizeof(text), "%s %s (format %d)",
-		 c->cluster.is_new ? "new cluster" : "cluster", id, CLUSTER_FORMAT);
+	bool is_sealed = c->cluster.cluster.is_sealed;
+	snprintf(text, sizeof(text), "%s %s (format %d%s)",
+		 c->cluster.is_new ? "new cluster" : "cluster", id,
+		 is_sealed ? CLUSTER_FORMAT_SEALED : CLUSTER_FORMAT, is_sealed ? ", sealed" : "");
 	if (c->cluster.is_new)
 		log_warn("the bucket was empty: created %s", text);
 	else
@@ -178,10 +182,13 @@ static void tell_cluster(struct control *c)
 	supervisor_tell_ready(text);
 }
 
-static enum step give_up(struct control *c, const char *why)
+static enum step give_up(struct control *c, enum err err, const char *why)
 {
 	log_error("%s", why);
-	supervisor_tell_fatal(why);
+	if (err == ERR_DENIED)
+		supervisor_tell_denied(why);
+	else
+		supervisor_tell_fatal(why);
 	loop_stop(c->loop);
 	return task_done(&c->task, ERR_INVALID);
 }
@@ -236,7 +243,8 @@ static enum step opened(struct control *c)
 		return pause_then(c, next_retry(c), CONTROL_OPEN);
 	}
 	if (err)
-		return give_up(c, c->cluster.task.why[0] ? c->cluster.task.why : err_name(err));
+		return give_up(c, err,
+			       c->cluster.task.why[0] ? c->cluster.task.why : err_name(err));
 	if (!c->leader)
 		begin_leader(c);
 	err = open_doors(c, why);
@@ -245,7 +253,7 @@ static enum step opened(struct control *c)
 		return pause_then(c, CONTROL_RETRY_MS_MIN, CONTROL_OPEN);
 	}
 	if (err)
-		return give_up(c, why);
+		return give_up(c, ERR_INVALID, why);
 	tell_cluster(c);
 	c->retry_ms = CONTROL_RETRY_MS_MIN;
 	holder_find(&c->find, &c->task, c->buckets, c->bucket_count, CONTROL_JOURNAL);
@@ -397,6 +405,7 @@ static enum step control_step(struct task *t)
 	switch (t->at) {
 	case CONTROL_OPEN:
 		cluster_open(&c->cluster, t, c->buckets, c->bucket_count);
+		c->cluster.keys = c->options->is_sealed ? &c->keys : NULL;
 		return task_wait(t, CONTROL_OPENED);
 	case CONTROL_OPENED:
 		return opened(c);
@@ -494,10 +503,13 @@ static enum err open_buckets(struct control *c, char why[TASK_WHY_BYTES])
 	snprintf(urls, sizeof(urls), "%s", c->options->values[OPTION_JOURNAL]);
 	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
 		assert(c->bucket_count < CONTROL_BUCKETS_MAX);
-		enum err err = bucket_open(url, &c->buckets[c->bucket_count], why);
+		struct bucket **b = &c->buckets[c->bucket_count];
+		enum err err = bucket_open(url, b, why);
 		if (err)
 			return err;
-		c->buckets[c->bucket_count] = hedge_bucket_if_far(c->buckets[c->bucket_count]);
+		*b = hedge_bucket_if_far(*b);
+		if (c->options->is_sealed)
+			*b = sealed_bucket_new(*b, keyring_get(&c->keys, KEY_JOURNAL));
 		c->bucket_count++;
 	}
 	return OK;
@@ -518,6 +530,8 @@ int control_role_main(char **argv)
 	if (gethostname(c.host, sizeof(c.host)) < 0)
 		c.host[0] = '\0';
 	c.host[sizeof(c.host) - 1] = '\0';
+	if (!err && options.is_sealed)
+		err = role_take_keys(&c.keys, why);
 	if (!err)
 		err = open_buckets(&c, why);
 	if (err) {
@@ -535,5 +549,6 @@ int control_role_main(char **argv)
 	loop_free(c.loop);
 	for (int i = 0; i < c.bucket_count; i++)
 		bucket_close(c.buckets[i]);
+	keyring_done(&c.keys);
 	return status;
 }

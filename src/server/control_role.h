@@ -13,6 +13,7 @@
 #include "server/peer_port.h"
 #include "server/rival.h"
 #include "streams/coordinator/coordinator.h"
+#include "wire/keys/keyring.h"
 
 enum {
 	CONTROL_BUCKETS_MAX = JOURNAL_BUCKETS_MAX,
@@ -36,6 +37,7 @@ struct control {
 	struct bucket *buckets[CONTROL_BUCKETS_MAX];
 	int bucket_count;
 	struct cluster_open cluster;
+	struct keyring keys; /* of control; nothing where nothing is sealed */
 	struct leader *leader;
 	struct standby *standby; /* the cell of whoever leads, while we do not */
 	struct coordinator *coordinator;

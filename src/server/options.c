@@ -27,6 +27,10 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_ROLES] = { "roles", "ROLE,...", "control,streams", "the processes to run" },
 	[OPTION_CONTROL] = { "control", "PLACE,...", NULL,
 			     "unix:PATH of another node's control, with --roles streams" },
+	[OPTION_KEY_FILE] = { "key-file", "FILE", NULL,
+			      "the cluster's key; made at a first start if it is not there" },
+	[OPTION_SEAL] = { "seal", "YES|NO", NULL,
+			  "encrypt all objects (default: with --key-file, and in s3: buckets)" },
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number" },
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
@@ -122,6 +126,7 @@ enum err options_from_environment(struct options *o, char **environment, char wh
 		size_t size = strcspn(from, "=");
 		if (strncmp(from, "HANSE_", 6) != 0 || size >= sizeof(name) ||
 		    strncmp(from, "HANSE_STATUS_FD=", 16) == 0 ||
+		    strncmp(from, "HANSE_SECRET_FD=", 16) == 0 ||
 		    strncmp(from, "HANSE_TEST_", 11) == 0)
 			continue;
 		for (size_t i = 6; i < size; i++)
@@ -361,6 +366,36 @@ static enum err read_controls(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+/* Others keep what is in S3; a directory is one's own. */
+static bool is_at_others(const char *urls)
+{
+	return strncmp(urls, "s3:", 3) == 0 || strstr(urls, ",s3:") || strstr(urls, "fault:s3:");
+}
+
+static enum err read_seal(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char *seal = o->values[OPTION_SEAL];
+	bool has_key = o->values[OPTION_KEY_FILE][0];
+
+	if (seal[0] == '\0')
+		snprintf(seal, OPTION_VALUE_BYTES_MAX, "%s",
+			 has_key || is_at_others(o->values[OPTION_BUCKET]) ||
+					 is_at_others(o->values[OPTION_JOURNAL])
+				 ? "yes"
+				 : "no");
+	o->is_sealed = strcmp(seal, "yes") == 0;
+	if (!o->is_sealed && strcmp(seal, "no") != 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--seal %.60s: it is yes or no", seal);
+		return ERR_INVALID;
+	}
+	if (!o->is_sealed && has_key) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--seal no and --key-file contradict each other: give one of them");
+		return ERR_INVALID;
+	}
+	return OK;
+}
+
 static bool is_any_host(const char *host)
 {
 	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -417,6 +452,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = check_journal(o, why);
 	if (!err)
 		err = read_controls(o, why);
+	if (!err)
+		err = read_seal(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,

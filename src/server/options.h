@@ -30,6 +30,8 @@ enum option {
 	OPTION_SITE,
 	OPTION_ROLES,
 	OPTION_CONTROL,
+	OPTION_KEY_FILE,
+	OPTION_SEAL,
 	OPTION_DEFAULT_PARTITIONS,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
@@ -62,6 +64,7 @@ struct options {
 	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
 	int32_t default_partitions;
 	bool has_control, has_streams;
+	bool is_sealed;					     /* --seal */
 	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
 	size_t control_count;
 };

@@ -131,6 +131,7 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--journal", "file:a,file:b,file:c,file:d,file:e,file:f,file:g" },
 		{ "--log-level", "loud" },
 		{ "--peer", "nowhere" },
+		{ "--seal", "maybe" },
 	};
 
 	(void)state;
@@ -168,6 +169,37 @@ static void test_a_role_alone_needs_no_place_of_the_other(void **state)
 	assert_string_equal(o.controls[0].path, "/r/control-9092.sock");
 	assert_int_equal(finish_flags(&o, both_default), OK);
 	assert_string_equal(o.values[OPTION_JOURNAL], "file:./var/bucket");
+}
+
+static void test_what_others_keep_is_sealed_unless_told_otherwise(void **state)
+{
+	static const struct {
+		const char *flags[3];
+		bool is_sealed;
+	} rows[] = {
+		{ { NULL }, false },
+		{ { "--bucket=s3://name" }, true },
+		{ { "--bucket=fault:s3://name" }, true },
+		{ { "--journal=file:a,s3://name,file:b" }, true },
+		{ { "--bucket=s3://name", "--seal=no" }, false },
+		{ { "--key-file=k" }, true },
+		{ { "--key-file=k", "--seal=yes" }, true },
+		{ { "--seal=yes" }, true },
+	};
+	char *contradiction[] = { "--key-file=k", "--seal=no", NULL };
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *argv[] = { (char *)(uintptr_t)rows[i].flags[0],
+				 (char *)(uintptr_t)rows[i].flags[1], NULL };
+
+		assert_int_equal(finish_flags(&o, argv), OK);
+		assert_int_equal(o.is_sealed, rows[i].is_sealed);
+		assert_string_equal(o.values[OPTION_SEAL], o.is_sealed ? "yes" : "no");
+	}
+	assert_int_equal(finish_flags(&o, contradiction), ERR_INVALID);
+	assert_non_null(strstr(why, "contradict"));
 }
 
 static void test_streams_may_use_the_control_of_others(void **state)
@@ -237,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_names_in_environment_and_file_are_refused),
 		cmocka_unit_test(test_values_without_sense_are_refused),
 		cmocka_unit_test(test_a_role_alone_needs_no_place_of_the_other),
+		cmocka_unit_test(test_what_others_keep_is_sealed_unless_told_otherwise),
 		cmocka_unit_test(test_streams_may_use_the_control_of_others),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 	};

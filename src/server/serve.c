@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "loop/open_files.h"
+#include "server/first_start.h"
 #include "server/supervisor.h"
 
 extern char **environ;
@@ -20,6 +21,7 @@ static void print_help(void)
 	     "                                           for clients on other machines\n"
 	     "  hanse serve --kafka 127.0.0.1:9094       a second node on the same bucket:\n"
 	     "                                           takes over when the first one is gone\n"
+	     "  hanse serve --key-file hanse.key         everything in the bucket is encrypted\n"
 	     "  hanse serve --roles streams --kafka 127.0.0.1:9095 --control "
 	     "unix:/run/h/control-9092.sock\n"
 	     "                                           a second agent of the first node's "
@@ -72,6 +74,7 @@ static void make_default_parent(const struct options *o)
 
 struct banner {
 	const struct options *options;
+	struct first_start *first_start;
 	bool is_control_ready, is_streams_ready, is_printed;
 	char cluster[256];
 };
@@ -151,10 +154,20 @@ static void on_ready(void *context, const char *role, const char *text)
 	if (strcmp(role, "control") == 0) {
 		b->is_control_ready = true;
 		snprintf(b->cluster, sizeof(b->cluster), "%s", text);
+		first_start_on_ready(b->first_start);
 	} else {
 		b->is_streams_ready = true;
 	}
 	print_banner(b);
+}
+
+static void on_denied(void *context, const char *role, const char *text)
+{
+	struct banner *b = context;
+
+	(void)text;
+	if (strcmp(role, "control") == 0)
+		first_start_on_denied(b->first_start);
 }
 
 static void on_status(void *context, const char *role, const char *text)
@@ -196,26 +209,31 @@ static void fill_argv(const struct options *o, const char *word,
 	argv[count] = NULL;
 }
 
-static int start(const struct options *o)
+static int start(const struct options *o, struct first_start *f)
 {
 	static char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64];
 	static const char *control_argv[2 * OPTION_COUNT + 3], *streams_argv[2 * OPTION_COUNT + 3];
 	struct supervisor_role roles[2];
-	struct banner banner = { .options = o };
+	struct banner banner = { .options = o, .first_start = f };
 	size_t count = 0;
 
 	open_files_raise(); /* for the roles, too */
 	fill_argv(o, CONTROL_ROLE_WORD, control_argv, flags);
 	fill_argv(o, STREAMS_ROLE_WORD, streams_argv, flags);
 	if (o->has_control)
-		roles[count++] = (struct supervisor_role) { "control", control_argv };
+		roles[count++] =
+			(struct supervisor_role) { "control", control_argv,
+						   buf_slice(&f->texts[KEY_ROLE_CONTROL]) };
 	if (o->has_streams)
-		roles[count++] = (struct supervisor_role) { "streams", streams_argv };
+		roles[count++] =
+			(struct supervisor_role) { "streams", streams_argv,
+						   buf_slice(&f->texts[KEY_ROLE_STREAMS]) };
 	return supervisor_run(&(struct supervisor_config) {
 		.roles = roles,
 		.role_count = count,
 		.on_ready = on_ready,
 		.on_status = on_status,
+		.on_denied = on_denied,
 		.context = &banner,
 	});
 }
@@ -223,7 +241,9 @@ static int start(const struct options *o)
 int serve_main(char **argv)
 {
 	static struct options options;
+	static struct first_start first_start;
 	char why[OPTION_WHY_BYTES];
+	int status = EXIT_USAGE;
 
 	for (char **arg = argv; *arg; arg++) {
 		if (strcmp(*arg, "--help") == 0 || strcmp(*arg, "-h") == 0) {
@@ -238,6 +258,12 @@ int serve_main(char **argv)
 		fprintf(stderr, "hanse serve: %s\n", why);
 		return EXIT_USAGE;
 	}
-	make_default_parent(&options);
-	return start(&options);
+	if (first_start_begin(&first_start, &options, why)) {
+		fprintf(stderr, "hanse serve: %s\n", why);
+	} else {
+		make_default_parent(&options);
+		status = start(&options, &first_start);
+	}
+	first_start_done(&first_start);
+	return status;
 }

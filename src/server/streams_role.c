@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "buckets/hedge.h"
+#include "buckets/sealed.h"
 #include "loop/stop.h"
+#include "server/key_file.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/agent/agent.h"
@@ -84,6 +86,7 @@ int streams_role_main(char **argv)
 {
 	static struct options options;
 	static struct control_place controls[OPTION_CONTROLS_MAX];
+	static struct keyring keys;
 	struct streams s = { 0 };
 	struct bucket *bucket = NULL;
 	char why[OPTION_WHY_BYTES];
@@ -93,6 +96,8 @@ int streams_role_main(char **argv)
 	enum err err = options_from_flags(&options, argv, why);
 	if (!err)
 		err = options_finish(&options, why);
+	if (!err && options.is_sealed)
+		err = role_take_keys(&keys, why);
 	if (!err)
 		err = bucket_open(options.values[OPTION_BUCKET], &bucket, why);
 	if (err) {
@@ -100,6 +105,8 @@ int streams_role_main(char **argv)
 		return EXIT_CONFIG;
 	}
 	bucket = hedge_bucket_if_far(bucket);
+	if (options.is_sealed)
+		bucket = sealed_bucket_new(bucket, keyring_get(&keys, KEY_DATA));
 	for (size_t i = 0; i < options.control_count; i++)
 		controls[i].path = options.controls[i].path;
 	s.loop = loop_new(0);
@@ -113,6 +120,7 @@ int streams_role_main(char **argv)
 					    .controls = controls,
 					    .control_count = options.control_count,
 					    .bucket = bucket,
+					    .keys = options.is_sealed ? &keys : NULL,
 					    .default_partitions = options.default_partitions,
 					    .on_serving = on_serving,
 					    .on_fatal = on_fatal,
@@ -124,5 +132,6 @@ int streams_role_main(char **argv)
 	hedge_finish(bucket, s.loop);
 	loop_free(s.loop);
 	bucket_close(bucket);
+	keyring_done(&keys);
 	return 0;
 }

@@ -28,6 +28,8 @@
 
 enum {
 	STATUS_FD = 3, /* in the role */
+	SECRET_FD = 4, /* in the role */
+	FREE_FD = 10,  /* in the supervisor: no number of a role's */
 	LAST_LINES_MS =
 		20, /* between a role's end and reading on: what it wrote last comes first */
 	KEEPER_MS = 3600 * 1000,
@@ -36,6 +38,7 @@ enum {
 };
 
 static const char STATUS_FD_VARIABLE[] = "HANSE_STATUS_FD";
+static const char SECRET_FD_VARIABLE[] = "HANSE_SECRET_FD";
 
 enum role_state { ROLE_WAITING, ROLE_RUNNING, ROLE_ENDED, ROLE_OVER };
 
@@ -263,8 +266,10 @@ static void take_line(struct role *r, struct slice line)
 	} else if (strcmp(text, "STATUS") == 0) {
 		if (config->on_status)
 			config->on_status(config->context, r->config->name, rest);
-	} else if (strcmp(text, "FATAL") == 0) {
+	} else if (strcmp(text, "FATAL") == 0 || strcmp(text, "DENIED") == 0) {
 		r->is_fatal = true;
+		if (text[0] == 'D' && config->on_denied)
+			config->on_denied(config->context, r->config->name, rest);
 		if (config->on_fatal)
 			config->on_fatal(config->context, r->config->name, rest);
 		else
@@ -309,25 +314,61 @@ static const struct stream_owner status_owner = {
 	.on_end = on_status_end,
 };
 
-/* The environment with HANSE_STATUS_FD; made before the fork, freed with memory_free. */
-static char **make_environment(char variable[32])
+enum { VARIABLES = 2, VARIABLE_BYTES = 32 };
+
+struct role_environment {
+	char variables[VARIABLES][VARIABLE_BYTES];
+	char **all; /* made before the fork, freed with memory_free */
+};
+
+static bool is_variable(const char *entry, const char *name)
+{
+	return strncmp(entry, name, strlen(name)) == 0 && entry[strlen(name)] == '=';
+}
+
+/* The environment with HANSE_STATUS_FD and perhaps HANSE_SECRET_FD. */
+static void make_environment(struct role_environment *e, bool has_secret)
 {
 	size_t count = 0, used = 0;
-	size_t name_size = sizeof(STATUS_FD_VARIABLE) - 1;
 
 	while (environ[count])
 		count++;
-	char **ret = memory_take_array(count + 2, sizeof(*ret));
+	e->all = memory_take_array(count + VARIABLES + 1, sizeof(*e->all));
 	for (size_t i = 0; i < count; i++)
-		if (strncmp(environ[i], STATUS_FD_VARIABLE, name_size) != 0)
-			ret[used++] = environ[i];
-	snprintf(variable, 32, "%s=%d", STATUS_FD_VARIABLE, STATUS_FD);
-	ret[used] = variable;
-	return ret;
+		if (!is_variable(environ[i], STATUS_FD_VARIABLE) &&
+		    !is_variable(environ[i], SECRET_FD_VARIABLE))
+			e->all[used++] = environ[i];
+	snprintf(e->variables[0], VARIABLE_BYTES, "%s=%d", STATUS_FD_VARIABLE, STATUS_FD);
+	e->all[used++] = e->variables[0];
+	snprintf(e->variables[1], VARIABLE_BYTES, "%s=%d", SECRET_FD_VARIABLE, SECRET_FD);
+	if (has_secret)
+		e->all[used] = e->variables[1];
+}
+
+/* A pipe that holds the secret, above all numbers of a role; -1: none, see errno. */
+static int open_secret(struct slice secret)
+{
+	int fds[2], fd, code;
+
+	assert(secret.size <= SUPERVISOR_SECRET_BYTES_MAX);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	fd = fcntl(fds[0], F_DUPFD_CLOEXEC, FREE_FD);
+	if (fd >= 0 && write(fds[1], secret.data, secret.size) != (ssize_t)secret.size) {
+		code = errno;
+		close(fd);
+		errno = code;
+		fd = -1;
+	}
+	code = errno;
+	close(fds[0]);
+	close(fds[1]);
+	errno = code;
+	return fd;
 }
 
 /* Between fork and exec: system calls only. */
-static _Noreturn void become_role(const struct role *r, pid_t supervisor, int fd,
+static _Noreturn void become_role(const struct role *r, pid_t supervisor, int fd, int secret_fd,
 				  char **environment)
 {
 	const char *program = r->supervisor->config->program;
@@ -347,6 +388,8 @@ static _Noreturn void become_role(const struct role *r, pid_t supervisor, int fd
 		fcntl(fd, F_SETFD, 0);
 	else
 		dup2(fd, STATUS_FD);
+	if (secret_fd >= 0)
+		dup2(secret_fd, SECRET_FD);
 	execve(program ? program : "/proc/self/exe", (char *const *)(uintptr_t)r->config->argv,
 	       environment);
 	ssize_t written = write(STATUS_FD, fatal, sizeof(fatal) - 1);
@@ -354,16 +397,32 @@ static _Noreturn void become_role(const struct role *r, pid_t supervisor, int fd
 	_exit(EX_CONFIG);
 }
 
+static void close_secret(int fd)
+{
+	int code = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = code;
+}
+
 static bool spawn(struct role *r)
 {
 	struct supervisor *s = r->supervisor;
-	char variable[32];
-	int fds[2];
+	struct role_environment environment;
+	int fds[2], secret_fd = -1;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+	if (r->config->secret.size > 0) {
+		secret_fd = open_secret(r->config->secret);
+		if (secret_fd < 0)
+			return false;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+		close_secret(secret_fd);
 		return false;
+	}
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	char **environment = make_environment(variable);
+	make_environment(&environment, secret_fd >= 0);
 	pid_t supervisor = getpid();
 	/* A signal that met libuv's handlers in the child would be told to the parent's loop. */
 	sigset_t all, before;
@@ -371,10 +430,11 @@ static bool spawn(struct role *r)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid_t pid = fork();
 	if (pid == 0)
-		become_role(r, supervisor, fds[1], environment);
+		become_role(r, supervisor, fds[1], secret_fd, environment.all);
 	int code = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	memory_free(environment);
+	memory_free(environment.all);
+	close_secret(secret_fd);
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
@@ -440,9 +500,9 @@ int supervisor_run(const struct supervisor_config *config)
 }
 
 /* --- the role's side -------------------------------------------------------------------------- */
-static int status_fd(void)
+static int fd_of_variable(const char *name)
 {
-	const char *value = getenv(STATUS_FD_VARIABLE);
+	const char *value = getenv(name);
 	uint64_t fd = 0;
 
 	if (!value || text_to_u64(slice_from(value), INT32_MAX, &fd) != OK)
@@ -451,10 +511,26 @@ static int status_fd(void)
 	return (int)fd;
 }
 
+bool supervisor_take_secret(struct buf *ret)
+{
+	int fd = fd_of_variable(SECRET_FD_VARIABLE);
+	uint8_t *to = buf_reserve(ret, SUPERVISOR_SECRET_BYTES_MAX);
+	ssize_t got = fd < 0 ? -1 : read(fd, to, SUPERVISOR_SECRET_BYTES_MAX);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	unsetenv(SECRET_FD_VARIABLE);
+	if (got <= 0)
+		return false;
+	ret->size += (size_t)got;
+	return true;
+}
+
 static void tell(const char *word, const char *text)
 {
 	char line[STATUS_LINE_BYTES_MAX];
-	int fd = status_fd();
+	int fd = fd_of_variable(STATUS_FD_VARIABLE);
 
 	if (fd < 0)
 		return;
@@ -481,4 +557,9 @@ void supervisor_tell_status(const char *text)
 void supervisor_tell_fatal(const char *text)
 {
 	tell("FATAL", text);
+}
+
+void supervisor_tell_denied(const char *text)
+{
+	tell("DENIED", text);
 }

@@ -6,6 +6,10 @@
  *	READY text	serves now
  *	STATUS text	something for the person who started it
  *	FATAL text	cannot serve and a restart would not help; the role exits next
+ *	DENIED text	the same, because the keys it was given are not the right ones
+ *
+ * A role's secret comes out of a pipe, whose number is in HANSE_SECRET_FD: arguments, environment
+ * and files are seen by others.
  *
  * A role that crashes or exits is started again after a back-off that doubles and begins anew after
  * a while of health.  FATAL, or the exit statuses EX_USAGE (64) and EX_CONFIG (78), stop everything
@@ -19,9 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 enum {
 	SUPERVISOR_ROLES_MAX = 16,
 	STATUS_LINE_BYTES_MAX = 1024,
+	SUPERVISOR_SECRET_BYTES_MAX = 4096, /* what a pipe takes at once */
 	SUPERVISOR_BACKOFF_MIN_MS = 50,
 	SUPERVISOR_BACKOFF_MAX_MS = 5000,
 	SUPERVISOR_HEALTHY_MS = 30000,
@@ -31,6 +38,7 @@ enum {
 struct supervisor_role {
 	const char *name;
 	const char *const *argv; /* ends with NULL */
+	struct slice secret;	 /* empty: it gets none */
 };
 
 struct supervisor_config {
@@ -42,6 +50,8 @@ struct supervisor_config {
 	void (*on_ready)(void *context, const char *role, const char *text);
 	void (*on_status)(void *context, const char *role, const char *text);
 	void (*on_fatal)(void *context, const char *role, const char *text); /* default: log it */
+	void (*on_denied)(void *context, const char *role,
+			  const char *text); /* and then on_fatal */
 	void *context;
 	/* 0: the constants above. */
 	uint64_t backoff_min_ms, backoff_max_ms, healthy_ms, stop_timeout_ms;
@@ -55,5 +65,9 @@ int supervisor_run(const struct supervisor_config *config);
 void supervisor_tell_ready(const char *text);
 void supervisor_tell_status(const char *text);
 void supervisor_tell_fatal(const char *text);
+void supervisor_tell_denied(const char *text);
+
+/* Take the role's secret, which is there once; false: it was given none. */
+bool supervisor_take_secret(struct buf *ret);
 
 #endif

@@ -20,10 +20,11 @@
 #include "base/log.h"
 
 /* Roles are shells here; the supervisor's socket is their descriptor 3. */
-#define SHELL(script) ((const char *const[]) { "sh", "-c", script, NULL })
+#define SHELL_WITH(script, secret) ((const char *const[]) { "sh", "-c", script, NULL }), secret
+#define SHELL(script) SHELL_WITH(script, SLICE(""))
 
 struct watcher {
-	int readies, statuses, fatals;
+	int readies, statuses, fatals, denials;
 	int stop_at_readies, stop_at_statuses, signals;
 	uint64_t first_ms, last_ms;
 	char texts[512];
@@ -77,6 +78,15 @@ static void on_fatal(void *context, const char *role, const char *text)
 	note(w, role, text);
 }
 
+static void on_denied(void *context, const char *role, const char *text)
+{
+	struct watcher *w = context;
+
+	(void)role;
+	(void)text;
+	w->denials++;
+}
+
 static int run(struct watcher *w, const struct supervisor_role *roles, size_t count)
 {
 	struct supervisor_config config = {
@@ -86,6 +96,7 @@ static int run(struct watcher *w, const struct supervisor_role *roles, size_t co
 		.on_ready = on_ready,
 		.on_status = on_status,
 		.on_fatal = on_fatal,
+		.on_denied = on_denied,
 		.context = w,
 		.backoff_min_ms = 20,
 		.backoff_max_ms = 40,
@@ -289,9 +300,45 @@ static void test_a_role_tells_only_where_somebody_listens(void **state)
 	close(fds[1]);
 }
 
+static void test_a_secret_comes_through_a_pipe_again_after_a_restart(void **state)
+{
+	struct watcher w = { .stop_at_statuses = 2, .signals = 1 };
+	const struct supervisor_role roles[] = {
+		{ "keeper", SHELL_WITH("read -r secret <&4; echo STATUS $HANSE_SECRET_FD $secret "
+				       ">&3; kill -9 $$",
+				       SLICE("open sesame\n")) },
+		{ "other", SHELL("trap 'exit 0' TERM; (read -r x <&4) 2>/dev/null &&"
+				 "echo READY $x $HANSE_SECRET_FD >&3; echo READY none >&3;"
+				 "while :; do sleep 0.02; done") },
+	};
+
+	(void)state;
+	assert_in_range(run(&w, roles, 2), 0, 1);
+	assert_int_equal(w.statuses, 2);
+	assert_non_null(strstr(w.texts, "keeper:4 open sesame\n"));
+	assert_int_equal(w.readies, 1);
+	assert_non_null(strstr(w.texts, "other:none\n"));
+}
+
+static void test_a_role_with_the_wrong_keys_stops_everything_and_says_so(void **state)
+{
+	struct watcher w = { .fd = 0 };
+	const struct supervisor_role roles[] = {
+		{ "denied", SHELL("echo DENIED another key >&3; exit 78") },
+	};
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 1), EX_CONFIG);
+	assert_int_equal(w.fatals, 1);
+	assert_int_equal(w.denials, 1);
+	assert_non_null(strstr(w.texts, "denied:another key\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_secret_comes_through_a_pipe_again_after_a_restart),
+		cmocka_unit_test(test_a_role_with_the_wrong_keys_stops_everything_and_says_so),
 		cmocka_unit_test(test_a_crashed_role_is_restarted_alone_with_back_off),
 		cmocka_unit_test(test_a_stop_lets_the_roles_drain),
 		cmocka_unit_test(test_the_last_role_stops_before_the_ones_it_needs),

@@ -48,8 +48,9 @@ for device in null urandom; do
 	mount --bind "/dev/$device" "$root/dev/$device"
 done
 mount -t tmpfs -o size=64k,nr_inodes=32,mode=700 none "$root$SOCKETS"
-touch "$root/hanse"
+touch "$root/hanse" "$root/key"
 mount --bind "$PROGRAM" "$root/hanse"
+mount --bind "$KEY" "$root/key"
 cut -d' ' -f5,6 /proc/self/mountinfo | while read -r place options; do
 	case $place in
 	"$root$SOCKETS" | "$root") ;;
@@ -140,14 +141,23 @@ def sandbox(s, words):
     return [*words, "sh", "-c", BUILD, "sandbox", str(root)]
 
 
+def make_key(s):
+    """What is in the store is sealed; the key is the only file a node needs, and only reads."""
+    key = s.scratch / "hanse.key"
+    if not key.exists():
+        subprocess.run([program_of_people(), "key", "new", "--key-file", key], check=True)
+    return str(key)
+
+
 def make_node(s, words, name, store, metadata, **settings):
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SEEN": " ".join(SEEN),
                    "SOCKETS": SOCKETS, "PROGRAM": str(Path(program_of_people()).resolve()),
-                   "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata}
+                   "KEY": make_key(s), "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata}
     # The tracer of the leak check would need another sandbox.
     environment["ASAN_OPTIONS"] = "detect_leaks=0"
     node = Diskless(s.scratch, name, bucket=store.url("nothing-here"), run_dir=SOCKETS,
-                    environment=environment, wrapper=sandbox(s, words), **settings)
+                    environment=environment, wrapper=sandbox(s, words),
+                    options=["--key-file", "/key"], **settings)
     node.environment = environment  # and nothing of ours
     node.command = lambda: [word for word in Node.command(node) if word != node.program]
     node.supervisor_pid = lambda: node.process.pid  # everything before it was replaced by it

@@ -34,8 +34,14 @@ def check_all(node):
     assert got == lines(), f"{len(got.splitlines())} lines, or others"
 
 
+def sealed(s):
+    """As it is by default in S3 stores, with a key that all starts share."""
+    return ["--key-file", s.scratch / "hanse.key"]
+
+
 def roundtrip(s, store, kind, more):
-    node = s.node(f"{store.name}-{kind}", bucket=store.url(f"of/{kind}", more), environment=KEYS)
+    node = s.node(f"{store.name}-{kind}", bucket=store.url(f"of/{kind}", more), environment=KEYS,
+                  options=sealed(s))
     with s.test(f"{store.name}, {kind}: {LINES} lines are written and read back"):
         say(f"serving after {node.start(60):.1f} s")
         kcat.produce(node.address, "lines", lines())
@@ -47,7 +53,8 @@ def roundtrip(s, store, kind, more):
     with s.test(f"{store.name}, {kind}: and after the loss of everything that was local"):
         node.kill()
         shutil.rmtree(node.run_dir)
-        elsewhere = s.node(f"{store.name}-{kind}-elsewhere", bucket=node.bucket, environment=KEYS)
+        elsewhere = s.node(f"{store.name}-{kind}-elsewhere", bucket=node.bucket,
+                           environment=KEYS, options=sealed(s))
         elsewhere.start(60)
         check_all(elsewhere)
         kcat.produce(elsewhere.address, "lines", b"one more\n")
@@ -99,7 +106,7 @@ def two_profiles(s, store):
                 f"aws_secret_access_key = {KEYS['AWS_SECRET_ACCESS_KEY']}"]
     credentials.write_text("\n".join(["[records]", *lines_of, "[journal]", *lines_of, ""]))
     node = s.node(f"{store.name}-profiles", bucket=store.url("records", "&profile=records"),
-                  options=["--journal", store.url("journal", "&profile=journal")],
+                  options=["--journal", store.url("journal", "&profile=journal"), *sealed(s)],
                   environment={"AWS_SHARED_CREDENTIALS_FILE": str(credentials),
                                "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"})
     with s.test(f"{store.name}: journal and records have credentials of their own"):
@@ -116,7 +123,8 @@ def in_host(s, name):
             raise Skip(f"{name} is not installed")
         try:
             store.start()
-            node = s.node(f"{name}-in-host", bucket=store.url("host"), environment=KEYS)
+            node = s.node(f"{name}-in-host", bucket=store.url("host"), environment=KEYS,
+                          options=["--seal", "no"])
             node.start(60)
             kcat.produce(node.address, "lines", lines())
             check_all(node)
@@ -127,7 +135,8 @@ def in_host(s, name):
 
 def store_goes_away(s, store):
     """Only of a store that keeps what it has when it is killed."""
-    node = s.node(f"{store.name}-away", bucket=store.url("away"), environment=KEYS)
+    node = s.node(f"{store.name}-away", bucket=store.url("away"), environment=KEYS,
+                  options=sealed(s))
     with s.test(f"{store.name}: a store that is killed and comes back is used again"):
         node.start(60)
         kcat.produce(node.address, "before", b"1\n2\n3\n")
@@ -139,8 +148,8 @@ def store_goes_away(s, store):
 
 
 def takeover(s, store):
-    first, second = (s.node(f"{store.name}-{name}", bucket=store.url("two"), environment=KEYS)
-                     for name in ("first", "second"))
+    first, second = (s.node(f"{store.name}-{name}", bucket=store.url("two"), environment=KEYS,
+                            options=sealed(s)) for name in ("first", "second"))
     with s.test(f"{store.name}: a second node takes over when the first is killed"):
         first.start(60)
         kcat.produce(first.address, "lines", lines())
@@ -155,7 +164,7 @@ def takeover(s, store):
 def kills_under_load(s, store, more):
     """Also of the store: what it was asked when it died has an outcome nobody knows."""
     node = s.node(f"{store.name}-kills", bucket=store.url("kills", more), environment=KEYS,
-                  options=["--default-partitions", PARTITIONS])
+                  options=["--default-partitions", PARTITIONS, *sealed(s)])
     with s.test(f"{store.name}: node and store are killed under a producer, nothing is lost or "
                 "there twice"):
         node.start(60)
@@ -221,7 +230,8 @@ def encrypted(s):
         store.start()
         with s.test(sentence):
             node = s.node("tls", bucket=store.url("tls"),
-                          environment=dict(KEYS, AWS_CA_BUNDLE=str(certificate)))
+                          environment=dict(KEYS, AWS_CA_BUNDLE=str(certificate)),
+                          options=["--seal", "no"])
             node.start(60)
             kcat.produce(node.address, "lines", lines())
             check_all(node)

@@ -87,6 +87,7 @@ static enum step open_step(struct task *t)
 	switch (t->at) {
 	case OPEN_JOIN:
 		cluster_join(&agent->join, t, agent->config.bucket, agent->cluster_id);
+		agent->join.keys = agent->config.keys;
 		return task_wait(t, OPEN_JOINED);
 	case OPEN_JOINED:
 		if (agent->join.task.err && !task_is_canceled(t))

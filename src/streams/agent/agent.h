@@ -51,6 +51,7 @@ struct agent_config {
 		*identity;	     /* for control elsewhere; NULL: no keys.  Outlives the agent */
 	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	struct bucket *bucket;	     /* data files; outlives the agent */
+	const struct keyring *keys;  /* of streams, borrowed; NULL: nothing is sealed */
 	int32_t default_partitions;
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
