@@ -100,7 +100,8 @@ static enum step pause_or_end(struct s3_op *o)
 
 	if (pause_ms > PAUSE_MS_MAX)
 		pause_ms = PAUSE_MS_MAX;
-	pause_ms = random_u64() % (pause_ms + 1);
+	pause_ms = o->is_slowed ? 0 : random_u64() % (pause_ms + 1);
+	o->is_slowed = false;
 	if (task_is_canceled(t))
 		return finish(o, ERR_CANCELED);
 	tell_trouble(o);
@@ -109,6 +110,8 @@ static enum step pause_or_end(struct s3_op *o)
 	sleep_start(&o->sleep, t, now_ms + pause_ms);
 	return task_wait(t, S3_PAUSED);
 }
+
+static enum step take_turn(struct s3_op *o);
 
 static enum step ask(struct s3_op *o)
 {
@@ -123,8 +126,32 @@ static enum step ask(struct s3_op *o)
 	}
 	if (err)
 		return finish(o, err);
+	if (!o->has_turn)
+		return take_turn(o);
+	o->has_turn = false;
 	s3_ask(o);
 	return task_wait(&o->op->task, S3_OVER);
+}
+
+/* All requests of the bucket keep one pace while the store asks for it. */
+static enum step take_turn(struct s3_op *o)
+{
+	struct task *t = &o->op->task;
+	uint64_t now_ms = loop_now_ms(t->loop);
+	uint64_t wait_ms = s3_pace_take_ms(&o->bucket->pace, now_ms);
+
+	o->has_turn = true;
+	if (wait_ms == 0)
+		return ask(o);
+	if (now_ms + wait_ms >= o->deadline_ms) {
+		if (!o->err)
+			snprintf(o->why, sizeof(o->why),
+				 "the store asked to slow down, to %llu requests a second",
+				 (unsigned long long)o->bucket->pace.limit);
+		return finish(o, o->err ? o->err : ERR_UNAVAILABLE);
+	}
+	sleep_start(&o->sleep, t, now_ms + wait_ms);
+	return task_wait(t, S3_PAUSED);
 }
 
 /* Woken while the credentials are fetched, or when they are there. */

@@ -352,6 +352,17 @@ static enum s3_verdict not_supported(struct s3_op *o, const struct s3_error *e)
 		   e->code, e->message, help);
 }
 
+static void slow_down(struct s3_op *o)
+{
+	struct s3_bucket *b = o->bucket;
+	bool was_limited = b->pace.limit > 0;
+
+	o->is_slowed = true;
+	if (s3_pace_slow_down(&b->pace, loop_now_ms(o->op->task.loop)) && !was_limited)
+		log_warn("bucket %s: the store asks to slow down: %llu requests a second for now",
+			 b->bucket.url, (unsigned long long)b->pace.limit);
+}
+
 /* Where waiting and asking again is right.  Only a store that says so has done nothing. */
 static enum s3_verdict busy(struct s3_op *o, const struct s3_error *e)
 {
@@ -361,6 +372,9 @@ static enum s3_verdict busy(struct s3_op *o, const struct s3_error *e)
 			     is_code(e, "XMinioServerNotInitialized"))) ||
 			   o->exchange.status < 429;
 
+	if (o->exchange.status == 429 || is_code(e, "SlowDown") || is_code(e, "TooManyRequests") ||
+	    is_code(e, "RequestLimitExceeded"))
+		slow_down(o);
 	o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK && !is_harmless;
 	return again(o, ERR_UNAVAILABLE, "the store answers %d %.32s %.40s", o->exchange.status,
 		     e->code, e->message);

@@ -12,6 +12,7 @@
 #include "buckets/s3_config.h"
 #include "buckets/s3_http.h"
 #include "buckets/s3_identity.h"
+#include "buckets/s3_pace.h"
 #include "loop/timer.h"
 
 enum { S3_REQUEST_HEADERS_MAX = 12, S3_CRC32C_BYTES = sizeof("AAAAAA==") };
@@ -24,6 +25,7 @@ struct s3_bucket {
 	int64_t clock_ahead_ms; /* the store's clock, from ours */
 	bool is_troubled;	/* people were told that it does not work */
 	struct bucket_facts facts;
+	struct s3_pace pace;
 };
 
 enum s3_question {
@@ -56,6 +58,8 @@ struct s3_op {
 	struct timer timer; /* the deadline */
 	uint64_t deadline_ms;
 	int attempts;
+	bool has_turn;	    /* at the pace of the bucket */
+	bool is_slowed;	    /* it waits for its turn, and not by itself */
 	bool is_canceled;   /* and has been given its last moments */
 	bool is_unclear;    /* some attempt may have changed the bucket */
 	bool has_set_clock; /* once is enough */

@@ -52,7 +52,9 @@ struct store_control {
 	volatile int requests, connections;
 	volatile int order_count; /* taken from the front, each by one request */
 	volatile int64_t clock_ahead_ms;
-	volatile int is_hasty;	    /* looks whether an object is there before its body has come */
+	volatile int is_hasty; /* looks whether an object is there before its body has come */
+	volatile int requests_per_s_max; /* more are told to slow down; 0: any number */
+	volatile int slow_downs;
 	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
 	struct store_order orders[STORE_ORDERS_MAX];
 	char access_key[STORE_TEXT_BYTES]; /* the only one it knows; "testing" */
@@ -78,6 +80,8 @@ struct store_early {
 struct store {
 	struct store_control *control;
 	struct store_early early[STORE_EARLY_MAX];
+	uint64_t second_at_ms;
+	int requests_in_second;
 	struct store_object objects[STORE_OBJECTS_MAX];
 	size_t count;
 };
@@ -438,6 +442,21 @@ static struct store_order store_next_order(struct store_control *c, const struct
 	return order;
 }
 
+static bool store_is_too_fast(struct store *s)
+{
+	uint64_t now_ms = clock_now_ms();
+
+	if (now_ms >= s->second_at_ms + 1000) {
+		s->second_at_ms = now_ms;
+		s->requests_in_second = 0;
+	}
+	if (s->control->requests_per_s_max == 0 ||
+	    s->requests_in_second++ < s->control->requests_per_s_max)
+		return false;
+	s->control->slow_downs++;
+	return true;
+}
+
 static bool store_answer(struct store *s, struct stream *stream, const struct store_request *r)
 {
 	struct store_order order;
@@ -451,6 +470,8 @@ static bool store_answer(struct store *s, struct stream *stream, const struct st
 		return true;
 	}
 	order = store_next_order(s->control, r);
+	if (store_is_too_fast(s))
+		order = (struct store_order) { STORE_REFUSES, 503, "SlowDown", "" };
 	fault = order.fault;
 	if (fault != STORE_REFUSES && fault != STORE_HANGS && fault != STORE_CLOSES)
 		store_act(s, &b, r, fault);

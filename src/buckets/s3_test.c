@@ -349,7 +349,7 @@ static void test_who_gives_up_hears_what_became_of_it(void **state)
 	order(p, "GET", STORE_HANGS, 0, "");
 	assert_int_equal(give_up_soon(p, false), ERR_TIMEOUT);
 	for (int i = 0; i < STORE_ORDERS_MAX; i++) /* given up in a pause: nothing was done */
-		order(p, "PUT", STORE_REFUSES, 503, "SlowDown");
+		order(p, "PUT", STORE_REFUSES, 503, "ServiceUnavailable");
 	assert_int_equal(give_up_soon(p, true), ERR_TIMEOUT);
 	p->store.control->order_count = 0;
 	assert_int_equal(get_all(p, "key", ""), ERR_NOT_FOUND);
@@ -578,6 +578,22 @@ static void test_connections_are_kept_and_limited(void **state)
 	memory_free(c);
 }
 
+/* Without one pace for all each of them would be told several times. */
+static void test_a_store_that_wants_less_gets_less_and_everything_is_done(void **state)
+{
+	struct place *p = *state;
+	struct crowd *c = NEW(struct crowd);
+
+	p->store.control->requests_per_s_max = CROWD / 2;
+	c->place = p;
+	task_start_root(&c->task, &crowd_kind, p->loop);
+	loop_run(p->loop);
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(c->ops[i].task.err, OK);
+	assert_in_range(p->store.control->slow_downs, 1, 3 * CROWD / 2);
+	memory_free(c);
+}
+
 #define RAW(test) cmocka_unit_test_setup_teardown(test, set_up_raw, tear_down)
 #define CAS(test) cmocka_unit_test_setup_teardown(test, set_up_cas, tear_down)
 #define HURRIED(test) cmocka_unit_test_setup_teardown(test, set_up_hurried, tear_down)
@@ -609,6 +625,7 @@ int main(void)
 		RAW(test_the_bucket_is_a_part_of_the_host_where_that_is_wanted),
 		RAW(test_no_proxy_leads_to_a_store_on_this_machine),
 		RAW(test_connections_are_kept_and_limited),
+		RAW(test_a_store_that_wants_less_gets_less_and_everything_is_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
