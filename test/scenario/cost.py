@@ -2,12 +2,14 @@
 # What hanse cost counts is what lies in the bucket; what it says follows.  timeout: 300 s
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import kcat
-from scenario import Scenario, wait_until
+from s3_store import KEYS, Store
+from scenario import Scenario, Skip, wait_until
 
 REPORT_MS = 200
 TOLD_S = 20
@@ -37,6 +39,40 @@ def files(s, part):
 
 def line(document, sheet, what):
     return next(row for row in document[sheet]["lines"] if row["what"] == what)
+
+
+def check_store(s):
+    """A store that writes down each request says the same."""
+    store = Store(s.scratch / "stores", "moto_server")
+    if not store.program():
+        raise Skip("moto_server is not installed")
+    s.at_end.callback(store.stop)
+    store.start()
+    far = s.node("far", bucket=store.url("cost"), environment=dict(KEYS))
+    far.start(60)
+    for i in range(5):
+        kcat.produce(far.address, "t", b"x\n" * 1000)
+    assert kcat.consume(far.address, "t").count(b"\n") == 5000
+    assert far.terminate() == 0
+
+    def asked(method, part, listing=False):
+        log = store.log_path.read_text(errors="replace")
+        return sum(("list-type" in line) == listing for line in
+                   re.findall(rf'"{method} (/\S*{part}\S*) HTTP', log))
+
+    data_puts, data_gets = asked("PUT", "/v1/d/"), asked("GET", "/v1/d/")
+    journal_puts = asked("PUT", "/v1/j/")
+    lists = asked("GET", "", True)
+    far.start(60)
+    document = cost_of(far)
+    records, journal = sums(document, "records"), sums(document, "journal")
+    assert records["put"] + records["put_new"] == data_puts >= 1, (records, data_puts)
+    assert records["get"] >= data_gets  # and the cluster's object
+    told = journal["put"] + journal["put_new"]
+    assert journal_puts - 5 <= told <= asked("PUT", "/v1/"), (journal, journal_puts)
+    assert lists - 5 <= journal["list"] <= asked("GET", "", True), (journal, lists)
+    assert document["store"] == "own" and document["hanse"]["dollars"] == 0
+    far.kill()
 
 
 with Scenario() as s:
@@ -111,6 +147,23 @@ with Scenario() as s:
         lying = [p for p in Path(s.scratch, "bucket-b", "v1", "d").rglob("*") if p.is_file()]
         assert put == len(lying) > 0
         slow.kill()
+
+    with s.test("the node that takes over has the sums, and the one that stands by says who has"):
+        second = s.node("c", bucket=node.bucket, environment=node.environment)
+        second.launch()
+        wait_until(lambda: "stands by" in second.log(), TOLD_S, "the second node")
+        done = cost(second, "--kafka", second.address, "--run-dir", str(second.run_dir))
+        assert done.returncode == 4 and f"127.0.0.1:{node.peer_port}" in done.stderr, done
+        before = sums(cost_of(node), "records")
+        node.kill()
+        second.wait_serving()
+        after = sums(cost_of(second), "records", "in_all")
+        assert after["put"] >= before["put"] and after["since_ms"] == before["since_ms"]
+        second.terminate()
+        node.start()
+
+    with s.test("an S3 store was asked as often as its own log says"):
+        check_store(s)
 
     with s.test("the document is stable, and its sums are those of its lines"):
         first, second = cost_of(node, "--store", "aws-s3"), cost_of(node, "--store", "aws-s3")

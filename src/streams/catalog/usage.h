@@ -34,7 +34,7 @@ void usage_sums(struct arena *a, struct cell *c, int64_t month, struct usage_sum
 		size_t *ret_count);
 
 /* The objects of data files that are in the bucket: all that were committed and not yet deleted.
- * Reads every row of the table of files. */
+ * Reads every row of the table of files: 0.1 s for a million. */
 struct usage_stored {
 	int64_t files, bytes;
 	int64_t partitions; /* of topics */
