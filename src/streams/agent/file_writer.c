@@ -6,7 +6,8 @@
  *
  * `open` is the one that batches join (no task yet).  It is closed, which makes it a task of its
  * own, when it is full, or when flush() finds that it is time.  Puts overlap; a commit is sent when
- * every earlier file has sent its own on the same link or is gone. */
+ * every earlier file that matters to it (commit_order.h) has sent its own on the same link or is
+ * gone. */
 #include "streams/agent/file_writer.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
 #include "streams/agent/block_cache.h"
+#include "streams/agent/commit_order.h"
 #include "streams/agent/flush_budget.h"
 #include "streams/agent/health.h"
 #include "wire/kafka/errors.h"
@@ -54,6 +56,7 @@ struct data_file_job {
 	size_t write_count, write_capacity;
 	size_t buffered_bytes;
 	int64_t incarnation, sequence;
+	struct commit_order order;
 	char key[DATA_FILE_KEY_BYTES + 1];
 	struct bucket_op put;
 	struct sleep sleep;
@@ -213,15 +216,32 @@ static bool commit_is_on_its_way(const struct data_file_job *f)
 	return f->call.link || f->call.ret_bytes;
 }
 
-static bool is_turn(const struct data_file_job *f)
+/* May its commit be sent?  Then *ret_after is the sequence of the file that control must have
+ * committed before, 0: none; control may refuse that one for now and would take this one. */
+static bool is_turn(const struct data_file_job *f, int64_t *ret_after)
 {
-	LIST_EACH (&f->writer->files, struct data_file_job, link, earlier) {
-		if (earlier == f)
-			return true;
-		if (!commit_is_on_its_way(earlier))
+	struct commit_chain chain;
+
+	*ret_after = 0;
+	commit_chain_begin(&chain, &f->order);
+	for (struct list *link = f->link.prev; link != &f->writer->files; link = link->prev) {
+		const struct data_file_job *earlier = CONTAINER(link, struct data_file_job, link);
+
+		if (earlier->incarnation != f->incarnation)
+			return false; /* it will be gone in a moment */
+		switch (commit_chain_look(&chain, &earlier->order)) {
+		case COMMIT_FREE:
+			break;
+		case COMMIT_NEAREST:
+			if (!commit_is_on_its_way(earlier))
+				return false;
+			*ret_after = earlier->sequence;
+			break;
+		case COMMIT_DECIDED:
 			return false;
+		}
 	}
-	abort();
+	return true;
 }
 
 static bool is_same_partition(const struct data_file_entry *a, const struct data_file_entry *b)
@@ -280,28 +300,13 @@ static int64_t low_sequence(const struct data_file_job *f)
 	return f->sequence;
 }
 
-/* The file before it that is not decided, 0: none.  Control may refuse that one for now and would
- * take this one. */
-static int64_t after_sequence(const struct data_file_job *f)
-{
-	int64_t before = 0;
-
-	LIST_EACH (&f->writer->files, struct data_file_job, link, earlier) {
-		if (earlier == f)
-			break;
-		if (earlier->incarnation == f->incarnation)
-			before = earlier->sequence;
-	}
-	return before;
-}
-
-static void send_commit(struct data_file_job *f)
+static void send_commit(struct data_file_job *f, int64_t after_sequence)
 {
 	struct peer_commit_file_request request = {
 		.incarnation = f->incarnation,
 		.sequence = f->sequence,
 		.low_sequence = low_sequence(f),
-		.after_sequence = after_sequence(f),
+		.after_sequence = after_sequence,
 		.key = slice_from(f->key),
 		.size = (int64_t)data_file_writer_size(&f->data),
 	};
@@ -434,11 +439,12 @@ static enum step file_put(struct data_file_job *f)
 static enum step file_stored(struct data_file_job *f)
 {
 	struct task *t = &f->task;
+	int64_t after_sequence;
 
-	if (!is_turn(f) || !control_link_is_ready(f->writer->agent->link) ||
+	if (!is_turn(f, &after_sequence) || !control_link_is_ready(f->writer->agent->link) ||
 	    f->incarnation != f->writer->incarnation)
 		return task_wait(t, FILE_STORED);
-	send_commit(f);
+	send_commit(f, after_sequence);
 	wake_files(f->writer);
 	return task_wait(t, FILE_COMMITTED);
 }
@@ -595,8 +601,9 @@ static bool is_full(const struct data_file_job *f)
 	       f->data.batch_count >= FILE_WRITER_BATCHES_MAX;
 }
 
-static enum err add_batch(struct file_writer *w, struct file_write *write, struct uuid topic_id,
-			  int32_t partition, const struct record_batch *batch, struct blob *holder)
+static enum err add_batch(struct file_writer *w, struct file_write *write, uint64_t connection_id,
+			  struct uuid topic_id, int32_t partition, const struct record_batch *batch,
+			  struct blob *holder)
 {
 	if (w->buffered_bytes + batch->bytes.size > FILE_WRITER_BUFFERED_BYTES_MAX)
 		return ERR_BUSY;
@@ -612,6 +619,8 @@ static enum err add_batch(struct file_writer *w, struct file_write *write, struc
 		return ERR_BUSY;
 	f->buffered_bytes += batch->bytes.size;
 	w->buffered_bytes += batch->bytes.size;
+	commit_order_add_connection(&f->order, connection_id);
+	commit_order_add_producer(&f->order, batch->producer_id);
 	add_waiting(f, write);
 	if (is_full(f) && w->incarnation)
 		close_open_file(w);
@@ -646,8 +655,8 @@ static const struct task_kind write_kind = {
 };
 
 void file_write(struct file_write *write, struct task *parent, struct file_writer *w,
-		struct uuid topic_id, int32_t partition, const struct record_batch *batch,
-		struct blob *holder)
+		uint64_t connection_id, struct uuid topic_id, int32_t partition,
+		const struct record_batch *batch, struct blob *holder)
 {
 	*write = (struct file_write) { 0 };
 	task_start(&write->task, &write_kind, parent);
@@ -656,7 +665,8 @@ void file_write(struct file_write *write, struct task *parent, struct file_write
 	if (loop_now_ms(w->agent->loop) < w->full_until_ms)
 		refuse_full(write);
 	else
-		write->task.err = add_batch(w, write, topic_id, partition, batch, holder);
+		write->task.err =
+			add_batch(w, write, connection_id, topic_id, partition, batch, holder);
 }
 
 /* --- life --------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
  *
  * Batches of all connections join one open file.  It is flushed when it is full; else, in a
  * directory, as soon as nothing is in flight, and in a bucket that is far (bucket_is_far) as its
- * budget of requests allows (flush_budget.h).  Uploads may overlap, commits are sent in the order
- * of the files.  A batch is done when control has given it an offset and that is durable.
+ * budget of requests allows (flush_budget.h).  Uploads may overlap; commits are sent in the order
+ * of the files where somebody could tell (commit_order.h).  A batch is done when control has given
+ * it an offset and that is durable.
  *
  * A file whose PUT fails fails its batches.  A file whose commit got no answer is committed again
  * when the link is back: it is idempotent, so nobody gets two offsets.  When that takes longer than
@@ -53,8 +54,8 @@ bool file_writer_is_busy(const struct file_writer *w);
  * base offset; or, when the catalog is full, KAFKA_POLICY_VIOLATION, which ret_why explains), or an
  * err: ERR_FULL, ERR_IO, ERR_DENIED ... of the bucket, ERR_UNKNOWN (no answer from control),
  * ERR_UNAVAILABLE (certainly not stored; again), ERR_BUSY.  The batch lies inside `holder`, which
- * the writer references.  Batches of one partition keep the order in which file_write() was called.
- * A canceled write ends at once; its batch goes its way. */
+ * the writer references.  Batches of one connection, and those of one producer id, keep the order
+ * in which file_write() was called.  A canceled write ends at once; its batch goes its way. */
 struct file_write {
 	struct task task;
 	struct data_file_job *file; /* NULL when it is decided */
@@ -67,7 +68,7 @@ struct file_write {
 };
 
 void file_write(struct file_write *write, struct task *parent, struct file_writer *w,
-		struct uuid topic_id, int32_t partition, const struct record_batch *batch,
-		struct blob *holder);
+		uint64_t connection_id, struct uuid topic_id, int32_t partition,
+		const struct record_batch *batch, struct blob *holder);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "kafka_messages.h"
+#include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
@@ -229,8 +230,8 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 	struct produce_batch *added = &p->batches[p->batch_count++];
 	added->answer = answer;
 	added->bytes = batch.bytes.size;
-	file_write(&added->write, &r->task, r->agent->writer, topic->topic_id, asked->index, &batch,
-		   r->bytes);
+	file_write(&added->write, &r->task, r->agent->writer, connection_id(r->connection),
+		   topic->topic_id, asked->index, &batch, r->bytes);
 }
 
 static void start_topic(struct request *r, struct produce *p, size_t i, int16_t code,

@@ -49,7 +49,8 @@ static enum err repeat_reply(struct cell *cell, struct commit_file *commit)
 				 commit->response);
 }
 
-/* Files of an agent are committed in their order: the one before may have been refused for now. */
+/* Files of an agent that depend on each other are committed in their order: the one before may have
+ * been refused for now. */
 static enum err check_turn(struct cell *cell, const struct peer_commit_file_request *request)
 {
 	if (request->after_sequence == 0)
