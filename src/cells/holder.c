@@ -158,6 +158,7 @@ static enum step find_step(struct task *t)
 	if (task_is_canceled(t))
 		return task_done(t, t->err);
 	take_highest(f);
+	f->read_count = good;
 	return task_done(t, good > 0 ? OK : err);
 }
 

@@ -38,6 +38,7 @@ struct holder_find {
 	char address[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* out; "" also of one that has given it up */
 	char node[JOURNAL_NODE_BYTES_MAX + 1];	     /* out */
 	struct epoch epoch;			     /* out */
+	int read_count;				     /* out: buckets that were read */
 
 	struct holder_look looks[JOURNAL_BUCKETS_MAX];
 	int bucket_count;

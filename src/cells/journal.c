@@ -365,6 +365,7 @@ static enum err candidate(struct journal *j, const struct journal_event *event)
 		return ERR_TOO_BIG;
 	memcpy(j->address, event->candidate.address, address_size + 1);
 	memcpy(j->node, event->candidate.node, node_size + 1);
+	j->known_index = event->candidate.known_index;
 	j->role = JOURNAL_ELECTING;
 	j->candidacy++;
 	j->last_ms = 0;

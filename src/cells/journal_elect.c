@@ -108,6 +108,16 @@ static bool measure(struct journal *j, unsigned joined_lanes, struct epoch *ret)
 }
 #endif
 
+/* What somebody knows to have been committed is not there: the buckets are older than they were. */
+static bool is_known_lost(struct journal *j)
+{
+	if (j->last_index >= j->known_index)
+		return false;
+	doubt(j, "record %" PRIu64 " was committed, and the buckets end at record %" PRIu64,
+	      j->known_index, j->last_index);
+	return true;
+}
+
 static void decide(struct journal *j)
 {
 	j->voters = journal_lanes_at(j, LANE_TAILED);
@@ -115,6 +125,8 @@ static void decide(struct journal *j)
 		if (j->lanes[k].state == LANE_TAIL)
 			j->lanes[k].state = LANE_JOINED; /* too late to vote */
 	if (epoch_is_none(j->adopted)) {
+		if (is_known_lost(j))
+			return;
 		struct journal_effect *e = journal_emit(j, JOURNAL_ADOPTED);
 		e->index = 0;
 		journal_begin_start(j);
@@ -367,6 +379,8 @@ static void know_tip(struct journal *j)
 		      adopted->count + 1, text);
 		return;
 	}
+	if (is_known_lost(j))
+		return;
 	j->stage = STAGE_CHAIN;
 	walk_chain(j);
 }
@@ -587,7 +601,8 @@ void journal_recovery_failed(struct journal *j, const struct op *op)
 		struct segment *adopted = &j->segments[j->segment_count - 1];
 		adopted->count = op->sequence - 1;
 		j->last_index = adopted->base + adopted->count;
-		emit_records(j);
+		if (!is_known_lost(j))
+			emit_records(j);
 		return;
 	}
 	if (op->sequence)

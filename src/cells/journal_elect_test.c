@@ -216,6 +216,53 @@ static void test_a_floor_without_a_newer_record_is_where_the_log_ends(void **sta
 	bench_done(&b);
 }
 
+/* A bucket that was copied back from an older copy of itself is whole, and too short. */
+static void test_a_log_that_ends_before_a_known_record_is_refused(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	join_after_one_knowing(&b, "e/1/#1 e/1/#2 e/1/s", 3);
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#2", record_of(1, 2, 1, 0, "b"));
+	expect(&b, "list 0 epoch/ after epoch/2\n"); /* or are we only late? */
+	listed(&b, "list 0 epoch/ after epoch/2", "");
+	expect(&b, "failed, corrupt: record 3 was committed, and the buckets end at record 2\n");
+	bench_done(&b);
+}
+
+static void test_a_log_with_the_known_record_is_adopted(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	join_after_one_knowing(&b, "e/1/#1 e/1/#2 e/1/s", 2);
+	found_and_dropped(&b, "get 0 e/1/s", start_of(1));
+	buf_clear(&b.trace);
+	found_and_dropped(&b, "get 0 e/1/#2", record_of(1, 2, 1, 0, "b"));
+	expect(&b, "adopted snapshot 0, log to 2\nget 0 e/1/#1\nget 0 e/1/#2\n");
+	bench_done(&b);
+}
+
+static void test_a_journal_that_is_gone_is_not_begun_anew_by_who_knew_it(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	bench_init(&b, 1);
+	assert_int_equal(campaign_knowing(&b, 5), OK);
+	listed(&b, "list 0 epoch/", "");
+	done(&b, "put 0 epoch/1", OK);
+	buf_clear(&b.trace);
+	listed(&b, "list 0 epoch/", "epoch/1");
+	expect(&b, "list 0 epoch/ after epoch/1\n");
+	listed(&b, "list 0 epoch/ after epoch/1", "");
+	expect(&b, "failed, corrupt: record 5 was committed, and the buckets end at record 0\n");
+	assert_int_equal(campaign(&b), OK); /* what was known then is not known now */
+	bench_done(&b);
+}
+
 static void test_a_committed_record_that_is_missing_stops_the_election(void **state)
 {
 	struct bench b;
@@ -359,6 +406,9 @@ int main(void)
 		cmocka_unit_test(test_records_before_the_snapshot_may_be_gone),
 		cmocka_unit_test(test_what_lies_below_a_floor_is_not_listed),
 		cmocka_unit_test(test_a_floor_without_a_newer_record_is_where_the_log_ends),
+		cmocka_unit_test(test_a_log_that_ends_before_a_known_record_is_refused),
+		cmocka_unit_test(test_a_log_with_the_known_record_is_adopted),
+		cmocka_unit_test(test_a_journal_that_is_gone_is_not_begun_anew_by_who_knew_it),
 		cmocka_unit_test(test_a_committed_record_that_is_missing_stops_the_election),
 		cmocka_unit_test(test_a_corrupt_record_of_the_only_bucket_is_named_and_not_dropped),
 		cmocka_unit_test(test_a_record_with_the_index_of_another_is_named),

@@ -274,6 +274,7 @@ struct journal {
 	bool copied; /* a quorum has the adopted tail */
 
 	/* what STAGE_DOUBT will say if we are not late */
+	uint64_t known_index; /* what the log must have at least */
 	char doubt_why[JOURNAL_WHY_BYTES];
 	unsigned doubts; /* buckets that have not answered */
 

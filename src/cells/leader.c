@@ -44,6 +44,7 @@ struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 	struct leader *l = NEW(struct leader);
 	l->magic = LEADER_MAGIC;
 	l->loop = loop;
+	l->history = memory_take_array(LEADER_HISTORY, sizeof(*l->history));
 	l->config = *config;
 	if (!l->config.cell_name)
 		l->config.cell_name = config->journal;
@@ -95,6 +96,7 @@ void leader_free(struct leader *l)
 	deferred_clear(&l->seal);
 	deferred_clear(&l->check);
 	l->magic = 0;
+	memory_free(l->history);
 	memory_free(l);
 }
 
@@ -177,6 +179,7 @@ static void lose(struct leader *l, enum err err, const char *engine_why)
 	snprintf(why, sizeof(why), "%s", l->wants_resign ? l->give_up_why : engine_why);
 	if (l->wants_resign)
 		err = l->give_up_err;
+	l->is_refused |= err == ERR_CORRUPT && journal_last_index(l->journal) < l->known.index;
 	if (err == ERR_CORRUPT || err == ERR_UNSUPPORTED || err == ERR_INVALID)
 		log_error("journal %s: refusing to lead: %s", l->config.journal, why);
 	end_term(l, why);
@@ -313,10 +316,11 @@ static void start_election(struct leader *l)
 {
 	struct journal_event event = {
 		.kind = JOURNAL_CANDIDATE,
-		.candidate = { random_u64(), l->config.address, l->config.node },
+		.candidate = { random_u64(), l->config.address, l->config.node, l->known.index },
 	};
 
-	l->wants_campaign = false;
+	l->wants_campaign = l->is_refused = false;
+	leader_history_clear(l);
 	l->announced_index = 0;
 	l->record_bytes = l->record_count = 0;
 	l->image_bytes = 0;
@@ -529,6 +533,8 @@ void leader_get_status(const struct leader *l, struct leader_status *ret)
 		.in_flight = journal_in_flight(l->journal),
 		.record_bytes = l->record_bytes,
 		.warm_index = l->warm_index,
+		.known_index = l->known.index,
+		.is_refused = l->is_refused,
 	};
 	if (l->cell)
 		ret->content_hash = cell_hash(l->cell);

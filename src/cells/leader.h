@@ -88,6 +88,25 @@ struct leader_warm {
  * else it is thrown away and nothing of it matters. */
 void leader_campaign_warm(struct leader *l, struct leader_warm *warm);
 
+/* A record of the journal, and the content hash of the cell after it. */
+struct leader_position {
+	uint64_t index; /* 0: none */
+	struct hash128 hash;
+};
+
+/* This record was committed, for sure.  A journal that ends before it, or has another one there,
+ * has lost acknowledged changes: every campaign refuses it from now on.  The highest one counts;
+ * what this leader committed it knows by itself. */
+void leader_know(struct leader *l, const struct leader_position *p);
+
+/* While it leads: OK, this journal has it, or it is too long ago to tell; ERR_NOT_FOUND, it ends
+ * before; ERR_CONFLICT, it has another one there.  Only a fence check that began afterwards tells
+ * whether the answer is not merely that of a leader who has been replaced. */
+MUST_CHECK enum err leader_compare(const struct leader *l, const struct leader_position *p);
+
+/* The journal was proven to be wrong: stop leading it, with on_lost. */
+void leader_refuse(struct leader *l, const char *why);
+
 /* Seal and commit what there is, take a snapshot if one is due, then stop leading; child task.
  * Gives up waiting for slow buckets after LEADER_STOP_MS; canceled, it stops at once.  on_lost is
  * not called for it; calls that are still waiting end as when the journal is lost. */
@@ -159,6 +178,8 @@ struct leader_status {
 	uint64_t record_bytes; /* since the last snapshot */
 	uint64_t warm_index;   /* this term began with a warm cell of that record; 0: it did not */
 	struct hash128 content_hash;
+	uint64_t known_index; /* what a journal must have, see leader_know() */
+	bool is_refused;      /* the last term ended because the journal is not what is known */
 };
 void leader_get_status(const struct leader *l, struct leader_status *ret);
 

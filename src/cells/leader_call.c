@@ -39,6 +39,7 @@ void leader_append(struct leader *l)
 	record->body = blob_from(buf_slice(&bytes));
 	record->payload = blob_slice(record->body);
 	record->index = ++l->last_index;
+	record->hash = cell_hash(l->cell);
 	list_add(&l->records, &record->link);
 	l->in_flight_bytes += record->payload.size;
 	buf_done(&bytes);
@@ -416,6 +417,8 @@ static void commit_records(struct leader *l, uint64_t index)
 		l->in_flight_bytes -= record->payload.size;
 		l->record_bytes += record->payload.size;
 		l->record_count++;
+		if (leader_history_note(l, record->index, record->hash))
+			leader_history_committed(l, record->index);
 		if (l->state == LEADER_LEADING && watcher)
 			watcher->on_committed(l->config.context, record->index, record->payload);
 		leader_record_free(record);

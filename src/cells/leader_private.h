@@ -7,6 +7,7 @@
  *	leader_recover.c   from an adopted journal to a cell that leads
  *	leader_snapshot.c  taking snapshots
  *	leader_clean.c     deleting what no snapshot needs any more
+ *	leader_history.c   what is known to have been committed
  *
  * Everything that waits is a child of `root`.  The engine is fed only by leader_feed(), never from
  * inside the handling of its effects: what an effect makes necessary is noted in `wants_*` or a
@@ -36,6 +37,7 @@ enum {
 	LEADER_ROOMS_MAX = 3,	       /* made for one image, while the cell outgrows them */
 	LEADER_LIST_PAGES_MAX = 256,   /* of chunks or manifests in one bucket */
 	LEADER_CONDEMNED_MAX = 100000, /* objects waiting to be deleted */
+	LEADER_HISTORY = 4096,	       /* newest records whose content hashes are kept */
 	LEADER_POINTER_FORMAT = 1,
 	LEADER_POINTER_BYTES = 1 + 16 + 4 + 16,
 
@@ -72,6 +74,7 @@ struct leader_io {
 struct leader_record {
 	struct list link;
 	uint64_t index;
+	struct hash128 hash; /* of the cell after it; only of one that was sealed here */
 	struct blob *body;
 	struct slice payload; /* a part of the body */
 };
@@ -218,6 +221,11 @@ struct leader {
 	uint64_t replayed; /* index of the last record in the cell */
 	uint64_t adopted_ms;
 
+	/* leader_history.c */
+	struct leader_position known;	 /* to have been committed; outlives every term */
+	bool is_refused;		 /* the last campaign ended for want of it */
+	struct leader_position *history; /* LEADER_HISTORY of this term, by index */
+
 	/* leader_call.c */
 	struct list records; /* in flight, of struct leader_record */
 	uint64_t in_flight_bytes;
@@ -278,6 +286,13 @@ void leader_load_start(struct leader_load *load, struct task *parent,
 		       const struct leader_config *config, const struct journal_snapshot *pointer,
 		       bool is_manifest_only);
 void leader_load_done(struct leader_load *load);
+
+/* leader_history.c */
+void leader_history_clear(struct leader *l);
+/* What the cell is after this record.  False when it is known to be wrong: the term is over. */
+bool leader_history_note(struct leader *l, uint64_t index, struct hash128 hash);
+/* Everything up to this index is committed; the record itself was noted. */
+void leader_history_committed(struct leader *l, uint64_t index);
 
 /* leader_recover.c */
 void leader_on_adopted(struct leader *l, const struct journal_effect *effect);

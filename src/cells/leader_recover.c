@@ -41,6 +41,8 @@ static void collect_load(struct leader *l)
 		load->manifest = (struct leader_manifest) { 0 };
 		l->image_bytes = l->manifest.manifest.image_bytes;
 		l->is_loaded = l->cell != NULL;
+		(void)leader_history_note(l, l->manifest.manifest.journal_index,
+					  l->manifest.manifest.state.hash);
 	}
 	leader_load_done(load);
 }
@@ -92,6 +94,15 @@ static bool is_warm_record(const struct leader *l, const struct leader_record *r
 	       is_state_of(l->warm.cell, header.after);
 }
 
+static void note_skipped(struct leader *l, const struct leader_record *record)
+{
+	struct cell_record_header header;
+	char why[CELL_WHY_BYTES];
+
+	if (!cell_record_read(record->payload, &header, why))
+		(void)leader_history_note(l, record->index, header.after.hash);
+}
+
 /* What the warm cell has in it need not be applied. */
 static void skip_records(struct leader *l)
 {
@@ -103,6 +114,7 @@ static void skip_records(struct leader *l)
 			return;
 		l->record_bytes += record->payload.size;
 		l->record_count++;
+		note_skipped(l, record);
 		list_remove(&record->link);
 		leader_record_free(record);
 	}
@@ -205,7 +217,7 @@ static bool apply(struct leader *l, const struct leader_record *record)
 	l->replayed++;
 	l->record_bytes += record->payload.size;
 	l->record_count++;
-	return true;
+	return leader_history_note(l, l->replayed, cell_hash(l->cell));
 }
 
 static void on_replay_turn(struct timer *timer)
@@ -278,6 +290,7 @@ void leader_recover(struct leader *l)
 			       l->last_index, l->replayed);
 		return;
 	}
+	leader_history_committed(l, l->replayed);
 	if (!open_schema(l) || l->state != LEADER_CAMPAIGNING)
 		return;
 

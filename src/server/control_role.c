@@ -36,6 +36,7 @@ static void on_leading(void *context)
 	supervisor_tell_status("leads");
 	c->retry_ms = CONTROL_RETRY_MS_MIN;
 	c->doubts = 0;
+	older_led(&c->older, status.epoch);
 	coordinator_on_leading(c->coordinator);
 	task_wake(&c->task);
 }
@@ -57,6 +58,19 @@ static void on_committed(void *context, uint64_t index, struct slice record)
 	struct control *c = context;
 
 	coordinator_on_committed(c->coordinator, index, record);
+}
+
+/* An agent has seen what this journal does not have. */
+static void on_older(void *context, const struct leader_position *seen, struct slice node)
+{
+	struct control *c = context;
+	struct leader_status status;
+
+	leader_get_status(c->leader, &status);
+	older_proven(&c->older, seen, node, status.committed_index,
+		     c->options->values[OPTION_JOURNAL]);
+	leader_know(c->leader, seen);
+	leader_refuse(c->leader, "an agent has seen more of it");
 }
 
 static const struct leader_watcher watcher = {
@@ -163,6 +177,8 @@ static void begin_leader(struct control *c)
 							  .default_partitions =
 								  c->options->default_partitions,
 							  .rebalance_delay_ms = REBALANCE_DELAY_MS,
+							  .on_older = on_older,
+							  .context = c,
 						  });
 }
 
@@ -267,8 +283,19 @@ static enum step campaign(struct control *c)
 	c->is_lost = false;
 	c->started_ms = loop_now_ms(c->loop);
 	standby_take(c->standby, &warm);
+	if (warm.cell)
+		leader_know(c->leader,
+			    &(struct leader_position) { warm.index, cell_hash(warm.cell) });
 	leader_campaign_warm(c->leader, &warm);
 	return task_wait(&c->task, CONTROL_CAMPAIGN);
+}
+
+/* Says it again and again: nobody is served meanwhile. */
+static enum step wait_for_newer(struct control *c)
+{
+	log_error("%s", c->older.text);
+	supervisor_tell_status(c->older.text);
+	return pause_then(c, OLDER_RETRY_MS, CONTROL_FIND);
 }
 
 /* The leader does not answer: run against it, unless it has come back too often for a dead one. */
@@ -277,6 +304,8 @@ static enum step challenge(struct control *c)
 	char text[RIVAL_TEXT_BYTES];
 	uint64_t pause_ms = 0;
 
+	if (!older_found(&c->older, &c->find, c->bucket_count, c->options->values[OPTION_JOURNAL]))
+		return wait_for_newer(c);
 	if (c->find.address[0])
 		pause_ms = rival_challenge(&c->rival, c->find.address, c->find.node, c->find.epoch);
 	if (pause_ms == 0)
@@ -327,6 +356,7 @@ static enum step found(struct control *c)
 static enum step heartbeat_ended(struct control *c)
 {
 	if (c->heartbeat.is_reached) {
+		older_led(&c->older, c->find.epoch);
 		c->doubts = 0;
 		rival_reached(&c->rival);
 	}
@@ -361,6 +391,8 @@ static void cancel_waits(struct control *c)
 
 static enum step lost(struct control *c, const char *what)
 {
+	struct leader_status status;
+
 	if (c->task.children > 0) { /* the watch for pauses */
 		cancel_waits(c);
 		return task_wait(&c->task, c->task.at);
@@ -368,6 +400,11 @@ static enum step lost(struct control *c, const char *what)
 	c->is_lost = false;
 	rival_own(&c->rival, leader_epoch(c->leader));
 	log_warn("%s: %s", what, c->lost_why);
+	leader_get_status(c->leader, &status);
+	if (status.is_refused)
+		older_refused(&c->older, c->lost_why, c->options->values[OPTION_JOURNAL]);
+	if (status.is_refused || c->older.is_proven)
+		return wait_for_newer(c);
 	supervisor_tell_status(c->lost_why);
 	return pause_then(c, next_retry(c), CONTROL_FIND);
 }

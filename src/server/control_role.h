@@ -9,6 +9,7 @@
 #include "cells/standby.h"
 #include "loop/http_server.h"
 #include "loop/timer.h"
+#include "server/older.h"
 #include "server/options.h"
 #include "server/peer_port.h"
 #include "server/rival.h"
@@ -56,6 +57,7 @@ struct control {
 	struct standby_stop standby_stop;
 
 	struct rival rival;
+	struct older older;
 	char holder[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* who leads, as far as we know */
 	char lost_why[TASK_WHY_BYTES];
 	uint64_t started_ms;

@@ -161,7 +161,7 @@ static void campaign(struct world *w, unsigned n)
 	struct journal_event event = {
 		.kind = JOURNAL_CANDIDATE,
 		.now_ms = ++w->now_ms,
-		.candidate = { n, "host:1", "node" },
+		.candidate = { n, "host:1", "node", 0 },
 	};
 
 	feed(w, n, &event);

@@ -319,7 +319,9 @@ static void node_acts(struct sim *s, unsigned n, struct journal_effects *fx)
 		struct journal_event event = {
 			.kind = JOURNAL_CANDIDATE,
 			.now_ms = node_clock(s, n),
-			.candidate = { prng_next(&s->prng), "host:1", "node" },
+			/* Half of them were told of all that anybody ever committed. */
+			.candidate = { prng_next(&s->prng), "host:1", "node",
+				       n % 2 ? s->oracle.committed_count : 0 },
 		};
 		step(s, n, &event, fx);
 	}

@@ -214,7 +214,23 @@ static void on_orphan(struct timer *t)
 		close_kafka(agent, "the control process of this node does not lead or answer");
 }
 
+/* All that was committed and told to us; what control has now must go on from there. */
+static struct control_link_position position(void *context)
+{
+	const struct agent *agent = context;
+	struct cell *cell = replica_cell(agent->replica);
+
+	if (!cell)
+		return (struct control_link_position) { 0 };
+	return (struct control_link_position) {
+		.index = replica_index(agent->replica),
+		.hash = cell_hash(cell),
+		.cluster_id = agent->cluster_id,
+	};
+}
+
 static const struct control_link_owner link_owner = {
+	.position = position,
 	.on_hello = on_hello,
 	.on_snapshot = on_snapshot,
 	.on_record = on_record,

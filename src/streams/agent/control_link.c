@@ -84,6 +84,14 @@ static void say_hello(struct control_link *link)
 	};
 
 	link->said_condition = link->condition;
+	if (link->config.owner->position) {
+		struct control_link_position seen =
+			link->config.owner->position(link->config.context);
+		hello.seen_index = seen.index;
+		hello.seen_hash_high = (int64_t)seen.hash.high;
+		hello.seen_hash_low = (int64_t)seen.hash.low;
+		hello.cluster_id = seen.cluster_id;
+	}
 	link->hello_correlation = next_correlation(link);
 	write_frame(link, &peer_hello_request_schema, link->hello_correlation, &hello);
 }

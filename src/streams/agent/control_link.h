@@ -18,6 +18,7 @@
 #define STREAMS_AGENT_CONTROL_LINK_H
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/uuid.h"
 #include "loop/stream.h"
 #include "loop/task.h"
@@ -53,7 +54,17 @@ struct control_link_hello {
 	enum agent_condition condition; /* what this agent said of itself */
 };
 
+/* A record that was applied to the replica, and the content hash of the replica after it. */
+struct control_link_position {
+	int64_t index; /* 0: nothing yet */
+	struct hash128 hash;
+	struct uuid cluster_id;
+};
+
 struct control_link_owner {
+	/* How far have we come?  Said with each hello, so that control notices when the journal is
+	 * older than that.  May be NULL. */
+	struct control_link_position (*position)(void *context);
 	/* Hello was answered; `incarnation` is the one to name files with.  Called on each connect.
 	 */
 	void (*on_hello)(void *context, const struct control_link_hello *hello);

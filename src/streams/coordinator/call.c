@@ -6,10 +6,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "streams/coordinator/forget_files.h"
+#include "streams/coordinator/position.h"
 #include "streams/coordinator/roll.h"
 #include "wire/kafka/errors.h"
 
-enum { CALL_START, CALL_DURABLE };
+enum { CALL_START, CALL_DURABLE, CALL_CHECKED };
 
 enum { KAFKA_RESPONSE_EXTRA_BYTES = 64 }; /* of the message around the body */
 
@@ -57,9 +58,51 @@ static enum step answer_hello(struct call *call, enum err err)
 	return answer(call, &peer_hello_response_schema, &response);
 }
 
+static enum step admit(struct call *call)
+{
+	call->hello.run = (struct hello) { .request = &call->hello.request };
+	leader_run(&call->leader, &call->task, call->coordinator->config.leader, hello_run,
+		   &call->hello.run);
+	return task_wait(&call->task, CALL_DURABLE);
+}
+
+static enum err check_position(const struct call *call)
+{
+	const struct coordinator_config *config = &call->coordinator->config;
+
+	return position_check(config->leader, config->cluster_id, &call->hello.request);
+}
+
+/* Before an agent is believed that the journal lost something: do we still lead it? */
+static enum step doubt(struct call *call, enum err err)
+{
+	if (err != ERR_CORRUPT) {
+		log_warn("agent %.*s belongs to another cluster: start it anew",
+			 SLICE_ARG(call->hello.request.node));
+		return answer_hello(call, err);
+	}
+	leader_fence(&call->leader, &call->task, call->coordinator->config.leader);
+	return task_wait(&call->task, CALL_CHECKED);
+}
+
+static enum step checked(struct call *call)
+{
+	const struct coordinator_config *config = &call->coordinator->config;
+	struct leader_position seen = position_of(&call->hello.request);
+
+	if (call->leader.task.err)
+		return answer_hello(call, call->leader.task.err);
+	if (!check_position(call))
+		return admit(call);
+	if (config->on_older)
+		config->on_older(config->context, &seen, call->hello.request.node);
+	return answer_hello(call, ERR_CORRUPT);
+}
+
 static enum step hello_step(struct task *t)
 {
 	struct call *call = CONTAINER(t, struct call, task);
+	enum err err;
 
 	if (task_is_canceled(t))
 		return end(call, t->err);
@@ -68,10 +111,10 @@ static enum step hello_step(struct task *t)
 		if (schema_decode_all(&call->arena, &peer_hello_request_schema, 0, call->body,
 				      &call->hello.request))
 			return answer_hello(call, ERR_INVALID);
-		call->hello.run = (struct hello) { .request = &call->hello.request };
-		leader_run(&call->leader, t, call->coordinator->config.leader, hello_run,
-			   &call->hello.run);
-		return task_wait(t, CALL_DURABLE);
+		err = check_position(call);
+		return err ? doubt(call, err) : admit(call);
+	case CALL_CHECKED:
+		return checked(call);
 	case CALL_DURABLE:
 		return answer_hello(call, call->leader.task.err);
 	}
@@ -337,11 +380,11 @@ static enum step ping_step(struct task *t)
 /* --- the table ---------------------------------------------------------------------------------
  */
 
-static const char *const call_places[] = { "start", "durable" };
+static const char *const call_places[] = { "start", "durable", "checked" };
 
 #define CALL_KIND(word)                                                                            \
 	{                                                                                          \
-		.name = #word, .places = call_places, .place_count = 2, .step = word##_step,       \
+		.name = #word, .places = call_places, .place_count = 3, .step = word##_step,       \
 	}
 
 static const struct {

@@ -34,6 +34,10 @@ struct coordinator_config {
 	int32_t default_partitions;
 	uint64_t rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
 	size_t feed_bytes_max;	     /* 0: COORDINATOR_FEED_BYTES_MAX */
+	/* An agent, whose name is `node`, has seen a record that the journal does not have: its
+	 * bucket is older than it was.  The owner stops leading it.  May be NULL. */
+	void (*on_older)(void *context, const struct leader_position *seen, struct slice node);
+	void *context;
 	/* Whose requests are counted into the catalog; outlive the coordinator. */
 	struct bucket *const *journal_buckets;
 	int journal_bucket_count;

@@ -41,6 +41,7 @@ struct town {
 	struct leader_stop leader_stop;
 	struct ask *asks[TESTING_ASKS_MAX];
 	size_t ask_count;
+	int older_count; /* times an agent had seen more than the journal has */
 };
 
 /* --- waiting -----------------------------------------------------------------------------------
@@ -240,6 +241,15 @@ static inline void town_on_committed(void *context, uint64_t index, struct slice
 	coordinator_on_committed(town->coordinator, index, record);
 }
 
+static inline void town_on_older(void *context, const struct leader_position *seen,
+				 struct slice node)
+{
+	struct town *town = context;
+
+	assert_true(seen->index > 0 && node.size > 0);
+	town->older_count++;
+}
+
 static const struct leader_watcher town_watcher = { town_on_leading, town_on_lost,
 						    town_on_committed };
 
@@ -273,6 +283,8 @@ static inline void town_lead(struct town *town)
 		.journal_buckets = &town->bucket,
 		.journal_bucket_count = 1,
 		.silence_ms = town->silence_ms,
+		.on_older = town_on_older,
+		.context = town,
 	};
 	town->coordinator = coordinator_new(town->loop, &coordinator);
 	town->is_decided = town->has_stopped = false;

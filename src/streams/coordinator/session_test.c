@@ -90,7 +90,7 @@ static void on_visitor_end(void *context, struct stream *stream, enum err err)
 	(void)err;
 	stream_close(stream);
 	v->stream = NULL;
-	v->has_ended = true;
+	v->has_ended = v->has_news = true;
 	loop_stop(v->town->loop);
 }
 
@@ -615,6 +615,98 @@ static void test_a_ping_is_answered_without_a_hello_and_without_the_cell(void **
 	town_close(&town);
 }
 
+/* NULL: the session ended. */
+static const struct peer_hello_response *say_seen(struct visitor *v, struct uuid cluster_id,
+						  const struct leader_position *seen)
+{
+	uint32_t id = say(v, &peer_hello_request_schema,
+			  &(struct peer_hello_request) {
+				  .node = SLICE("a"),
+				  .kafka_host = SLICE("127.0.0.1"),
+				  .kafka_port = 9092,
+				  .site = SLICE("here"),
+				  .seen_index = (int64_t)seen->index,
+				  .seen_hash_high = (int64_t)seen->hash.high,
+				  .seen_hash_low = (int64_t)seen->hash.low,
+				  .cluster_id = cluster_id,
+			  });
+
+	return hear(v, id, &peer_hello_response_schema);
+}
+
+static struct leader_position end_of(const struct town *town)
+{
+	struct leader_status status;
+
+	leader_get_status(town->leader, &status);
+	return (struct leader_position) { status.committed_index, status.content_hash };
+}
+
+static void test_an_agent_that_saw_what_is_there_is_greeted(void **state)
+{
+	const struct uuid own = { { 0 } }, other = { { 1 } };
+	struct leader_position seen;
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 11);
+	town_topic(&town, "t", 1);
+	seen = end_of(&town);
+	town_topic(&town, "u", 1);
+	town_restart(&town); /* and after a takeover */
+	visitor_open(&v, &town);
+	assert_int_equal(say_seen(&v, own, &seen)->error, OK);
+	assert_int_equal(say_seen(&v, other, &seen)->error, ERR_INVALID);
+	assert_int_equal(town.older_count, 0);
+	visitor_close(&v);
+	town_close(&town);
+}
+
+static void test_an_agent_that_saw_more_or_something_else_is_believed(void **state)
+{
+	const struct uuid own = { { 0 } };
+	struct leader_position more, other;
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 12);
+	town_topic(&town, "t", 1);
+	more = other = end_of(&town);
+	more.index++;
+	other.hash.low ^= 1;
+	visitor_open(&v, &town);
+	assert_int_equal(say_seen(&v, own, &more)->error, ERR_CORRUPT);
+	assert_int_equal(town.older_count, 1);
+	assert_int_equal(say_seen(&v, own, &other)->error, ERR_CORRUPT);
+	assert_int_equal(town.older_count, 2);
+	visitor_close(&v);
+	town_close(&town);
+}
+
+/* The agent followed its successor: it has seen more, and nothing is wrong. */
+static void test_a_leader_that_was_replaced_blames_no_bucket(void **state)
+{
+	const struct uuid own = { { 0 } };
+	struct leader_position seen;
+	struct town town, next;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 13);
+	visitor_open(&v, &town);
+	town_open_beside(&next, &town);
+	town_topic(&next, "t", 1);
+	seen = end_of(&next);
+	assert_true(seen.index > end_of(&town).index);
+	assert_null(say_seen(&v, own, &seen));
+	assert_int_equal(town.older_count, 0);
+	visitor_close(&v);
+	town_close_beside(&next);
+	town_close(&town);
+}
+
 static void test_stopping_ends_sessions(void **state)
 {
 	struct town town;
@@ -644,6 +736,9 @@ int main(void)
 		cmocka_unit_test(test_sessions_end_with_leading_and_wait_for_it),
 		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),
 		cmocka_unit_test(test_a_ping_is_answered_without_a_hello_and_without_the_cell),
+		cmocka_unit_test(test_an_agent_that_saw_what_is_there_is_greeted),
+		cmocka_unit_test(test_an_agent_that_saw_more_or_something_else_is_believed),
+		cmocka_unit_test(test_a_leader_that_was_replaced_blames_no_bucket),
 		cmocka_unit_test(test_stopping_ends_sessions),
 		cmocka_unit_test(test_an_agent_says_whether_it_is_to_be_told_of),
 		cmocka_unit_test(test_a_silent_agent_loses_its_session),
