@@ -118,6 +118,9 @@ static void test_an_instance_is_asked_once_and_not_before_the_first_operation(vo
 		assert_int_equal(put(p), OK);
 	assert_int_equal(p->store.control->fetches, 1);
 	assert_int_equal(p->store.control->requests, 5);
+	const struct meter *m = bucket_meter(p->bucket); /* who gives credentials sends no bill */
+	assert_int_equal(m->requests[METER_PUT] + m->requests[METER_PUT_NEW], 5);
+	assert_int_equal(m->requests[METER_GET], 0);
 }
 
 static void test_a_container_shows_its_token(void **state)

@@ -48,7 +48,8 @@ def check_store(s):
         raise Skip("moto_server is not installed")
     s.at_end.callback(store.stop)
     store.start()
-    far = s.node("far", bucket=store.url("cost"), environment=dict(KEYS))
+    far = s.node("far", bucket=store.url("cost"), environment=dict(KEYS),
+                 options=["--key-file", s.scratch / "hanse.key"])
     far.start(60)
     for i in range(5):
         kcat.produce(far.address, "t", b"x\n" * 1000)
