@@ -57,7 +57,8 @@ static void on_committed(void *context, uint64_t index, struct slice record)
 {
 	struct control *c = context;
 
-	coordinator_on_committed(c->coordinator, index, record);
+	if (c->coordinator) /* else it has stopped, and the leader commits what it left */
+		coordinator_on_committed(c->coordinator, index, record);
 }
 
 /* An agent has seen what this journal does not have. */
@@ -575,6 +576,8 @@ int control_role_main(char **argv)
 		supervisor_tell_fatal(why);
 		return EXIT_CONFIG;
 	}
+	if (options.is_sealed)
+		peer_identity_init(&c.identity, &c.keys);
 	c.loop = loop_new(0);
 	stop_install(c.loop, on_stop, &c);
 	task_start_root(&c.task, &control_kind, c.loop);
@@ -586,6 +589,7 @@ int control_role_main(char **argv)
 	loop_free(c.loop);
 	for (int i = 0; i < c.bucket_count; i++)
 		bucket_close(c.buckets[i]);
+	peer_identity_done(&c.identity);
 	keyring_done(&c.keys);
 	return status;
 }

@@ -26,7 +26,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with" },
 	[OPTION_ROLES] = { "roles", "ROLE,...", "control,streams", "the processes to run" },
 	[OPTION_CONTROL] = { "control", "PLACE,...", NULL,
-			     "unix:PATH of another node's control, with --roles streams" },
+			     "with --roles streams: where control is: unix:PATH or HOST:PORT" },
 	[OPTION_KEY_FILE] = { "key-file", "FILE", NULL,
 			      "the cluster's key; made at a first start if it is not there" },
 	[OPTION_SEAL] = { "seal", "YES|NO", NULL,
@@ -296,17 +296,26 @@ static void fill_defaults(struct options *o)
 		options_run_dir(o->values[OPTION_RUN_DIR]);
 }
 
-/* unix:PATH */
+static enum err read_control_address(const char *text, struct control_option *ret,
+				     char why[OPTION_WHY_BYTES])
+{
+	struct address *to = &ret->address;
+
+	if (!text_host_port(text, to->host, sizeof(to->host), &to->port) && to->port != 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES,
+		 "--control %.100s is neither unix:PATH nor HOST:PORT, the --peer of a control",
+		 text);
+	return ERR_INVALID;
+}
+
+/* unix:PATH or HOST:PORT */
 static enum err read_control(const char *text, struct control_option *ret,
 			     char why[OPTION_WHY_BYTES])
 {
-	if (strncmp(text, "unix:", 5) != 0) {
-		snprintf(why, OPTION_WHY_BYTES,
-			 "--control %.100s is not unix:PATH; control on another machine cannot be "
-			 "reached yet",
-			 text);
-		return ERR_INVALID;
-	}
+	*ret = (struct control_option) { 0 };
+	if (strncmp(text, "unix:", 5) != 0)
+		return read_control_address(text, ret, why);
 	size_t size = strlen(text + 5);
 	if (size == 0 || size >= sizeof(ret->path)) {
 		snprintf(why, OPTION_WHY_BYTES,
@@ -362,6 +371,22 @@ static enum err read_controls(struct options *o, char why[OPTION_WHY_BYTES])
 		if (err)
 			return err;
 		o->control_count++;
+	}
+	return OK;
+}
+
+/* Over the network both sides prove who they are, with keys. */
+static enum err check_control_keys(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	for (size_t i = 0; i < o->control_count && !o->is_sealed; i++) {
+		if (o->controls[i].path[0])
+			continue;
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--control %.100s needs --key-file FILE: agents and control on other "
+			 "machines know each other by their keys (`hanse key derive streams` makes "
+			 "the file)",
+			 o->values[OPTION_CONTROL]);
+		return ERR_INVALID;
 	}
 	return OK;
 }
@@ -446,7 +471,7 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 	err = read_address(o, OPTION_KAFKA, &o->kafka, why);
 	if (!err)
 		err = read_address(o, OPTION_ADVERTISE, &o->advertise, why);
-	if (!err)
+	if (!err && o->has_control)
 		err = find_peer(o, why);
 	if (!err)
 		err = check_journal(o, why);
@@ -454,6 +479,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_controls(o, why);
 	if (!err)
 		err = read_seal(o, why);
+	if (!err)
+		err = check_control_keys(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,

@@ -54,7 +54,8 @@ struct address {
 
 /* One of --control. */
 struct control_option {
-	char path[OPTION_PATH_BYTES]; /* of a Unix socket */
+	char path[OPTION_PATH_BYTES]; /* of a Unix socket; "": */
+	struct address address;	      /* the peer address of control elsewhere */
 };
 
 struct options {

@@ -207,6 +207,9 @@ static void test_streams_may_use_the_control_of_others(void **state)
 	char *two[] = { "--roles=streams", "--control=unix:/a/1.sock,unix:b.sock", NULL };
 	char *with_control[] = { "--control=unix:/a/1.sock", NULL };
 	char *remote[] = { "--roles=streams", "--control=192.0.2.1:9192", NULL };
+	char *with_keys[] = { "--roles=streams", "--control=unix:/a,[::1]:9192,host.example:1",
+			      "--key-file=k", NULL };
+	char *neither[] = { "--roles=streams", "--control=/a/1.sock", "--key-file=k", NULL };
 	char *empty[] = { "--roles=streams", "--control=unix:/a,", NULL };
 	char *nothing[] = { "--roles=streams", "--control=unix:", NULL };
 	char many[OPTION_VALUE_BYTES_MAX] = "--control=unix:0";
@@ -223,6 +226,15 @@ static void test_streams_may_use_the_control_of_others(void **state)
 	assert_int_equal(finish_flags(&o, with_control), ERR_INVALID);
 	assert_non_null(strstr(why, "--roles streams"));
 	assert_int_equal(finish_flags(&o, remote), ERR_INVALID);
+	assert_non_null(strstr(why, "--key-file"));
+	assert_int_equal(finish_flags(&o, with_keys), OK);
+	assert_int_equal(o.control_count, 3);
+	assert_string_equal(o.controls[0].path, "/a");
+	assert_string_equal(o.controls[1].path, "");
+	assert_string_equal(o.controls[1].address.host, "::1");
+	assert_string_equal(o.controls[2].address.host, "host.example");
+	assert_int_equal(o.controls[2].address.port, 1);
+	assert_int_equal(finish_flags(&o, neither), ERR_INVALID);
 	assert_int_equal(finish_flags(&o, empty), ERR_INVALID);
 	assert_int_equal(finish_flags(&o, nothing), ERR_INVALID);
 	for (int i = 1; i < OPTION_CONTROLS_MAX; i++)

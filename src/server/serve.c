@@ -40,6 +40,19 @@ static void print_help(void)
 /* --- the directory of the sockets ---------------------------------------------------------------
  */
 
+/* Agents whose control is elsewhere have no sockets of their own. */
+static bool needs_run_dir(const struct options *o)
+{
+	const char *dir = o->values[OPTION_RUN_DIR];
+	size_t size = strlen(dir);
+
+	for (size_t i = 0; i < o->control_count; i++)
+		if (strncmp(o->controls[i].path, dir, size) == 0 &&
+		    o->controls[i].path[size] == '/')
+			return true;
+	return o->has_control;
+}
+
 static enum err make_run_dir(const char *path, char why[OPTION_WHY_BYTES])
 {
 	struct stat st;
@@ -105,17 +118,27 @@ static void print_streams(const struct options *o)
 		address, address);
 }
 
+static const char *key_file_or_word(const struct options *o)
+{
+	return o->values[OPTION_KEY_FILE][0] ? o->values[OPTION_KEY_FILE] : "FILE";
+}
+
 static void print_control(const struct options *o)
 {
 	char path[OPTION_VALUE_BYTES_MAX + 32];
+	const char *bucket = o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : "URL";
 
 	options_control_path(o, path);
 	fprintf(stderr,
 		"  Try next, in another terminal:\n"
-		"    %s serve --roles streams --control unix:%s --bucket %s --kafka %s\n",
-		program_invocation_name, path,
-		o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : "URL",
-		o->values[OPTION_KAFKA]);
+		"    %s serve --roles streams --control unix:%s%s%s --bucket %s --kafka %s\n",
+		program_invocation_name, path, o->is_sealed ? " --key-file " : "",
+		o->is_sealed ? key_file_or_word(o) : "", bucket, o->values[OPTION_KAFKA]);
+	if (o->is_sealed)
+		fprintf(stderr,
+			"  or on another machine, with what `%s key derive streams` prints:\n"
+			"    %s serve --roles streams --control %s --key-file FILE --bucket URL\n",
+			program_invocation_name, program_invocation_name, o->values[OPTION_PEER]);
 }
 
 static void print_banner(struct banner *b)
@@ -252,7 +275,7 @@ int serve_main(char **argv)
 		}
 	}
 	enum err err = read_options(&options, argv, why);
-	if (!err)
+	if (!err && needs_run_dir(&options))
 		err = make_run_dir(options.values[OPTION_RUN_DIR], why);
 	if (err) {
 		fprintf(stderr, "hanse serve: %s\n", why);

@@ -8,6 +8,7 @@
 #include "buckets/sealed.h"
 #include "loop/stop.h"
 #include "server/key_file.h"
+#include "server/peer_identity.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/agent/agent.h"
@@ -82,11 +83,24 @@ static void on_stop(void *context)
 	}
 }
 
+static void fill_controls(const struct options *o, struct control_place *ret)
+{
+	for (size_t i = 0; i < o->control_count; i++) {
+		const struct control_option *control = &o->controls[i];
+
+		ret[i] = control->path[0]
+				 ? (struct control_place) { .path = control->path }
+				 : (struct control_place) { .host = control->address.host,
+							    .port = control->address.port };
+	}
+}
+
 int streams_role_main(char **argv)
 {
 	static struct options options;
 	static struct control_place controls[OPTION_CONTROLS_MAX];
 	static struct keyring keys;
+	struct peer_identity identity = { 0 };
 	struct streams s = { 0 };
 	struct bucket *bucket = NULL;
 	char why[OPTION_WHY_BYTES];
@@ -107,8 +121,9 @@ int streams_role_main(char **argv)
 	bucket = hedge_bucket_if_far(bucket);
 	if (options.is_sealed)
 		bucket = sealed_bucket_new(bucket, keyring_get(&keys, KEY_DATA));
-	for (size_t i = 0; i < options.control_count; i++)
-		controls[i].path = options.controls[i].path;
+	if (options.is_sealed)
+		peer_identity_init(&identity, &keys);
+	fill_controls(&options, controls);
 	s.loop = loop_new(0);
 	stop_install(s.loop, on_stop, &s);
 	s.agent = agent_new(s.loop, &(struct agent_config) {
@@ -119,6 +134,7 @@ int streams_role_main(char **argv)
 					    .site = options.values[OPTION_SITE],
 					    .controls = controls,
 					    .control_count = options.control_count,
+					    .identity = identity.asks,
 					    .bucket = bucket,
 					    .keys = options.is_sealed ? &keys : NULL,
 					    .default_partitions = options.default_partitions,
@@ -132,6 +148,7 @@ int streams_role_main(char **argv)
 	hedge_finish(bucket, s.loop);
 	loop_free(s.loop);
 	bucket_close(bucket);
+	peer_identity_done(&identity);
 	keyring_done(&keys);
 	return 0;
 }
