@@ -75,6 +75,19 @@ static void note_requests(struct cost_report *r)
 		     puts, COST_PUTS_PER_S_MAX);
 }
 
+static void note_errors(struct cost_report *r)
+{
+	double errors = 0;
+
+	for (size_t i = 0; i < r->bucket_count; i++)
+		errors += r->buckets[i].month.errors;
+	if (errors > 0)
+		note(r,
+		     "%.0f requests of this month got no answer or one that it did not work; some"
+		     " stores bill these too, so they are in the counts.",
+		     errors);
+}
+
 static void note_measure(struct cost_report *r)
 {
 	if (r->has_flags_only) {
@@ -134,6 +147,7 @@ void cost_add_notes(struct cost_report *r)
 	compare(r, "managed Kafka", &r->managed);
 	note_requests(r);
 	note_measure(r);
+	note_errors(r);
 	note_prices(r);
 	note_the_rest(r);
 }
