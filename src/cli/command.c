@@ -87,12 +87,13 @@ const struct command commands[] = {
 		      "nothing\n"
 		      "  hanse restore --bucket file:/mnt/bucket --deep       reads every byte\n",
 	  .details =
-		  "Needs nothing but the bucket, or the buckets.  Takes the journal over, so that\n"
+		  "Needs nothing but the bucket, or the buckets, and the recovery key where they\n"
+		  "are sealed.  Takes the journal over, so that\n"
 		  "whoever led before never writes again, says what came back and what is\n"
 		  "missing, and ends with the line to run next.  The manual is hanse-restore(1).\n",
 	  .flags = FLAG_BIT(FLAG_BUCKET) | FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_DEEP) |
-		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | PRINTS_DATA |
-		   FLAG_BIT(FLAG_HELP),
+		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | FLAG_BIT(FLAG_KEY_FILE) |
+		   PRINTS_DATA | FLAG_BIT(FLAG_HELP),
 	  .run = restore_command_run },
 	{ .words = "bucket probe",
 	  .arguments = "URL",

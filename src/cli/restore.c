@@ -7,8 +7,10 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "buckets/sealed.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "server/key_file.h"
 #include "server/options.h"
 #include "server/restore.h"
 
@@ -24,6 +26,8 @@ enum { LOSSES_SHOWN_MAX = 1000, TIME_TEXT_BYTES = 40, URLS_BYTES = OPTION_VALUE_
 struct restoring {
 	const struct command_line *line;
 	const char *bucket_url, *journal_urls; /* NULL: the journal is in the bucket */
+	const char *key_file;		       /* NULL: not sealed */
+	struct keyring keys;
 	struct bucket *bucket;
 	struct bucket *journals[JOURNAL_BUCKETS_MAX];
 	int journal_count;
@@ -34,14 +38,41 @@ struct restoring {
 /* --- opening -----------------------------------------------------------------------------------
  */
 
-static enum command_status open_one(const char *url, struct bucket **ret)
+static enum command_status open_one(const struct restoring *r, const char *url, enum key_part part,
+				    struct bucket **ret)
 {
 	char why[TASK_WHY_BYTES];
 
-	if (bucket_open(url, ret, why) == OK)
+	if (bucket_open(url, ret, why)) {
+		say("%s", why);
+		return COMMAND_MISUSED;
+	}
+	if (r->key_file)
+		*ret = sealed_bucket_new(*ret, keyring_get(&r->keys, part));
+	return COMMAND_DONE;
+}
+
+/* Both the journal and the records are read, so it takes the recovery key. */
+static enum command_status take_keys(struct restoring *r)
+{
+	char why[KEY_FILE_WHY_BYTES];
+
+	r->key_file = command_line_value(r->line, FLAG_KEY_FILE, NULL);
+	if (!r->key_file)
 		return COMMAND_DONE;
-	say("%s", why);
-	return COMMAND_MISUSED;
+	keys_protect();
+	enum err err = key_file_read(r->key_file, &r->keys, why);
+	if (err == ERR_NOT_FOUND)
+		say("there is no key file %s: write the recovery key into it, for nobody else to "
+		    "read (mode 600)",
+		    r->key_file);
+	else if (err)
+		say("%s", why);
+	else if (!keyring_has(&r->keys, KEY_ROOT))
+		say("%s is the part of one role: to restore takes the recovery key", r->key_file);
+	else
+		return COMMAND_DONE;
+	return (enum command_status)RESTORE_IMPOSSIBLE;
 }
 
 static enum command_status open_journals(struct restoring *r)
@@ -54,7 +85,8 @@ static enum command_status open_journals(struct restoring *r)
 			say("--journal names more than %d buckets", JOURNAL_BUCKETS_MAX);
 			return COMMAND_MISUSED;
 		}
-		enum command_status status = open_one(url, &r->journals[r->journal_count]);
+		enum command_status status =
+			open_one(r, url, KEY_JOURNAL, &r->journals[r->journal_count]);
 		if (status)
 			return status;
 		r->journal_count++;
@@ -103,7 +135,9 @@ static enum command_status open_buckets(struct restoring *r)
 	if (!status && r->journal_urls)
 		status = check_directory(r->journal_urls);
 	if (!status)
-		status = open_one(r->bucket_url, &r->bucket);
+		status = take_keys(r);
+	if (!status)
+		status = open_one(r, r->bucket_url, KEY_DATA, &r->bucket);
 	return status ? status : open_journals(r);
 }
 
@@ -113,6 +147,7 @@ static void close_buckets(struct restoring *r)
 		bucket_close(r->bucket);
 	for (int i = 0; i < r->journal_count; i++)
 		bucket_close(r->journals[i]);
+	keyring_done(&r->keys);
 }
 
 /* --- words -------------------------------------------------------------------------------------
@@ -136,6 +171,10 @@ static char *serve_line(struct restoring *r)
 
 	if (r->journal_urls)
 		line = arena_format(a, "%s --journal '%s'", line, r->journal_urls);
+	if (r->key_file)
+		line = arena_format(a, "%s --key-file '%s'", line, r->key_file);
+	else if (strstr(line, "'s3:") || strstr(line, ",s3:"))
+		line = arena_format(a, "%s --seal no", line); /* it would be sealed by default */
 	return line;
 }
 
@@ -161,6 +200,7 @@ static void print_facts(struct restoring *r)
 	uuid_text(id, report->cluster_id.bytes);
 	table_init(&t, a, NULL);
 	add_fact(&t, "cluster", id);
+	add_fact(&t, "sealed", report->is_sealed ? "yes" : "no");
 	add_fact(&t, "created", time_text(report->created_ms, created));
 	add_fact(&t, "last change",
 		 arena_format(a, "%s, record %" PRIu64 " of the journal",
@@ -359,18 +399,17 @@ static enum command_status print_json(struct restoring *r)
 	char id[23];
 
 	uuid_text(id, report->cluster_id.bytes);
-	json_t *document =
-		json_pack("{s:s, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-			  "cluster", id, "created_ms", (json_int_t)report->created_ms,
-			  "last_change_ms", (json_int_t)report->last_change_ms, "journal_index",
-			  (json_int_t)report->index, "is_led", (int)report->is_led, "is_whole",
-			  (int)is_whole(report), "partitions", (json_int_t)s->partition_count,
-			  "records", (json_int_t)s->record_count, "files",
-			  (json_int_t)s->file_count, "bytes", (json_int_t)s->file_bytes,
-			  "missing_records", (json_int_t)report->lost_records,
-			  "unacknowledged_files", (json_int_t)report->stray_count,
-			  "files_of_unknown_agents", (json_int_t)report->newer_count, "serve",
-			  serve_line(r));
+	json_t *document = json_pack(
+		"{s:s, s:b, s:I, s:I, s:I, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+		"cluster", id, "is_sealed", (int)report->is_sealed, "created_ms",
+		(json_int_t)report->created_ms, "last_change_ms",
+		(json_int_t)report->last_change_ms, "journal_index", (json_int_t)report->index,
+		"is_led", (int)report->is_led, "is_whole", (int)is_whole(report), "partitions",
+		(json_int_t)s->partition_count, "records", (json_int_t)s->record_count, "files",
+		(json_int_t)s->file_count, "bytes", (json_int_t)s->file_bytes, "missing_records",
+		(json_int_t)report->lost_records, "unacknowledged_files",
+		(json_int_t)report->stray_count, "files_of_unknown_agents",
+		(json_int_t)report->newer_count, "serve", serve_line(r));
 	json_object_set_new(document, "topics", json_of_topics(s));
 	json_object_set_new(document, "groups", json_of_groups(s));
 	json_object_set_new(document, "missing", json_of_losses(report));
@@ -400,6 +439,7 @@ static enum command_status restore(struct restoring *r)
 					   .journals = r->journals,
 					   .journal_count = r->journal_count,
 					   .bucket = r->bucket,
+					   .keys = r->key_file ? &r->keys : NULL,
 					   .host = host,
 					   .is_deep = command_line_has(r->line, FLAG_DEEP),
 					   .is_dry = command_line_has(r->line, FLAG_DRY_RUN),

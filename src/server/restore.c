@@ -7,11 +7,13 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "buckets/sealed.h"
 #include "cells/cluster.h"
 #include "cells/holder.h"
 #include "cells/standby.h"
 #include "server/control_role.h"
 #include "server/heartbeat.h"
+#include "server/peer_identity.h"
 #include "server/restore_files.h"
 #include "server/restore_tip.h"
 #include "streams/catalog/catalog.h"
@@ -26,6 +28,7 @@ struct restore {
 	char why[RESTORE_WHY_BYTES];
 	enum err err;
 
+	struct peer_identity identity;
 	struct cluster_open cluster;
 	struct bucket_op op;
 	struct holder_find find;
@@ -140,9 +143,10 @@ static enum step opened(struct restore *r)
 	memcpy(r->report->cluster_id.bytes, r->cluster.cluster.id,
 	       sizeof(r->report->cluster_id.bytes));
 	r->report->created_ms = r->cluster.cluster.created_ms;
+	r->report->is_sealed = r->cluster.cluster.is_sealed;
 	uuid_text(id, r->cluster.cluster.id);
 	progress(r, "found cluster %s", id);
-	bucket_get(&r->op, &r->task, r->config->bucket, SLICE(CLUSTER_KEY), 0,
+	bucket_get(&r->op, &r->task, sealed_inner(r->config->bucket), SLICE(CLUSTER_KEY), 0,
 		   CLUSTER_OBJECT_BYTES_MAX);
 	return task_wait(&r->task, RESTORE_DATA);
 }
@@ -167,6 +171,9 @@ static enum step data_read(struct restore *r)
 	blob_unref(&r->op.ret_body);
 	if (err)
 		return fail(r, err, "%s: %s", url, why);
+	err = cluster_check(&found, r->config->keys, url, why);
+	if (err)
+		return fail(r, err, "%s", why);
 	if (memcmp(found.id, r->cluster.cluster.id, sizeof(found.id)) != 0)
 		return fail(r, ERR_INVALID,
 			    "%s belongs to another cluster than the journal.  "
@@ -207,8 +214,8 @@ static enum step found(struct restore *r)
 		return go_on(r);
 	progress(r, "%s led last, on %s: does it answer?", r->find.node, r->find.address);
 	r->is_answered = false;
-	heartbeat_start(&r->heartbeat, &r->task, address.host, address.port, NULL, "restore",
-			r->find.epoch);
+	heartbeat_start(&r->heartbeat, &r->task, address.host, address.port, r->identity.asks,
+			"restore", r->find.epoch);
 	r->heartbeat.on_committed = on_answer;
 	r->heartbeat.context = r;
 	task_set_deadline(&r->heartbeat.task, loop_now_ms(r->loop) + RESTORE_ANSWER_MS);
@@ -544,6 +551,7 @@ static enum step restore_step(struct task *t)
 	case RESTORE_OPEN:
 		cluster_open(&r->cluster, t, r->config->journals, r->config->journal_count);
 		r->cluster.must_exist = true;
+		r->cluster.keys = r->config->keys;
 		return task_wait(t, RESTORE_OPENED);
 	case RESTORE_OPENED:
 		return opened(r);
@@ -591,12 +599,15 @@ enum err restore_run(struct arena *a, const struct restore_config *config,
 	r->arena = a;
 	r->report = ret;
 	r->loop = loop_new(0);
+	if (config->keys)
+		peer_identity_init(&r->identity, config->keys);
 	task_start_root(&r->task, &restore_kind, r->loop);
 	loop_run(r->loop);
 	enum err err = r->task.err;
 	snprintf(why, RESTORE_WHY_BYTES, "%s", r->why);
 	loop_free(r->loop);
 	cell_free(r->cell);
+	peer_identity_done(&r->identity);
 	memory_free(r);
 	return err;
 }

@@ -15,6 +15,7 @@
 #include "buckets/bucket.h"
 #include "cells/journal.h"
 #include "streams/catalog/survey.h"
+#include "wire/keys/keyring.h"
 
 enum {
 	RESTORE_WHY_BYTES = 400,
@@ -29,11 +30,12 @@ enum {
 struct restore_config {
 	struct bucket *const *journals; /* all outlive the call */
 	int journal_count;
-	struct bucket *bucket; /* of the records; may be one of `journals` */
-	const char *host;      /* name of this machine, for people */
-	bool is_deep;	       /* read every data file */
-	bool is_dry;	       /* take nothing over */
-	bool takes_over;       /* also from a leader that answers */
+	struct bucket *bucket;	    /* of the records; may be one of `journals` */
+	const struct keyring *keys; /* the buckets are sealed with these; NULL: they are not */
+	const char *host;	    /* name of this machine, for people */
+	bool is_deep;		    /* read every data file */
+	bool is_dry;		    /* take nothing over */
+	bool takes_over;	    /* also from a leader that answers */
 	void (*on_progress)(void *context, const char *text); /* may be NULL */
 	void *context;
 };
@@ -49,6 +51,7 @@ struct restore_loss {
 
 struct restore_report {
 	struct uuid cluster_id;
+	bool is_sealed;
 	uint64_t created_ms;	 /* wall clock, Unix milliseconds */
 	uint64_t last_change_ms; /* the same: when the last record was made */
 	uint64_t index;		 /* of that record */

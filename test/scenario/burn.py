@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Everything burns: every process of a machine is killed at a random moment under load, and every
-file of it deleted.  On a new machine, with nothing but the bucket, `hanse restore` says that
-everything is there, and the line it ends with serves it: nothing acknowledged is lost, nothing is
-there twice, offsets mean what they meant, groups go on where they were.
+file of it deleted.  On a new machine, with nothing but the bucket and the recovery key that
+the first start showed, typed in again, `hanse restore` says that everything is there, and the line
+it ends with serves it: nothing acknowledged is lost, nothing is there twice, offsets mean what they
+meant, groups go on where they were.
 
 The clients live elsewhere: they know the addresses of all machines there will ever be.
 
@@ -10,6 +11,7 @@ SEED=n repeats the choices, ROUNDS=n makes it longer.  Never skipped.  timeout: 
 
 import json
 import os
+import re
 import shlex
 import shutil
 import struct
@@ -42,13 +44,32 @@ class Machine(Node):
         self.environment |= {name: value for name, value in os.environ.items()
                              if name.endswith("SAN_OPTIONS")}
         self.words = None  # those restore gave
+        self.key_file = self.root / "hanse.key"
         self.root.mkdir()
 
     def command(self):
-        words = self.words or ["serve", "--bucket", self.bucket]
+        words = self.words or ["serve", "--bucket", self.bucket, "--key-file", self.key_file]
         return [self.program, *words, "--kafka", self.address,
                 "--peer", f"127.0.0.1:{self.peer_port}", "--run-dir", str(self.run_dir),
                 "--default-partitions", str(PARTITIONS)]
+
+    def shown_key(self):
+        """The first start shows it once."""
+        shown = re.findall(r"hanse-key-1-[0-9A-Za-z-]+", self.log())
+        assert len(shown) == 1, shown
+        return shown[0]
+
+    def type_key(self, key, random):
+        """As people do: in either case, in groups or not, without being sure of zeros."""
+        head, groups = key[:12], key[12:]
+        if random.random() < 0.3:
+            groups = groups.replace("-", random.choice(["", " "]))
+        if random.random() < 0.3:
+            groups = groups.replace("0", "O").replace("1", "I")
+        if random.random() < 0.5:
+            groups = groups.lower()
+        self.key_file.touch(0o600)
+        self.key_file.write_text(head + groups + "\n")
 
     def burn(self):
         self.kill()
@@ -60,7 +81,8 @@ class Machine(Node):
                               stderr=subprocess.PIPE, cwd=self.root)
 
     def restore(self, *words):
-        done = self.hanse("restore", "--bucket", self.bucket, "--json", *words)
+        done = self.hanse("restore", "--bucket", self.bucket, "--key-file", self.key_file,
+                          "--json", *words)
         assert done.returncode in (WHOLE, MISSING), \
             f"restore exited with {done.returncode}: {done.stderr.decode()}"
         assert done.stdout, f"restore {words} said nothing: {done.stderr.decode()}"
@@ -115,6 +137,7 @@ class Cloud:
 
     def begin(self):
         self.machines[0].start()
+        self.key = self.machines[0].shown_key()
         with Client(self.machines[0].port) as client:
             client.metadata([TOPIC])
         self.writer = NumberedWriter(self.brokers, TOPIC, PARTITIONS, RECORDS_PER_S)
@@ -163,6 +186,7 @@ class Cloud:
         old.burn()
         acknowledged = self.committer.acknowledged
         records = len(self.writer.acknowledged)
+        new.type_key(self.key, self.random)
         report = self.restore(new)
         self.check_report(report, acknowledged, records)
         words = shlex.split(report["serve"])
@@ -183,7 +207,8 @@ class Cloud:
             report = machine.restore("--dry-run", *words)
             assert report["is_whole"] and not report["is_led"], report
         if self.random.random() < 0.4:  # it burns too
-            process = subprocess.Popen([machine.program, "restore", "--bucket", self.bucket],
+            process = subprocess.Popen([machine.program, "restore", "--bucket", self.bucket,
+                                        "--key-file", machine.key_file],
                                        env=machine.environment, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL)
             time.sleep(self.random.uniform(0, 0.1))
@@ -192,7 +217,7 @@ class Cloud:
         return machine.restore(*words)
 
     def check_report(self, report, acknowledged, records):
-        assert report["is_whole"], report
+        assert report["is_whole"] and report["is_sealed"], report
         assert not report["is_led"] and report["missing"] == [], report
         assert report["files_of_unknown_agents"] == 0, report
         assert {topic["name"] for topic in report["topics"]} == self.topics, report["topics"]
@@ -244,11 +269,20 @@ with Scenario() as s:
     with s.test("a consumer group goes on where it was"):
         check_groups(cloud, final)
     with s.test("restore leaves a cluster alone that somebody leads"):
-        done = last.hanse("restore", "--bucket", last.bucket)
+        done = last.hanse("restore", "--bucket", last.bucket, "--key-file", last.key_file)
         assert done.returncode == IMPOSSIBLE, done.returncode
         assert b"still leads" in done.stderr, done.stderr
         report = last.restore("--dry-run")
         assert report["is_led"] and report["is_whole"], report
+    with s.test("without the key, or with another, nothing is restored"):
+        done = last.hanse("restore", "--bucket", last.bucket)
+        assert done.returncode == IMPOSSIBLE and b"is sealed" in done.stderr, done
+        other = last.root / "other.key"
+        assert last.hanse("key", "new", "--key-file", other).returncode == 0
+        done = last.hanse("restore", "--bucket", last.bucket, "--key-file", other)
+        assert done.returncode == IMPOSSIBLE and b"key of another cluster" in done.stderr, done
+        done = last.hanse("restore", "--bucket", last.bucket, "--key-file", last.root / "none")
+        assert done.returncode == IMPOSSIBLE and b"recovery key" in done.stderr, done
     with s.test("what is lost is told as offsets of a partition"):
         for member in cloud.members:
             member.leave()
@@ -256,7 +290,7 @@ with Scenario() as s:
         files = sorted((s.scratch / "bucket/v1/d").glob("*/*"))
         gone = random.choice(files)
         gone.unlink()
-        done = last.hanse("restore", "--bucket", last.bucket)
+        done = last.hanse("restore", "--bucket", last.bucket, "--key-file", last.key_file)
         report = last.restore()
         if report["missing"]:  # else it was an orphan
             assert done.returncode == MISSING and gone.name.encode() in done.stderr, done.stderr
