@@ -257,7 +257,8 @@ static enum step step_secured(struct connect *connect)
 	if (c->is_securing)
 		return task_wait(&connect->task, CONNECT_SECURING);
 	if (c->err) {
-		snprintf(connect->task.why, TASK_WHY_BYTES, "%.60s: %s", c->host, explain(c->err));
+		snprintf(connect->task.why, TASK_WHY_BYTES, "%.40s port %u: %s", c->host, c->port,
+			 explain(c->err));
 		return fail(connect, c->err);
 	}
 	release(connect);

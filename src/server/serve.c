@@ -118,27 +118,25 @@ static void print_streams(const struct options *o)
 		address, address);
 }
 
-static const char *key_file_or_word(const struct options *o)
-{
-	return o->values[OPTION_KEY_FILE][0] ? o->values[OPTION_KEY_FILE] : "FILE";
-}
-
 static void print_control(const struct options *o)
 {
 	char path[OPTION_VALUE_BYTES_MAX + 32];
 	const char *bucket = o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : "URL";
+	const char *program = program_invocation_name;
 
 	options_control_path(o, path);
-	fprintf(stderr,
-		"  Try next, in another terminal:\n"
-		"    %s serve --roles streams --control unix:%s%s%s --bucket %s --kafka %s\n",
-		program_invocation_name, path, o->is_sealed ? " --key-file " : "",
-		o->is_sealed ? key_file_or_word(o) : "", bucket, o->values[OPTION_KAFKA]);
 	if (o->is_sealed)
 		fprintf(stderr,
-			"  or on another machine, with what `%s key derive streams` prints:\n"
-			"    %s serve --roles streams --control %s --key-file FILE --bucket URL\n",
-			program_invocation_name, program_invocation_name, o->values[OPTION_PEER]);
+			"  Try next, here or on another machine, with what `%s key derive "
+			"streams`\n"
+			"  prints in FILE:\n"
+			"    %s serve --roles streams --control %s --key-file FILE --bucket %s\n",
+			program, program, o->values[OPTION_PEER], bucket);
+	else
+		fprintf(stderr,
+			"  Try next, in another terminal:\n"
+			"    %s serve --roles streams --control unix:%s --bucket %s --kafka %s\n",
+			program, path, bucket, o->values[OPTION_KAFKA]);
 }
 
 static void print_banner(struct banner *b)

@@ -70,9 +70,11 @@ def words_of(pid):
 
 class Node:
     def __init__(self, scratch, name, bucket=None, run_dir=None, options=(), environment=None,
-                 program=None, wrapper=()):
+                 program=None, wrapper=(), user=None):
+        """`bucket`: a URL, or False for a node that is given none; `user`: a uid to run as."""
         self.name = name
-        self.bucket = bucket or f"file:{scratch}/bucket"
+        self.bucket = f"file:{scratch}/bucket" if bucket is None else bucket
+        self.user = user
         self.run_dir = Path(run_dir or scratch / f"run-{name}")
         self.log_path = Path(scratch) / f"{name}.log"
         self.port, self.peer_port = free_port(), free_port()
@@ -89,16 +91,19 @@ class Node:
     # --- starting --------------------------------------------------------------------------------
 
     def command(self):
-        return [*self.wrapper, self.program, "serve", "--bucket", self.bucket,
+        bucket = ["--bucket", self.bucket] if self.bucket else []
+        return [*self.wrapper, self.program, "serve", *bucket,
                 "--kafka", self.address, "--peer", f"127.0.0.1:{self.peer_port}",
                 "--run-dir", str(self.run_dir), *self.options]
 
     def launch(self):
         """Start it and do not wait for anything."""
         assert self.process is None, "the node runs already"
+        as_user = {} if self.user is None else \
+            {"user": self.user, "group": self.user, "extra_groups": []}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env=self.environment)
+                                            stderr=log, env=self.environment, **as_user)
 
     def start(self, timeout_s=START_S):
         """Start it; returns how many seconds it took until a client was answered."""

@@ -37,7 +37,7 @@ struct control_link {
 	uint64_t retry_ms;
 	uint64_t heard_ms; /* when the last frame came that is no answer to a ping */
 	struct timer tick; /* before it is ready: waits for the hello */
-	uint64_t bytes;	   /* both ways, since the beginning */
+	uint64_t bytes;	   /* of streams that are over, both ways */
 	uint64_t usage_ms; /* as the last hello said */
 	int silent_ticks;
 	bool is_heard;					/* any frame came since the last tick */
@@ -58,7 +58,6 @@ static void write_frame(struct control_link *link, const struct schema *schema,
 	buf_init(&frame);
 	enum err err = frame_encode(&frame, schema, 0, correlation_id, value);
 	assert(!err); /* what an agent says has limits far below a frame's */
-	link->bytes += frame.size;
 	link->has_spoken = true;
 	stream_write_buf(link->stream, &frame);
 	buf_done(&frame);
@@ -96,6 +95,22 @@ static void say_hello(struct control_link *link)
 	write_frame(link, &peer_hello_request_schema, link->hello_correlation, &hello);
 }
 
+static uint64_t stream_bytes(const struct stream *s)
+{
+	if (!s)
+		return 0;
+	struct stream_traffic traffic = stream_get_traffic(s);
+	return traffic.received_bytes + traffic.sent_bytes;
+}
+
+static void close_stream(struct control_link *link)
+{
+	link->bytes += stream_bytes(link->stream);
+	if (link->stream)
+		stream_close(link->stream);
+	link->stream = NULL;
+}
+
 /* --- losing the connection ---------------------------------------------------------------------
  */
 
@@ -125,9 +140,7 @@ static void lose(struct control_link *link, enum err err, const char *why)
 {
 	bool was_ready = link->is_ready;
 
-	if (link->stream)
-		stream_close(link->stream);
-	link->stream = NULL;
+	close_stream(link);
 	link->is_ready = false;
 	if (was_ready)
 		link->leader_port = 0;
@@ -139,6 +152,17 @@ static void lose(struct control_link *link, enum err err, const char *why)
 	if (was_ready || err != ERR_UNAVAILABLE)
 		link->config.owner->on_lost(link->config.context, err, why);
 	task_wake(&link->task);
+}
+
+/* A person has to do something about it. */
+static void warn_now_and_then(struct control_link *link, const char *why)
+{
+	uint64_t now_ms = loop_now_ms(link->loop);
+
+	if (now_ms < link->quiet_until_ms)
+		return;
+	link->quiet_until_ms = now_ms + CONTROL_LINK_QUIET_MS;
+	log_warn("control cannot be used: %s", why);
 }
 
 /* --- silence -----------------------------------------------------------------------------------
@@ -200,8 +224,7 @@ static void follow_leader(struct control_link *link, struct slice address)
 		return;
 	}
 	link->redirect_count++;
-	stream_close(link->stream);
-	link->stream = NULL;
+	close_stream(link);
 	timer_clear(&link->tick);
 	memcpy(link->leader_host, host, sizeof(host));
 	link->leader_port = port;
@@ -318,7 +341,6 @@ static void on_readable(void *context, struct stream *s)
 			lose(link, err, "control's frame does not check out");
 			return;
 		}
-		link->bytes += before - in.size;
 		take_frame(link, &frame);
 		if (link->stream == s)
 			stream_consume(s, before - in.size);
@@ -327,9 +349,14 @@ static void on_readable(void *context, struct stream *s)
 
 static void on_end(void *context, struct stream *s, enum err err)
 {
+	struct control_link *link = context;
+
 	(void)s;
-	(void)err;
-	lose(context, ERR_UNAVAILABLE, "control closed the connection");
+	if (err == ERR_DENIED)
+		warn_now_and_then(link, "it does not know the keys of this agent");
+	lose(link, ERR_UNAVAILABLE,
+	     err == ERR_CORRUPT ? "what it said was changed on the way"
+				: "control closed the connection");
 }
 
 static const struct stream_owner stream_owner = { .on_readable = on_readable, .on_end = on_end };
@@ -356,12 +383,9 @@ static void connect_next(struct control_link *link)
 static void note_refusal(struct control_link *link)
 {
 	const struct task *t = &link->connect.task;
-	uint64_t now_ms = loop_now_ms(link->loop);
 
-	if ((t->err != ERR_DENIED && t->err != ERR_CORRUPT) || now_ms < link->quiet_until_ms)
-		return;
-	link->quiet_until_ms = now_ms + CONTROL_LINK_QUIET_MS;
-	log_warn("control cannot be reached: %s", t->why);
+	if (t->err == ERR_DENIED || t->err == ERR_CORRUPT)
+		warn_now_and_then(link, t->why);
 }
 
 static enum step wait_a_while(struct control_link *link)
@@ -473,7 +497,7 @@ uint64_t control_link_usage_ms(const struct control_link *link)
 
 uint64_t control_link_bytes(const struct control_link *link)
 {
-	return link->bytes;
+	return link->bytes + stream_bytes(link->stream);
 }
 
 bool control_link_was_heard(const struct control_link *link, uint64_t within_ms)
@@ -489,9 +513,7 @@ void control_link_restart(struct control_link *link, enum err err, const char *w
 void control_link_free(struct control_link *link)
 {
 	link->is_closing = true;
-	if (link->stream)
-		stream_close(link->stream);
-	link->stream = NULL;
+	close_stream(link);
 	link->is_ready = false;
 	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)

@@ -104,7 +104,7 @@ bool control_link_is_ready(const struct control_link *link);
 /* How often control wants to hear what the bucket was asked; 0: never. */
 uint64_t control_link_usage_ms(const struct control_link *link);
 
-/* What went over it, both ways, since it was made. */
+/* What went over its sockets, both ways, with all that TLS adds, since it was made. */
 uint64_t control_link_bytes(const struct control_link *link);
 
 /* Something came over it not longer ago than that; answers to pings do not count, since they say
