@@ -243,12 +243,29 @@ static void test_a_consumer_is_sent_to_its_site_without_records(void **state)
 	assert_true(got->records.size > 0);
 
 	/* clients believe only in what Metadata calls a replica */
-	struct kafka_metadata_response_partition *partition = metadata(&c)->topics[0].partitions;
+	struct kafka_metadata_response_partition *partition = metadata(&s)->topics[0].partitions;
 	assert_int_equal(partition->replica_nodes_count, 3);
 	assert_int_equal(partition->isr_nodes_count, 3);
-	assert_int_equal(partition->replica_nodes[0], partition->leader_id);
-	assert_int_equal(partition->replica_nodes[1], north.agent->node_id);
-	assert_int_equal(partition->replica_nodes[2], south.agent->node_id);
+	assert_int_equal(partition->leader_id, south.agent->node_id);
+	assert_int_equal(partition->replica_nodes[0], south.agent->node_id);
+	assert_int_equal(partition->replica_nodes[1], w.agent->node_id);
+	assert_int_equal(partition->replica_nodes[2], north.agent->node_id);
+	tear_down();
+}
+
+/* librdkafka would stay with a preferred replica that is dead while its leader is the same. */
+static void test_a_consumer_that_said_its_rack_has_its_leader_there(void **state)
+{
+	(void)state;
+	set_up(0);
+	assert_int_equal(leader_for(&c, "test"), w.agent->node_id);
+	assert_int_equal(fetch_from(&c, "north", 0)->preferred_read_replica, north.agent->node_id);
+	assert_int_equal(leader_for(&c, "test"), north.agent->node_id);
+	assert_int_equal(leader_for(&c, "other"), w.agent->node_id);
+	assert_int_equal(leader_for(&c, "test,az=south"), south.agent->node_id);
+	testing_control_sql(&w.control, "UPDATE agent SET is_live = 0 WHERE site = 'north'");
+	settle();
+	assert_int_not_equal(leader_for(&c, "test"), north.agent->node_id);
 	tear_down();
 }
 
@@ -498,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_a_site_without_agents_is_served_by_others),
 		cmocka_unit_test(test_clients_of_a_site_spread_and_only_those_move_that_have_to),
 		cmocka_unit_test(test_a_consumer_is_sent_to_its_site_without_records),
+		cmocka_unit_test(test_a_consumer_that_said_its_rack_has_its_leader_there),
 		cmocka_unit_test(test_a_consumer_reads_here_when_its_site_has_nobody),
 		cmocka_unit_test(test_an_error_is_not_sent_elsewhere),
 		cmocka_unit_test(test_any_agent_serves_any_partition),

@@ -14,6 +14,7 @@
 #include "streams/agent/file_writer.h"
 #include "streams/agent/health.h"
 #include "streams/agent/janitor.h"
+#include "streams/agent/racks.h"
 #include "streams/agent/read_places.h"
 #include "streams/catalog/catalog.h"
 
@@ -297,6 +298,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->health = health_new(agent);
 	block_cache_set_health(agent->cache, agent->health);
 	agent->places = read_places_new();
+	agent->racks = racks_new();
 	agent->writer = file_writer_new(agent);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
@@ -474,6 +476,7 @@ void agent_free(struct agent *agent)
 	file_writer_free(agent->writer);
 	block_cache_free(agent->cache);
 	read_places_free(agent->places);
+	racks_free(agent->racks);
 	replica_free(agent->replica);
 	memory_free(agent->doubt);
 	memory_free(agent->condition);

@@ -63,6 +63,7 @@ struct agent_config {
 struct file_writer;
 struct block_cache;
 struct read_places;
+struct racks;
 struct doubt;
 struct condition;
 struct health;
@@ -77,6 +78,7 @@ struct agent {
 	struct file_writer *writer;
 	struct block_cache *cache;
 	struct read_places *places;
+	struct racks *racks;
 	struct doubt *doubt;
 	struct condition *condition;
 	struct health *health;

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "streams/agent/racks.h"
 #include "wire/kafka/client_id.h"
 
 /* --- who is live -------------------------------------------------------------------------------
@@ -40,21 +41,27 @@ static enum err find_live(struct request *r, struct brokers *ret)
 /* --- the client's ------------------------------------------------------------------------------
  */
 
-/* The agent with the greatest weight is a client's: without it, the others share its clients. */
-static uint64_t weight(const struct request *r, int32_t node_id)
+/* What a client is known by, wherever it asks. */
+static struct hash128 identity(const struct request *r)
 {
-	struct slice host = slice_from(request_client_host(r));
 	struct buf text;
 
 	buf_init(&text);
 	buf_add_slice(&text, r->header.client_id);
 	buf_add_u8(&text, 0);
-	buf_add_slice(&text, host);
-	buf_add_u8(&text, 0);
-	buf_add_u32(&text, (uint32_t)node_id);
-	uint64_t ret = hash_content(buf_slice(&text)).low;
+	buf_add_text(&text, request_client_host(r));
+	struct hash128 ret = hash_content(buf_slice(&text));
 	buf_done(&text);
 	return ret;
+}
+
+/* The agent with the greatest weight is a client's: without it, the others share its clients. */
+static uint64_t weight(const struct request *r, int32_t node_id)
+{
+	struct hash128 client = identity(r);
+	uint64_t words[] = { client.high, client.low, (uint64_t)node_id };
+
+	return hash_content((struct slice) { (const uint8_t *)words, sizeof(words) }).low;
 }
 
 /* NULL `site`: any.  NULL when there is none. */
@@ -82,6 +89,8 @@ static const struct catalog_agent *choose_near(const struct request *r, const st
 {
 	struct slice site = client_id_site(r->header.client_id);
 
+	if (site.size == 0)
+		site = racks_find(r->agent->racks, identity(r));
 	if (site.size == 0)
 		site = slice_from(r->agent->config.site);
 	const struct catalog_agent *near = choose(r, b, &site);
@@ -121,6 +130,7 @@ int32_t brokers_preferred(struct request *r, struct slice site)
 {
 	struct brokers b;
 
+	racks_remember(r->agent->racks, identity(r), site);
 	if (site.size == 0 || slice_equal(site, slice_from(r->agent->config.site)) ||
 	    brokers_find(r, &b))
 		return -1;

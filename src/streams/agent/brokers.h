@@ -26,7 +26,7 @@ struct brokers {
 MUST_CHECK enum err brokers_find(struct request *r, struct brokers *ret);
 
 /* The node id of an agent of `site` for the client of `r` to read from, or -1: this agent is of
- * that site, or no live one is. */
+ * that site, or no live one is.  From now on it is known to be there (racks.h). */
 int32_t brokers_preferred(struct request *r, struct slice site);
 
 /* The cluster id as Kafka shows it: 22 characters in the arena. */
