@@ -30,12 +30,12 @@ class Reader:
 class Tail(Reader):
     """Reads a topic from its beginning, through whatever happens to its brokers."""
 
-    def __init__(self, scenario, brokers, topic):
+    def __init__(self, scenario, brokers, topic, *words):
         # "error": if an offset it has reached is not there, it must not begin again in silence.
         super().__init__(scenario, "-b", brokers, "-C", "-t", topic, "-o", "beginning",
                          "-X", "topic.auto.offset.reset=error", "-X", "reconnect.backoff.ms=20",
                          "-X", "reconnect.backoff.max.ms=200",
-                         "-X", "topic.metadata.refresh.interval.ms=1000")
+                         "-X", "topic.metadata.refresh.interval.ms=1000", *words)
 
     def check_saw(self, records, timeout_s=40):
         """It sees each of these, as kcat.records() gives them, once, in order, where it is; what
@@ -79,14 +79,14 @@ def difference(seen, wanted):
 
 
 class Member(Reader):
-    """A member of a consumer group."""
+    """A member of a consumer group; `brokers`: addresses, or a node."""
 
-    def __init__(self, scenario, node, group, topic, session_ms):
-        super().__init__(scenario, "-b", node.address, "-G", group,
+    def __init__(self, scenario, brokers, group, topic, session_ms, *words):
+        super().__init__(scenario, "-b", getattr(brokers, "address", brokers), "-G", group,
                          "-X", "auto.offset.reset=earliest",
                          "-X", f"session.timeout.ms={session_ms}",
                          "-X", "heartbeat.interval.ms=500",
-                         "-X", "auto.commit.interval.ms=200", topic)
+                         "-X", "auto.commit.interval.ms=200", *words, topic)
 
     def partitions(self):
         """What kcat says it was given last."""

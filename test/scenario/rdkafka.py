@@ -20,6 +20,7 @@ class Message(Structure):
 
 
 ON_DELIVERY = CFUNCTYPE(None, c_void_p, POINTER(Message), c_void_p)
+ON_ERROR = CFUNCTYPE(None, c_void_p, c_int, c_char_p, c_void_p)
 
 
 def load():
@@ -28,18 +29,21 @@ def load():
                          ("err2str", c_char_p), ("last_error", c_int), ("conf_set", c_int),
                          ("produce", c_int), ("poll", c_int), ("flush", c_int),
                          ("fatal_error", c_int), ("destroy", None), ("topic_destroy", None),
-                         ("conf_set_dr_msg_cb", None), ("outq_len", c_int)):
+                         ("conf_set_dr_msg_cb", None), ("conf_set_error_cb", None),
+                         ("outq_len", c_int)):
         getattr(library, "rd_kafka_" + name).restype = result
     return library
 
 
 class Producer:
-    """acknowledged: {value: (partition, offset)}, failed: {value: reason}."""
+    """acknowledged: {value: (partition, offset)}, failed: {value: reason}; errors: what the library
+    told the application besides, as sentences."""
 
     def __init__(self, brokers, **settings):
         self.lib = load()
         self.acknowledged, self.failed, self.topics = {}, {}, {}
-        self.sent = 0
+        self.sent, self.errors = 0, []
+        self.on_error = ON_ERROR(self.take_error)
         self.on_delivery = ON_DELIVERY(self.delivered)  # kept: the library only borrows it
         conf = c_void_p(self.lib.rd_kafka_conf_new())
         settings = {"bootstrap.servers": brokers, "acks": "all", "log_level": "2",
@@ -51,6 +55,7 @@ class Producer:
             if self.lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), text, TEXT_BYTES):
                 raise ValueError(text.value.decode())
         self.lib.rd_kafka_conf_set_dr_msg_cb(conf, self.on_delivery)
+        self.lib.rd_kafka_conf_set_error_cb(conf, self.on_error)
         self.handle = c_void_p(self.lib.rd_kafka_new(0, conf, text, TEXT_BYTES))
         if not self.handle:
             raise ValueError(text.value.decode())
@@ -63,6 +68,10 @@ class Producer:
         else:
             assert value not in self.acknowledged, f"acknowledged twice: {value}"
             self.acknowledged[value] = (m.partition, m.offset)
+
+    def take_error(self, handle, error, reason, opaque):
+        self.errors.append(f"{self.lib.rd_kafka_err2str(error).decode()}: "
+                           f"{reason.decode(errors='replace')}")
 
     def topic(self, name):
         if name not in self.topics:
