@@ -177,6 +177,7 @@ void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket 
 		.size_max = like->size_max,
 		.after = like->after,
 		.arena = like->arena,
+		.part_bytes = like->part_bytes,
 		.hold_ms = like->hold_ms,
 	};
 	start(op, parent);

@@ -71,7 +71,8 @@ struct bucket_op {
 	struct arena *arena;
 
 	/* For probes, set between the start and the next turn of the loop; see bucket_facts. */
-	uint32_t hold_ms; /* put: keep the second half of the body back for so long */
+	uint32_t part_bytes; /* put: in parts of this size, however small the object is */
+	uint32_t hold_ms;    /* put: keep the second half of the body back for so long */
 
 	struct worker_job job; /* for kinds that block */
 	struct slice piece;    /* the single piece of bucket_put() */
@@ -98,7 +99,7 @@ void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket 
 
 /* What a bucket has learned about its storage, whatever it is wrapped in; for the probe. */
 struct bucket_facts {
-	bool can_hold;	   /* bucket_op.hold_ms does something */
+	bool can_hold;	   /* bucket_op.hold_ms and part_bytes do something */
 	bool has_clock;	   /* answers came with the time of the storage */
 	bool has_checksum; /* a read came with the checksum that was written */
 	bool sends_checksum;

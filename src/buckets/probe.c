@@ -157,6 +157,7 @@ static enum step end(struct probe *p)
 	for (size_t i = 0; i < p->name_count; i++)
 		p->left_count += p->is_written[i] && p->removals[i].task.err;
 	bucket_set_class(p->bucket, p->class_before);
+	blob_unref(&p->work->parts);
 	arena_done(&p->work->arena);
 	memory_free(p->work);
 	p->work = NULL;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "buckets/s3_op.h"
+#include "buckets/s3_parts.h"
 
 enum {
 	PAUSE_MS_FIRST = 50, /* doubled each time, and then drawn between nothing and that */
@@ -35,7 +35,12 @@ static void hash(struct s3_op *o)
 
 static enum err hash_work(struct worker_job *job)
 {
-	hash(CONTAINER(job, struct bucket_op, job)->private);
+	struct s3_op *o = CONTAINER(job, struct bucket_op, job)->private;
+
+	if (o->parts)
+		s3_parts_hash(o);
+	else
+		hash(o);
 	return OK;
 }
 
@@ -68,10 +73,25 @@ static void tell_health(struct s3_op *o)
 }
 
 /* --- the operation ---------------------------------------------------------------------------- */
+static enum step abort_parts(struct s3_op *o, enum err err);
+
+/* Parts are paid for until somebody aborts them.  Not when the end may have come: it decides. */
+static bool has_parts_left(const struct s3_op *o)
+{
+	return o->parts && o->parts->upload_id[0] && o->question != S3_ABORT_PARTS &&
+	       !o->is_unclear;
+}
+
 static enum step finish(struct s3_op *o, enum err err)
 {
 	struct task *t = &o->op->task;
 
+	if (has_parts_left(o))
+		return abort_parts(o, err);
+	if (o->question == S3_ABORT_PARTS) {
+		err = o->parts->err;
+		memcpy(o->why, o->parts->why, sizeof(o->why));
+	}
 	if (err && err != ERR_CONFLICT && o->is_unclear)
 		err = ERR_UNKNOWN; /* whatever the last attempt was told */
 	if (task_is_canceled(t) && !s3_is_change(o->op)) {
@@ -85,6 +105,7 @@ static enum step finish(struct s3_op *o, enum err err)
 	s3_user_end(&o->user);
 	timer_clear(&o->timer);
 	arena_done(&o->arena);
+	s3_parts_free(o->parts);
 	o->op->private = NULL;
 	memory_free(o);
 	return task_done(t, err);
@@ -154,6 +175,22 @@ static enum step take_turn(struct s3_op *o)
 	return task_wait(t, S3_PAUSED);
 }
 
+static enum step abort_parts(struct s3_op *o, enum err err)
+{
+	o->parts->err = err;
+	memcpy(o->parts->why, o->why, sizeof(o->why));
+	o->question = S3_ABORT_PARTS;
+	o->deadline_ms = loop_now_ms(o->op->task.loop) + CANCELED_MS;
+	timer_set(&o->timer, o->op->task.loop, o->deadline_ms, o->timer.on_timer);
+	return ask(o);
+}
+
+static enum step hash_part(struct s3_op *o)
+{
+	worker_start(&o->op->job, &o->op->task, hash_work);
+	return task_wait(&o->op->task, S3_HASHED);
+}
+
 /* Woken while the credentials are fetched, or when they are there. */
 static enum step wait_for_credentials(struct s3_op *o)
 {
@@ -171,9 +208,9 @@ static enum step wait_longer(struct s3_op *o)
 {
 	struct task *t = &o->op->task;
 	uint64_t now_ms = loop_now_ms(t->loop);
-	bool is_sent = o->question == S3_ASK && s3_is_change(o->op) && o->exchange.sends > 0;
+	bool is_sent = s3_has_effect(o) && o->exchange.sends > 0;
 
-	if (task_is_canceled(t) && !o->is_canceled) {
+	if (task_is_canceled(t) && !o->is_canceled && o->question != S3_ABORT_PARTS) {
 		o->is_canceled = true;
 		if (!is_sent)
 			return finish(o, ERR_CANCELED);
@@ -196,6 +233,10 @@ static enum step go_on(struct s3_op *o)
 	switch (s3_judge(o)) {
 	case S3_END:
 		return finish(o, o->err);
+	case S3_HASH:
+		if (task_is_canceled(&o->op->task))
+			return finish(o, ERR_CANCELED);
+		return hash_part(o);
 	case S3_NEXT:
 		if (task_is_canceled(&o->op->task))
 			return finish(o, ERR_CANCELED);
@@ -225,6 +266,11 @@ static enum step begin(struct bucket_op *op)
 	timer_set(&o->timer, t->loop, o->deadline_ms, on_deadline);
 	if (op->verb == BUCKET_GET && (op->size_max == 0 || op->offset >= BUCKET_OBJECT_BYTES_MAX))
 		o->question = S3_ASK_SIZE;
+	o->parts = s3_parts_new(op, &o->bucket->config);
+	if (o->parts) {
+		o->question = S3_BEGIN_PARTS;
+		return ask(o);
+	}
 	if (s3_is_put(op) && is_large(op)) {
 		worker_start(&op->job, t, hash_work);
 		return task_wait(t, S3_HASHED);

@@ -9,8 +9,7 @@
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "buckets/s3_op.h"
-#include "buckets/s3_xml.h"
+#include "buckets/s3_parts.h"
 
 enum { CLOCK_TOLERANCE_MS = 5 * 60 * 1000 };
 
@@ -98,7 +97,8 @@ static enum s3_verdict take_range(struct s3_op *o)
 	uint64_t first, last, total;
 
 	if (!parse_range(o->exchange.content_range, &first, &last, &total) || first != op->offset ||
-	    last - first + 1 != body_of(o).size ||
+	    last - first + 1 != body_of(o).size || last - first >= op->size_max ||
+	    (o->exchange.has_content_length && o->exchange.content_length != body_of(o).size) ||
 	    (last + 1 < total && body_of(o).size < op->size_max))
 		return damaged(o, "is another part than was asked for");
 	op->ret_size = total;
@@ -159,6 +159,72 @@ static enum s3_verdict compare(struct s3_op *o)
 	end(o, ERR_CONFLICT, "other contents are stored under %.*s", SLICE_ARG(o->op->key));
 	log_error("bucket %s: %s", o->op->bucket->url, o->why);
 	return S3_END;
+}
+
+/* --- parts ------------------------------------------------------------------------------------ */
+static enum s3_verdict take_upload(struct s3_op *o)
+{
+	struct s3_upload upload;
+
+	if (s3_xml_upload(body_of(o), &upload) || !upload.id[0])
+		return damaged(o, "has no upload id");
+	memcpy(o->parts->upload_id, upload.id, sizeof(upload.id));
+	o->question = S3_SEND_PART;
+	return S3_HASH;
+}
+
+/* Each part has the time of an operation: a large object is many of them. */
+static enum s3_verdict take_part(struct s3_op *o)
+{
+	struct s3_parts *p = o->parts;
+
+	if (!o->exchange.tag[0] || strlen(o->exchange.tag) >= S3_TAG_BYTES)
+		return damaged(o, "has no ETag");
+	memcpy(p->tags[p->done], o->exchange.tag, strlen(o->exchange.tag) + 1);
+	o->deadline_ms = loop_now_ms(o->op->task.loop) + o->bucket->config.timeout_ms;
+	o->attempts = 0;
+	if (++p->done < p->count)
+		return S3_HASH;
+	o->question = S3_END_PARTS;
+	return S3_NEXT;
+}
+
+/* The store does not know the upload: it was aborted by somebody, or it has ended already. */
+static enum s3_verdict gone(struct s3_op *o)
+{
+	bool may_have_ended = o->question == S3_END_PARTS && o->is_unclear;
+
+	s3_parts_restart(o->parts);
+	o->question = may_have_ended ? S3_ASK_BODY : S3_BEGIN_PARTS;
+	if (may_have_ended)
+		return S3_NEXT;
+	return again(o, ERR_UNAVAILABLE, "the store has lost the parts of %.*s",
+		     SLICE_ARG(o->op->key));
+}
+
+static enum s3_verdict taken(struct s3_op *o);
+
+/* "200 OK" may come before the store has tried. */
+static enum s3_verdict take_end(struct s3_op *o)
+{
+	struct s3_upload upload;
+	struct s3_error e;
+
+	if (s3_xml_upload(body_of(o), &upload) == OK && !upload.id[0]) {
+		if (upload.checksum[0] && !s3_parts_has_checksum(o->parts, upload.checksum))
+			return end(o, ERR_IO, "the parts of %.*s have become something else",
+				   SLICE_ARG(o->op->key));
+		o->parts->upload_id[0] = '\0';
+		return end(o, OK, "%s", "");
+	}
+	s3_xml_error(body_of(o), &e);
+	if (strcmp(e.code, "NoSuchUpload") == 0)
+		return gone(o);
+	if (strcmp(e.code, "PreconditionFailed") == 0 && s3_is_conditional(o->op))
+		return taken(o);
+	o->is_unclear = true;
+	return again(o, ERR_UNAVAILABLE, "the store says 200 and then %.32s %.40s", e.code,
+		     e.message);
 }
 
 /* --- list ------------------------------------------------------------------------------------ */
@@ -282,8 +348,9 @@ static enum s3_verdict denied(struct s3_op *o, const struct s3_error *e)
 	if (is_code(e, "ExpiredToken"))
 		return end(o, ERR_DENIED, "get new credentials: the session token has expired");
 	return end(o, ERR_DENIED, "allow %s and s3:ListBucket: the store refuses it (%d %.32s)",
-		   o->question == S3_ASK ? needed[o->op->verb] : "s3:GetObject", o->exchange.status,
-		   e->code);
+		   o->question == S3_ASK_SIZE || o->question == S3_ASK_BODY ? "s3:GetObject"
+									    : needed[o->op->verb],
+		   o->exchange.status, e->code);
 }
 
 static enum s3_verdict taken(struct s3_op *o)
@@ -310,20 +377,24 @@ static enum s3_verdict missing(struct s3_op *o, const struct s3_error *e)
 
 	if (is_unknown_key(e))
 		return denied(o, e);
+	if (is_code(e, "NoSuchUpload") && o->parts)
+		return gone(o);
 	if (is_code(e, "NoSuchBucket"))
 		return end(o, ERR_UNAVAILABLE,
 			   "no bucket \"%s\": create it in the store, or mend "
 			   "the URL",
 			   o->bucket->config.name);
 	if (!is_missing_object(o, e) || op->verb == BUCKET_LIST ||
-	    (s3_is_put(op) && o->question == S3_ASK))
+	    (s3_is_put(op) && o->question != S3_ASK_BODY))
 		return end(o, ERR_UNAVAILABLE,
 			   "check endpoint and bucket: the store answers %d %.32s",
 			   o->exchange.status, e->code);
 	if (op->verb == BUCKET_DELETE)
 		return end(o, OK, "%s", "");
 	if (s3_is_put(op)) { /* it was there, and is gone: once more */
-		o->question = S3_ASK;
+		o->question = !o->parts		       ? S3_ASK
+			      : o->parts->upload_id[0] ? S3_END_PARTS
+						       : S3_BEGIN_PARTS;
 		return again(o, ERR_UNAVAILABLE, "%.*s comes and goes", SLICE_ARG(op->key));
 	}
 	return end(o, ERR_NOT_FOUND, "there is no %.*s", SLICE_ARG(op->key));
@@ -375,7 +446,7 @@ static enum s3_verdict busy(struct s3_op *o, const struct s3_error *e)
 	if (o->exchange.status == 429 || is_code(e, "SlowDown") || is_code(e, "TooManyRequests") ||
 	    is_code(e, "RequestLimitExceeded"))
 		slow_down(o);
-	o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK && !is_harmless;
+	o->is_unclear |= s3_has_effect(o) && !is_harmless;
 	return again(o, ERR_UNAVAILABLE, "the store answers %d %.32s %.40s", o->exchange.status,
 		     e->code, e->message);
 }
@@ -436,7 +507,7 @@ static enum s3_verdict judge_error(struct s3_op *o)
 	case 409:
 		return judge_conflict(o, &e);
 	case 412:
-		if (s3_is_conditional(o->op) && o->question == S3_ASK)
+		if (s3_is_conditional(o->op) && s3_has_effect(o))
 			return taken(o);
 		break;
 	case 416:
@@ -452,6 +523,19 @@ static enum s3_verdict judge_error(struct s3_op *o)
 /* --- the exchange ---------------------------------------------------------------------------- */
 static enum s3_verdict judge_good(struct s3_op *o)
 {
+	switch (o->question) {
+	case S3_BEGIN_PARTS:
+		return take_upload(o);
+	case S3_SEND_PART:
+		return take_part(o);
+	case S3_END_PARTS:
+		return take_end(o);
+	case S3_ABORT_PARTS:
+	case S3_ASK:
+	case S3_ASK_SIZE:
+	case S3_ASK_BODY:
+		break;
+	}
 	if (o->question == S3_ASK_SIZE || o->op->verb == BUCKET_HEAD)
 		return take_size(o);
 	if (o->question == S3_ASK_BODY)
@@ -480,6 +564,8 @@ enum s3_verdict s3_judge(struct s3_op *o)
 	const char *host = o->bucket->config.host;
 
 	look_at_clock(o);
+	if (o->question == S3_ABORT_PARTS) /* however it went: there is nothing else to be done */
+		return end(o, OK, "%s", "");
 	switch (x->outcome) {
 	case S3_ANSWERED:
 		return x->status >= 200 && x->status <= 206 ? judge_good(o) : judge_error(o);
@@ -489,7 +575,7 @@ enum s3_verdict s3_judge(struct s3_op *o)
 				   "mend the certificate or set AWS_CA_BUNDLE: %.60s", x->trouble);
 		return again(o, ERR_UNAVAILABLE, "no connection to %.40s: %.90s", host, x->trouble);
 	case S3_INTERRUPTED:
-		o->is_unclear |= s3_is_change(o->op) && o->question == S3_ASK;
+		o->is_unclear |= s3_has_effect(o);
 		return again(o, x->timed_out ? ERR_TIMEOUT : ERR_UNAVAILABLE,
 			     "the connection to %.40s failed: %.60s", host, x->trouble);
 	case S3_REFUSED:

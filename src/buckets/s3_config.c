@@ -183,6 +183,8 @@ enum err s3_config_parse(struct s3_config *c, struct bucket_url *u, char why[TAS
 
 	*c = (struct s3_config) { .class = BUCKET_RAW,
 				  .has_checksums = true,
+				  .whole_bytes_max = S3_WHOLE_BYTES_MAX,
+				  .part_bytes = S3_PART_BYTES,
 				  .timeout_ms = S3_TIMEOUT_MS_DEFAULT };
 	err = parse_path(c, u->path, why);
 	if (!err)

@@ -99,7 +99,7 @@ static int on_send(void *context, char *local_host, char *remote_host, int local
 		   int remote_port)
 {
 	struct s3_exchange *x = context;
-	bool is_change = strcmp(x->method, "PUT") == 0 || strcmp(x->method, "DELETE") == 0;
+	bool is_change = strcmp(x->method, "GET") != 0 && strcmp(x->method, "HEAD") != 0;
 
 	(void)local_host;
 	(void)remote_host;
@@ -225,7 +225,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 	char length[S3_HEADER_BYTES_MAX];
 
 	if (slice_starts_with(line, SLICE("HTTP/"))) { /* an interim answer came before it */
-		x->content_range[0] = x->crc32c[0] = x->date[0] = x->region[0] = '\0';
+		x->content_range[0] = x->crc32c[0] = x->date[0] = x->region[0] = x->tag[0] = '\0';
 		x->has_content_length = false;
 	} else if (take_header(line, "content-length", length)) {
 		x->has_content_length =
@@ -234,7 +234,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 		(void)(take_header(line, "content-range", x->content_range) ||
 		       take_header(line, "x-amz-checksum-crc32c", x->crc32c) ||
 		       take_header(line, "x-amz-bucket-region", x->region) ||
-		       take_header(line, "date", x->date));
+		       take_header(line, "etag", x->tag) || take_header(line, "date", x->date));
 	}
 	return line.size;
 }
@@ -316,9 +316,9 @@ static void set_method(struct s3_exchange *x)
 
 	if (strcmp(x->method, "HEAD") == 0)
 		curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
-	else if (strcmp(x->method, "DELETE") == 0)
-		curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
-	if (strcmp(x->method, "PUT") != 0)
+	else if (strcmp(x->method, "DELETE") == 0 || strcmp(x->method, "POST") == 0)
+		curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, x->method);
+	if (strcmp(x->method, "PUT") != 0 && strcmp(x->method, "POST") != 0)
 		return;
 	for (size_t i = 0; i < x->piece_count; i++)
 		size += x->pieces[i].size;

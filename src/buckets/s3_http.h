@@ -34,7 +34,7 @@ enum s3_outcome {
 };
 
 struct s3_exchange {
-	const char *method;	    /* "GET", "HEAD", "PUT", "DELETE" */
+	const char *method;	    /* "GET", "HEAD", "PUT", "POST", "DELETE" */
 	const char *url;	    /* all of these are borrowed until it is over */
 	const char *const *headers; /* "name: value" */
 	size_t header_count;
@@ -57,6 +57,7 @@ struct s3_exchange {
 	char content_range[S3_HEADER_BYTES_MAX];
 	char crc32c[S3_HEADER_BYTES_MAX]; /* x-amz-checksum-crc32c */
 	char date[S3_HEADER_BYTES_MAX];
+	char tag[S3_HEADER_BYTES_MAX];	  /* ETag */
 	char region[S3_HEADER_BYTES_MAX]; /* x-amz-bucket-region */
 	uint64_t content_length;	  /* what the header says: of a HEAD the object's size */
 	bool has_content_length;

@@ -29,16 +29,23 @@ struct s3_bucket {
 };
 
 enum s3_question {
-	S3_ASK,	     /* what the operation is about */
+	S3_ASK,		/* what the operation is about */
+	S3_BEGIN_PARTS, /* of a large object: see s3_parts.h */
+	S3_SEND_PART,
+	S3_END_PARTS,
+	S3_ABORT_PARTS,
 	S3_ASK_SIZE, /* of an object of which nothing is wanted, or that ends before */
 	S3_ASK_BODY, /* what lies under a name that a put found taken */
 };
 
 enum s3_verdict {
 	S3_END,	  /* with o->err and o->why */
+	S3_HASH,  /* ask o->question when the next part has been hashed */
 	S3_NEXT,  /* o->question was changed, or there is another page: ask at once */
 	S3_AGAIN, /* it may work after a pause; o->err and o->why are for the case that not */
 };
+
+struct s3_parts;
 
 struct s3_op {
 	struct bucket_op *op;
@@ -51,6 +58,7 @@ struct s3_op {
 	const char *headers[S3_REQUEST_HEADERS_MAX];
 	char body_sha256[S3_SHA256_HEX_BYTES];
 	char body_crc32c[S3_CRC32C_BYTES];
+	struct s3_parts *parts;	 /* NULL: in one request */
 	struct slice list_token; /* in the caller's arena */
 	struct slice list_last;	 /* the last key seen, ours or not; in the caller's arena */
 
@@ -76,6 +84,12 @@ static inline bool s3_is_put(const struct bucket_op *op)
 static inline bool s3_is_change(const struct bucket_op *op)
 {
 	return s3_is_put(op) || op->verb == BUCKET_DELETE;
+}
+
+/* May this question have changed what others see? */
+static inline bool s3_has_effect(const struct s3_op *o)
+{
+	return s3_is_change(o->op) && (o->question == S3_ASK || o->question == S3_END_PARTS);
 }
 
 /* Does the put say that nothing may be there? */

@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "buckets/s3_op.h"
-#include "buckets/s3_xml.h"
+#include "buckets/s3_parts.h"
 
 #define NO_BODY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -131,10 +130,72 @@ static void ask_put(struct request *r)
 		add_header(o, "If-None-Match: *");
 }
 
+static void add_upload(struct request *r)
+{
+	add_query(r, "uploadId", r->o->parts->upload_id);
+}
+
+static void ask_part(struct request *r)
+{
+	struct s3_op *o = r->o;
+
+	o->exchange.method = "PUT";
+	o->exchange.pieces = o->parts->pieces;
+	o->exchange.piece_count = o->parts->piece_count;
+	r->body_sha256 = o->body_sha256;
+	add_query(r, "partNumber", arena_format(&o->arena, "%zu", o->parts->done + 1));
+	add_upload(r);
+}
+
+static void ask_end(struct request *r)
+{
+	struct s3_op *o = r->o;
+
+	s3_parts_list(o);
+	o->exchange.method = "POST";
+	o->exchange.pieces = &o->parts->end;
+	o->exchange.piece_count = 1;
+	r->body_sha256 = o->parts->end_sha256;
+	add_upload(r);
+	if (s3_is_conditional(o->op))
+		add_header(o, "If-None-Match: *");
+}
+
+/* False when the question is about no part. */
+static bool choose_parts(struct request *r)
+{
+	struct s3_op *o = r->o;
+
+	o->exchange.body_bytes_max = S3_ERROR_BYTES_MAX;
+	switch (o->question) {
+	case S3_BEGIN_PARTS:
+		o->exchange.method = "POST";
+		add_query(r, "uploads", "");
+		return true;
+	case S3_SEND_PART:
+		ask_part(r);
+		return true;
+	case S3_END_PARTS:
+		ask_end(r);
+		return true;
+	case S3_ABORT_PARTS:
+		o->exchange.method = "DELETE";
+		add_upload(r);
+		return true;
+	case S3_ASK:
+	case S3_ASK_SIZE:
+	case S3_ASK_BODY:
+		break;
+	}
+	return false;
+}
+
 static void choose(struct request *r)
 {
 	struct s3_op *o = r->o;
 
+	if (choose_parts(r))
+		return;
 	if (o->question == S3_ASK_SIZE || o->op->verb == BUCKET_HEAD) {
 		o->exchange.method = "HEAD";
 	} else if (o->question == S3_ASK_BODY || o->op->verb == BUCKET_GET) {
@@ -189,6 +250,8 @@ static void set_signed_headers(struct request *r)
 			o->op->verb != BUCKET_LIST;
 
 	add_signed(r, "host", o->bucket->config.host);
+	if (o->question == S3_BEGIN_PARTS && o->bucket->config.has_checksums)
+		add_signed(r, "x-amz-checksum-algorithm", "CRC32C");
 	if (is_body && o->bucket->config.has_checksums)
 		add_signed(r, "x-amz-checksum-crc32c", o->body_crc32c);
 	if (is_whole && o->bucket->config.has_checksums)

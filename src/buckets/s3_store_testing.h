@@ -24,7 +24,9 @@ enum {
 	STORE_OBJECTS_MAX = 4096,
 	STORE_ORDERS_MAX = 64,
 	STORE_TEXT_BYTES = 256,
-	STORE_EARLY_MAX = 8
+	STORE_EARLY_MAX = 8,
+	STORE_UPLOADS_MAX = 16,
+	STORE_PARTS_MAX = 64
 };
 
 enum store_fault {
@@ -37,6 +39,7 @@ enum store_fault {
 	STORE_CLOSES_AFTER,  /* the same, with effect */
 	STORE_SENDS_HALF,    /* of the body, and closes */
 	STORE_FLIPS_A_BIT,   /* of the body */
+	STORE_SHIFTS_RANGE,  /* says that it is the part one byte further on */
 	STORE_IGNORES_RANGE, /* and sends all of it */
 };
 
@@ -55,7 +58,9 @@ struct store_control {
 	volatile int is_hasty; /* looks whether an object is there before its body has come */
 	volatile int requests_per_s_max; /* more are told to slow down; 0: any number */
 	volatile int slow_downs;
-	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
+	volatile int open_uploads;
+	volatile int lies_about_whole; /* the checksum at the end of parts is another one */
+	volatile int page_keys_max;    /* fewer than asked for; 0: as asked */
 	struct store_order orders[STORE_ORDERS_MAX];
 	char access_key[STORE_TEXT_BYTES]; /* the only one it knows; "testing" */
 	/* A machine's service for credentials, at the same address. */
@@ -77,8 +82,14 @@ struct store_early {
 	bool was_there;
 };
 
+struct store_upload {
+	struct slice key; /* allocated, all of them; empty: not in use */
+	struct slice parts[STORE_PARTS_MAX];
+};
+
 struct store {
 	struct store_control *control;
+	struct store_upload uploads[STORE_UPLOADS_MAX];
 	struct store_early early[STORE_EARLY_MAX];
 	uint64_t second_at_ms;
 	int requests_in_second;
@@ -177,6 +188,12 @@ static void store_error(struct store *s, struct buf *b, const struct store_reque
 		       is_head || !code[0] ? "" : body);
 }
 
+static void store_text(struct store *s, struct buf *b, int status, const char *text)
+{
+	store_begin(s, b, status);
+	buf_add_format(b, "Content-Length: %zu\r\n\r\n%s", strlen(text), text);
+}
+
 /* The value of a parameter, decoded as far as tests need it. */
 static struct slice store_parameter(struct slice query, const char *name, char ret[1024])
 {
@@ -265,6 +282,8 @@ static void store_get(struct store *s, struct buf *b, const struct store_request
 	store_begin(s, b, is_range ? 206 : 200);
 	s3_crc32c_text(crc, crc32c(o->body));
 	buf_add_format(b, "Content-Length: %zu\r\nx-amz-checksum-crc32c: %s\r\n", part.size, crc);
+	if (fault == STORE_SHIFTS_RANGE)
+		first++;
 	if (is_range)
 		buf_add_format(b, "Content-Range: bytes %llu-%llu/%zu\r\n", first,
 			       first + part.size - 1, o->body.size);
@@ -300,6 +319,136 @@ static const char *store_complaint(struct store *s, const struct store_request *
 	return NULL;
 }
 
+/* --- parts ------------------------------------------------------------------------------------ */
+static void store_end_upload(struct store *s, struct store_upload *u)
+{
+	memory_free((void *)(uintptr_t)u->key.data);
+	for (size_t i = 0; i < STORE_PARTS_MAX; i++)
+		memory_free((void *)(uintptr_t)u->parts[i].data);
+	*u = (struct store_upload) { 0 };
+	s->control->open_uploads--;
+}
+
+static void store_begin_upload(struct store *s, struct buf *b, const struct store_request *r)
+{
+	char text[256];
+
+	for (int i = 0; i < STORE_UPLOADS_MAX; i++) {
+		if (s->uploads[i].key.size)
+			continue;
+		s->uploads[i].key = store_copy(r->key);
+		s->control->open_uploads++;
+		snprintf(text, sizeof(text),
+			 "<InitiateMultipartUploadResult><UploadId>id+/ %d</UploadId>"
+			 "</InitiateMultipartUploadResult>",
+			 i);
+		store_text(s, b, 200, text);
+		return;
+	}
+	abort();
+}
+
+static struct slice store_join(const struct store_upload *u)
+{
+	struct buf all;
+	struct slice whole;
+
+	buf_init(&all);
+	for (size_t i = 0; i < STORE_PARTS_MAX; i++)
+		buf_add_slice(&all, u->parts[i]);
+	whole = store_copy(buf_slice(&all));
+	buf_done(&all);
+	return whole;
+}
+
+/* All parts have to be named, with the tags and checksums that they have. */
+static bool store_names_all(const struct store_upload *u, struct slice list)
+{
+	char part[256], crc[S3_CRC32C_BYTES];
+
+	for (size_t i = 0; i < STORE_PARTS_MAX && u->parts[i].data; i++) {
+		s3_crc32c_text(crc, crc32c(u->parts[i]));
+		snprintf(part, sizeof(part),
+			 "<PartNumber>%zu</PartNumber><ETag>\"tag&#38;%zu\"</ETag>"
+			 "<ChecksumCRC32C>%s</ChecksumCRC32C>",
+			 i + 1, i + 1, crc);
+		if (!memmem(list.data, list.size, part, strlen(part)))
+			return false;
+	}
+	return true;
+}
+
+static void store_end_parts(struct store *s, struct buf *b, const struct store_request *r,
+			    struct store_upload *u)
+{
+	char text[256], crc[S3_CRC32C_BYTES];
+	struct slice whole;
+
+	if (strcmp(r->condition, "*") == 0 && store_find(s, r->key)) {
+		store_error(s, b, r, 412, "PreconditionFailed");
+		return;
+	}
+	if (!store_names_all(u, r->body)) {
+		store_error(s, b, r, 400, "InvalidPart");
+		return;
+	}
+	whole = store_join(u);
+	store_put(s, r->key, whole);
+	s3_crc32c_text(crc, crc32c(whole) ^ (s->control->lies_about_whole ? 1 : 0));
+	memory_free((void *)(uintptr_t)whole.data);
+	store_end_upload(s, u);
+	snprintf(text, sizeof(text),
+		 "\n <CompleteMultipartUploadResult><ChecksumCRC32C>%s</ChecksumCRC32C>"
+		 "</CompleteMultipartUploadResult>",
+		 crc);
+	store_text(s, b, 200, text);
+}
+
+static void store_take_part(struct store *s, struct buf *b, const struct store_request *r,
+			    struct store_upload *u)
+{
+	char text[1024];
+	uint64_t number = 0;
+
+	if (text_to_u64(store_parameter(r->query, "partNumber", text), STORE_PARTS_MAX, &number) ||
+	    number == 0)
+		abort();
+	memory_free((void *)(uintptr_t)u->parts[number - 1].data);
+	u->parts[number - 1] = store_copy(r->body);
+	store_begin(s, b, 200);
+	buf_add_format(b, "ETag: \"tag&%d\"\r\nContent-Length: 0\r\n\r\n", (int)number);
+}
+
+/* Was it about parts? */
+static bool store_parts(struct store *s, struct buf *b, const struct store_request *r)
+{
+	char text[1024];
+	struct slice id = store_parameter(r->query, "uploadId", text);
+	uint64_t which = 0;
+
+	if (strcmp(r->method, "POST") == 0 && id.size == 0) {
+		store_begin_upload(s, b, r);
+		return true;
+	}
+	if (id.size == 0)
+		return false;
+	if (!slice_starts_with(id, SLICE("id+/ ")) ||
+	    text_to_u64(slice_part(id, 5, id.size), STORE_UPLOADS_MAX - 1, &which))
+		abort(); /* it was not encoded as it has to be */
+	struct store_upload *u = &s->uploads[which];
+	if (!slice_equal(u->key, r->key)) {
+		store_error(s, b, r, 404, "NoSuchUpload");
+	} else if (strcmp(r->method, "DELETE") == 0) {
+		store_end_upload(s, u);
+		store_error(s, b, r, 204, "");
+	} else if (strcmp(r->method, "POST") == 0) {
+		store_end_parts(s, b, r, u);
+	} else {
+		store_take_part(s, b, r, u);
+	}
+	return true;
+}
+
 static void store_act(struct store *s, struct buf *b, const struct store_request *r,
 		      enum store_fault fault)
 {
@@ -307,6 +456,8 @@ static void store_act(struct store *s, struct buf *b, const struct store_request
 
 	if (complaint) {
 		store_error(s, b, r, strncmp(complaint, "X", 1) == 0 ? 400 : 403, complaint);
+	} else if (store_parts(s, b, r)) {
+		return;
 	} else if (strcmp(r->method, "PUT") == 0) {
 		if (strcmp(r->condition, "*") == 0 && !r->is_absent && store_find(s, r->key)) {
 			store_error(s, b, r, 412, "PreconditionFailed");
@@ -377,11 +528,6 @@ static size_t store_parse(struct slice in, struct store_request *r)
 }
 
 /* --- credentials of the machine --------------------------------------------------------------- */
-static void store_text(struct store *s, struct buf *b, int status, const char *text)
-{
-	store_begin(s, b, status);
-	buf_add_format(b, "Content-Length: %zu\r\n\r\n%s", strlen(text), text);
-}
 
 /* The second ones have another name, so that a test sees which are used. */
 static void store_credentials(struct store *s, struct buf *b)

@@ -455,6 +455,17 @@ static void test_a_store_that_ignores_ranges_gives_no_wrong_bytes(void **state)
 	assert_int_equal(get(p, "key", 2, 4, ""), ERR_UNSUPPORTED);
 }
 
+static void test_another_part_than_was_asked_for_is_not_taken(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(put(p, "key", "0123456789"), OK);
+	requests(p);
+	order(p, "GET", STORE_SHIFTS_RANGE, 0, "");
+	assert_int_equal(get(p, "key", 2, 4, "2345"), OK);
+	assert_int_equal(requests(p), 2);
+}
+
 static void test_a_list_is_read_to_its_end_whatever_its_pages_hold(void **state)
 {
 	struct place *p = *state;
@@ -620,6 +631,7 @@ int main(void)
 		RAW(test_an_expired_token_is_replaced_by_what_the_environment_has_now),
 		RAW(test_the_clock_of_the_store_is_used_when_ours_is_wrong),
 		RAW(test_a_store_that_ignores_ranges_gives_no_wrong_bytes),
+		RAW(test_another_part_than_was_asked_for_is_not_taken),
 		RAW(test_a_list_is_read_to_its_end_whatever_its_pages_hold),
 		RAW(test_prefixes_keep_buckets_apart),
 		RAW(test_the_bucket_is_a_part_of_the_host_where_that_is_wanted),

@@ -18,7 +18,11 @@ enum element {
 	ERROR,
 	CODE,
 	MESSAGE,
-	REGION
+	REGION,
+	BEGUN,
+	UPLOAD_ID,
+	ENDED,
+	CHECKSUM
 };
 
 /* What is understood, and only where it belongs. */
@@ -36,6 +40,12 @@ static const struct row {
 	{ "Code", ERROR, CODE },
 	{ "Message", ERROR, MESSAGE },
 	{ "Region", ERROR, REGION },
+	{ "InitiateMultipartUploadResult", OTHER, BEGUN },
+	{ "InitiateMultipartUpload", OTHER, BEGUN }, /* as rclone's has it */
+	{ "UploadId", BEGUN, UPLOAD_ID },
+	{ "CompleteMultipartUploadResult", OTHER, ENDED },
+	{ "CompleteMultipartUploadResponse", OTHER, ENDED }, /* as moto has it */
+	{ "ChecksumCRC32C", ENDED, CHECKSUM },
 };
 
 struct reader {
@@ -50,6 +60,7 @@ struct reader {
 	bool is_encoded; /* keys are written with %XX */
 	struct s3_list list;
 	struct s3_error error;
+	struct s3_upload upload;
 };
 
 static void give_up(struct reader *r, enum err err)
@@ -151,6 +162,17 @@ static void on_end(void *context, const XML_Char *name)
 	case REGION:
 		keep(r->error.region, sizeof(r->error.region), text);
 		break;
+	case UPLOAD_ID:
+		if (text.size >= sizeof(r->upload.id))
+			give_up(r, ERR_TOO_BIG);
+		else
+			keep(r->upload.id, sizeof(r->upload.id), text);
+		break;
+	case CHECKSUM:
+		keep(r->upload.checksum, sizeof(r->upload.checksum), text);
+		break;
+	case BEGUN:
+	case ENDED:
 	case OTHER:
 	case LIST:
 	case CONTENTS:
@@ -247,4 +269,19 @@ void s3_xml_error(struct slice text, struct s3_error *ret)
 
 	parse(&r, text);
 	*ret = r.err ? (struct s3_error) { 0 } : r.error;
+}
+
+enum err s3_xml_upload(struct slice text, struct s3_upload *ret)
+{
+	struct reader r = { 0 };
+
+	/* Stores that take long send spaces first, which no document begins with. */
+	while (text.size > 0 && memchr(" \r\n\t", text.data[0], 4))
+		text = slice_part(text, 1, text.size);
+	parse(&r, text);
+	if (!r.err && (r.root == BEGUN ? !r.upload.id[0] : r.root != ENDED))
+		r.err = ERR_INVALID;
+	if (!r.err)
+		*ret = r.upload;
+	return r.err;
 }

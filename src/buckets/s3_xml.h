@@ -15,6 +15,7 @@ enum {
 	S3_XML_TEXT_BYTES_MAX = 4096, /* of one element */
 	S3_XML_DEPTH_MAX = 16,
 	S3_CODE_BYTES = 64,
+	S3_UPLOAD_ID_BYTES = 1024,
 	S3_MESSAGE_BYTES = 96, /* longer ones are cut */
 };
 
@@ -27,6 +28,15 @@ struct s3_list {
 
 /* ListObjectsV2.  ERR_INVALID: not such an answer; ERR_TOO_BIG: more than it may say. */
 MUST_CHECK enum err s3_xml_list(struct arena *a, struct slice text, struct s3_list *ret);
+
+/* The answers at the beginning and at the end of an object in parts. */
+struct s3_upload {
+	char id[S3_UPLOAD_ID_BYTES];  /* "" at the end */
+	char checksum[S3_CODE_BYTES]; /* CRC-32C of the whole, or "" when the store says none */
+};
+
+/* ERR_INVALID when it is neither, as an error is; ERR_TOO_BIG when the id is too long. */
+MUST_CHECK enum err s3_xml_upload(struct slice text, struct s3_upload *ret);
 
 struct s3_error {
 	char code[S3_CODE_BYTES];	/* "SlowDown"; "" when the answer was none of S3 */

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct s3_upload upload = { 0 };
 	struct s3_list list = { 0 };
 	struct s3_error error;
 	struct arena a;
@@ -25,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		require(list.key_count == 0 && list.next_token.size == 0);
 	}
+	if (s3_xml_upload((struct slice) { data, size }, &upload) == OK)
+		require(strlen(upload.id) < sizeof(upload.id));
 	s3_xml_error((struct slice) { data, size }, &error);
 	for (const char *p = error.message; *p; p++)
 		require(*p >= ' ' && *p <= '~');

@@ -164,6 +164,51 @@ static void test_long_texts_of_an_error_are_cut(void **state)
 	buf_done(&b);
 }
 
+static enum err parse_upload(const char *text, struct s3_upload *u)
+{
+	return s3_xml_upload(slice_from(text), u);
+}
+
+static void test_the_beginning_and_the_end_of_parts_are_read(void **state)
+{
+	struct s3_upload u = { 0 };
+
+	(void)state;
+	assert_int_equal(parse_upload("<?xml version=\"1.0\"?><InitiateMultipartUploadResult>"
+				      "<Bucket>b</Bucket><UploadId>a/b+c</UploadId>"
+				      "</InitiateMultipartUploadResult>",
+				      &u),
+			 OK);
+	assert_string_equal(u.id, "a/b+c");
+	assert_int_equal(
+		parse_upload(" \r\n\t<?xml version=\"1.0\"?><CompleteMultipartUploadResult>"
+			     "<ChecksumCRC32C>AAAAAA==-3</ChecksumCRC32C>"
+			     "</CompleteMultipartUploadResult>",
+			     &u),
+		OK);
+	assert_string_equal(u.id, "");
+	assert_string_equal(u.checksum, "AAAAAA==-3");
+}
+
+static void test_an_error_is_neither_the_beginning_nor_the_end(void **state)
+{
+	static const char *const rows[] = { "", " ", "<Error><Code>InternalError</Code></Error>",
+					    "<InitiateMultipartUploadResult/>",
+					    "<CompleteMultipartUploadResult>" };
+	struct s3_upload u = { .id = "before" };
+	char long_id[S3_UPLOAD_ID_BYTES + 128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_int_equal(parse_upload(rows[i], &u), ERR_INVALID);
+	snprintf(long_id, sizeof(long_id),
+		 "<InitiateMultipartUploadResult><UploadId>%0*d</UploadId>"
+		 "</InitiateMultipartUploadResult>",
+		 S3_UPLOAD_ID_BYTES, 0);
+	assert_int_equal(parse_upload(long_id, &u), ERR_TOO_BIG);
+	assert_string_equal(u.id, "before");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +221,8 @@ int main(void)
 		cmocka_unit_test(test_an_error_gives_its_code_message_and_region),
 		cmocka_unit_test(test_an_error_that_cannot_be_understood_is_empty),
 		cmocka_unit_test(test_long_texts_of_an_error_are_cut),
+		cmocka_unit_test(test_the_beginning_and_the_end_of_parts_are_read),
+		cmocka_unit_test(test_an_error_is_neither_the_beginning_nor_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
