@@ -12,7 +12,8 @@
  * bytes are under that name: a bug of whoever names), ERR_FULL (nothing was stored; works again
  * when there is space), ERR_DENIED, ERR_TOO_BIG, ERR_UNKNOWN (a put or delete was sent and its
  * outcome is not known: retry with the same key and bytes), ERR_UNAVAILABLE, ERR_UNSUPPORTED
- * (put_new in a raw bucket), ERR_CANCELED and ERR_TIMEOUT (nothing was done), ERR_IO.
+ * (put_new in a raw bucket), ERR_CANCELED and ERR_TIMEOUT (nothing was done), ERR_IO, and in sealed
+ * buckets ERR_CORRUPT (a get or head).
  * ERR_IO of a put or delete leaves the outcome unknown too; where a device lost writes, every later
  * put and delete is ERR_IO until the bucket is reopened, while reads go on.
  * A canceled put or delete that was under way all the same ends with what became of it. */

@@ -79,7 +79,7 @@ static enum step end(struct sealed_op *o, enum err err)
 }
 
 /* The sentence names the object, whose name may be longer than all of it. */
-static enum step end_corrupt(struct sealed_op *o, enum err err, const char *what)
+static enum step end_corrupt(struct sealed_op *o, const char *what)
 {
 	struct slice key = o->op->key;
 	char why[TASK_WHY_BYTES];
@@ -88,7 +88,7 @@ static enum step end_corrupt(struct sealed_op *o, enum err err, const char *what
 
 	snprintf(why, sizeof(why), "%.*s %s", shown < 0 ? 0 : shown, (const char *)key.data, what);
 	memcpy(o->why, why, sizeof(why));
-	return end(o, err);
+	return end(o, ERR_CORRUPT);
 }
 
 static enum step start_inner(struct sealed_op *o)
@@ -170,7 +170,7 @@ static enum step give_body(struct sealed_op *o)
 	struct blob *body = o->opened;
 
 	if (op->offset < op->ret_size && op->size_max > 0 && skipped >= body->size)
-		return end_corrupt(o, ERR_CORRUPT, "changed its length while it was read");
+		return end_corrupt(o, "changed its length while it was read");
 	if (skipped > body->size)
 		skipped = body->size;
 	if (skipped > 0)
@@ -193,7 +193,7 @@ static enum step opened(struct sealed_op *o)
 	if (!err)
 		return give_body(o);
 	memcpy(what, o->why, sizeof(what));
-	return end_corrupt(o, err, what);
+	return end_corrupt(o, what); /* also what claims to be newer: it cannot be believed */
 }
 
 static enum step open_body(struct sealed_op *o)
@@ -204,7 +204,7 @@ static enum step open_body(struct sealed_op *o)
 	uint64_t rest = body->size % SEALED_STORED_BYTES;
 
 	if (rest > 0 && rest < SEALED_EXTRA_BYTES)
-		return end_corrupt(o, ERR_CORRUPT, "was cut off");
+		return end_corrupt(o, "was cut off");
 	o->opened = blob_new(body->size - SEALED_EXTRA_BYTES * (chunks + (rest > 0)));
 	o->opened->size = o->opened->capacity;
 	if (o->opened->size > SEALED_INLINE_BYTES_MAX) {
@@ -233,12 +233,11 @@ static enum step check_body(struct sealed_op *o)
 	uint64_t expected = stored > from ? stored - from : 0;
 
 	if (stored > BUCKET_OBJECT_BYTES_MAX || !sealed_plain_size(stored, &o->op->ret_size))
-		return end_corrupt(o, ERR_CORRUPT,
-				   "has a length that no sealed object has: cut off?");
+		return end_corrupt(o, "has a length that no sealed object has: cut off?");
 	if (expected > o->count * SEALED_STORED_BYTES)
 		expected = o->count * SEALED_STORED_BYTES;
 	if (o->inner.ret_body->size != expected)
-		return end_corrupt(o, ERR_CORRUPT, "came shorter or longer than the store said");
+		return end_corrupt(o, "came shorter or longer than the store said");
 	if (expected > 0)
 		return open_body(o);
 	blob_unref(&o->inner.ret_body);
@@ -268,8 +267,7 @@ static enum step worked(struct sealed_op *o)
 	if (op->verb == BUCKET_GET)
 		return check_body(o);
 	if (op->verb == BUCKET_HEAD && !sealed_plain_size(o->inner.ret_size, &op->ret_size))
-		return end_corrupt(o, ERR_CORRUPT,
-				   "has a length that no sealed object has: cut off?");
+		return end_corrupt(o, "has a length that no sealed object has: cut off?");
 	return end(o, OK);
 }
 

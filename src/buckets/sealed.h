@@ -3,8 +3,8 @@
  *
  * The contract of bucket.h holds: sizes and ranges are those of the plaintext, the class is that of
  * the inner bucket, equal bodies under one name become equal bytes.  A get is OK only when every
- * chunk it needed is authentic; otherwise ERR_CORRUPT (ERR_UNSUPPORTED: sealed by a newer version),
- * and `why` names the object and says what became of it.  A head believes the store's size.
+ * chunk it needed is authentic; otherwise ERR_CORRUPT, and `why` names the object and says what
+ * became of it.  A head believes the store's size.
  *
  * Costs a copy of the body while an operation runs; what is larger than SEALED_INLINE_BYTES_MAX is
  * sealed and opened on a worker.  doc/formats/sealed.md has the bytes. */

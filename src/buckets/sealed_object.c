@@ -233,12 +233,11 @@ static enum err check_front(const struct sealed_key *k, const uint8_t *front,
 		snprintf(why, SEALED_WHY_BYTES, "is not sealed, or its beginning was changed");
 		return ERR_CORRUPT;
 	}
-	if (front[VERSION_AT] > SEALED_VERSION || get_u16(front + GENERATION_AT) != 1) {
+	if (front[VERSION_AT] > SEALED_VERSION ||
+	    get_u16(front + GENERATION_AT) != SEALED_GENERATION) {
 		snprintf(why, SEALED_WHY_BYTES,
-			 "is sealed in version %u, generation %u (this program knows %d and %d), "
-			 "or was changed",
-			 front[VERSION_AT], get_u16(front + GENERATION_AT), SEALED_VERSION,
-			 SEALED_GENERATION);
+			 "is sealed in version %u, generation %u: newer, or changed",
+			 front[VERSION_AT], get_u16(front + GENERATION_AT));
 		return ERR_UNSUPPORTED;
 	}
 	if (front[VERSION_AT] != SEALED_VERSION || front[LOG2_AT] != SEALED_CHUNK_LOG2) {
@@ -308,8 +307,7 @@ enum err sealed_open(const struct sealed_key *k, struct slice name, struct slice
 		return err;
 	object_key_init(&o, k, name, chunks.data + SALT_AT);
 	if (!mac_equal(chunks.data + COMMITMENT_AT, o.commitment, sizeof(o.commitment))) {
-		snprintf(why, SEALED_WHY_BYTES,
-			 "is not what was put under this name: another object, or changed");
+		snprintf(why, SEALED_WHY_BYTES, "is another object than was put here, or changed");
 		err = ERR_CORRUPT;
 	} else {
 		EVP_CIPHER_CTX *context = context_new(k, &o, false);

@@ -78,6 +78,8 @@ static void tell_trouble(struct leader_io *io)
 		*trouble = (struct leader_trouble) { true, now_ms + LEADER_TROUBLE_PAUSE_MS };
 		log_error("journal %s: %s cannot be %s, trying again: %s (%s)", l->config.journal,
 			  url, writes ? "written" : "read", err_name(err), io->op.task.why);
+	} else if (err == ERR_CORRUPT) { /* of a sealed bucket, which knows what was done to it */
+		log_error("journal %s: in %s %s", l->config.journal, url, io->op.task.why);
 	}
 }
 

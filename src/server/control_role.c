@@ -556,7 +556,7 @@ static enum err open_buckets(struct control *c, char why[TASK_WHY_BYTES])
 int control_role_main(char **argv)
 {
 	static struct options options;
-	struct control c = { .options = &options, .retry_ms = CONTROL_RETRY_MS_MIN };
+	static struct control c = { .options = &options, .retry_ms = CONTROL_RETRY_MS_MIN };
 	char why[OPTION_WHY_BYTES];
 	int status = 0;
 

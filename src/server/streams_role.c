@@ -100,9 +100,9 @@ int streams_role_main(char **argv)
 	static struct options options;
 	static struct control_place controls[OPTION_CONTROLS_MAX];
 	static struct keyring keys;
-	struct peer_identity identity = { 0 };
-	struct streams s = { 0 };
-	struct bucket *bucket = NULL;
+	static struct peer_identity identity;
+	static struct streams s; /* whatever there is when it gives up */
+	static struct bucket *bucket;
 	char why[OPTION_WHY_BYTES];
 
 	memory_keep_freed();

@@ -318,9 +318,11 @@ bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t se
 /* --- loading -----------------------------------------------------------------------------------
  */
 
-static void tell_waiting(struct block *b, enum err err)
+static void tell_waiting(struct block *b, enum err err, const char why[TASK_WHY_BYTES])
 {
 	LIST_EACH (&b->waits, struct block_wait, link, wait) {
+		if (err)
+			memcpy(wait->read->task.why, why, TASK_WHY_BYTES);
 		if (err)
 			wait->read->task.err = err;
 		else
@@ -367,7 +369,7 @@ static enum step load_step(struct task *t)
 		}
 		if (!err)
 			fill_block(b, load->get.ret_body, true);
-		tell_waiting(b, err);
+		tell_waiting(b, err, load->get.task.why);
 		if (err)
 			drop_block(b);
 		return task_done(t, err);

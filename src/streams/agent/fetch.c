@@ -349,10 +349,11 @@ static int16_t read_error(struct request *r, const struct fetch_partition *p, en
 	if (now_ms >= r->agent->quiet_until_ms) {
 		r->agent->quiet_until_ms = now_ms + FETCH_QUIET_MS;
 		log_error("partition %d of topic %.*s cannot be read at offset %lld: data file %s "
-			  "in %s: %s",
+			  "in %s: %s%s%s",
 			  p->asked->partition, SLICE_ARG(p->topic->found.name),
 			  (long long)p->asked->fetch_offset, p->read.key,
-			  r->agent->config.bucket->url, err_name(err));
+			  r->agent->config.bucket->url, err_name(err), p->read.why[0] ? ": " : "",
+			  p->read.why);
 	}
 	return err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
 }

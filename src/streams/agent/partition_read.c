@@ -253,8 +253,12 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 }
 
 /* Names the file, and forgets what does not make sense: the bucket may do better next time. */
-static void give_up_run(struct partition_read *p, const struct catalog_run *run, enum err err)
+static void give_up_run(struct partition_read *p, const struct partition_run *r, enum err err)
 {
+	const struct catalog_run *run = &r->run;
+
+	if (r->read.task.err)
+		memcpy(p->why, r->read.task.why, sizeof(p->why));
 	data_file_key(p->key, (uint64_t)run->incarnation, (uint64_t)run->sequence);
 	if (err == ERR_CORRUPT)
 		block_cache_forget(p->agent->cache, run->incarnation, run->sequence, run->position,
@@ -270,7 +274,7 @@ static enum err gather_runs(struct partition_read *p, bool may_exceed, bool no_z
 		bool is_read_failure = !range_of(&p->runs[i])->blocks;
 		err = gather_run(p, &p->runs[i], may_exceed, no_zstd);
 		if (err && (is_read_failure || err != ERR_NOT_FOUND)) {
-			give_up_run(p, &p->runs[i].run, err);
+			give_up_run(p, &p->runs[i], err);
 			return p->records->size > 0 ? OK : err;
 		}
 	}

@@ -20,7 +20,8 @@ struct partition_read {
 	size_t held_bytes;    /* of blocks, until it is gathered */
 	size_t planned_bytes; /* about what there will be, at most `limit` */
 	struct blob *records; /* gathered; whole batches; may be NULL */
-	char key[64];	      /* the data file that could not be read, for the log */
+	/* For the log: the data file that could not be read, and what the bucket said of it. */
+	char key[64], why[TASK_WHY_BYTES];
 };
 
 /* Find the runs and hold their blocks, of the first one from the place on where another read ended;
