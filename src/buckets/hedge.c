@@ -51,6 +51,7 @@ struct race {
 	struct request requests[REQUESTS_MAX];
 	int request_count, running;
 	struct timer late;
+	int late_count; /* delays that passed */
 	bool is_late;
 	bool is_canceled;	/* and has told its requests */
 	struct bucket_op inner; /* a request that passes through, or the object to compare with */
@@ -215,6 +216,7 @@ static void on_late(struct timer *t)
 	struct race *r = CONTAINER(t, struct race, late);
 
 	r->is_late = true;
+	r->late_count++;
 	task_wake(&r->op->task);
 }
 
@@ -226,12 +228,14 @@ static void wait_until_late(struct race *r)
 	timer_set(&r->late, loop, loop_now_ms(loop) + hedge_delay_ms(r->delay), on_late);
 }
 
-/* Without budget it waits as long again: who is later than others is served first. */
+/* A part of the budget is for those that are later than late: they wait as long again, and are then
+ * served before the many that are a little late. */
 static void ask_again(struct race *r)
 {
 	struct hedge_bucket *b = r->bucket;
+	uint64_t kept = r->late_count > 1 ? 0 : HEDGE_RESERVE * THOUSAND;
 
-	if (b->thousandths < THOUSAND) {
+	if (b->thousandths < kept + THOUSAND) {
 		wait_until_late(r);
 		return;
 	}

@@ -24,6 +24,7 @@
 enum {
 	HEDGE_PER_THOUSAND = 50, /* second requests, of all */
 	HEDGE_BURST = 10,	 /* saved while none was needed */
+	HEDGE_RESERVE = 5,	 /* of these, for requests that are late for the second time */
 	HEDGE_COPIED_BYTES_MAX = 64 << 20,
 };
 

@@ -453,8 +453,26 @@ static void test_a_store_that_is_slow_as_a_whole_is_not_asked_twice_as_often(voi
 	loop_run(p->loop);
 	crowd_done(&c);
 	uint64_t first = hedge_get_counts(p->bucket).first;
-	assert_in_range(hedge_get_counts(p->bucket).second, 1,
+	assert_in_range(hedge_get_counts(p->bucket).second, HEDGE_BURST,
 			HEDGE_BURST + first * HEDGE_PER_THOUSAND / 1000);
+}
+
+/* Many a little late, then one that is late for good: it still gets its second request. */
+static void test_a_part_of_the_budget_is_kept_for_those_that_are_later(void **state)
+{
+	enum { COUNT = HEDGE_BURST + 2, BIT_LATE_MS = HEDGE_DELAY_MS_MIN * 3 / 2 };
+	struct place *p = *state;
+	struct crowd c;
+
+	learn(p);
+	fault_set_store(p->fault, &(struct fault_store) { .put = { BIT_LATE_MS, BIT_LATE_MS } });
+	crowd_start(&c, p, COUNT, SLICE("x"));
+	loop_run(p->loop);
+	crowd_done(&c);
+	assert_true(hedge_get_counts(p->bucket).second > 0);
+	fault_nth(p, 1, FAULT_HOLD, OK);
+	assert_int_equal(put(p, "a", "body"), OK);
+	assert_int_equal(hedge_get_counts(p->bucket).won, 1);
 }
 
 static void test_copies_of_bodies_have_a_limit(void **state)
@@ -559,6 +577,7 @@ int main(void)
 		TEST(test_a_put_that_is_canceled_tells_what_became_of_it),
 		TEST(test_losers_are_cut_off_at_the_end),
 		TEST(test_a_store_that_is_slow_as_a_whole_is_not_asked_twice_as_often),
+		TEST(test_a_part_of_the_budget_is_kept_for_those_that_are_later),
 		TEST(test_copies_of_bodies_have_a_limit),
 		cmocka_unit_test(test_answers_are_true_whatever_fails),
 		cmocka_unit_test(test_only_what_is_far_is_hedged),
