@@ -1,16 +1,19 @@
 # make bench: build every bench/*.c with the release flags, run the programs that measure one thing
-# each, then measure a running broker end to end.
+# each, then measure a running broker end to end, on a disk and on a store as slow as S3.
 BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(filter-out bench/kafka_%,$(wildcard \
 	bench/*.c))))
 KAFKA_LOAD := $(B)/bench/kafka_load
 
-.PHONY: bench bench-end-to-end
+.PHONY: bench bench-end-to-end bench-s3
 bench: $(BENCHES)
 	@set -e; for program in $(BENCHES); do echo "== $$program"; $$program; done
-	@$(MAKE) --no-print-directory bench-end-to-end
+	@$(MAKE) --no-print-directory bench-end-to-end bench-s3
 
 bench-end-to-end: $(KAFKA_LOAD) $(B)/bench/crc_memcpy $(B)/bench/stream_bench $(B)/hanse
 	@bench/end_to_end.py $(B)/hanse $(B)/bench
+
+bench-s3: $(KAFKA_LOAD) $(B)/hanse
+	@bench/s3_latency.py $(B)/hanse $(B)/bench
 
 # The client library comes first: the compiler needs its header.
 .PHONY: bench-packages

@@ -70,18 +70,19 @@ def stat_of(pid):
 
 
 class Broker:
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, storage=None, partitions=PARTITIONS):
         self.program = program
         self.directory = directory
+        self.storage = storage or ["--bucket", f"file:{directory}/bucket"]
+        self.partitions = partitions
         self.process = None
         self.port = free_port()
         self.start_ms = 0.0
 
     def start(self):
-        command = [self.program, "serve", "--bucket", f"file:{self.directory}/bucket",
-                   "--kafka", f"127.0.0.1:{self.port}", "--peer", f"127.0.0.1:{free_port()}",
-                   "--run-dir", f"{self.directory}/run",
-                   "--default-partitions", str(PARTITIONS)]
+        command = [self.program, "serve", *self.storage, "--kafka", f"127.0.0.1:{self.port}",
+                   "--peer", f"127.0.0.1:{free_port()}", "--run-dir", f"{self.directory}/run",
+                   "--default-partitions", str(self.partitions)]
         with open(self.directory / "log", "ab") as log:
             start = time.monotonic()
             self.process = subprocess.Popen(command, stderr=log, stdout=log)

@@ -3,12 +3,17 @@
  *
  *   kafka_load produce BROKER TOPIC RECORD_BYTES TOTAL_BYTES   as fast as it goes, acks=all
  *   kafka_load latency BROKER TOPIC RECORD_BYTES COUNT         one record in flight, acks=all
+ *   kafka_load produce-default BROKER TOPIC RECORD_BYTES TOTAL_BYTES  one partition, acks=all and
+ *                                                              nothing else set
+ *   kafka_load open-loop BROKER TOPIC RECORDS_PER_S SECONDS    produced when it is time, whatever
+ *                                                              became of those before, and consumed
  *   kafka_load fetch BROKER TOPIC PARTITION_COUNT RECORD_COUNT from the beginning
  *   kafka_load fetch-raw BROKER TOPIC PARTITION_COUNT TOTAL_BYTES
  *
  * BROKER is HOST:PORT with a numeric host.  Prints name=value words, one line. */
 #include <arpa/inet.h>
 #include <librdkafka/rdkafka.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -31,6 +36,11 @@ enum {
 	PARTITIONS_MAX = 64,
 	FETCH_VERSION = 11, /* the last before topic identities; topics by name */
 	RESPONSE_BYTES_MAX = 128 << 20,
+	OPEN_LOOP_PRODUCERS = 4, /* clients with a connection each, in turns */
+	OPEN_LOOP_BYTES = 1024,	 /* of a record */
+	OPEN_LOOP_WARM_S = 3,	 /* not counted */
+	OPEN_LOOP_POLL_MS = 1,	 /* how late a report may be noticed */
+	US_PER_S = 1000000,
 };
 
 static _Noreturn void die(const char *what, const char *why)
@@ -128,36 +138,71 @@ static rd_kafka_topic_t *topic_new(rd_kafka_t *rk, const char *name)
 	return topic;
 }
 
-static void produce_one(rd_kafka_t *rk, rd_kafka_topic_t *topic, uint8_t *value, size_t size)
+static void produce_one(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t partition, uint8_t *value,
+			size_t size, void *context)
 {
-	while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, 0, value, size, NULL, 0, NULL)) {
+	int copy = context ? RD_KAFKA_MSG_F_COPY : 0;
+
+	while (rd_kafka_produce(topic, partition, copy, value, size, NULL, 0, context)) {
 		if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			die("produce", rd_kafka_err2str(rd_kafka_last_error()));
 		rd_kafka_poll(rk, 100);
 	}
 }
 
-static void produce(char **words)
+static void produce_to(rd_kafka_t *rk, rd_kafka_topic_t *topic, int32_t partition,
+		       struct delivery *d, size_t record_bytes, size_t count)
 {
-	size_t record_bytes = number(words[2]), count = number(words[3]) / record_bytes;
-	struct delivery d = { 0 };
-	rd_kafka_t *rk = producer_new(words[0], &d, false);
-	rd_kafka_topic_t *topic = topic_new(rk, words[1]);
 	uint8_t *value = value_new(record_bytes);
 	uint64_t start = clock_now_us();
 
 	for (size_t i = 0; i < count; i++) {
-		produce_one(rk, topic, value, record_bytes);
+		produce_one(rk, topic, partition, value, record_bytes, NULL);
 		if (i % POLL_EVERY == 0)
 			rd_kafka_poll(rk, 0);
 	}
-	while (d.done < count)
+	while (d->done < count)
 		rd_kafka_poll(rk, 100);
-	printf("records=%zu failed=%zu bytes=%zu seconds=%.3f\n", count, d.failed,
-	       count * record_bytes, (double)(d.last_us - start) / 1e6);
+	printf("records=%zu failed=%zu bytes=%zu seconds=%.3f\n", count, d->failed,
+	       count * record_bytes, (double)(d->last_us - start) / 1e6);
 	rd_kafka_topic_destroy(topic);
 	rd_kafka_destroy(rk);
 	memory_free(value);
+}
+
+static void produce(char **words)
+{
+	size_t record_bytes = number(words[2]);
+	struct delivery d = { 0 };
+	rd_kafka_t *rk = producer_new(words[0], &d, false);
+
+	produce_to(rk, topic_new(rk, words[1]), RD_KAFKA_PARTITION_UA, &d, record_bytes,
+		   number(words[3]) / record_bytes);
+}
+
+static rd_kafka_t *default_producer_new(const char *broker,
+					void (*on_report)(rd_kafka_t *, const rd_kafka_message_t *,
+							  void *),
+					void *context, bool is_latency)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	set(conf, "acks", "all");
+	if (is_latency)
+		set(conf, "linger.ms", "0"); /* what a client adds by itself is not measured */
+	rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+	rd_kafka_conf_set_opaque(conf, context);
+	return client_new(RD_KAFKA_PRODUCER, conf, broker);
+}
+
+static void produce_default(char **words)
+{
+	size_t record_bytes = number(words[2]);
+	struct delivery d = { 0 };
+	rd_kafka_t *rk = default_producer_new(words[0], on_delivery, &d, false);
+
+	produce_to(rk, topic_new(rk, words[1]), 0, &d, record_bytes,
+		   number(words[3]) / record_bytes);
 }
 
 static int compare_u64(const void *a, const void *b)
@@ -180,7 +225,7 @@ static void latency(char **words)
 	for (size_t i = 0; i <= count; i++) { /* the first one connects, and is not counted */
 		uint64_t start = clock_now_us();
 
-		produce_one(rk, topic, value, record_bytes);
+		produce_one(rk, topic, RD_KAFKA_PARTITION_UA, value, record_bytes, NULL);
 		while (d.done <= i)
 			rd_kafka_poll(rk, SILENCE_MS);
 		if (i > 0)
@@ -252,6 +297,165 @@ static void fetch(char **words)
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_consumer_close(rk);
 	rd_kafka_destroy(rk);
+}
+
+/* --- open loop ----------------------------------------------------------------------------------
+ * Records are due at random moments that are drawn beforehand; each latency counts from when its
+ * record was due.  So a broker that stalls cannot hide the requests that were not sent meanwhile.
+ */
+struct due {
+	uint64_t due_us;
+	uint64_t delivered_us, consumed_us; /* 0: not yet */
+};
+
+struct open_loop {
+	struct due *records;
+	size_t count, produced, delivered, failed, consumed;
+	rd_kafka_t *producers[OPEN_LOOP_PRODUCERS];
+	rd_kafka_topic_t *topics[OPEN_LOOP_PRODUCERS];
+	uint8_t *value;
+	uint64_t mark; /* of this run's records */
+};
+
+static void on_open_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *context)
+{
+	struct open_loop *o = context;
+	struct due *due = m->_private;
+
+	(void)rk;
+	if (m->err && !o->failed++)
+		fprintf(stderr, "kafka_load: delivery: %s\n", rd_kafka_err2str(m->err));
+	due->delivered_us = clock_now_us();
+	o->delivered++;
+}
+
+static void take_consumed(struct open_loop *o, rd_kafka_message_t *m)
+{
+	const uint8_t *value = m->payload;
+
+	if (m->err)
+		die("open-loop", rd_kafka_message_errstr(m));
+	if (m->len == OPEN_LOOP_BYTES && get_u64(value) == o->mark) {
+		uint64_t i = get_u64(value + sizeof(uint64_t));
+
+		if (i < o->count && !o->records[i].consumed_us) {
+			o->records[i].consumed_us = clock_now_us();
+			o->consumed++;
+		}
+	}
+	rd_kafka_message_destroy(m);
+}
+
+static void consume_open(struct open_loop *o, rd_kafka_queue_t *queue)
+{
+	rd_kafka_message_t *messages[PARTITIONS_MAX];
+	ssize_t n = rd_kafka_consume_batch_queue(queue, OPEN_LOOP_POLL_MS, messages, 1);
+
+	while (n > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			take_consumed(o, messages[i]);
+		n = rd_kafka_consume_batch_queue(queue, 0, messages, PARTITIONS_MAX);
+	}
+}
+
+/* Gaps as of many clients that know nothing of each other. */
+static void draw_dues(struct open_loop *o, uint64_t start_us, size_t per_s)
+{
+	struct prng prng = { 1 };
+	double at_us = (double)start_us;
+
+	for (size_t i = 0; i < o->count; i++) {
+		double unit = ((double)(prng_next(&prng) >> 11) + 1) / (double)(UINT64_C(1) << 53);
+
+		at_us -= log(unit) * US_PER_S / (double)per_s;
+		o->records[i].due_us = (uint64_t)at_us;
+	}
+}
+
+static void produce_what_is_due(struct open_loop *o)
+{
+	while (o->produced < o->count && o->records[o->produced].due_us <= clock_now_us()) {
+		size_t turn = o->produced % OPEN_LOOP_PRODUCERS;
+
+		put_u64(o->value, o->mark);
+		put_u64(o->value + sizeof(uint64_t), o->produced);
+		produce_one(o->producers[turn], o->topics[turn], RD_KAFKA_PARTITION_UA, o->value,
+			    OPEN_LOOP_BYTES, &o->records[o->produced]);
+		o->produced++;
+	}
+	for (int i = 0; i < OPEN_LOOP_PRODUCERS; i++)
+		rd_kafka_poll(o->producers[i], 0);
+}
+
+static void print_times(const char *name, uint64_t *us, size_t count)
+{
+	qsort(us, count, sizeof(*us), compare_u64);
+	printf("%s_p50_ms=%.1f %s_p99_ms=%.1f %s_max_ms=%.1f ", name, (double)us[count / 2] / 1e3,
+	       name, (double)us[count * 99 / 100] / 1e3, name, (double)us[count - 1] / 1e3);
+}
+
+static void print_open(const struct open_loop *o, size_t per_s)
+{
+	size_t from = per_s * OPEN_LOOP_WARM_S, count = o->count - from;
+	uint64_t *us = memory_take_array(count, sizeof(*us));
+
+	for (size_t i = 0; i < count; i++)
+		us[i] = o->records[from + i].delivered_us - o->records[from + i].due_us;
+	print_times("produce", us, count);
+	for (size_t i = 0; i < count; i++)
+		us[i] = o->records[from + i].consumed_us - o->records[from + i].due_us;
+	print_times("end", us, count);
+	printf("records=%zu failed=%zu bytes=%zu\n", count, o->failed, o->count * OPEN_LOOP_BYTES);
+	memory_free(us);
+}
+
+static size_t partition_count_of(rd_kafka_t *rk, rd_kafka_topic_t *topic)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 0, topic, &metadata, SILENCE_MS);
+
+	if (err)
+		die("metadata", rd_kafka_err2str(err));
+	size_t count = (size_t)metadata->topics[0].partition_cnt;
+	rd_kafka_metadata_destroy(metadata);
+	return count;
+}
+
+static void open_loop(char **words)
+{
+	size_t per_s = number(words[2]), seconds = number(words[3]) + OPEN_LOOP_WARM_S;
+	struct open_loop o = { .count = per_s * seconds,
+			       .mark = random_u64(),
+			       .value = value_new(OPEN_LOOP_BYTES) };
+	for (int i = 0; i < OPEN_LOOP_PRODUCERS; i++) {
+		o.producers[i] = default_producer_new(words[0], on_open_delivery, &o, true);
+		o.topics[i] = topic_new(o.producers[i], words[1]);
+	}
+	rd_kafka_t *consumer =
+		consumer_new(words[0], words[1], partition_count_of(o.producers[0], o.topics[0]));
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
+	uint64_t start_us = clock_now_us() + US_PER_S,
+		 end_us = start_us + (seconds + 60) * US_PER_S;
+
+	o.records = memory_take_array(o.count, sizeof(*o.records));
+	memset(o.records, 0, o.count * sizeof(*o.records));
+	draw_dues(&o, start_us, per_s);
+	while (o.delivered < o.count || o.consumed < o.count - o.failed) {
+		produce_what_is_due(&o);
+		consume_open(&o, queue);
+		if (clock_now_us() > end_us)
+			die("open-loop", "records are missing");
+	}
+	print_open(&o, per_s);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_consumer_close(consumer);
+	rd_kafka_destroy(consumer);
+	for (int i = 0; i < OPEN_LOOP_PRODUCERS; i++) {
+		rd_kafka_topic_destroy(o.topics[i]);
+		rd_kafka_destroy(o.producers[i]);
+	}
+	memory_free(o.records);
+	memory_free(o.value);
 }
 
 /* --- without a client library -------------------------------------------------------------------
@@ -403,17 +607,17 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(char **words);
-	} modes[] = { { "produce", produce },
-		      { "latency", latency },
-		      { "fetch", fetch },
-		      { "fetch-raw", fetch_raw } };
+	} modes[] = { { "produce", produce }, { "produce-default", produce_default },
+		      { "latency", latency }, { "open-loop", open_loop },
+		      { "fetch", fetch },     { "fetch-raw", fetch_raw } };
 
 	for (size_t i = 0; argc == 6 && i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (strcmp(modes[i].name, argv[1]) == 0) {
 			modes[i].run(argv + 2);
 			return 0;
 		}
-	fputs("usage: kafka_load produce|latency|fetch|fetch-raw BROKER TOPIC NUMBER NUMBER\n",
+	fputs("usage: kafka_load produce|produce-default|latency|open-loop|fetch|fetch-raw BROKER "
+	      "TOPIC NUMBER NUMBER\n",
 	      stderr);
 	return 2;
 }
