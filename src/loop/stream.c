@@ -212,7 +212,7 @@ static void decrypt_rest(struct deferred *d)
 	ask_poll_more(s);
 }
 
-/* From the outbox to what is to be sent, about STREAM_CIPHER_BYTES of it. */
+/* From the outbox to what is to be sent, about STREAM_CIPHER_BYTES of it; 0: it failed. */
 static size_t encrypt_some(struct stream *s)
 {
 	struct iovec parts[STREAM_PARTS_MAX];
@@ -223,7 +223,11 @@ static size_t encrypt_some(struct stream *s)
 		struct slice part = { parts[i].iov_base, parts[i].iov_len };
 		if (part.size > STREAM_CIPHER_BYTES - used)
 			part.size = STREAM_CIPHER_BYTES - used;
-		tls_write(s->tls, part);
+		enum err err = tls_write(s->tls, part);
+		if (err) {
+			fail_tls(s, err);
+			return 0;
+		}
 		used += part.size;
 	}
 	outbox_drop(&s->outbox, used);
@@ -246,7 +250,10 @@ static void write_cipher(struct stream *s)
 			deferred_set_late(&s->flush, s->loop, flush_outbox);
 			return;
 		}
-		written += encrypt_some(s);
+		size_t size = encrypt_some(s);
+		if (size == 0)
+			return;
+		written += size;
 	}
 }
 

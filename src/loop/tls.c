@@ -118,14 +118,16 @@ enum err tls_read(struct tls *t, uint8_t *room, size_t size, size_t *ret_size)
 	return code == 1 ? OK : translate(t, code);
 }
 
-void tls_write(struct tls *t, struct slice bytes)
+enum err tls_write(struct tls *t, struct slice bytes)
 {
-	size_t written;
+	size_t written = 0;
 
 	assert(t->is_secure && bytes.size > 0);
 	ERR_clear_error();
-	int code = SSL_write_ex(t->ssl, bytes.data, bytes.size, &written);
-	assert(code == 1 && written == bytes.size); /* memory takes all of it */
+	if (SSL_write_ex(t->ssl, bytes.data, bytes.size, &written) != 1)
+		return ERR_CORRUPT;
+	assert(written == bytes.size); /* memory takes all of it */
+	return OK;
 }
 
 void tls_end(struct tls *t)

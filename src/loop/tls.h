@@ -34,8 +34,9 @@ bool tls_is_secure(const struct tls *t); /* the handshake is over */
  * ERR_DENIED: it does not know us; ERR_CORRUPT: not what the peer sent. */
 MUST_CHECK enum err tls_read(struct tls *t, uint8_t *room, size_t size, size_t *ret_size);
 
-/* Encrypt all of it. */
-void tls_write(struct tls *t, struct slice bytes);
+/* Encrypt all of it.  ERR_CORRUPT: nothing can be sent while the peer is in the middle of a message
+ * about keys, which none of ours splits. */
+MUST_CHECK enum err tls_write(struct tls *t, struct slice bytes);
 
 /* Say that nothing more comes; once the handshake is over. */
 void tls_end(struct tls *t);

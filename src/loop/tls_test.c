@@ -14,10 +14,12 @@
 
 #include <cmocka.h>
 
+#include <openssl/hmac.h>
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
 
@@ -101,7 +103,7 @@ static void test_both_sides_know_who_the_other_one_is(void **state)
 	assert_int_equal(p.client_err, OK);
 	assert_true(is_key_of(tls_peer_key(p.server), AGENT));
 	assert_true(is_key_of(tls_peer_key(p.client), CONTROL));
-	tls_write(p.client, SLICE("hello"));
+	assert_int_equal(tls_write(p.client, SLICE("hello")), OK);
 	assert_null(memmem(tls_output(p.client).data, tls_output(p.client).size, "hello", 5));
 	tls_end(p.client);
 	pass(p.client, p.server);
@@ -168,7 +170,7 @@ static void test_a_bit_that_was_flipped_or_a_record_sent_twice_is_noticed(void *
 	for (size_t at = 5; at < 27; at += 7) {
 		open_pair(&p, identity_of(CONTROL, AGENT), identity_of(AGENT, CONTROL));
 		buf_init(&record);
-		tls_write(p.client, SLICE("hello"));
+		assert_int_equal(tls_write(p.client, SLICE("hello")), OK);
 		buf_add_slice(&record, tls_output(p.client));
 		assert_in_range(record.size, 27, 64);
 		record.data[at] ^= 4;
@@ -178,7 +180,7 @@ static void test_a_bit_that_was_flipped_or_a_record_sent_twice_is_noticed(void *
 
 		open_pair(&p, identity_of(CONTROL, AGENT), identity_of(AGENT, CONTROL));
 		buf_clear(&record);
-		tls_write(p.client, SLICE("hello"));
+		assert_int_equal(tls_write(p.client, SLICE("hello")), OK);
 		buf_add_slice(&record, tls_output(p.client));
 		tls_feed(p.server, buf_slice(&record));
 		assert_int_equal(tls_read(p.server, room, sizeof(room), &size), OK);
@@ -255,6 +257,12 @@ static void give_certificate(SSL_CTX *context, EVP_PKEY *key)
 	EVP_PKEY_free(key);
 }
 
+static void give_agents_certificate(SSL_CTX *context)
+{
+	give_certificate(context, EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seeds[AGENT],
+							       TLS_KEY_BYTES));
+}
+
 static void test_a_client_without_certificate_is_refused(void **state)
 {
 	struct foreign f;
@@ -310,8 +318,7 @@ static void test_dates_do_not_matter_and_nothing_can_be_resumed(void **state)
 
 	(void)state;
 	foreign_init(&f);
-	give_certificate(f.context, EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL,
-								 seeds[AGENT], TLS_KEY_BYTES));
+	give_agents_certificate(f.context);
 	SSL_CTX_set_session_cache_mode(f.context, SSL_SESS_CACHE_CLIENT);
 	SSL_CTX_sess_set_new_cb(f.context, count_session);
 	session_count = 0;
@@ -320,10 +327,75 @@ static void test_dates_do_not_matter_and_nothing_can_be_resumed(void **state)
 	assert_int_equal(f.client_code, 1);
 	assert_true(X509_cmp_current_time(X509_get0_notAfter(SSL_get0_peer_certificate(f.ssl))) <
 		    0);
-	tls_write(f.server, SLICE("x"));
+	assert_int_equal(tls_write(f.server, SLICE("x")), OK);
 	BIO_write(f.in, tls_output(f.server).data, (int)tls_output(f.server).size);
 	assert_int_equal(SSL_read(f.ssl, &byte, 1), 1);
 	assert_int_equal(session_count, 0);
+	foreign_done(&f);
+}
+
+/* --- a client that breaks the rules after the handshake -------------------------------------- */
+static uint8_t client_secret[32];
+
+static void keep_secret(const SSL *ssl, const char *line)
+{
+	struct slice secret = slice_from(strrchr(line, ' ') + 1);
+	(void)ssl;
+	if (strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0)
+		assert_int_equal(hex_decode(secret, client_secret, 32), OK);
+}
+
+/* HKDF-Expand-Label of RFC 8446, without context; ret has 32 bytes. */
+static void expand(const char *label, uint8_t *ret, uint8_t size)
+{
+	uint8_t info[32] = { 0, size, (uint8_t)(6 + strlen(label)) };
+	size_t used = 3 + (size_t)snprintf((char *)info + 3, 20, "tls13 %s", label);
+
+	info[used + 1] = 1;
+	assert_non_null(HMAC(EVP_sha256(), client_secret, 32, info, used + 2, ret, NULL));
+}
+
+enum { RECORD_HEAD = 5, RECORD_TAG = 16, HANDSHAKE_RECORD = 0x16 };
+/* The first record after the handshake, with whatever is in it. */
+static size_t first_record(struct slice content, uint8_t *ret)
+{
+	uint8_t key[32], iv[32], type = HANDSHAKE_RECORD;
+	size_t size = content.size + 1;
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int n;
+
+	expand("key", key, 32), expand("iv", iv, 12);
+	memcpy(ret, "\x17\x03\x03\x00", 4);
+	ret[4] = (uint8_t)(size + RECORD_TAG);
+	int ok = EVP_EncryptInit_ex(c, EVP_chacha20_poly1305(), NULL, key, iv) &
+		 EVP_EncryptUpdate(c, NULL, &n, ret, RECORD_HEAD);
+	ret += RECORD_HEAD;
+	ok &= EVP_EncryptUpdate(c, ret, &n, content.data, (int)content.size);
+	ok &= EVP_EncryptUpdate(c, ret + content.size, &n, &type, 1);
+	ok &= EVP_EncryptFinal_ex(c, ret + size, &n);
+	ok &= EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, ret + size);
+	EVP_CIPHER_CTX_free(c);
+	return ok == 1 ? RECORD_HEAD + size + RECORD_TAG : 0;
+}
+
+/* While one half of a KeyUpdate is there nothing can be written: who sends it is given up. */
+static void test_a_peer_that_sends_half_of_a_message_about_keys_ends_nobody_else(void **state)
+{
+	struct foreign f;
+	uint8_t record[64], room[16];
+	size_t size = 0;
+
+	(void)state;
+	foreign_init(&f);
+	give_agents_certificate(f.context);
+	SSL_CTX_set_ciphersuites(f.context, "TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set_keylog_callback(f.context, keep_secret);
+	foreign_shake(&f);
+	assert_int_equal(f.err, OK);
+	size_t all = first_record(SLICE("\x18\0\0\1"), record); /* and one byte more */
+	tls_feed(f.server, (struct slice) { record, all });
+	assert_int_equal(tls_read(f.server, room, sizeof(room), &size), ERR_BUSY);
+	assert_int_equal(tls_write(f.server, SLICE("answer")), ERR_CORRUPT);
 	foreign_done(&f);
 }
 
@@ -669,7 +741,7 @@ static void test_a_connection_that_was_cut_off_is_not_taken_for_closed(void **st
 	(void)state;
 	open_world(&w, 0);
 	open_hand(&h, &w);
-	tls_write(h.tls, SLICE("all of it?"));
+	assert_int_equal(tls_write(h.tls, SLICE("all of it?")), OK);
 	send_all(&h);
 	shutdown(h.fd, SHUT_WR);
 	WAIT_FOR(&w, w.end_count == 1);
@@ -712,6 +784,8 @@ int main(void)
 		cmocka_unit_test(test_a_key_of_another_kind_is_refused),
 		cmocka_unit_test(test_older_versions_are_refused),
 		cmocka_unit_test(test_dates_do_not_matter_and_nothing_can_be_resumed),
+		cmocka_unit_test(
+			test_a_peer_that_sends_half_of_a_message_about_keys_ends_nobody_else),
 		cmocka_unit_test(test_garbage_and_clients_in_the_clear_are_closed),
 		cmocka_unit_test(test_who_says_nothing_is_closed_after_a_while),
 		cmocka_unit_test(test_of_too_many_who_say_nothing_the_oldest_goes),
