@@ -356,8 +356,9 @@ static enum step found(struct control *c)
 
 static enum step heartbeat_ended(struct control *c)
 {
-	if (c->heartbeat.is_reached) {
+	if (c->heartbeat.has_led)
 		older_led(&c->older, c->find.epoch);
+	if (c->heartbeat.is_reached) {
 		c->doubts = 0;
 		rival_reached(&c->rival);
 	}

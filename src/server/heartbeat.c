@@ -46,6 +46,7 @@ enum { HEARTBEAT_CONNECTING, HEARTBEAT_ASKING };
 static void take_reached(struct heartbeat *h, const struct peer_heartbeat_response *answer)
 {
 	h->is_reached = true;
+	h->has_led |= answer->leading;
 	if (h->on_committed && answer->committed_index >= 0)
 		h->on_committed(h->context, (uint64_t)answer->committed_index);
 }

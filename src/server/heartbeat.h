@@ -36,6 +36,7 @@ struct heartbeat {
 	const char *node; /* our name, borrowed */
 	struct epoch epoch;
 	bool is_reached; /* out: the leader of the epoch has answered */
+	bool has_led;	 /* out: and it led, so that most buckets have its start */
 	/* May be set once it was started: records of the epoch's leader are committed up to this
 	 * index. */
 	void (*on_committed)(void *context, uint64_t index);
