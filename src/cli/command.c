@@ -88,9 +88,9 @@ const struct command commands[] = {
 		      "  hanse restore --bucket file:/mnt/bucket --deep       reads every byte\n",
 	  .details =
 		  "Needs nothing but the bucket, or the buckets, and the recovery key where they\n"
-		  "are sealed.  Takes the journal over, so that\n"
-		  "whoever led before never writes again, says what came back and what is\n"
-		  "missing, and ends with the line to run next.  The manual is hanse-restore(1).\n",
+		  "are sealed.  Takes the journal over, so that whoever led before never writes\n"
+		  "again, says what came back and what is missing, and ends with the line to run\n"
+		  "next.  The manual is hanse-restore(1).\n",
 	  .flags = FLAG_BIT(FLAG_BUCKET) | FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_DEEP) |
 		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | FLAG_BIT(FLAG_KEY_FILE) |
 		   PRINTS_DATA | FLAG_BIT(FLAG_HELP),

@@ -97,8 +97,12 @@ void first_start_on_denied(struct first_start *f)
 	if (!f->is_drawn || f->is_over)
 		return;
 	f->is_over = true;
-	log_error("a new key was made for this start, but the bucket is in use already%s",
-		  f->is_written ? "; the new key file is removed" : "");
+	if (f->is_written)
+		log_error("%s was not there and was made, but the bucket is in use with another "
+			  "key; it is removed again",
+			  path);
+	log_error("the cluster is sealed: give --key-file FILE, with the recovery key that was "
+		  "printed at its first start");
 	if (f->is_written && unlink(path) < 0)
 		log_warn("%s cannot be removed; its key is no cluster's", path);
 }

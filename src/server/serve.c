@@ -22,6 +22,8 @@ static void print_help(void)
 	     "  hanse serve --kafka 127.0.0.1:9094       a second node on the same bucket:\n"
 	     "                                           takes over when the first one is gone\n"
 	     "  hanse serve --key-file hanse.key         everything in the bucket is encrypted\n"
+	     "  hanse serve --bucket 's3://NAME?endpoint=https://s3.example.org'\n"
+	     "                                           records in a store, encrypted; no disk\n"
 	     "  hanse serve --roles streams --kafka 127.0.0.1:9095 --control "
 	     "unix:/run/h/control-9092.sock\n"
 	     "                                           a second agent of the first node's "

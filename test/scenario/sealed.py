@@ -348,7 +348,7 @@ def refusals(s, node, key):
         refuses(s, "keyless", "is sealed: give its key", node.bucket)
         log = refuses(s, "keyless2", "is the key of another cluster", node.bucket, "--seal",
                       "yes").log()
-        assert not RECOVERY_KEY.search(log) and "the bucket is in use already" in log
+        assert not RECOVERY_KEY.search(log) and "the cluster is sealed: give --key-file" in log
     with s.test("with the key of another cluster it is refused"):
         refuses(s, "wrong", "is the key of another cluster", node.bucket, "--key-file", other)
     with s.test("a cluster that is not sealed is refused with a key"):
@@ -364,7 +364,7 @@ def refusals(s, node, key):
         refuses(s, "mistyped", "there is a typing mistake", node.bucket, "--key-file", other)
     with s.test("a key file made for a first start that was none is removed again"):
         absent = s.scratch / "absent.key"
-        log = refuses(s, "second-first", "the new key file is removed", node.bucket, "--key-file",
+        log = refuses(s, "second-first", "it is removed again", node.bucket, "--key-file",
                       absent).log()
         assert not absent.exists() and not RECOVERY_KEY.search(log)
     with s.test("a v1/cluster that somebody else wrote is refused"):
