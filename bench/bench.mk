@@ -4,16 +4,20 @@ BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(sort $(filter-out bench/kafka_%,$
 	bench/*.c))))
 KAFKA_LOAD := $(B)/bench/kafka_load
 
-.PHONY: bench bench-end-to-end bench-s3
+.PHONY: bench bench-end-to-end bench-s3 bench-control-traffic
 bench: $(BENCHES)
 	@set -e; for program in $(BENCHES); do echo "== $$program"; $$program; done
-	@$(MAKE) --no-print-directory bench-end-to-end bench-s3
+	@$(MAKE) --no-print-directory bench-end-to-end bench-s3 bench-control-traffic
 
 bench-end-to-end: $(KAFKA_LOAD) $(B)/bench/crc_memcpy $(B)/bench/stream_bench $(B)/hanse
 	@bench/end_to_end.py $(B)/hanse $(B)/bench
 
 bench-s3: $(KAFKA_LOAD) $(B)/hanse
 	@bench/s3_latency.py $(B)/hanse $(B)/bench
+
+# What passes between control and an agent, for each GiB produced.
+bench-control-traffic: $(B)/hanse
+	@bench/control_traffic.py $(B)/hanse
 
 # The client library comes first: the compiler needs its header.
 .PHONY: bench-packages
