@@ -24,7 +24,10 @@ static enum err draw(struct first_start *f, const char *path, char why[OPTION_WH
 	if (path[0])
 		err = key_file_create(path, &f->keys, why);
 	f->is_written = path[0] && !err;
-	return err;
+	if (err != ERR_EXISTS)
+		return err;
+	f->is_drawn = false; /* another first start was quicker */
+	return key_file_read(path, &f->keys, why);
 }
 
 static enum err give_part(struct first_start *f, enum key_role role, char why[OPTION_WHY_BYTES])

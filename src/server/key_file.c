@@ -14,7 +14,7 @@
 #include "base/scope.h"
 #include "server/supervisor.h"
 
-enum { PATH_SHOWN = 150 };
+enum { PATH_SHOWN = 150, KEY_PATH_BYTES = 4096 };
 
 void secret_buf_done(struct buf *b)
 {
@@ -143,37 +143,74 @@ static bool write_all(int fd, struct slice text)
 	return fsync(fd) == 0;
 }
 
+static void directory_of(const char *path, char ret[KEY_PATH_BYTES])
+{
+	char copy[KEY_PATH_BYTES];
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	snprintf(ret, KEY_PATH_BYTES, "%s", dirname(copy));
+}
+
 /* The name of a new file is durable once its directory is. */
 static bool sync_directory(const char *path)
 {
-	char copy[4096];
+	char directory[KEY_PATH_BYTES];
 
-	snprintf(copy, sizeof(copy), "%s", path);
-	AUTO_FD fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	directory_of(path, directory);
+	AUTO_FD fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 && fsync(fd) == 0;
+}
+
+/* The file gets its name when it is whole and durable; false: see errno. */
+static bool create_whole(const char *path, struct slice text)
+{
+	char directory[KEY_PATH_BYTES], itself[32];
+
+	directory_of(path, directory);
+	AUTO_FD fd = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	snprintf(itself, sizeof(itself), "/proc/self/fd/%d", fd);
+	return fd >= 0 && write_all(fd, text) &&
+	       linkat(AT_FDCWD, itself, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* Where there are no files without a name: a crash may leave one that is not whole. */
+static bool create_in_place(const char *path, struct slice text)
+{
+	AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+
+	if (fd < 0)
+		return false;
+	if (write_all(fd, text))
+		return true;
+	int code = errno;
+	unlink(path);
+	errno = code;
+	return false;
 }
 
 enum err key_file_create(const char *path, const struct keyring *k, char why[KEY_FILE_WHY_BYTES])
 {
 	struct buf text;
 
-	AUTO_FD fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
-	if (fd < 0) {
-		snprintf(why, KEY_FILE_WHY_BYTES, "the key file %.*s cannot be made: %s",
-			 PATH_SHOWN, path, strerror(errno));
-		return errno == EEXIST ? ERR_EXISTS : ERR_DENIED;
+	if (strlen(path) >= KEY_PATH_BYTES) {
+		snprintf(why, KEY_FILE_WHY_BYTES, "the name of the key file is too long");
+		return ERR_TOO_BIG;
 	}
 	buf_init(&text);
 	key_file_text(k, &text);
-	bool is_written = write_all(fd, buf_slice(&text)) && sync_directory(path);
+	bool is_written = create_whole(path, buf_slice(&text)) ||
+			  (errno != EEXIST && create_in_place(path, buf_slice(&text)));
 	int code = errno;
 	secret_buf_done(&text);
-	if (is_written)
+	if (is_written && sync_directory(path))
 		return OK;
-	unlink(path);
-	snprintf(why, KEY_FILE_WHY_BYTES, "the key file %.*s cannot be written: %s", PATH_SHOWN,
-		 path, strerror(code));
-	return ERR_IO;
+	if (is_written) {
+		code = errno;
+		unlink(path);
+	}
+	snprintf(why, KEY_FILE_WHY_BYTES, "the key file %.*s cannot be made: %s", PATH_SHOWN, path,
+		 strerror(code));
+	return code == EEXIST ? ERR_EXISTS : ERR_DENIED;
 }
 
 /* --- the role's side ------------------------------------------------------------------------- */

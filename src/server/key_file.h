@@ -13,7 +13,8 @@ enum { KEY_FILE_WHY_BYTES = 300 };
 MUST_CHECK enum err key_file_read(const char *path, struct keyring *ret,
 				  char why[KEY_FILE_WHY_BYTES]);
 
-/* Write a new one, durably; ERR_EXISTS when something is there. */
+/* Write a new one, durably, and whole as soon as it can be seen; ERR_EXISTS when something is there
+ * already. */
 MUST_CHECK enum err key_file_create(const char *path, const struct keyring *k,
 				    char why[KEY_FILE_WHY_BYTES]);
 

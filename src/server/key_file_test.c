@@ -66,6 +66,30 @@ static void test_what_was_written_is_read_by_its_owner_only(void **state)
 	assert_int_equal(key_file_read(path, &read, why), OK);
 }
 
+static void test_a_key_file_is_made_everywhere(void **state)
+{
+	static const char *const directories[] = { "/tmp", "/dev/shm", "/proc/self" };
+	char why[KEY_FILE_WHY_BYTES], name[64];
+	struct keyring k, read;
+
+	(void)state;
+	key_draw(&k);
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		snprintf(name, sizeof(name), "%s/hanse-key-everywhere-%d", directories[i],
+			 getpid());
+		enum err err = key_file_create(name, &k, why);
+		if (i == 2) { /* nothing can be made there */
+			assert_int_equal(err, ERR_DENIED);
+			assert_non_null(strstr(why, "cannot be made"));
+			continue;
+		}
+		assert_int_equal(err, OK);
+		assert_int_equal(key_file_read(name, &read, why), OK);
+		assert_memory_equal(&k, &read, sizeof(k));
+		assert_int_equal(unlink(name), 0);
+	}
+}
+
 static void test_no_two_roots_are_the_same(void **state)
 {
 	struct keyring a, b;
@@ -166,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_was_written_is_read_by_its_owner_only),
+		TEST(test_a_key_file_is_made_everywhere),
 		TEST(test_no_two_roots_are_the_same),
 		TEST(test_a_part_is_written_without_the_root),
 		TEST(test_a_file_others_can_read_is_refused),

@@ -436,6 +436,22 @@ def cut_off_starts(s):
         say(f"{clusters} of 12 had made the cluster before they were killed")
 
 
+def two_first_starts(s):
+    with s.test("two first starts at once on one bucket and one key file make one cluster"):
+        for number in range(3):
+            bucket, key = s.scratch / f"two-{number}", s.scratch / f"two-{number}.key"
+            nodes = [s.node(f"two-{number}-{name}", bucket=f"file:{bucket}",
+                            options=["--key-file", key]) for name in "ab"]
+            for node in nodes:
+                node.launch()
+            wait_until(lambda: [node for node in nodes if answers_kafka(node.port)], 30, "one")
+            assert all(node.process.poll() is None for node in nodes)
+            shown = [RECOVERY_KEY.findall(node.log()) for node in nodes]
+            assert sum(shown, []) == RECOVERY_KEY.findall(key.read_text()), shown
+            for node in nodes:
+                node.kill()
+
+
 def in_a_store(s):
     store = Store(s.scratch, "versitygw")
     with s.test("in an S3 store it is so by default"):
@@ -474,4 +490,5 @@ with Scenario() as s:
     refusals(s, node, key)
     parts(s, node, key)
     cut_off_starts(s)
+    two_first_starts(s)
     in_a_store(s)
