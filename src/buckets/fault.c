@@ -41,6 +41,7 @@ struct fault_bucket {
 	size_t recent_count;   /* ever */
 	struct recent *absent; /* the same */
 	size_t absent_count;
+	struct blob *got; /* by the last get that was swapped */
 	uint64_t started[VERBS];
 	uint64_t bytes[VERBS]; /* of bodies */
 	uint64_t strikes;
@@ -136,12 +137,28 @@ static uint64_t decide(struct fault_bucket *b, struct fault_op *o)
 	return 0;
 }
 
+/* A store that mixes names up: the first one is right, there was none before it. */
+static void swap(struct fault_bucket *b, struct fault_op *o)
+{
+	struct blob *got = o->inner.ret_body;
+
+	if (b->got) {
+		o->inner.ret_body = b->got;
+		o->inner.ret_size = b->got->size;
+		b->got = got;
+	} else {
+		b->got = blob_ref(got);
+	}
+}
+
 static void damage(struct fault_bucket *b, struct fault_op *o)
 {
 	struct blob *body = o->inner.ret_body;
 
 	if (!body || body->size == 0)
 		return;
+	if (o->effect == FAULT_SWAP && body->size == o->inner.ret_size)
+		swap(b, o);
 	if (o->effect == FAULT_CORRUPT)
 		body->data[prng_below(&b->prng, body->size)] ^=
 			(uint8_t)(1 + prng_below(&b->prng, 255));
@@ -542,6 +559,7 @@ static void fault_close(struct bucket *base)
 	write_report(b);
 	bucket_close(b->inner);
 	fault_clear(base);
+	blob_unref(&b->got);
 	memory_free(b->recent);
 	memory_free(b->absent);
 	memory_free(b->report);

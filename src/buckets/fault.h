@@ -17,6 +17,7 @@
  *   FAULT_RACY      a put_new looks whether something is there, and puts `for_ms` later whatever
  *		     came meanwhile
  *   FAULT_ABSENT    a get or head that found nothing finds nothing for the next `for_ms` either
+ *   FAULT_SWAP      a get of a whole object gives the bytes of the one that was got before it
  *   FAULT_NONE      done; to shield some operations from the rules after it, or only delay them
  */
 #ifndef BUCKETS_FAULT_H
@@ -39,6 +40,7 @@ enum fault_effect {
 	FAULT_OVERWRITE,
 	FAULT_RACY,
 	FAULT_ABSENT,
+	FAULT_SWAP,
 };
 
 enum {

@@ -462,6 +462,90 @@ static void test_a_store_far_away_opens_by_url_and_reports(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* --- stores that get conditions and looks wrong ----------------------------------------------- */
+static enum err put_new(struct place *p, const char *body)
+{
+	return bucket_ask_put_new(p->loop, p->bucket, SLICE("key"), slice_from(body));
+}
+
+static void assert_body(struct place *p, const char *key, const char *expected)
+{
+	struct blob *body = NULL;
+
+	assert_int_equal(bucket_ask_get(p->loop, p->bucket, slice_from(key), &body), OK);
+	assert_true(slice_equal(blob_slice(body), slice_from(expected)));
+	blob_unref(&body);
+}
+
+static void test_a_condition_may_be_ignored(void **state)
+{
+	struct place *p = *state;
+
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_OVERWRITE });
+	assert_int_equal(put_new(p, "one"), OK);
+	assert_int_equal(put_new(p, "two"), OK);
+	assert_body(p, "key", "two");
+}
+
+struct creators {
+	struct task task;
+	struct bucket *bucket;
+	struct bucket_op ops[2];
+};
+
+static enum step creators_step(struct task *t)
+{
+	struct creators *c = CONTAINER(t, struct creators, task);
+
+	if (t->at == 1)
+		return t->children > 0 ? task_wait(t, 1) : task_done(t, OK);
+	bucket_put_new(&c->ops[0], t, c->bucket, SLICE("key"), SLICE("one"));
+	bucket_put_new(&c->ops[1], t, c->bucket, SLICE("key"), SLICE("two"));
+	return task_wait(t, 1);
+}
+
+static const struct task_kind creators_kind = { .name = "creators", .step = creators_step };
+
+static void test_a_condition_may_be_looked_at_too_early(void **state)
+{
+	struct place *p = *state;
+	struct creators c = { .bucket = p->bucket };
+
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_RACY, .for_ms = 5 });
+	task_start_root(&c.task, &creators_kind, p->loop);
+	loop_run(p->loop);
+	assert_int_equal(c.ops[0].task.err, OK);
+	assert_int_equal(c.ops[1].task.err, OK);
+	assert_int_equal(put_new(p, "three"), ERR_EXISTS); /* when nobody is in a hurry */
+}
+
+static void test_what_was_not_there_may_stay_away_for_a_while(void **state)
+{
+	struct place *p = *state;
+	struct blob *body = NULL;
+
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_ABSENT, .for_ms = 100 });
+	assert_int_equal(bucket_ask_get(p->loop, p->bucket, SLICE("a"), &body), ERR_NOT_FOUND);
+	assert_int_equal(put(p, "a"), OK);
+	assert_int_equal(bucket_ask_get(p->loop, p->bucket, SLICE("a"), &body), ERR_NOT_FOUND);
+	assert_int_equal(put(p, "b"), OK);
+	assert_body(p, "b", "0123456789");
+	usleep(150 * 1000);
+	assert_body(p, "a", "0123456789");
+}
+
+static void test_a_store_may_mix_up_objects(void **state)
+{
+	struct place *p = *state;
+
+	assert_int_equal(put(p, "a"), OK);
+	assert_int_equal(put_new(p, "other"), OK);
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_SWAP });
+	assert_body(p, "a", "0123456789");
+	assert_body(p, "key", "0123456789");
+	assert_body(p, "a", "other");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +566,10 @@ int main(void)
 		TEST(test_an_answer_that_is_lost_fails_after_a_silence),
 		TEST(test_a_store_that_asks_for_a_pause_gets_one),
 		TEST(test_a_stale_list_misses_what_is_new),
+		TEST(test_a_condition_may_be_ignored),
+		TEST(test_a_condition_may_be_looked_at_too_early),
+		TEST(test_what_was_not_there_may_stay_away_for_a_while),
+		TEST(test_a_store_may_mix_up_objects),
 		TEST(test_a_store_far_away_opens_by_url_and_reports),
 	};
 

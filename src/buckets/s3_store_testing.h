@@ -60,7 +60,8 @@ struct store_control {
 	volatile int slow_downs;
 	volatile int open_uploads;
 	volatile int lies_about_whole; /* the checksum at the end of parts is another one */
-	volatile int page_keys_max;    /* fewer than asked for; 0: as asked */
+	volatile int lists_backwards;
+	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
 	struct store_order orders[STORE_ORDERS_MAX];
 	char access_key[STORE_TEXT_BYTES]; /* the only one it knows; "testing" */
 	/* A machine's service for credentials, at the same address. */
@@ -240,7 +241,9 @@ static void store_list(struct store *s, struct buf *b, const struct store_reques
 	buf_init(&body);
 	buf_add_text(&body, "<?xml version=\"1.0\"?><ListBucketResult><Name>x</Name>"
 			    "<EncodingType>url</EncodingType>");
-	for (size_t i = 0; i < s->count; i++) {
+	for (size_t k = 0; k < s->count; k++) {
+		size_t i = s->control->lists_backwards ? s->count - 1 - k : k;
+
 		if (!slice_starts_with(s->objects[i].key, prefix) ||
 		    slice_compare(s->objects[i].key, after) <= 0)
 			continue;

@@ -244,6 +244,18 @@ static void test_a_conflict_of_conditional_requests_is_no_exists(void **state)
 	assert_int_equal(requests(p), 1);
 }
 
+static void test_a_storm_of_conflicts_ends_at_the_deadline_and_is_no_exists(void **state)
+{
+	struct place *p = *state;
+
+	for (int i = 0; i < STORE_ORDERS_MAX; i++)
+		order(p, "PUT", STORE_REFUSES, 409, "ConditionalRequestConflict");
+	assert_int_equal(put_new(p, "key", "mine"), ERR_UNAVAILABLE);
+	assert_why(p, "409 ConditionalRequestConflict");
+	p->store.control->order_count = 0;
+	assert_int_equal(put_new(p, "key", "mine"), OK);
+}
+
 static void test_a_busy_store_has_done_nothing_that_could_exist(void **state)
 {
 	struct place *p = *state;
@@ -492,6 +504,21 @@ static void test_a_list_is_read_to_its_end_whatever_its_pages_hold(void **state)
 	}
 }
 
+static void test_a_list_out_of_order_makes_the_store_unusable(void **state)
+{
+	struct place *p = *state;
+	struct slice *names = NULL;
+	size_t count = 0;
+	bool more = true;
+
+	assert_int_equal(put(p, "l/1", ""), OK);
+	assert_int_equal(put(p, "l/2", ""), OK);
+	p->store.control->lists_backwards = 1;
+	assert_int_equal(bucket_ask_list(p->loop, p->bucket, &p->arena, SLICE("l/"), SLICE(""),
+					 &names, &count, &more),
+			 ERR_UNSUPPORTED);
+}
+
 static void test_prefixes_keep_buckets_apart(void **state)
 {
 	struct place *p = *state;
@@ -620,6 +647,7 @@ int main(void)
 		HURRIED(test_what_is_always_damaged_is_an_error),
 		CAS(test_a_lost_answer_to_put_new_leaves_the_outcome_unknown),
 		CAS(test_a_conflict_of_conditional_requests_is_no_exists),
+		HURRIED(test_a_storm_of_conflicts_ends_at_the_deadline_and_is_no_exists),
 		CAS(test_a_busy_store_has_done_nothing_that_could_exist),
 		CAS(test_a_store_without_conditions_is_not_used_as_cas),
 		HURRIED(test_a_store_that_never_answers_is_a_timeout_or_an_unknown_outcome),
@@ -633,6 +661,7 @@ int main(void)
 		RAW(test_a_store_that_ignores_ranges_gives_no_wrong_bytes),
 		RAW(test_another_part_than_was_asked_for_is_not_taken),
 		RAW(test_a_list_is_read_to_its_end_whatever_its_pages_hold),
+		RAW(test_a_list_out_of_order_makes_the_store_unusable),
 		RAW(test_prefixes_keep_buckets_apart),
 		RAW(test_the_bucket_is_a_part_of_the_host_where_that_is_wanted),
 		RAW(test_no_proxy_leads_to_a_store_on_this_machine),
