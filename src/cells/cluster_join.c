@@ -53,12 +53,25 @@ static enum step list(struct cluster_join *j)
 	return task_wait(&j->task, JOIN_LISTED);
 }
 
+static enum step refuse_empty(struct cluster_join *j)
+{
+	char why[TASK_WHY_BYTES];
+
+	snprintf(why, sizeof(why),
+		 "%.40s is empty, and this cluster has records: is it the right "
+		 "--bucket?",
+		 j->bucket->url);
+	return finish(j, ERR_INVALID, why);
+}
+
 static enum step store(struct cluster_join *j)
 {
 	if (j->op.ret_count > 0) {
 		j->is_listed = true;
 		return get(j);
 	}
+	if (j->has_records)
+		return refuse_empty(j);
 	if (j->keys)
 		cluster_seal(&j->cluster, j->keys);
 	cluster_encode(&j->cluster, &j->body);

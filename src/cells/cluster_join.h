@@ -13,6 +13,8 @@ struct cluster_join {
 	struct task task;
 	struct bucket *bucket;
 	const struct keyring *keys; /* set once it was started, borrowed; NULL: it is not sealed */
+	bool has_records; /* set once it was started: the cluster has some, so an empty bucket is
+			   * the wrong one, or was emptied */
 	struct cluster cluster;
 	bool is_listed; /* and was not empty: another agent may have joined meanwhile */
 

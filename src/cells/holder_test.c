@@ -25,7 +25,7 @@ struct rig {
 	struct holder_find find;
 	struct cluster_join join;
 	const struct keyring *keys; /* to join with */
-	bool joins;
+	bool joins, has_records;
 };
 
 static enum step rig_step(struct task *t)
@@ -38,6 +38,7 @@ static enum step rig_step(struct task *t)
 	if (r->joins)
 		cluster_join(&r->join, t, r->bucket, id);
 	r->join.keys = r->keys;
+	r->join.has_records = r->has_records;
 	if (!r->joins)
 		holder_find(&r->find, t, r->buckets, r->bucket_count, "main");
 	return task_wait(t, 1);
@@ -224,6 +225,25 @@ static void test_when_no_bucket_can_be_read_that_is_said(void **state)
 	rig_done(&r);
 }
 
+static void test_an_empty_bucket_is_not_that_of_a_cluster_with_records(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	r.joins = r.has_records = true;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, ERR_INVALID);
+	assert_non_null(strstr(r.join.task.why, "is empty, and this cluster has records"));
+	r.has_records = false;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	r.has_records = true;
+	rig_run(&r);
+	assert_int_equal(r.join.task.err, OK);
+	rig_done(&r);
+}
+
 static void test_an_empty_bucket_is_joined_and_known_again(void **state)
 {
 	struct rig r;
@@ -362,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_that_cannot_be_read_is_done_without),
 		cmocka_unit_test(test_a_bucket_that_hangs_is_not_waited_for_long),
 		cmocka_unit_test(test_when_no_bucket_can_be_read_that_is_said),
+		cmocka_unit_test(test_an_empty_bucket_is_not_that_of_a_cluster_with_records),
 		cmocka_unit_test(test_an_empty_bucket_is_joined_and_known_again),
 		cmocka_unit_test(test_a_sealed_bucket_is_joined_with_its_keys_only),
 		cmocka_unit_test(test_who_joins_at_the_same_time_as_another_is_no_stranger),

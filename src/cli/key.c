@@ -7,12 +7,12 @@
 #include "cli/table.h"
 #include "server/key_file.h"
 
-static enum command_status print_keys(const struct keyring *k)
+static enum command_status print_keys(const struct keyring *k, bool is_unused)
 {
 	struct buf text;
 
 	buf_init(&text);
-	key_file_text(k, &text);
+	key_file_text(k, is_unused, &text);
 	fwrite(text.data, 1, text.size, stdout);
 	secret_buf_done(&text);
 	return COMMAND_DONE;
@@ -43,7 +43,7 @@ enum command_status key_new_run(const struct command_line *l)
 	key_draw(&k);
 	keyring_id_text(&k, id);
 	if (!path[0]) {
-		status = print_keys(&k);
+		status = print_keys(&k, true);
 	} else if (key_file_create(path, &k, why)) {
 		say("%s", why);
 		status = COMMAND_REFUSED;
@@ -133,7 +133,8 @@ enum command_status key_derive_run(const struct command_line *l)
 		    names[role]);
 		status = COMMAND_REFUSED;
 	} else {
-		status = print_keys(&part);
+		status = print_keys(&part,
+				    key_file_is_unused(command_line_value(l, FLAG_KEY_FILE, "")));
 		keyring_done(&part);
 	}
 	keyring_done(&k);

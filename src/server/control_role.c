@@ -250,6 +250,18 @@ static bool is_door_waited_for(struct control *c)
 	return now_ms - c->busy_since_ms < CONTROL_DOOR_BUSY_MS;
 }
 
+/* A new cluster would hide that this is not where the old one is. */
+static enum step give_up_empty(struct control *c)
+{
+	char why[OPTION_WHY_BYTES];
+
+	snprintf(why, sizeof(why),
+		 "%.100s is empty, and the key is that of a cluster: is it the right bucket?  "
+		 "`--new-cluster yes` makes a new cluster there",
+		 c->options->values[OPTION_JOURNAL]);
+	return give_up(c, ERR_INVALID, why);
+}
+
 static enum step opened(struct control *c)
 {
 	enum err err = c->cluster.task.err;
@@ -259,6 +271,8 @@ static enum step opened(struct control *c)
 		log_warn("the bucket cannot be opened yet: %s", c->cluster.task.why);
 		return pause_then(c, next_retry(c), CONTROL_OPEN);
 	}
+	if (err == ERR_NOT_FOUND && !c->options->may_create)
+		return give_up_empty(c);
 	if (err)
 		return give_up(c, err,
 			       c->cluster.task.why[0] ? c->cluster.task.why : err_name(err));
@@ -445,6 +459,7 @@ static enum step control_step(struct task *t)
 	case CONTROL_OPEN:
 		cluster_open(&c->cluster, t, c->buckets, c->bucket_count);
 		c->cluster.keys = c->options->is_sealed ? &c->keys : NULL;
+		c->cluster.must_exist = !c->options->may_create;
 		return task_wait(t, CONTROL_OPENED);
 	case CONTROL_OPENED:
 		return opened(c);
@@ -584,7 +599,9 @@ int control_role_main(char **argv)
 	task_start_root(&c.task, &control_kind, c.loop);
 	loop_run(c.loop);
 	if (c.task.err && !c.is_stopping)
-		return EXIT_CONFIG;
+		status = EXIT_CONFIG;
+	if (status && c.leader)
+		return status; /* what it has is under way */
 	for (int i = 0; i < c.bucket_count; i++)
 		hedge_finish(c.buckets[i], c.loop);
 	loop_free(c.loop);

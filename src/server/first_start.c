@@ -61,6 +61,7 @@ enum err first_start_begin(struct first_start *f, const struct options *o,
 	keys_protect();
 	if (path[0])
 		err = key_file_read(path, &f->keys, why);
+	f->is_used = !err && !key_file_is_unused(path);
 	if (err == ERR_NOT_FOUND)
 		err = draw(f, path, why);
 	if (!err && o->has_control)
@@ -76,6 +77,8 @@ void first_start_on_ready(struct first_start *f)
 	const char *path = f->options->values[OPTION_KEY_FILE];
 	char text[RECOVERY_KEY_TEXT_BYTES];
 
+	if (path[0])
+		key_file_set_used(path);
 	if (!f->is_drawn || f->is_over)
 		return;
 	f->is_over = true;

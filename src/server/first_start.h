@@ -18,7 +18,8 @@ struct first_start {
 	struct buf texts[KEY_ROLE_COUNT]; /* what each role gets; empty: nothing */
 	bool is_drawn;			  /* the root is new */
 	bool is_written;		  /* the key file, too */
-	bool is_over;			  /* it was seen whose it is */
+	bool is_used; /* the key is a cluster's: an empty bucket is the wrong one */
+	bool is_over; /* it was seen whose it is */
 };
 
 /* `why` says what is missing.  Nothing is needed where nothing is sealed. */

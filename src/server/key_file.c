@@ -107,8 +107,46 @@ enum err key_file_read(const char *path, struct keyring *ret, char why[KEY_FILE_
 	return err;
 }
 
+/* --- is it a cluster's? ---------------------------------------------------------------------- */
+static const char unused_line[] = "# No cluster has it yet: an empty bucket becomes a new one.\n";
+static const char used_line[] = "# It is a cluster's: an empty bucket is not the right one. \n";
+_Static_assert(sizeof(unused_line) == sizeof(used_line), "one is written over the other");
+
+/* Where the line stands in the file; negative: nowhere. */
+static off_t find_unused(int fd)
+{
+	struct buf text;
+	off_t ret = -1;
+
+	buf_init(&text);
+	if (read_all(fd, &text) == OK) {
+		const uint8_t *at =
+			memmem(text.data, text.size, unused_line, sizeof(unused_line) - 1);
+		if (at)
+			ret = at - text.data;
+	}
+	secret_buf_done(&text);
+	return ret;
+}
+
+bool key_file_is_unused(const char *path)
+{
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd >= 0 && find_unused(fd) >= 0;
+}
+
+void key_file_set_used(const char *path)
+{
+	AUTO_FD fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	off_t at = fd < 0 ? -1 : find_unused(fd);
+
+	if (at >= 0 && pwrite(fd, used_line, sizeof(used_line) - 1, at) > 0)
+		(void)fsync(fd);
+}
+
 /* --- writing --------------------------------------------------------------------------------- */
-void key_file_text(const struct keyring *k, struct buf *ret)
+void key_file_text(const struct keyring *k, bool is_unused, struct buf *ret)
 {
 	char id[KEY_ID_TEXT_BYTES];
 
@@ -126,6 +164,8 @@ void key_file_text(const struct keyring *k, struct buf *ret)
 			       "# Keys for one role of a Hanse cluster, key id %s.\n"
 			       "# Derived from the recovery key, which is kept elsewhere.\n",
 			       id);
+	if (is_unused)
+		buf_add_text(ret, unused_line);
 	keyring_encode(k, ret);
 }
 
@@ -197,7 +237,7 @@ enum err key_file_create(const char *path, const struct keyring *k, char why[KEY
 		return ERR_TOO_BIG;
 	}
 	buf_init(&text);
-	key_file_text(k, &text);
+	key_file_text(k, true, &text);
 	bool is_written = create_whole(path, buf_slice(&text)) ||
 			  (errno != EEXIST && create_in_place(path, buf_slice(&text)));
 	int code = errno;

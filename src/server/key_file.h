@@ -18,8 +18,15 @@ MUST_CHECK enum err key_file_read(const char *path, struct keyring *ret,
 MUST_CHECK enum err key_file_create(const char *path, const struct keyring *k,
 				    char why[KEY_FILE_WHY_BYTES]);
 
-/* What key_file_create() writes: the text of the keys after comments that say what it is. */
-void key_file_text(const struct keyring *k, struct buf *ret);
+/* What key_file_create() writes, unused: the text of the keys after comments that say what they
+ * are. */
+void key_file_text(const struct keyring *k, bool is_unused, struct buf *ret);
+
+/* A new file says in a comment that no cluster has its key yet.  Who has opened a cluster with it
+ * takes that back, unless the file cannot be written.  With a key that is a cluster's, an empty
+ * bucket is the wrong one. */
+bool key_file_is_unused(const char *path);
+void key_file_set_used(const char *path);
 
 /* A root from the kernel's randomness. */
 void key_draw(struct keyring *ret);

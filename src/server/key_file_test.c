@@ -90,6 +90,23 @@ static void test_a_key_file_is_made_everywhere(void **state)
 	}
 }
 
+static void test_a_new_key_is_no_clusters_until_one_has_it(void **state)
+{
+	char why[KEY_FILE_WHY_BYTES];
+	struct keyring k, read;
+
+	(void)state;
+	key_draw(&k);
+	assert_false(key_file_is_unused(path));
+	assert_int_equal(key_file_create(path, &k, why), OK);
+	assert_true(key_file_is_unused(path));
+	key_file_set_used(path);
+	assert_false(key_file_is_unused(path));
+	key_file_set_used(path);
+	assert_int_equal(key_file_read(path, &read, why), OK);
+	assert_memory_equal(&k, &read, sizeof(k));
+}
+
 static void test_no_two_roots_are_the_same(void **state)
 {
 	struct keyring a, b;
@@ -111,7 +128,7 @@ static void test_a_part_is_written_without_the_root(void **state)
 	key_draw(&whole);
 	assert_int_equal(keyring_for_role(&whole, KEY_ROLE_STREAMS, &part), OK);
 	buf_init(&text);
-	key_file_text(&part, &text);
+	key_file_text(&part, false, &text);
 	buf_add_u8(&text, 0);
 	recovery_key_encode(recovery_key, keyring_get(&whole, KEY_ROOT));
 	assert_null(strstr((char *)text.data, recovery_key));
@@ -191,6 +208,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_was_written_is_read_by_its_owner_only),
 		TEST(test_a_key_file_is_made_everywhere),
+		TEST(test_a_new_key_is_no_clusters_until_one_has_it),
 		TEST(test_no_two_roots_are_the_same),
 		TEST(test_a_part_is_written_without_the_root),
 		TEST(test_a_file_others_can_read_is_refused),

@@ -31,6 +31,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			      "the cluster's key; made at a first start if it is not there" },
 	[OPTION_SEAL] = { "seal", "YES|NO", NULL,
 			  "encrypt all objects (default: with --key-file, and in s3: buckets)" },
+	[OPTION_NEW_CLUSTER] = { "new-cluster", "YES|NO", NULL,
+				 "may an empty bucket become one (default: not with a used key)" },
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number" },
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
@@ -421,6 +423,17 @@ static enum err read_seal(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+static enum err read_new_cluster(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *value = o->values[OPTION_NEW_CLUSTER];
+
+	o->may_create = strcmp(value, "no") != 0;
+	if (!o->may_create || value[0] == '\0' || strcmp(value, "yes") == 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--new-cluster %.60s: it is yes or no", value);
+	return ERR_INVALID;
+}
+
 static bool is_any_host(const char *host)
 {
 	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -479,6 +492,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_controls(o, why);
 	if (!err)
 		err = read_seal(o, why);
+	if (!err)
+		err = read_new_cluster(o, why);
 	if (!err)
 		err = check_control_keys(o, why);
 	if (err)

@@ -32,6 +32,7 @@ enum option {
 	OPTION_CONTROL,
 	OPTION_KEY_FILE,
 	OPTION_SEAL,
+	OPTION_NEW_CLUSTER,
 	OPTION_DEFAULT_PARTITIONS,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
@@ -66,6 +67,7 @@ struct options {
 	int32_t default_partitions;
 	bool has_control, has_streams;
 	bool is_sealed;					     /* --seal */
+	bool may_create;				     /* --new-cluster */
 	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
 	size_t control_count;
 };

@@ -270,6 +270,27 @@ static void test_a_node_that_listens_everywhere_is_named_as_advertised(void **st
 	assert_string_equal(o.peer_listen, "192.0.2.8");
 }
 
+static void test_an_empty_bucket_may_become_a_cluster_unless_it_is_said(void **state)
+{
+	static struct options o;
+	char *nothing[] = { NULL };
+	char *no[] = { "--new-cluster", "no", NULL };
+	char *maybe[] = { "--new-cluster=maybe", NULL };
+
+	(void)state;
+	memset(&o, 0, sizeof(o));
+	assert_int_equal(options_from_flags(&o, nothing, why), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_true(o.may_create);
+	memset(&o, 0, sizeof(o));
+	assert_int_equal(options_from_flags(&o, no, why), OK);
+	assert_int_equal(options_finish(&o, why), OK);
+	assert_false(o.may_create);
+	memset(&o, 0, sizeof(o));
+	assert_int_equal(options_from_flags(&o, maybe, why), OK);
+	assert_int_equal(options_finish(&o, why), ERR_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_what_others_keep_is_sealed_unless_told_otherwise),
 		cmocka_unit_test(test_streams_may_use_the_control_of_others),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
+		cmocka_unit_test(test_an_empty_bucket_may_become_a_cluster_unless_it_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -284,6 +284,8 @@ int serve_main(char **argv)
 	if (first_start_begin(&first_start, &options, why)) {
 		fprintf(stderr, "hanse serve: %s\n", why);
 	} else {
+		if (first_start.is_used && options.values[OPTION_NEW_CLUSTER][0] == '\0')
+			snprintf(options.values[OPTION_NEW_CLUSTER], OPTION_VALUE_BYTES_MAX, "no");
 		make_default_parent(&options);
 		status = start(&options, &first_start);
 	}

@@ -274,6 +274,17 @@ with Scenario() as s:
         assert b"still leads" in done.stderr, done.stderr
         report = last.restore("--dry-run")
         assert report["is_led"] and report["is_whole"], report
+    with s.test("the key of a cluster makes no new one of an empty bucket"):
+        lost = Machine(s.scratch, ROUNDS + 1, f"file:{s.scratch}/mistyped")
+        lost.type_key(cloud.key, random)
+        s.nodes.append(lost)
+        lost.launch()
+        wait_until(lambda: lost.process.poll() is not None, 20, "it gives up")
+        lost.process = None
+        assert "is it the right bucket?" in lost.log(), lost.log()
+        assert not (s.scratch / "mistyped/v1").exists()
+        first = cloud.machines[0].log()
+        assert "created new cluster" in first
     with s.test("without the key, or with another, nothing is restored"):
         done = last.hanse("restore", "--bucket", last.bucket)
         assert done.returncode == IMPOSSIBLE and b"is sealed" in done.stderr, done

@@ -35,8 +35,8 @@ def check_all(node):
 
 
 def sealed(s):
-    """As it is by default in S3 stores, with a key that all starts share."""
-    return ["--key-file", s.scratch / "hanse.key"]
+    """As it is by default in S3 stores, with a key that all starts share, and all buckets."""
+    return ["--key-file", s.scratch / "hanse.key", "--new-cluster", "yes"]
 
 
 def roundtrip(s, store, kind, more):

@@ -89,6 +89,7 @@ static enum step open_step(struct task *t)
 	case OPEN_JOIN:
 		cluster_join(&agent->join, t, agent->config.bucket, agent->cluster_id);
 		agent->join.keys = agent->config.keys;
+		agent->join.has_records = catalog_has_files(replica_cell(agent->replica));
 		return task_wait(t, OPEN_JOINED);
 	case OPEN_JOINED:
 		if (agent->join.task.err && !task_is_canceled(t))

@@ -249,6 +249,15 @@ enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t dead_before
 	return OK;
 }
 
+bool catalog_has_files(struct cell *c)
+{
+	sqlite3_stmt *st = cell_statement(c, "SELECT 1 FROM file WHERE run_count > 0 LIMIT 1");
+	bool found = cell_next(c, st);
+
+	sqlite3_reset(st);
+	return found;
+}
+
 /* --- agents ----------------------------------------------------------------------------------- */
 
 enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **ret,

@@ -97,6 +97,9 @@ MUST_CHECK enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t 
 				       size_t count_max, struct catalog_file **ret,
 				       size_t *ret_count);
 
+/* Does any data file have something that can be read? */
+bool catalog_has_files(struct cell *c);
+
 /* Kafka's rules for topic names: 1 to 249 of [a-zA-Z0-9._-], not "." or "..". */
 bool catalog_topic_name_is_valid(struct slice name);
 
