@@ -225,17 +225,31 @@ static enum step judge_journals(struct cluster_open *o)
 	return task_wait(&o->task, OTHERS);
 }
 
-static enum step judge_others(struct cluster_open *o)
+/* The first bucket that has objects of others, or more of ours than a new one; -1: none. */
+static int find_used(const struct cluster_open *o)
 {
 	struct slice name;
 
 	for (int k = 0; k < o->bucket_count; k++)
 		if (!o->ops[k].task.err && find_stranger(&o->ops[k], &name) == OK)
-			return task_fail(&o->task, ERR_INVALID,
-					 "%.40s is in use, but its journal, v1/j, is gone: put "
-					 "it back, or begin anew in an empty bucket",
-					 o->buckets[k]->url);
-	return finish(o, OK, "");
+			return k;
+	return -1;
+}
+
+static enum step judge_others(struct cluster_open *o)
+{
+	int used = find_used(o);
+
+	if (used < 0)
+		return finish(o, OK, "");
+	if (!o->is_second_look) { /* another node may have begun between the two lists */
+		o->is_second_look = true;
+		return list_journals(o);
+	}
+	return task_fail(&o->task, ERR_INVALID,
+			 "%.40s is in use, but its journal, v1/j, is gone: put it back, or begin "
+			 "anew in an empty bucket",
+			 o->buckets[used]->url);
 }
 
 static enum step judge(struct cluster_open *o)

@@ -68,6 +68,7 @@ struct cluster_open {
 	struct arena arenas[CLUSTER_BUCKETS_MAX];
 	int found_count;
 	int round;
+	bool is_second_look; /* at the journals of a bucket in use */
 	struct buf body;
 	char proposal[CLUSTER_KEY_BYTES];
 	enum err outcome; /* to end with after the proposal was removed */

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "buckets/bucket_ask.h"
+#include "buckets/fault.h"
 #include "buckets/memory.h"
 #include "buckets/sealed.h"
 
@@ -319,6 +320,26 @@ static void test_an_emptied_bucket_of_a_used_cluster_is_refused(void **state)
 	close_place(&p);
 }
 
+/* Another node made the cluster and began to lead it between our two lists. */
+static void test_a_journal_that_begins_just_now_is_not_gone(void **state)
+{
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	open_place(&p, 1, "cas", 0);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	p.buckets[0] = fault_bucket_new(p.buckets[0], 1);
+	fault_add(p.buckets[0], &(struct fault) { .effect = FAULT_STALE,
+						  .verbs = FAULT_VERB(BUCKET_LIST),
+						  .prefix = "v1/j/",
+						  .count = 1,
+						  .for_ms = 60000 });
+	put(&p, 0, "v1/j/main/epoch/1", "x");
+	assert_int_equal(open_cluster(&o, &p), OK);
+	close_place(&p);
+}
+
 static void test_a_used_bucket_without_its_journal_is_refused(void **state)
 {
 	struct place p;
@@ -480,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_what_an_interrupted_probe_left_is_no_stranger),
 		cmocka_unit_test(test_a_newer_format_is_not_touched),
 		cmocka_unit_test(test_an_emptied_bucket_of_a_used_cluster_is_refused),
+		cmocka_unit_test(test_a_journal_that_begins_just_now_is_not_gone),
 		cmocka_unit_test(test_a_used_bucket_without_its_journal_is_refused),
 		cmocka_unit_test(test_buckets_of_two_clusters_are_refused),
 		cmocka_unit_test(test_a_left_proposal_is_adopted),
