@@ -434,6 +434,39 @@ static void test_a_control_that_does_not_answer_is_left_for_another(void **state
 	tear_down();
 }
 
+/* One that has become silent is not asked again first: that would take its time too. */
+static void test_a_silent_control_is_left_for_another(void **state)
+{
+	struct stream *kept = NULL;
+	struct listener *mute;
+	char path[64], why[TASK_WHY_BYTES];
+
+	(void)state;
+	set_up_impatient();
+	testing_client_close(&c);
+	testing_close_agent(&w);
+	snprintf(path, sizeof(path), "/tmp/hanse-test-%d-mute.sock", (int)getpid());
+	assert_int_equal(listener_open_unix(w.loop, path, take_and_say_nothing, &kept, &mute, why),
+			 OK);
+	w.places[1].path = path;
+	w.place_count = 2;
+	testing_open_agent(&w);
+	testing_client_open(&c, &w);
+	assert_null(kept);
+	w.control.is_hung = true;
+	uint64_t begin_ms = clock_now_ms();
+	WAIT_FOR(&w, kept);
+	assert_in_range(clock_now_ms() - begin_ms, SILENCE_MS,
+			2 * SILENCE_MS + CONTROL_LINK_HELLO_MS / 4);
+	assert_true(w.is_serving); /* it may be back soon */
+	WAIT_FOR(&w, !w.is_serving);
+	w.control.is_hung = false;
+	WAIT_FOR(&w, w.is_serving);
+	stream_close(kept);
+	listener_close(mute);
+	tear_down();
+}
+
 /* A tick that comes late because we stood still says nothing about control. */
 static void test_an_agent_that_stood_still_does_not_blame_control(void **state)
 {
@@ -569,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_a_control_that_is_busy_for_a_while_is_waited_for),
 		cmocka_unit_test(test_a_control_with_nothing_to_say_is_pinged),
 		cmocka_unit_test(test_a_control_that_does_not_answer_is_left_for_another),
+		cmocka_unit_test(test_a_silent_control_is_left_for_another),
 		cmocka_unit_test(test_an_agent_that_stood_still_does_not_blame_control),
 		cmocka_unit_test(test_metadata_of_too_many_partitions_is_refused),
 		cmocka_unit_test(test_connections_leave_descriptors_for_the_bucket),

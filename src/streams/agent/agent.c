@@ -192,6 +192,13 @@ static void on_record(void *context, int64_t index, struct slice bytes)
 		control_link_restart(agent->link, err, why);
 }
 
+static uint64_t orphan_ms(const struct agent *agent, enum err err)
+{
+	if (err != ERR_TIMEOUT)
+		return AGENT_ORPHAN_MS;
+	return agent->config.control_count > 1 ? AGENT_SEARCH_MS : 0;
+}
+
 /* Connections stay: what they ask for waits until control is back, which is normally within a
  * second.  Only a control process that does not lead for long closes Kafka (AGENT_ORPHAN_MS), or
  * one that was waited for already, because it said nothing (CONTROL_LINK_SILENCE_MS). */
@@ -203,8 +210,7 @@ static void on_lost(void *context, enum err err, const char *why)
 	if (agent->is_orphan || agent->is_stopping)
 		return; /* since an earlier loss, or without hope */
 	agent->is_orphan = true;
-	timer_set(&agent->orphan, agent->loop,
-		  loop_now_ms(agent->loop) + (err == ERR_TIMEOUT ? 0 : AGENT_ORPHAN_MS),
+	timer_set(&agent->orphan, agent->loop, loop_now_ms(agent->loop) + orphan_ms(agent, err),
 		  agent->on_orphan);
 }
 

@@ -142,10 +142,10 @@ static void lose(struct control_link *link, enum err err, const char *why)
 
 	close_stream(link);
 	link->is_ready = false;
-	if (was_ready)
+	if (was_ready && err != ERR_TIMEOUT)
 		link->leader_port = 0;
 	else
-		try_elsewhere(link);
+		try_elsewhere(link); /* who was silent will not answer a hello either */
 	timer_clear(&link->tick);
 	LIST_EACH (&link->calls, struct control_call, waiting, call)
 		end_call(call, ERR_UNKNOWN);
