@@ -3,12 +3,16 @@
 every few seconds while clients produce and consume through all of them: the clients see nothing but
 retries.  Then control itself is killed and another node takes over.
 
-SEED=n repeats the choices, SECONDS=n makes it longer.  Never skipped.  timeout: 600 s"""
+SEED=n repeats the choices, SECONDS=n makes it longer.  DELAY_MS=n: every request to the bucket of
+records takes up to so long, as if it were far away; KEYS=1 (or 0): control is behind TCP and TLS.
+Without them the seed decides.  Never skipped.  timeout: 600 s"""
 
 import os
 import re
+import resource
 import signal
 import struct
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -17,6 +21,7 @@ import checker
 import kcat
 from kafka import Client
 from kcat_reader import Member, Tail
+from node import program
 from rdkafka import NumberedWriter
 from scenario import Scenario, say, wait_until
 
@@ -28,7 +33,10 @@ LIVE_MIN, LIVE_MAX = 2, 4
 LEASE_S = 10  # a frozen agent is not named any more
 STOP_S = 12   # a drain takes its time to move clients, and no more
 STUCK_S = 60
+SICK_S = 15   # an agent whose bucket fails is not named any more
+FILES_FEW = 3 # so that nothing can be opened
 SESSION_MS = 10000
+REFRESH_MS = 2000  # of metadata
 # What a client library may say: connections come and go, and brokers are asked again.
 HARMLESS = re.compile(
     r"transport failure|timed out|brokers are down|Connection refused|Connection reset|"
@@ -40,15 +48,37 @@ HARMLESS = re.compile(
 
 # --- the machines -------------------------------------------------------------------------------
 
-def control_path(node):
-    return node.run_dir / f"control-{node.port}.sock"
+class Setting:
+    """What the seed decides, or the environment."""
 
+    def __init__(self, s, random):
+        self.bucket = f"file:{s.scratch}/bucket"
+        self.delay_ms = int(os.environ.get("DELAY_MS", random.choice([0, 0, 150])))
+        self.has_keys = os.environ.get("KEYS", random.choice("01")) == "1"
+        self.options = []
+        if self.has_keys:
+            path = s.scratch / "hanse.key"
+            subprocess.run([program(), "key", "new", "--key-file", path], check=True,
+                           capture_output=True)
+            self.options = ["--key-file", path]
+        say(f"DELAY_MS={self.delay_ms} KEYS={int(self.has_keys)}")
 
-def start_control(s, name, bucket):
-    node = s.node(name, bucket=bucket, options=["--roles", "control", "--journal", bucket,
-                                                "--default-partitions", PARTITIONS])
-    node.launch()
-    return node
+    def far_bucket(self):
+        return f"fault:{self.bucket}?fault_delay_ms={self.delay_ms}" if self.delay_ms \
+            else self.bucket
+
+    def place_of(self, control):
+        """Where agents find it."""
+        if self.has_keys:
+            return f"127.0.0.1:{control.peer_port}"
+        return f"unix:{control.run_dir}/control-{control.port}.sock"
+
+    def start_control(self, s, name):
+        node = s.node(name, bucket=self.bucket,
+                      options=["--roles", "control", "--journal", self.bucket,
+                               "--default-partitions", PARTITIONS, *self.options])
+        node.launch()
+        return node
 
 
 def brokers(port):
@@ -71,11 +101,14 @@ def brokers(port):
 class Fleet:
     """Agents, some of which run."""
 
-    def __init__(self, s, random, places, bucket):
+    def __init__(self, s, random, setting, controls):
         self.random = random
+        places = ",".join(map(setting.place_of, controls))
         self.agents = [
-            s.node(f"agent-{i}", bucket=bucket,
-                   options=["--roles", "streams", "--control", places, "--site", site])
+            s.node(f"agent-{i}", bucket=setting.far_bucket(),
+                   environment={"HANSE_TEST_FAULTS": "1"},
+                   options=["--roles", "streams", "--control", places, "--site", site,
+                            *setting.options])
             for i, site in enumerate(SITES)]
         self.frozen = {}  # agent: when it goes on
         self.bootstrap = ",".join(agent.address for agent in self.agents)
@@ -158,7 +191,7 @@ class Load:
 
     def __init__(self, s, bootstrap):
         self.bootstrap = bootstrap
-        patient = {"socket_timeout_ms": 3000, "topic_metadata_refresh_interval_ms": 2000,
+        patient = {"socket_timeout_ms": 3000, "topic_metadata_refresh_interval_ms": REFRESH_MS,
                    "request_timeout_ms": 10000}
         self.writers = {
             topic: NumberedWriter(bootstrap, topic, PARTITIONS, RECORDS_PER_S,
@@ -291,6 +324,26 @@ def test_drain(s, fleet, load):
             agent.start()
 
 
+def test_sickness(s, fleet, load):
+    agent, other = fleet.agents[1], fleet.agents[0]  # the only one in the south
+    with s.test(f"an agent that cannot use its bucket is not named after {SICK_S} s, until it can"):
+        wait_until(lambda: agent.port in brokers(other.port), 10, "it is named")
+        time.sleep(REFRESH_MS / 1000 + 1)  # now the producer of the south has come back to it
+        load.progress("with it")
+        pid = agent.role_pid("streams")
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        begin = time.monotonic()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (FILES_FEW, before[1]))
+        wait_until(lambda: agent.port not in brokers(other.port), SICK_S, "it is not named")
+        say(f"not named after {time.monotonic() - begin:.1f} s")
+        load.progress("without it")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        begin = time.monotonic()
+        wait_until(lambda: agent.port in brokers(other.port), SICK_S, "it is named again")
+        say(f"named again after {time.monotonic() - begin:.1f} s")
+        load.progress("with it")
+
+
 def test_nemesis(s, fleet, load, random):
     with s.test(f"{SECONDS} s of adding, draining, killing, freezing and removing agents"):
         end = time.monotonic() + SECONDS
@@ -312,17 +365,24 @@ def test_nemesis(s, fleet, load, random):
 
 
 def test_takeover(s, fleet, load, controls):
-    with s.test("control is killed: another takes over, agents and clients stay"):
+    with s.test("control is killed, then stopped: another takes over, agents and clients stay"):
         pids = {agent: agent.role_pid("streams") for agent in fleet.running()}
-        for number in range(2):
+        for number, stroke in enumerate((signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL)):
             leader, other = controls[number % 2], controls[1 - number % 2]
             wait_until(lambda: "stands by" in other.log().split("leads the journal")[-1], 20,
                        "the other stands by")
             begin = time.monotonic()
-            leader.kill()
+            if stroke == signal.SIGKILL:
+                leader.kill()
+            else:
+                leader.signal(stroke, "control")
             load.progress("with the other control")
-            say(f"every producer went on within {time.monotonic() - begin:.1f} s")
-            leader.launch()
+            say(f"every producer went on within {time.monotonic() - begin:.1f} s "
+                f"after {stroke.name}")
+            if stroke == signal.SIGKILL:
+                leader.launch()
+            else:
+                leader.signal(signal.SIGCONT, "control")
         say(load.longest())
         assert pids == {agent: agent.role_pid("streams") for agent in fleet.running()}
         wanted = sorted(agent.port for agent in fleet.running())
@@ -335,11 +395,11 @@ with Scenario() as s:
     with s.test("the checker finds what it looks for"):
         checker.check_itself()
 
-    bucket = f"file:{s.scratch}/bucket"
-    controls = [start_control(s, "control-a", bucket)]
+    setting = Setting(s, random)
+    controls = [setting.start_control(s, "control-a")]
     wait_until(lambda: "leads the journal" in controls[0].log(), 30, "control leads")
-    controls.append(start_control(s, "control-b", bucket))
-    fleet = Fleet(s, random, ",".join(f"unix:{control_path(node)}" for node in controls), bucket)
+    controls.append(setting.start_control(s, "control-b"))
+    fleet = Fleet(s, random, setting, controls)
     for agent in fleet.agents[:3]:
         agent.start()
     load = Load(s, fleet.bootstrap)
@@ -348,6 +408,7 @@ with Scenario() as s:
     test_sites(s, fleet)
     test_freeze(s, fleet, load)
     test_drain(s, fleet, load)
+    test_sickness(s, fleet, load)
     test_nemesis(s, fleet, load, random)
     test_takeover(s, fleet, load, controls)
 
