@@ -458,6 +458,8 @@ static enum step created(struct cluster_open *o)
 		o->is_new = false;
 		return read_again(o);
 	}
+	if (err == ERR_DENIED) /* by the store: it says nothing of keys */
+		return finish(o, ERR_INVALID, o->ops[0].task.why);
 	if (err)
 		return finish(o, err == ERR_UNKNOWN ? ERR_UNAVAILABLE : err, o->ops[0].task.why);
 	o->has_object[0] = true;

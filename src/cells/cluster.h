@@ -50,10 +50,11 @@ MUST_CHECK enum err cluster_decode(struct slice bytes, struct cluster *ret,
  * the seal of sealed buckets.
  *
  * On OK `cluster` is set, and `is_new` when it was created now.  ERR_INVALID when a bucket holds
- * something else, belongs to another cluster, was emptied or lost its journal; ERR_UNSUPPORTED when
- * it is newer; ERR_UNAVAILABLE when most buckets cannot be asked, or at the first start one cannot;
- * ERR_CONFLICT when another process is creating it just now: try again; ERR_DENIED and ERR_CORRUPT
- * as cluster_check().  `task.why` says which bucket and what to do. */
+ * something else, belongs to another cluster, was emptied, lost its journal or refuses to be
+ * written; ERR_UNSUPPORTED when it is newer; ERR_UNAVAILABLE when most buckets cannot be asked, or
+ * at the first start one cannot; ERR_CONFLICT when another process is creating it just now: try
+ * again; ERR_DENIED and ERR_CORRUPT as cluster_check().  `task.why` says which bucket and what to
+ * do. */
 struct cluster_open {
 	struct task task;
 	struct bucket *const *buckets; /* borrowed until done */

@@ -473,6 +473,31 @@ static void test_a_sealed_cluster_is_opened_with_its_keys_only(void **state)
 	open_sealed(3, "raw");
 }
 
+/* A new key is put aside when the cluster has another one: nothing else may be said like it. */
+static void test_a_bucket_that_may_not_be_written_says_nothing_of_keys(void **state)
+{
+	struct keyring keys = make_keys(1);
+	struct place p;
+	struct opener o;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		open_place(&p, 1, i ? "raw" : "cas", 0);
+		p.buckets[0] = fault_bucket_new(p.buckets[0], 0);
+		fault_add(p.buckets[0],
+			  &(struct fault) { .effect = FAULT_AFTER,
+					    .err = ERR_DENIED,
+					    .verbs = FAULT_WRITES,
+					    .prefix = CLUSTER_KEY,
+					    .skip = (uint64_t)i, /* behind the proposal */
+					    .count = 1 });
+		p.buckets[0] = sealed_bucket_new(p.buckets[0], keyring_get(&keys, KEY_JOURNAL));
+		assert_int_equal(open_with_keys(&o, &p, &keys), ERR_INVALID);
+		assert_int_equal(open_with_keys(&o, &p, &keys), OK); /* it was made all the same */
+		close_place(&p);
+	}
+}
+
 static void test_a_cluster_that_is_not_sealed_takes_no_keys(void **state)
 {
 	struct keyring keys = make_keys(1);
@@ -496,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_a_cluster_goes_only_with_its_own_keys),
 		cmocka_unit_test(test_a_sealed_cluster_is_opened_with_its_keys_only),
 		cmocka_unit_test(test_a_cluster_that_is_not_sealed_takes_no_keys),
+		cmocka_unit_test(test_a_bucket_that_may_not_be_written_says_nothing_of_keys),
 		cmocka_unit_test(test_an_empty_bucket_becomes_a_cluster_once),
 		cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
 		cmocka_unit_test(test_what_an_interrupted_probe_left_is_no_stranger),
