@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "server/key_file.h"
@@ -20,9 +19,9 @@ static enum err draw(struct first_start *f, const char *path, char why[OPTION_WH
 		return ERR_INVALID;
 	}
 	key_draw(&f->keys);
-	f->is_drawn = true;
 	if (path[0])
 		err = key_file_create(path, &f->keys, why);
+	f->is_drawn = !err;
 	f->is_written = path[0] && !err;
 	if (err != ERR_EXISTS)
 		return err;
@@ -96,6 +95,35 @@ void first_start_on_ready(struct first_start *f)
 	explicit_bzero(text, sizeof(text));
 }
 
+/* Is that file still what we made, or did somebody put another key there meanwhile? */
+static bool is_ours(const struct first_start *f, const char *path)
+{
+	char why[KEY_FILE_WHY_BYTES];
+	struct keyring found = { 0 };
+
+	bool is_same = !key_file_read(path, &found, why) && keyring_has(&found, KEY_ROOT) &&
+		       memcmp(found.keys[KEY_ROOT], f->keys.keys[KEY_ROOT], KEY_BYTES) == 0;
+	keyring_done(&found);
+	return is_same;
+}
+
+/* Never deleted: another process may have begun a cluster with it, elsewhere. */
+static void put_aside(const struct first_start *f, const char *path)
+{
+	char id[KEY_ID_TEXT_BYTES], aside[OPTION_VALUE_BYTES_MAX + KEY_ID_TEXT_BYTES + 16];
+
+	keyring_id_text(&f->keys, id);
+	snprintf(aside, sizeof(aside), "%s.unused-%.8s", path, id);
+	if (!is_ours(f, path))
+		log_warn("%s has been changed since it was made, and is left alone", path);
+	else if (rename(path, aside) < 0)
+		log_warn("%s cannot be renamed; its key is not that of the bucket", path);
+	else
+		log_error("%s was not there and was made, but the bucket is in use with another "
+			  "key; it is %s now",
+			  path, aside);
+}
+
 void first_start_on_denied(struct first_start *f)
 {
 	const char *path = f->options->values[OPTION_KEY_FILE];
@@ -104,17 +132,29 @@ void first_start_on_denied(struct first_start *f)
 		return;
 	f->is_over = true;
 	if (f->is_written)
-		log_error("%s was not there and was made, but the bucket is in use with another "
-			  "key; it is removed again",
-			  path);
+		put_aside(f, path);
 	log_error("the cluster is sealed: give --key-file FILE, with the recovery key that was "
 		  "printed at its first start");
-	if (f->is_written && unlink(path) < 0)
-		log_warn("%s cannot be removed; its key is no cluster's", path);
+}
+
+/* Whoever gave up may have created the cluster before. */
+static void show_orphan(const struct first_start *f)
+{
+	char text[RECOVERY_KEY_TEXT_BYTES];
+
+	recovery_key_encode(text, keyring_get(&f->keys, KEY_ROOT));
+	fprintf(stderr,
+		"\n  This first start ended before it was known whether it made a cluster.\n"
+		"  If the bucket has one now, this is its recovery key, shown only now:\n\n"
+		"    %s\n\n",
+		text);
+	explicit_bzero(text, sizeof(text));
 }
 
 void first_start_done(struct first_start *f)
 {
+	if (f->is_drawn && !f->is_written && !f->is_over)
+		show_orphan(f);
 	for (size_t i = 0; i < KEY_ROLE_COUNT; i++)
 		secret_buf_done(&f->texts[i]);
 	keyring_done(&f->keys);

@@ -4,7 +4,8 @@
  * A node that seals and is given no key makes a root: the bucket may be empty.  With --key-file it
  * is in that file, durably, before anything is in the bucket.  When control has opened the cluster
  * with it, it is the cluster's and is shown; when control says that the bucket has another, it was
- * for nothing, and the file goes. */
+ * for nothing, and the file gets another name.  One that is in no file is shown too when the roles
+ * gave up before either was known. */
 #ifndef SERVER_FIRST_START_H
 #define SERVER_FIRST_START_H
 
@@ -32,7 +33,7 @@ void first_start_on_ready(struct first_start *f);
 /* Control was refused: the cluster has other keys, or none. */
 void first_start_on_denied(struct first_start *f);
 
-/* Forget the keys. */
+/* Forget the keys, once the roles are over. */
 void first_start_done(struct first_start *f);
 
 #endif

@@ -362,10 +362,10 @@ def refusals(s, node, key):
         text = re.sub("-[^-]*$", "-0000", RECOVERY_KEY.findall(key.read_text())[0])
         other.write_text(text)
         refuses(s, "mistyped", "there is a typing mistake", node.bucket, "--key-file", other)
-    with s.test("a key file made for a first start that was none is removed again"):
+    with s.test("a key file made for a first start that was none is put aside"):
         absent = s.scratch / "absent.key"
-        log = refuses(s, "second-first", "it is removed again", node.bucket, "--key-file",
-                      absent).log()
+        log = refuses(s, "second-first", "it is " + str(absent) + ".unused-", node.bucket,
+                      "--key-file", absent).log()
         assert not absent.exists() and not RECOVERY_KEY.search(log)
     with s.test("a v1/cluster that somebody else wrote is refused"):
         cluster = root / "v1/cluster"
