@@ -30,7 +30,9 @@ enum {
 	STREAM_PARTS_MAX = 128,			   /* of one system call */
 	STREAM_FLUSH_BYTES_MAX = 16 * 1024 * 1024, /* of one stream in one turn */
 	STREAM_DISCARD_BYTES = 16 * 1024,
-	STREAM_CIPHER_BYTES = 64 * 1024, /* encrypted and not yet sent, about */
+	STREAM_CIPHER_BYTES = 64 * 1024,       /* encrypted and not yet sent, about */
+	STREAM_ANSWER_BYTES_MAX = 1024 * 1024, /* not yet sent: more of it are answers of TLS, to a
+						* peer that takes none */
 	KEEPALIVE_IDLE_S = 60,
 	KEEPALIVE_INTERVAL_S = 10,
 	KEEPALIVE_PROBES = 6,
@@ -86,6 +88,8 @@ static bool wants_bytes(const struct stream *s)
 		return false;
 	if (s->is_leaving)
 		return s->is_shut;
+	if (s->tls && tls_output(s->tls).size > STREAM_ANSWER_BYTES_MAX)
+		return false;
 	if (s->tls && !tls_is_secure(s->tls))
 		return true;
 	return s->owner && !s->is_paused && inbox_unread(&s->inbox).size < s->inbox.limit;

@@ -21,9 +21,10 @@ struct control_link {
 	size_t place; /* of config.places: where it is, or tries next */
 	/* Where that one said that another leads: goes before the place. */
 	char leader_host[256];
-	uint16_t leader_port;	 /* 0: it did not */
-	int redirect_count;	 /* in a row */
-	uint64_t quiet_until_ms; /* no log line about refused connections before */
+	uint16_t leader_port;	  /* 0: it did not */
+	int redirect_count;	  /* in a row */
+	uint64_t missed_since_ms; /* while it is not ready */
+	uint64_t quiet_until_ms;  /* no log line about refused connections before */
 	char node[256], host[256], site[256];
 	struct connect connect;
 	struct sleep sleep;
@@ -142,6 +143,8 @@ static void lose(struct control_link *link, enum err err, const char *why)
 
 	close_stream(link);
 	link->is_ready = false;
+	if (was_ready)
+		link->missed_since_ms = loop_now_ms(link->loop);
 	if (was_ready && err != ERR_TIMEOUT)
 		link->leader_port = 0;
 	else
@@ -380,12 +383,20 @@ static void connect_next(struct control_link *link)
 			    link->config.identity);
 }
 
+/* Control that has just ended is back soon, or another one leads: no word about that. */
 static void note_refusal(struct control_link *link)
 {
 	const struct task *t = &link->connect.task;
+	uint64_t missed_ms = loop_now_ms(link->loop) - link->missed_since_ms;
+	char why[TASK_WHY_BYTES + 100];
 
-	if (t->err == ERR_DENIED || t->err == ERR_CORRUPT)
-		warn_now_and_then(link, t->why);
+	if (t->err != ERR_DENIED && t->err != ERR_CORRUPT && missed_ms < CONTROL_LINK_MISSED_MS)
+		return;
+	snprintf(why, sizeof(why), "%s%s", t->why,
+		 link->leader_port ? ", which is said to lead: is its --peer one that leads there "
+				     "from here?"
+				   : "");
+	warn_now_and_then(link, why);
 }
 
 static enum step wait_a_while(struct control_link *link)
@@ -466,6 +477,7 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
 	snprintf(link->site, sizeof(link->site), "%s", config->site);
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
+	link->missed_since_ms = loop_now_ms(loop);
 	link->condition = AGENT_OPENS;
 	if (!link->config.silence_ms)
 		link->config.silence_ms = CONTROL_LINK_SILENCE_MS;

@@ -35,6 +35,7 @@ enum {
 	CONTROL_LINK_PLACES_MAX = 16,
 	CONTROL_LINK_REDIRECTS_MAX = 4,
 	CONTROL_LINK_QUIET_MS = 60000, /* between log lines about refused connections */
+	CONTROL_LINK_MISSED_MS = 3000, /* until there is one about control that is not there */
 };
 
 /* Where a control process may be. */
