@@ -520,13 +520,44 @@ static enum step step_at(struct cluster_open *o)
 	abort();
 }
 
+/* A bucket that is away answers late or never: what most say is enough for a cluster that is there,
+ * and one journal is one. */
+static bool is_enough(const struct cluster_open *o)
+{
+	int good = 0;
+
+	for (int k = 0; k < o->bucket_count; k++) {
+		const struct bucket_op *op = &o->ops[k];
+		bool is_good = !task_is_running(&op->task) && !op->task.err;
+
+		if (is_good && o->task.at == JOURNALS && op->ret_count > 0)
+			return true;
+		good += is_good;
+	}
+	return o->task.at == READ && 2 * good > o->bucket_count;
+}
+
+static void hurry(struct cluster_open *o)
+{
+	uint64_t at_ms = loop_now_ms(o->task.loop) + CLUSTER_REST_MS;
+
+	o->is_hurried = true;
+	for (int k = 0; k < o->bucket_count; k++)
+		if (task_is_running(&o->ops[k].task))
+			task_set_deadline(&o->ops[k].task, at_ms);
+}
+
 static enum step open_step(struct task *t)
 {
 	struct cluster_open *o = CONTAINER(t, struct cluster_open, task);
 	enum step outcome;
 
-	if (t->children > 0)
+	if (t->children > 0) {
+		if (!o->is_hurried && is_enough(o))
+			hurry(o);
 		return task_wait(t, t->at);
+	}
+	o->is_hurried = false;
 	outcome = task_is_canceled(t) ? task_done(t, ERR_CANCELED) : step_at(o);
 	if (outcome != STEP_DONE)
 		return outcome;

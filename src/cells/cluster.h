@@ -20,6 +20,7 @@ enum {
 	CLUSTER_BUCKETS_MAX = 16,
 	CLUSTER_OBJECT_BYTES_MAX = 4096,
 	CLUSTER_KEY_BYTES = 64, /* room for names of proposals */
+	CLUSTER_REST_MS = 1000, /* for the other buckets once enough have answered */
 	CLUSTER_ROUNDS_MAX = 4, /* how often a lost race is looked at again */
 };
 
@@ -70,6 +71,7 @@ struct cluster_open {
 	int found_count;
 	int round;
 	bool is_second_look; /* at the journals of a bucket in use */
+	bool is_hurried;
 	struct buf body;
 	char proposal[CLUSTER_KEY_BYTES];
 	enum err outcome; /* to end with after the proposal was removed */

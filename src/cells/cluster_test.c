@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "buckets/bucket_ask.h"
@@ -512,6 +513,27 @@ static void test_a_cluster_that_is_not_sealed_takes_no_keys(void **state)
 	close_place(&p);
 }
 
+static void test_a_bucket_that_does_not_answer_holds_up_nobody(void **state)
+{
+	struct opener o;
+	struct place p;
+
+	(void)state;
+	open_place(&p, 3, "raw", 0);
+	assert_int_equal(open_cluster(&o, &p), OK);
+	put(&p, 1, "v1/j/main/epoch/x", "mark");
+	bucket_close(p.buckets[0]);
+	char why[TASK_WHY_BYTES];
+	assert_int_equal(bucket_open("memory:cluster0?class=raw&latency_ms=60000", &p.buckets[0],
+				     why),
+			 OK);
+	uint64_t begin_ms = clock_now_ms();
+	assert_int_equal(open_cluster(&o, &p), OK);
+	assert_false(o.open.is_new);
+	assert_in_range(clock_now_ms() - begin_ms, CLUSTER_REST_MS, 4 * CLUSTER_REST_MS);
+	close_place(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_buckets_of_two_clusters_are_refused),
 		cmocka_unit_test(test_a_left_proposal_is_adopted),
 		cmocka_unit_test(test_why_a_bucket_cannot_be_asked_is_said_to_the_end),
+		cmocka_unit_test(test_a_bucket_that_does_not_answer_holds_up_nobody),
 		cmocka_unit_test(test_two_first_starts_at_once_make_one_cluster),
 	};
 

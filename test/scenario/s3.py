@@ -147,10 +147,10 @@ def store_goes_away(s, store):
         node.kill()
 
 
-def takeover(s, store):
-    first, second = (s.node(f"{store.name}-{name}", bucket=store.url("two"), environment=KEYS,
-                            options=sealed(s)) for name in ("first", "second"))
-    with s.test(f"{store.name}: a second node takes over when the first is killed"):
+def takeover(s, store, kind, more):
+    first, second = (s.node(f"{store.name}-{kind}-{name}", bucket=store.url(f"two/{kind}", more),
+                            environment=KEYS, options=sealed(s)) for name in ("first", "second"))
+    with s.test(f"{store.name}, {kind}: a second node takes over when the first is killed"):
         first.start(60)
         kcat.produce(first.address, "lines", lines())
         second.launch()
@@ -281,7 +281,9 @@ def one_store(s, name):
         if store.survives():
             store_goes_away(s, store)
             kills_under_load(s, store, "&class=cas" if is_cas else "")
-            takeover(s, store)
+            takeover(s, store, "raw", "")
+            if is_cas:
+                takeover(s, store, "cas", "&class=cas")
     finally:
         store.stop()
 

@@ -6,6 +6,7 @@ Programs are looked for in $HANSE_S3_TOOLS, $PATH and ~/go/bin; who does not fin
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -76,6 +77,13 @@ class Store:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+    def freeze(self):
+        """It takes connections, and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     @property
     def endpoint(self):
