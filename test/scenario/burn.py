@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Everything burns: every process of a machine is killed at a random moment under load, and every
-file of it deleted.  On a new machine, with nothing but the bucket and the recovery key that
-the first start showed, typed in again, `hanse restore` says that everything is there, and the line
-it ends with serves it: nothing acknowledged is lost, nothing is there twice, offsets mean what they
-meant, groups go on where they were.
+"""Everything burns: every process of a machine, control and two agents, is killed at a random
+moment under load, and every file of it deleted. On a new machine, with nothing but the bucket and
+the recovery key that the first start showed, typed in again, `hanse restore` says that everything
+is there, and the line it ends with serves it: nothing acknowledged is lost, nothing is there
+twice, offsets mean what they meant, groups go on where they were.
 
 The clients live elsewhere: they know the addresses of all machines there will ever be.
 
@@ -33,6 +33,20 @@ RECORDS_PER_S = 600
 WHOLE, MISSING, IMPOSSIBLE = 0, 1, 2
 
 
+class Agent(Node):
+    """A second one on the machine, which reaches control over the network."""
+
+    def __init__(self, scratch, machine):
+        super().__init__(scratch, f"{machine.name}-agent", bucket=machine.bucket)
+        self.machine, self.environment = machine, machine.environment
+
+    def command(self):
+        return [self.program, "serve", "--roles", "streams", "--bucket", self.bucket,
+                "--control", f"127.0.0.1:{self.machine.peer_port}", "--kafka", self.address,
+                "--key-file", str(self.machine.key_file), "--run-dir",
+                str(self.machine.root / "run-agent"), "--site", "attic"]
+
+
 class Machine(Node):
     """Its files are in one directory, and nothing comes from outside but the bucket."""
 
@@ -46,6 +60,12 @@ class Machine(Node):
         self.words = None  # those restore gave
         self.key_file = self.root / "hanse.key"
         self.root.mkdir()
+        self.agent = Agent(scratch, self)
+
+    def start_all(self):
+        took_s = self.start()
+        self.agent.start()
+        return took_s
 
     def command(self):
         words = self.words or ["serve", "--bucket", self.bucket, "--key-file", self.key_file]
@@ -71,8 +91,10 @@ class Machine(Node):
         self.key_file.touch(0o600)
         self.key_file.write_text(head + groups + "\n")
 
-    def burn(self):
-        self.kill()
+    def burn(self, random):
+        """Neither is spared, whoever goes first."""
+        for node in random.sample([self, self.agent], 2):
+            node.kill()
         shutil.rmtree(self.root)
 
     def hanse(self, *words, timeout_s=60):
@@ -130,13 +152,13 @@ class Cloud:
         self.s, self.random = s, random
         self.bucket = f"file:{s.scratch}/bucket"
         self.machines = [Machine(s.scratch, number, self.bucket) for number in range(ROUNDS + 1)]
-        s.nodes += self.machines
-        self.brokers = ",".join(machine.address for machine in self.machines)
+        s.nodes += [node for machine in self.machines for node in (machine, machine.agent)]
+        self.brokers = ",".join(node.address for node in s.nodes)
         self.topics = {TOPIC}
         self.seen = []
 
     def begin(self):
-        self.machines[0].start()
+        self.machines[0].start_all()
         self.key = self.machines[0].shown_key()
         with Client(self.machines[0].port) as client:
             client.metadata([TOPIC])
@@ -183,7 +205,7 @@ class Cloud:
         known = len(self.writer.acknowledged)  # clients look for brokers in a leisurely way
         wait_until(lambda: len(self.writer.acknowledged) > known, 30, "the producer is back")
         time.sleep(self.random.uniform(0.3, 2.5))
-        old.burn()
+        old.burn(self.random)
         acknowledged = self.committer.acknowledged
         records = len(self.writer.acknowledged)
         new.type_key(self.key, self.random)
@@ -192,7 +214,7 @@ class Cloud:
         words = shlex.split(report["serve"])
         assert words[0] == "hanse", words
         new.words = words[1:]
-        took_s = new.start()
+        took_s = new.start_all()
         self.committer.machine = new
         assert self.described(new) == before, "topics have changed"
         say(f"round {number}: {records} records acknowledged, {report['records']} came back in "
@@ -297,6 +319,7 @@ with Scenario() as s:
     with s.test("what is lost is told as offsets of a partition"):
         for member in cloud.members:
             member.leave()
+        last.agent.kill()
         last.kill()
         files = sorted((s.scratch / "bucket/v1/d").glob("*/*"))
         gone = random.choice(files)
