@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "server/control_role.h"
 #include "server/usage.h"
+#include "streams/catalog/catalog.h"
 
 static const char *state_name(const struct control *c)
 {
@@ -59,6 +60,56 @@ static json_t *standby_json(const struct control *c)
 			 (json_int_t)standby.load_count, "content_hash", hash);
 }
 
+static const char *condition_name(enum agent_condition condition)
+{
+	switch (condition) {
+	case AGENT_SERVES:
+		return "serves";
+	case AGENT_OPENS:
+		return "opens";
+	case AGENT_SICK:
+		return "sick";
+	case AGENT_LEAVES:
+		return "leaves";
+	case AGENT_CONDITIONS:
+		break;
+	}
+	return "unknown";
+}
+
+/* Those that are here or that clients are told of; null: this node does not lead. */
+static json_t *agents_json(const struct control *c)
+{
+	struct cell *cell = leader_cell(c->leader);
+	struct catalog_agent *agents;
+	size_t count;
+	struct arena a;
+
+	if (!cell)
+		return json_null();
+	arena_init(&a);
+	json_t *ret = json_array();
+	if (catalog_agents(&a, cell, &agents, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		enum agent_condition condition;
+		bool is_here =
+			coordinator_find_agent(c->coordinator, agents[i].incarnation, &condition);
+		if (!is_here && !agents[i].is_live)
+			continue;
+		json_array_append_new(
+			ret,
+			json_pack("{s:o, s:s%, s:s, s:b}", "address",
+				  json_string(arena_format(&a, "%.*s:%d", SLICE_ARG(agents[i].host),
+							   agents[i].port)),
+				  "site", agents[i].site.data, agents[i].site.size, "condition",
+				  is_here ? condition_name(condition) : "gone", "told",
+				  agents[i].is_live));
+	}
+	arena_done(&a);
+	return ret;
+}
+
 static json_t *status_json(struct control *c)
 {
 	const struct options *o = c->options;
@@ -70,7 +121,7 @@ static json_t *status_json(struct control *c)
 	coordinator_get_status(c->coordinator, &coordinator);
 	uuid_text(id, c->cluster.cluster.id);
 	return json_pack("{s:s, s:b, s:s?, s:s, s:s, s:s, s:s?, s:s?, s:s, s:o, s:o, "
-			 "s:{s:I, s:I, s:I}}",
+			 "s:{s:I, s:I, s:I}, s:o}",
 			 "cluster", id, "sealed", is_sealed, "key_id", is_sealed ? key_id : NULL,
 			 "node", c->node, "state", state_name(c), "leader",
 			 leader_state(c->leader) == LEADER_LEADING ? c->node : c->holder, "kafka",
@@ -79,7 +130,7 @@ static json_t *status_json(struct control *c)
 			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", journal_json(c),
 			 "standby", standby_json(c), "streams", "agents",
 			 (json_int_t)coordinator.sessions, "groups", (json_int_t)coordinator.groups,
-			 "calls", (json_int_t)coordinator.calls);
+			 "calls", (json_int_t)coordinator.calls, "agents", agents_json(c));
 }
 
 static int add_text(const char *text, size_t size, void *context)

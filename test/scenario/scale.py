@@ -7,6 +7,7 @@ SEED=n repeats the choices, SECONDS=n makes it longer.  DELAY_MS=n: every reques
 records takes up to so long, as if it were far away; KEYS=1 (or 0): control is behind TCP and TLS.
 Without them the seed decides.  Never skipped.  timeout: 600 s"""
 
+import json
 import os
 import re
 import resource
@@ -284,6 +285,17 @@ def check_everything(load, history, broker):
 
 # --- the scenes ----------------------------------------------------------------------------------
 
+def test_status(s, fleet, controls):
+    with s.test("hanse status of the leading node shows every agent"):
+        leader = controls[0]
+        said = subprocess.run([program(), "status", "--json", "--run-dir", leader.run_dir,
+                               "--kafka", leader.address], check=True, capture_output=True)
+        agents = json.loads(said.stdout)["agents"]
+        wanted = [{"address": agent.address, "site": site, "condition": "serves", "told": True}
+                  for agent, site in zip(fleet.agents, SITES) if agent.process]
+        assert sorted(agents, key=str) == sorted(wanted, key=str), agents
+
+
 def test_sites(s, fleet):
     with s.test("Metadata names every agent with its site, at every agent"):
         wanted = {agent.port: site for agent, site in zip(fleet.agents, SITES) if agent.process}
@@ -406,6 +418,7 @@ with Scenario() as s:
     history = checker.History()
 
     test_sites(s, fleet)
+    test_status(s, fleet, controls)
     test_freeze(s, fleet, load)
     test_drain(s, fleet, load)
     test_sickness(s, fleet, load)

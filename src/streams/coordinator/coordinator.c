@@ -225,6 +225,21 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 	};
 }
 
+bool coordinator_find_agent(const struct coordinator *c, int64_t incarnation,
+			    enum agent_condition *ret)
+{
+	bool is_found = false;
+
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
+		const struct session *s = session_from_link(link);
+		if (session_incarnation(s) != incarnation)
+			continue;
+		*ret = session_condition(s); /* of two, the later counts */
+		is_found = true;
+	}
+	return is_found;
+}
+
 /* --- stopping ----------------------------------------------------------------------------------
  */
 

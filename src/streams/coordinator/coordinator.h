@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "cells/leader.h"
 #include "loop/stream.h"
+#include "wire/peer/condition.h"
 
 enum {
 	COORDINATOR_SESSIONS_MAX = 1000,
@@ -74,5 +75,9 @@ struct coordinator_status {
 	size_t calls;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
+
+/* What the agent of this incarnation says of itself; false when it has no session. */
+bool coordinator_find_agent(const struct coordinator *c, int64_t incarnation,
+			    enum agent_condition *ret);
 
 #endif
