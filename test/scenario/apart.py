@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
 import kcat
 from kcat_reader import Reader
@@ -81,15 +80,16 @@ with Scenario() as s:
     streams_key = make_key(s, streams_place, "streams", STREAMS_USER)
     journal = f"file:{control_place}/journal"
 
-    control = s.node("control", bucket=False, run_dir=control_place / "run", program=binary,
-                     user=users.get("control"),
-                     options=["--roles", "control", "--journal", journal,
-                              "--key-file", control_key, "--default-partitions", 2])
+    control, standby = (
+        s.node(name, bucket=False, run_dir=control_place / "run", program=binary,
+               user=users.get("control"),
+               options=["--roles", "control", "--journal", journal, "--key-file", control_key,
+                        "--default-partitions", 2]) for name in ("control", "standby"))
     proxy = Proxy(control.peer_port)
     streams = s.node("streams", bucket=f"file:{streams_place}/records",
                      run_dir=streams_place / "never", program=binary, user=users.get("streams"),
-                     options=["--roles", "streams", "--control", f"127.0.0.1:{proxy.port}",
-                              "--key-file", streams_key])
+                     options=["--roles", "streams", "--key-file", streams_key, "--control",
+                              f"127.0.0.1:{standby.peer_port},127.0.0.1:{proxy.port}"])
 
     with s.test("control runs without a bucket for records, an agent without a journal"):
         control.launch()
@@ -179,11 +179,18 @@ with Scenario() as s:
         assert control.log().count("is node") == said
         progress(writer, "all the same")
 
-    with s.test("control is killed, and started again: the agent finds it"):
+    with s.test("control is killed, and another takes over: the agent finds it"):
+        standby.launch()
+        wait_until(lambda: "stands by" in standby.log(), 20, "the other one stands by")
         control.kill()
-        time.sleep(0.5)
+        progress(writer, "with the other one")
+        assert "leads the journal" in standby.log()
+
+    with s.test("control comes back and stands by, and takes over again"):
         control.launch()
-        progress(writer, "with the new one")
+        wait_until(lambda: "stands by" in control.log(), 20, "it stands by")
+        assert standby.terminate() == 0
+        progress(writer, "with the first one")
 
     with s.test("every acknowledged record is there exactly once"):
         writer.stop(90)
