@@ -275,7 +275,7 @@ static bool run_is_sound(const struct peer_commit_file_request *request,
 {
 	int64_t end = run->file_offset;
 
-	if (run->file_offset < 0 || run->batches_count == 0)
+	if (run->file_offset < 0 || run->file_offset > request->size || run->batches_count == 0)
 		return false;
 	for (size_t i = 0; i < run->batches_count; i++) {
 		const struct peer_commit_file_request_batch *batch = &run->batches[i];

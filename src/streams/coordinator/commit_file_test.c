@@ -176,7 +176,7 @@ static void test_a_request_that_breaks_the_contract_changes_nothing(void **state
 	(void)state;
 	begin(&b, &t);
 	struct batch batches[] = { { t, 0, .records = 1 }, { t, 1, .records = 1 } };
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 11; i++) {
 		r = books_request(&b, batches, 2);
 		struct peer_commit_file_request_batch *batch = &r->runs[1].batches[0];
 		switch (i) {
@@ -206,6 +206,9 @@ static void test_a_request_that_breaks_the_contract_changes_nothing(void **state
 			break;
 		case 8:
 			batch->last_offset_delta = -1;
+			break;
+		case 9:
+			r->runs[1].file_offset = INT64_MAX; /* its end would be before it */
 			break;
 		default:
 			batch->producer_id = 7;
