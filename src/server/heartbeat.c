@@ -189,7 +189,7 @@ void heartbeat_start(struct heartbeat *h, struct task *parent, const char *host,
  */
 
 struct heartbeat_server {
-	struct list peers;
+	struct list peers; /* who said something last is the last */
 	size_t peer_count;
 	const char *node;
 	struct heartbeat_answer (*ask)(void *context);
@@ -239,6 +239,8 @@ static void on_request(void *context, struct stream *s)
 	enum err err;
 	while (!(err = read_message(s, &a, &peer_heartbeat_request_schema, &frame, &request))) {
 		struct heartbeat_answer answer = peer->server->ask(peer->server->context);
+		list_remove(&peer->link);
+		list_add(&peer->server->peers, &peer->link);
 		struct peer_heartbeat_response response = {
 			.node = slice_from(peer->server->node),
 			.leading = answer.is_leading,
@@ -270,10 +272,10 @@ static const struct stream_owner answerer = { .on_readable = on_request, .on_end
 
 void heartbeat_server_accept(struct heartbeat_server *server, struct stream *s)
 {
-	if (server->peer_count >= HEARTBEAT_PEERS_MAX) {
-		stream_close(s);
-		return;
-	}
+	/* Whoever keeps connections and says nothing must not keep standbys away: those would take
+	 * this node for dead. */
+	if (server->peer_count >= HEARTBEAT_PEERS_MAX)
+		close_peer(CONTAINER(server->peers.next, struct heartbeat_peer, link));
 	struct heartbeat_peer *peer = NEW(struct heartbeat_peer);
 	peer->server = server;
 	peer->stream = s;

@@ -16,7 +16,7 @@ enum {
 	HEARTBEAT_MS = 250,
 	HEARTBEAT_SILENCE_MS = 1500,
 	HEARTBEAT_STARTING_MS = 30000, /* a node that has won may take to load what it won */
-	HEARTBEAT_PEERS_MAX = 1000,    /* connections of others */
+	HEARTBEAT_PEERS_MAX = 1000,    /* connections of others; the most silent one makes room */
 };
 
 /* --- the side that asks ------------------------------------------------------------------------

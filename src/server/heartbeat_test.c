@@ -1,14 +1,17 @@
 #include "server/peer_port.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "loop/open_files.h"
 
 struct rig {
 	struct loop *loop;
@@ -174,6 +177,48 @@ static void test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for(voi
 	}
 }
 
+enum { SILENT = 1100, SILENT_AT_ONCE = 100 };
+_Static_assert((int)SILENT > (int)HEARTBEAT_PEERS_MAX, "more than there is room for");
+
+static void stop_loop(struct timer *t)
+{
+	loop_stop(t->loop);
+}
+
+static void connect_silent(struct rig *r, int fds[SILENT])
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(r->port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	for (int i = 0; i < SILENT; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fds[i], (const struct sockaddr *)&to, sizeof(to)), 0);
+		if (i % SILENT_AT_ONCE)
+			continue; /* what waits to be accepted has a limit, too */
+		timer_set(&r->timer, r->loop, loop_now_ms(r->loop) + 10, stop_loop);
+		loop_run(r->loop);
+	}
+}
+
+static void test_many_who_say_nothing_keep_no_standby_away(void **state)
+{
+	struct rig r = { .loop = loop_new(0), .is_leading = true };
+	int fds[SILENT];
+
+	(void)state;
+	open_files_raise();
+	if (open_files_max() < 2 * SILENT + 100)
+		skip();
+	serve(&r);
+	connect_silent(&r, fds);
+	rig_run(&r, 3 * HEARTBEAT_MS, leader_leaves);
+	assert_true(r.heartbeat.is_reached);
+	assert_in_range(r.told_count, 2, 4);
+	for (int i = 0; i < SILENT; i++)
+		close(fds[i]);
+}
+
 static void on_ignored(void *context, struct stream *s)
 {
 	(void)context;
@@ -307,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_a_leader_is_waited_for_until_it_leaves),
 		cmocka_unit_test(test_a_leader_of_another_epoch_is_not_the_one_that_is_waited_for),
 		cmocka_unit_test(test_a_node_that_has_won_is_given_time_to_begin),
+		cmocka_unit_test(test_many_who_say_nothing_keep_no_standby_away),
 		cmocka_unit_test(test_silence_ends_the_wait),
 		cmocka_unit_test(test_who_stood_still_does_not_blame_the_leader),
 		cmocka_unit_test(test_who_is_busy_all_the_time_hears_the_answers),
