@@ -134,7 +134,7 @@ static enum err check_prefix(const uint8_t *symbols, size_t count, char why[KEYR
 
 enum err recovery_key_parse(struct slice text, uint8_t ret[KEY_BYTES], char why[KEYRING_WHY_BYTES])
 {
-	uint8_t symbols[SYMBOLS], code[CODE_BYTES] = { 0 }, check[CHECK_BYTES];
+	uint8_t symbols[SYMBOLS] = { 0 }, code[CODE_BYTES] = { 0 }, check[CHECK_BYTES];
 	size_t count = 0;
 	enum err err = read_symbols(text, symbols, &count, why);
 
