@@ -524,13 +524,13 @@ static void test_what_was_not_there_may_stay_away_for_a_while(void **state)
 	struct place *p = *state;
 	struct blob *body = NULL;
 
-	fault_add(p->bucket, &(struct fault) { .effect = FAULT_ABSENT, .for_ms = 100 });
+	fault_add(p->bucket, &(struct fault) { .effect = FAULT_ABSENT, .for_ms = 1000 });
 	assert_int_equal(bucket_ask_get(p->loop, p->bucket, SLICE("a"), &body), ERR_NOT_FOUND);
 	assert_int_equal(put(p, "a"), OK);
 	assert_int_equal(bucket_ask_get(p->loop, p->bucket, SLICE("a"), &body), ERR_NOT_FOUND);
 	assert_int_equal(put(p, "b"), OK);
 	assert_body(p, "b", "0123456789");
-	usleep(150 * 1000);
+	usleep(1100 * 1000);
 	assert_body(p, "a", "0123456789");
 }
 

@@ -171,7 +171,7 @@ static void test_a_bucket_that_remembers_what_was_not_there_is_not_to_be_used(vo
 {
 	struct place *p = *state;
 
-	add(p, &(struct fault) { .effect = FAULT_ABSENT, .for_ms = 1000 });
+	add(p, &(struct fault) { .effect = FAULT_ABSENT, .for_ms = 60000 });
 	assert_int_equal(run(p), OK);
 	assert_finding(p, PROBE_MISSING, PROBE_REFUTED, "written and not found");
 	assert_false(p->probe.is_usable);
@@ -181,7 +181,7 @@ static void test_a_list_that_comes_late_is_not_to_be_used(void **state)
 {
 	struct place *p = *state;
 
-	add(p, &(struct fault) { .effect = FAULT_STALE, .for_ms = 1000 });
+	add(p, &(struct fault) { .effect = FAULT_STALE, .for_ms = 60000 });
 	assert_int_equal(run(p), OK);
 	assert_finding(p, PROBE_LIST, PROBE_REFUTED, "not listed");
 	assert_false(p->probe.is_usable);

@@ -13,7 +13,12 @@
 #include "buckets/bucket_ask.h"
 #include "buckets/s3_store_testing.h"
 
-enum { URL_BYTES = 256, CROWD = 40 };
+enum {
+	URL_BYTES = 256,
+	CROWD = 40,
+	LIFE_MS = 8000,	   /* or up to a second less: they expire at whole ones */
+	RENEWED_MS = 6100, /* three quarters of that are over, and not yet all of it */
+};
 
 struct place {
 	struct store_process store;
@@ -195,13 +200,13 @@ static void test_a_fetch_that_fails_leaves_them_as_long_as_they_are_good(void **
 {
 	struct place *p = *state;
 
-	p->store.control->life_ms = 4000;
+	p->store.control->life_ms = LIFE_MS;
 	open_bucket(p, "&timeout_ms=500");
 	assert_int_equal(put(p), OK);
 	p->store.control->metadata_status = 500;
-	usleep(2900 * 1000); /* past the time of renewal, which is after 2.5 s at the latest */
+	usleep(RENEWED_MS * 1000);
 	assert_int_equal(put(p), OK);
-	usleep(1200 * 1000);
+	usleep((LIFE_MS - RENEWED_MS) * 1000);
 	assert_int_equal(put(p), ERR_UNAVAILABLE);
 	assert_why(p, "no new credentials from 127.0.0.1");
 	p->store.control->metadata_status = 0;
@@ -213,11 +218,11 @@ static void test_a_renewal_that_hangs_holds_up_nobody(void **state)
 {
 	struct place *p = *state;
 
-	p->store.control->life_ms = 4000;
+	p->store.control->life_ms = LIFE_MS;
 	open_bucket(p, "&timeout_ms=6000");
 	assert_int_equal(put(p), OK);
 	p->store.control->metadata_status = -1;
-	usleep(2900 * 1000);
+	usleep(RENEWED_MS * 1000);
 	uint64_t begin_ms = clock_now_ms();
 	assert_int_equal(put(p), OK);
 	assert_true(clock_now_ms() - begin_ms < S3_FETCH_MS / 2);
