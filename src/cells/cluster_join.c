@@ -6,8 +6,11 @@
 #include "buckets/sealed.h"
 
 /* Several agents may join at once: all write the same bytes, and each puts other objects only when
- * these are there.  So what is found beside no cluster object calls for a second look at that. */
-enum { JOIN_GET, JOIN_GOT, JOIN_LISTED, JOIN_STORED };
+ * these are there.  So what is found beside no cluster object calls for a second look at that.
+ *
+ * Agents of two clusters may, too, by mistake: both would give their files the same names.  So what
+ * was stored is read again, in a raw bucket after a moment, and the last one who wrote has it. */
+enum { JOIN_GET, JOIN_GOT, JOIN_LISTED, JOIN_STORED, JOIN_SETTLED };
 
 static enum step finish(struct cluster_join *j, enum err err, const char *why)
 {
@@ -75,9 +78,25 @@ static enum step store(struct cluster_join *j)
 	if (j->keys)
 		cluster_seal(&j->cluster, j->keys);
 	cluster_encode(&j->cluster, &j->body);
-	bucket_put(&j->op, &j->task, sealed_inner(j->bucket), slice_from(CLUSTER_KEY),
-		   buf_slice(&j->body));
+	struct bucket *b = sealed_inner(j->bucket);
+	if (b->class == BUCKET_CAS)
+		bucket_put_new(&j->op, &j->task, b, slice_from(CLUSTER_KEY), buf_slice(&j->body));
+	else
+		bucket_put(&j->op, &j->task, b, slice_from(CLUSTER_KEY), buf_slice(&j->body));
 	return task_wait(&j->task, JOIN_STORED);
+}
+
+static enum step stored(struct cluster_join *j)
+{
+	enum err err = j->op.task.err;
+
+	if (err && err != ERR_EXISTS && err != ERR_CONFLICT)
+		return finish(j, err, j->op.task.why);
+	j->is_listed = true;
+	if (j->bucket->class == BUCKET_CAS)
+		return get(j);
+	sleep_start(&j->sleep, &j->task, loop_now_ms(j->task.loop) + CLUSTER_JOIN_SETTLE_MS);
+	return task_wait(&j->task, JOIN_SETTLED);
 }
 
 static enum step join_step(struct task *t)
@@ -102,16 +121,18 @@ static enum step join_step(struct task *t)
 	case JOIN_LISTED:
 		return err ? finish(j, err, j->op.task.why) : store(j);
 	case JOIN_STORED:
-		return finish(j, err, j->op.task.why);
+		return stored(j);
+	case JOIN_SETTLED:
+		return get(j);
 	}
 	abort();
 }
 
-static const char *const join_places[] = { "get", "got", "listed", "stored" };
+static const char *const join_places[] = { "get", "got", "listed", "stored", "settled" };
 static const struct task_kind join_kind = {
 	.name = "cluster_join",
 	.places = join_places,
-	.place_count = 4,
+	.place_count = 5,
 	.step = join_step,
 };
 

@@ -5,6 +5,9 @@
 
 #include "base/uuid.h"
 #include "cells/cluster.h"
+#include "loop/timer.h"
+
+enum { CLUSTER_JOIN_SETTLE_MS = 300 }; /* another cluster may be about to take the same bucket */
 
 /* A child task.  ERR_INVALID: the bucket holds something else or belongs to another cluster;
  * ERR_UNSUPPORTED: a newer format; ERR_DENIED and ERR_CORRUPT as cluster_check(); or what the
@@ -19,6 +22,7 @@ struct cluster_join {
 	bool is_listed; /* and was not empty: another agent may have joined meanwhile */
 
 	struct bucket_op op; /* the rest is private */
+	struct sleep sleep;
 	struct arena arena;
 	struct buf body;
 };
