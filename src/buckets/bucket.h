@@ -33,6 +33,7 @@ enum {
 	BUCKET_PIECES_MAX = 65536,
 };
 #define BUCKET_OBJECT_BYTES_MAX ((uint64_t)1 << 30)
+#define BUCKET_SIZE_UNKNOWN UINT64_MAX
 
 /* What a bucket can be trusted with; found by a probe, stored, never assumed. */
 enum bucket_class {
@@ -67,6 +68,8 @@ struct bucket_op {
 	struct blob *ret_body;	 /* get, on OK: one reference for the caller */
 	uint64_t ret_size;	 /* get and head, on OK: size of the whole object */
 	struct slice *ret_names; /* list, on OK: in the arena given */
+	uint64_t *ret_sizes;	 /* list, on OK: of these objects, where the store told and each of
+			      * them may be BUCKET_SIZE_UNKNOWN; else NULL: head says it */
 	size_t ret_count;
 	bool ret_more; /* there are more names after the last one */
 	struct arena *arena;

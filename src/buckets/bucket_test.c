@@ -357,6 +357,29 @@ static void test_names_come_sorted_by_their_bytes(void **state)
 	assert_lists(p, "v", "\xff", "");
 }
 
+static void test_a_list_tells_the_sizes_of_objects_or_none(void **state)
+{
+	struct place *p = *state;
+	struct bucket_ask ask;
+	struct arena a;
+
+	arena_init(&a);
+	put_text(p, "sizes/0", "");
+	put_text(p, "sizes/1", "x");
+	put_text(p, "sizes/12", "twelve bytes");
+	struct bucket_op like = { .verb = BUCKET_LIST, .key = SLICE("sizes/"), .arena = &a };
+	assert_int_equal(bucket_ask(&ask, p->loop, p->bucket, &like), OK);
+	assert_int_equal(ask.op.ret_count, 3);
+	for (size_t i = 0; ask.op.ret_sizes && i < 3; i++) {
+		uint64_t size = 0;
+		assert_int_equal(bucket_ask_head(p->loop, p->bucket, ask.op.ret_names[i], &size),
+				 OK);
+		assert_int_equal(ask.op.ret_sizes[i], size);
+	}
+	assert_true(ask.op.ret_sizes || strcmp(p->kind, "file:") == 0);
+	arena_done(&a);
+}
+
 static void test_long_lists_come_in_pages_without_gaps(void **state)
 {
 	struct place *p = *state;
@@ -593,6 +616,8 @@ static void test_a_canceled_put_tells_what_became_of_it(void **state)
 		cmocka_unit_test_setup_teardown(                                                   \
 			test_a_deleted_object_is_gone_and_deleting_again_is_fine, set_up,          \
 			tear_down),                                                                \
+		cmocka_unit_test_setup_teardown(test_a_list_tells_the_sizes_of_objects_or_none,    \
+						set_up, tear_down),                                \
 		cmocka_unit_test_setup_teardown(test_names_come_sorted_by_their_bytes, set_up,     \
 						tear_down),                                        \
 		cmocka_unit_test_setup_teardown(test_long_lists_come_in_pages_without_gaps,        \

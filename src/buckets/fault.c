@@ -238,9 +238,13 @@ static void leave_out(const struct fault_bucket *b, struct fault_op *o)
 	uint64_t since_ms = before(o, o->stale_ms);
 	size_t kept = 0;
 
-	for (size_t i = 0; i < o->inner.ret_count; i++)
-		if (!is_recent(b->recent, b->recent_count, o->inner.ret_names[i], since_ms))
-			o->inner.ret_names[kept++] = o->inner.ret_names[i];
+	for (size_t i = 0; i < o->inner.ret_count; i++) {
+		if (is_recent(b->recent, b->recent_count, o->inner.ret_names[i], since_ms))
+			continue;
+		if (o->inner.ret_sizes)
+			o->inner.ret_sizes[kept] = o->inner.ret_sizes[i];
+		o->inner.ret_names[kept++] = o->inner.ret_names[i];
+	}
 	o->inner.ret_count = kept;
 }
 
@@ -355,6 +359,7 @@ static enum step answer(struct fault_bucket *b, struct fault_op *o)
 		o->op->ret_body = o->inner.ret_body;
 		o->op->ret_size = o->inner.ret_size;
 		o->op->ret_names = o->inner.ret_names;
+		o->op->ret_sizes = o->inner.ret_sizes;
 		o->op->ret_count = o->inner.ret_count;
 		o->op->ret_more = o->inner.ret_more;
 	}

@@ -276,6 +276,7 @@ static void give(struct bucket_op *from, struct bucket_op *to)
 	to->ret_body = from->ret_body;
 	to->ret_size = from->ret_size;
 	to->ret_names = from->ret_names;
+	to->ret_sizes = from->ret_sizes;
 	to->ret_count = from->ret_count;
 	to->ret_more = from->ret_more;
 	from->ret_body = NULL;

@@ -183,8 +183,11 @@ static enum step list(struct bucket_op *op, struct store *s)
 			break;
 	op->ret_more = end < s->count && slice_starts_with(s->objects[end].key, op->key);
 	op->ret_names = arena_take_array(op->arena, end - from, sizeof(*op->ret_names));
-	while (from < end)
-		op->ret_names[op->ret_count++] = arena_copy(op->arena, s->objects[from++].key);
+	op->ret_sizes = arena_take_array(op->arena, end - from, sizeof(*op->ret_sizes));
+	for (; from < end; from++) {
+		op->ret_sizes[op->ret_count] = s->objects[from].body->size;
+		op->ret_names[op->ret_count++] = arena_copy(op->arena, s->objects[from].key);
+	}
 	return task_done(&op->task, OK);
 }
 

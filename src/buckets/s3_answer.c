@@ -229,7 +229,7 @@ static enum s3_verdict take_end(struct s3_op *o)
 
 /* --- list ------------------------------------------------------------------------------------ */
 /* False when the store lists out of order, which nothing here can work with. */
-static bool take_key(struct s3_op *o, struct slice key)
+static bool take_key(struct s3_op *o, struct slice key, uint64_t size)
 {
 	struct bucket_op *op = o->op;
 	struct slice prefix = slice_from(o->bucket->config.prefix);
@@ -243,10 +243,12 @@ static bool take_key(struct s3_op *o, struct slice key)
 	if (bucket_check_key(key) || !slice_starts_with(key, op->key) ||
 	    slice_compare(key, op->after) <= 0)
 		return true; /* somebody else's */
-	if (op->ret_count == BUCKET_LIST_NAMES_MAX)
+	if (op->ret_count == BUCKET_LIST_NAMES_MAX) {
 		op->ret_more = true;
-	else
-		op->ret_names[op->ret_count++] = key;
+		return true;
+	}
+	op->ret_sizes[op->ret_count] = size;
+	op->ret_names[op->ret_count++] = key;
 	return true;
 }
 
@@ -258,11 +260,14 @@ static enum s3_verdict take_page(struct s3_op *o)
 
 	if (s3_xml_list(&o->arena, body_of(o), &list))
 		return damaged(o, "is no list of objects");
-	if (!op->ret_names)
+	if (!op->ret_names) {
 		op->ret_names =
 			arena_take_array(op->arena, BUCKET_LIST_NAMES_MAX, sizeof(*op->ret_names));
+		op->ret_sizes =
+			arena_take_array(op->arena, BUCKET_LIST_NAMES_MAX, sizeof(*op->ret_sizes));
+	}
 	for (size_t i = 0; i < list.key_count; i++)
-		if (!take_key(o, list.keys[i]))
+		if (!take_key(o, list.keys[i], list.sizes[i]))
 			return end(o, ERR_UNSUPPORTED,
 				   "the store does not list in order: it cannot be used");
 	if (!list.is_truncated)

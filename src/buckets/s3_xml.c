@@ -6,12 +6,14 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 enum element {
 	OTHER,
 	LIST,
 	CONTENTS,
 	KEY,
+	SIZE,
 	TRUNCATED,
 	TOKEN,
 	ENCODING,
@@ -33,6 +35,7 @@ static const struct row {
 	{ "ListBucketResult", OTHER, LIST },
 	{ "Contents", LIST, CONTENTS },
 	{ "Key", CONTENTS, KEY },
+	{ "Size", CONTENTS, SIZE },
 	{ "IsTruncated", LIST, TRUNCATED },
 	{ "NextContinuationToken", LIST, TOKEN },
 	{ "EncodingType", LIST, ENCODING },
@@ -57,7 +60,9 @@ struct reader {
 	enum element root;
 	char text[S3_XML_TEXT_BYTES_MAX];
 	size_t text_size;
-	bool is_encoded; /* keys are written with %XX */
+	bool is_encoded;	/* keys are written with %XX */
+	bool has_key, has_size; /* of the object that is being read */
+	uint64_t size;
 	struct s3_list list;
 	struct s3_error error;
 	struct s3_upload upload;
@@ -127,9 +132,21 @@ static void add_key(struct reader *r, struct slice text)
 		give_up(r, ERR_TOO_BIG);
 		return;
 	}
-	if (!r->list.keys)
+	if (!r->list.keys) {
 		r->list.keys = arena_take_array(r->arena, S3_LIST_KEYS_MAX, sizeof(struct slice));
+		r->list.sizes = arena_take_array(r->arena, S3_LIST_KEYS_MAX, sizeof(uint64_t));
+	}
+	r->list.sizes[r->list.key_count] = UINT64_MAX;
 	r->list.keys[r->list.key_count++] = arena_copy(r->arena, text);
+	r->has_key = true;
+}
+
+/* Of the key in the same element, whichever comes first. */
+static void end_contents(struct reader *r)
+{
+	if (r->has_key && r->has_size)
+		r->list.sizes[r->list.key_count - 1] = r->size;
+	r->has_key = r->has_size = false;
 }
 
 static void on_end(void *context, const XML_Char *name)
@@ -142,6 +159,12 @@ static void on_end(void *context, const XML_Char *name)
 	case KEY:
 		if (r->arena)
 			add_key(r, text);
+		break;
+	case SIZE:
+		r->has_size = text_to_u64(text, UINT64_MAX - 1, &r->size) == OK;
+		break;
+	case CONTENTS:
+		end_contents(r);
 		break;
 	case TRUNCATED:
 		r->list.is_truncated = slice_equal(text, SLICE("true"));
@@ -175,7 +198,6 @@ static void on_end(void *context, const XML_Char *name)
 	case ENDED:
 	case OTHER:
 	case LIST:
-	case CONTENTS:
 	case ERROR:
 		break;
 	}

@@ -21,6 +21,7 @@ enum {
 
 struct s3_list {
 	struct slice *keys; /* as the store has them, decoded; in the arena given */
+	uint64_t *sizes;    /* of the objects; UINT64_MAX where the store did not say */
 	size_t key_count;
 	bool is_truncated;
 	struct slice next_token; /* empty when the store gave none */

@@ -209,6 +209,32 @@ static void test_an_error_is_neither_the_beginning_nor_the_end(void **state)
 	assert_string_equal(u.id, "before");
 }
 
+static void test_sizes_belong_to_their_keys(void **state)
+{
+	struct s3_list list;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	assert_int_equal(s3_xml_list(&a,
+				     SLICE("<ListBucketResult>"
+					   "<Contents><Key>a</Key><Size>7</Size></Contents>"
+					   "<Contents><Size>0</Size><Key>b</Key></Contents>"
+					   "<Contents><Key>c</Key></Contents>"
+					   "<Contents><Key>d</Key><Size>-1</Size></Contents>"
+					   "<Contents><Size>9</Size></Contents>"
+					   "<Contents><Key>e</Key></Contents>"
+					   "</ListBucketResult>"),
+				     &list),
+			 OK);
+	assert_int_equal(list.key_count, 5);
+	assert_int_equal(list.sizes[0], 7);
+	assert_int_equal(list.sizes[1], 0);
+	for (size_t i = 2; i < 5; i++)
+		assert_true(list.sizes[i] == UINT64_MAX);
+	arena_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_long_texts_of_an_error_are_cut),
 		cmocka_unit_test(test_the_beginning_and_the_end_of_parts_are_read),
 		cmocka_unit_test(test_an_error_is_neither_the_beginning_nor_the_end),
+		cmocka_unit_test(test_sizes_belong_to_their_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,16 @@ static bool is_write(enum bucket_verb verb)
 	return verb == BUCKET_PUT || verb == BUCKET_PUT_NEW || verb == BUCKET_DELETE;
 }
 
+/* In place.  What is no sealed object has a size that is none of ours: head says more. */
+static uint64_t *plain_sizes(const struct bucket_op *list)
+{
+	for (size_t i = 0; list->ret_sizes && i < list->ret_count; i++)
+		if (list->ret_sizes[i] != BUCKET_SIZE_UNKNOWN &&
+		    !sealed_plain_size(list->ret_sizes[i], &list->ret_sizes[i]))
+			list->ret_sizes[i] = BUCKET_SIZE_UNKNOWN;
+	return list->ret_sizes;
+}
+
 static enum step worked(struct sealed_op *o)
 {
 	struct bucket_op *op = o->op;
@@ -262,6 +272,7 @@ static enum step worked(struct sealed_op *o)
 		return end(o, err);
 	op->ret_size = o->inner.ret_size;
 	op->ret_names = o->inner.ret_names;
+	op->ret_sizes = plain_sizes(&o->inner);
 	op->ret_count = o->inner.ret_count;
 	op->ret_more = o->inner.ret_more;
 	if (op->verb == BUCKET_GET)

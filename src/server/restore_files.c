@@ -44,7 +44,28 @@ static enum step list(struct restore_files *f)
 	return task_wait(&f->task, FILES_LISTED);
 }
 
-static void take_name(struct restore_files *f, struct slice key)
+/* Where the list tells the size, nothing more is asked of the bucket. */
+static void take_size(struct restore_files *f, struct restore_file *file, uint64_t size)
+{
+	bool is_known = size != BUCKET_SIZE_UNKNOWN;
+
+	if (file->state != RESTORE_FILE_UNSEEN)
+		return;
+	file->size = size;
+	if (is_known && size != (uint64_t)file->of->size) {
+		file->state = RESTORE_FILE_SIZE;
+		f->bad_count++;
+		f->done_count++;
+	} else if (is_known && !f->is_deep) {
+		file->state = RESTORE_FILE_GOOD;
+		f->done_count++;
+		f->done_bytes += (uint64_t)file->of->size;
+	} else {
+		file->state = RESTORE_FILE_LISTED;
+	}
+}
+
+static void take_name(struct restore_files *f, struct slice key, uint64_t size)
 {
 	uint64_t incarnation, sequence;
 	uint8_t name[16];
@@ -55,7 +76,7 @@ static void take_name(struct restore_files *f, struct slice key)
 	put_u64(name + 8, sequence);
 	struct restore_file *file = map_get(&f->by_name, (struct slice) { name, sizeof(name) });
 	if (file) {
-		file->state = RESTORE_FILE_LISTED;
+		take_size(f, file, size);
 		return;
 	}
 	f->stray_count++;
@@ -226,7 +247,8 @@ static enum step listed(struct restore_files *f)
 	if (op->task.err)
 		return finish(f, op->task.err, op->task.why);
 	for (size_t i = 0; i < op->ret_count; i++)
-		take_name(f, op->ret_names[i]);
+		take_name(f, op->ret_names[i],
+			  op->ret_sizes ? op->ret_sizes[i] : BUCKET_SIZE_UNKNOWN);
 	f->listed_count += op->ret_count;
 	tell(f, "listed %zu data files", f->listed_count);
 	if (op->ret_more && op->ret_count > 0) {
