@@ -1,4 +1,5 @@
 /* Several agents on one control: which of them a client is told, and that each serves everybody. */
+#include "streams/agent/file_writer.h"
 #include "streams/testing_world.h"
 
 static struct testing_world w, north, south;
@@ -382,6 +383,39 @@ static void test_a_late_commit_of_a_numbered_batch_adds_nothing(void **state)
 	tear_down();
 }
 
+/* Two machines whose nodes tell clients the same address: records stay whole, and somebody says
+ * what is wrong. */
+static void test_agents_of_one_address_are_told_apart(void **state)
+{
+	struct testing_world twin;
+	struct testing_client t;
+	int64_t next = 0;
+
+	(void)state;
+	set_up(0);
+	testing_join_world(&twin, &w, 9092, "here");
+	testing_client_open(&t, &twin);
+	assert_int_equal(twin.agent->node_id, w.agent->node_id);
+	assert_false(file_writer_has_twin(w.agent->writer));
+	for (int i = 0; i < 2 * FILE_WRITER_TWIN_LIVES + 2; i++) {
+		struct testing_client *writer = i % 2 ? &t : &c;
+		struct kafka_produce_response_partition *got;
+		do {
+			testing_send_produce(writer, "beta", 0,
+					     testing_batch(&writer->arena, "one", i, 1), -1);
+			got = testing_receive_produce(writer);
+			assert_true(got->error_code == KAFKA_NONE ||
+				    got->error_code == KAFKA_NOT_LEADER_OR_FOLLOWER);
+			testing_run_ms(&w, 5);
+		} while (got->error_code);
+		assert_int_equal(got->base_offset, next++);
+	}
+	assert_true(file_writer_has_twin(w.agent->writer));
+	testing_client_close(&t);
+	testing_close_agent(&twin);
+	tear_down();
+}
+
 /* --- what one agent has acknowledged, another knows ------------------------------------------ */
 
 static void hold_north(void)
@@ -521,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_any_agent_serves_any_partition),
 		cmocka_unit_test(test_a_numbered_producer_may_go_from_agent_to_agent),
 		cmocka_unit_test(test_a_late_commit_of_a_numbered_batch_adds_nothing),
+		cmocka_unit_test(test_agents_of_one_address_are_told_apart),
 		cmocka_unit_test(test_an_offset_told_elsewhere_is_not_out_of_range),
 		cmocka_unit_test(test_the_end_is_what_another_has_acknowledged),
 		cmocka_unit_test(test_metadata_knows_a_topic_created_elsewhere),

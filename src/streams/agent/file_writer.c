@@ -44,6 +44,8 @@ struct file_writer {
 	uint64_t quiet_until_ms; /* no log line about failed puts before */
 	uint64_t full_until_ms;	 /* the catalog was full: no batch is taken before */
 	uint64_t full_quiet_until_ms;
+	uint64_t lives_since_ms; /* the first of the lives that were taken over */
+	int lives_lost;
 };
 
 struct data_file_job {
@@ -358,6 +360,28 @@ static void end_incarnation(struct file_writer *w, enum err err, const char *why
 	control_link_restart(w->agent->link, err, why);
 }
 
+/* Once is a restart that overtook the end of the life before. */
+static void lose_life(struct file_writer *w)
+{
+	const struct agent_config *config = &w->agent->config;
+	uint64_t now_ms = loop_now_ms(w->agent->loop);
+
+	if (now_ms - w->lives_since_ms >= FILE_WRITER_TWIN_MS)
+		w->lives_lost = 0;
+	if (w->lives_lost++ == 0)
+		w->lives_since_ms = now_ms;
+	if (w->lives_lost == FILE_WRITER_TWIN_LIVES)
+		log_error("another node says that it is %s:%u too, and each stops what the other "
+			  "writes; give every node an --advertise of its own",
+			  config->advertise_host, config->advertise_port);
+	end_incarnation(w, ERR_DENIED, "control has a later incarnation of us");
+}
+
+bool file_writer_has_twin(const struct file_writer *w)
+{
+	return w->lives_lost >= FILE_WRITER_TWIN_LIVES;
+}
+
 /* What control said.  OK: the file is decided. */
 static enum err take_answer(struct data_file_job *f)
 {
@@ -469,7 +493,7 @@ static enum step file_committed(struct data_file_job *f)
 	}
 	if (err == ERR_DENIED) {
 		if (f->incarnation == w->incarnation)
-			end_incarnation(w, err, "control has a later incarnation of us");
+			lose_life(w);
 		return file_end(f, ERR_UNAVAILABLE);
 	}
 	if (err == ERR_FULL)

@@ -28,6 +28,8 @@ enum {
 	FILE_WRITER_RETRY_MS = 50,		/* between tries, of puts and of commits */
 	FILE_WRITER_COMMIT_PATIENCE_MS = 30000, /* without control */
 	FILE_WRITER_QUIET_MS = 5000,		/* between log lines about failed puts */
+	FILE_WRITER_TWIN_LIVES = 3, /* taken over within this time: two agents have one address */
+	FILE_WRITER_TWIN_MS = 30000,
 	FILE_WRITER_FULL_MS = 1000, /* after a refused commit no file is put: it would only lie in
 				     * the bucket */
 };
@@ -45,6 +47,10 @@ void file_writer_set_incarnation(struct file_writer *w, int64_t incarnation);
 
 /* The link is back: commit what waits. */
 void file_writer_wake(struct file_writer *w);
+
+/* Its incarnations were taken over again and again: another agent tells clients the same address.
+ */
+bool file_writer_has_twin(const struct file_writer *w);
 
 /* Files are in flight, or open and about to be.  What is open without an incarnation is not: nobody
  * can tell when there will be one. */
