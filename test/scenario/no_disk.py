@@ -17,7 +17,7 @@ from pathlib import Path
 import kcat
 from node import Node, answers_kafka
 from node import program as program_of_people
-from s3_store import KEYS, Store
+from s3_store import KEYS, Store, find_program
 from scenario import Scenario, say, skip_all, wait_until
 
 # timeout: 300 s
@@ -294,11 +294,11 @@ def no_sockets(s, words, store):
 words = namespaces()
 if not words:
     skip_all("unshare(1) may not make a mount namespace here")
+found = next((name for name in STORES if find_program(name)), None)
+if not found:
+    skip_all(f"none of {', '.join(STORES)} is installed")
 with Scenario() as s:
-    stores = [Store(s.scratch, name) for name in STORES]
-    store = next((store for store in stores if store.program()), None)
-    if store is None:
-        skip_all(f"none of {', '.join(STORES)} is installed")
+    store = Store(s.scratch, found)
     try:
         store.start()
         no_sockets(s, words, store)

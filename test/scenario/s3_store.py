@@ -22,6 +22,12 @@ STORE_KEYS = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"],
               "MINIO_ROOT_PASSWORD": KEYS["AWS_SECRET_ACCESS_KEY"]}
 
 
+def find_program(name):
+    places = [os.environ.get("HANSE_S3_TOOLS", ""), os.environ.get("PATH", ""),
+              str(Path.home() / "go/bin")]
+    return shutil.which(name, path=os.pathsep.join(place for place in places if place))
+
+
 class Store:
     def __init__(self, scratch, name, certificate=None, key=None, in_host=False):
         self.name = name
@@ -34,9 +40,7 @@ class Store:
         self.process = None
 
     def program(self):
-        places = [os.environ.get("HANSE_S3_TOOLS", ""), os.environ.get("PATH", ""),
-                  str(Path.home() / "go/bin")]
-        return shutil.which(self.name, path=os.pathsep.join(place for place in places if place))
+        return find_program(self.name)
 
     def command(self):
         address = f"127.0.0.1:{self.port}"
