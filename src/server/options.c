@@ -10,6 +10,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "cells/journal.h"
+#include "streams/agent/flush_budget.h"
 
 enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10000 };
 
@@ -35,6 +36,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 				 "may an empty bucket become one (default: not with a used key)" },
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number" },
+	[OPTION_PUTS_PER_SECOND] = { "puts-per-second", "N", "25",
+				     "of data files into a store, at most, until they are full" },
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
 			     "Unix sockets (default: $XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)" },
 	[OPTION_LOG_LEVEL] = { "log-level", "LEVEL", "info", "error, warn, info or debug" },
@@ -472,10 +475,30 @@ static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+static enum err read_numbers(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *partitions = o->values[OPTION_DEFAULT_PARTITIONS];
+	const char *puts = o->values[OPTION_PUTS_PER_SECOND];
+	uint64_t value;
+
+	if (text_to_u64(slice_from(partitions), PARTITIONS_MAX, &value) || value == 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--default-partitions is 1 to %d", PARTITIONS_MAX);
+		return ERR_INVALID;
+	}
+	o->default_partitions = (int32_t)value;
+	if (text_to_u64(slice_from(puts), FLUSH_PUTS_PER_S_MAX, &value) ||
+	    value < FLUSH_PUTS_PER_S_MIN) {
+		snprintf(why, OPTION_WHY_BYTES, "--puts-per-second is %d to %d",
+			 FLUSH_PUTS_PER_S_MIN, FLUSH_PUTS_PER_S_MAX);
+		return ERR_INVALID;
+	}
+	o->puts_per_s = (int)value;
+	return OK;
+}
+
 enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	enum log_level level;
-	uint64_t partitions;
 
 	enum err err = read_roles(o, why);
 	if (err)
@@ -496,15 +519,10 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_new_cluster(o, why);
 	if (!err)
 		err = check_control_keys(o, why);
+	if (!err)
+		err = read_numbers(o, why);
 	if (err)
 		return err;
-	if (text_to_u64(slice_from(o->values[OPTION_DEFAULT_PARTITIONS]), PARTITIONS_MAX,
-			&partitions) ||
-	    partitions == 0) {
-		snprintf(why, OPTION_WHY_BYTES, "--default-partitions is 1 to %d", PARTITIONS_MAX);
-		return ERR_INVALID;
-	}
-	o->default_partitions = (int32_t)partitions;
 	if (!log_level_from_name(o->values[OPTION_LOG_LEVEL], &level)) {
 		snprintf(why, OPTION_WHY_BYTES, "--log-level is error, warn, info or debug");
 		return ERR_INVALID;

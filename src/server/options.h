@@ -34,6 +34,7 @@ enum option {
 	OPTION_SEAL,
 	OPTION_NEW_CLUSTER,
 	OPTION_DEFAULT_PARTITIONS,
+	OPTION_PUTS_PER_SECOND,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
 	OPTION_COUNT
@@ -65,6 +66,7 @@ struct options {
 	struct address kafka, advertise, peer;
 	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
 	int32_t default_partitions;
+	int puts_per_s; /* of data files, where requests cost */
 	bool has_control, has_streams;
 	bool is_sealed;					     /* --seal */
 	bool may_create;				     /* --new-cluster */

@@ -31,6 +31,7 @@ static void test_without_anything_there_are_defaults(void **state)
 	assert_string_equal(o.values[OPTION_ADVERTISE], "127.0.0.1:9092");
 	assert_string_equal(o.values[OPTION_PEER], "127.0.0.1:9192");
 	assert_int_equal(o.default_partitions, 1);
+	assert_int_equal(o.puts_per_s, 25);
 	assert_true(o.has_control && o.has_streams);
 	assert_int_equal(o.control_count, 1);
 }
@@ -132,6 +133,8 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--log-level", "loud" },
 		{ "--peer", "nowhere" },
 		{ "--seal", "maybe" },
+		{ "--puts-per-second", "3" },
+		{ "--puts-per-second", "1001" },
 	};
 
 	(void)state;

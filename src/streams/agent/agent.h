@@ -52,6 +52,7 @@ struct agent_config {
 		*identity;	     /* for control elsewhere; NULL: no keys.  Outlives the agent */
 	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	struct bucket *bucket;	     /* data files; outlives the agent */
+	int puts_per_s;		     /* where requests cost, see flush_budget.h; 0: its default */
 	const struct keyring *keys;  /* of streams, borrowed; NULL: nothing is sealed */
 	int32_t default_partitions;
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */

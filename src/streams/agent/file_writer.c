@@ -703,7 +703,9 @@ struct file_writer *file_writer_new(struct agent *agent)
 	w->agent = agent;
 	w->is_far = bucket_is_far(agent->config.bucket);
 	w->uploads_max = w->is_far ? FILE_WRITER_UPLOADS_FAR_MAX : FILE_WRITER_UPLOADS_MAX;
-	flush_budget_init(&w->budget, loop_now_ms(agent->loop));
+	flush_budget_init(&w->budget,
+			  agent->config.puts_per_s ? agent->config.puts_per_s : FLUSH_PUTS_PER_S,
+			  loop_now_ms(agent->loop));
 	list_init(&w->files);
 	return w;
 }

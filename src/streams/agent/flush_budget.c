@@ -1,11 +1,18 @@
 #include "streams/agent/flush_budget.h"
 
+#include <assert.h>
+
 enum { PUT = 1000, FULL = FLUSH_PUTS_BURST * PUT };
 _Static_assert(PUT == 1000, "puts per second are thousandths of a put per millisecond");
 
-void flush_budget_init(struct flush_budget *b, uint64_t now_ms)
+void flush_budget_init(struct flush_budget *b, int puts_per_s, uint64_t now_ms)
 {
-	*b = (struct flush_budget) { .thousandths = FULL, .at_ms = now_ms };
+	assert(puts_per_s >= FLUSH_PUTS_PER_S_MIN && puts_per_s <= FLUSH_PUTS_PER_S_MAX);
+	*b = (struct flush_budget) {
+		.puts_per_s = (uint64_t)puts_per_s,
+		.thousandths = FULL,
+		.at_ms = now_ms,
+	};
 }
 
 static void grow(struct flush_budget *b, uint64_t now_ms)
@@ -17,7 +24,7 @@ static void grow(struct flush_budget *b, uint64_t now_ms)
 	passed_ms = now_ms - b->at_ms;
 	if (passed_ms > FULL)
 		passed_ms = FULL;
-	b->thousandths += passed_ms * FLUSH_PUTS_PER_S;
+	b->thousandths += passed_ms * b->puts_per_s;
 	if (b->thousandths > FULL)
 		b->thousandths = FULL;
 	b->at_ms = now_ms;
@@ -34,11 +41,12 @@ uint64_t flush_budget_due_ms(struct flush_budget *b, uint64_t now_ms, uint64_t o
 {
 	uint64_t due_ms = is_idle ? opened_ms : opened_ms + FLUSH_PAUSE_MS;
 	uint64_t last_ms = opened_ms + FLUSH_WAIT_MS_MAX;
-	uint64_t missing;
+	uint64_t missing, there_ms;
 
 	grow(b, now_ms);
 	missing = b->thousandths < PUT ? PUT - b->thousandths : 0;
-	if (missing > 0 && due_ms < now_ms + (missing + FLUSH_PUTS_PER_S - 1) / FLUSH_PUTS_PER_S)
-		due_ms = now_ms + (missing + FLUSH_PUTS_PER_S - 1) / FLUSH_PUTS_PER_S;
+	there_ms = now_ms + (missing + b->puts_per_s - 1) / b->puts_per_s;
+	if (missing > 0 && due_ms < there_ms)
+		due_ms = there_ms;
 	return due_ms < last_ms ? due_ms : last_ms;
 }

@@ -16,20 +16,23 @@
 #include <stdint.h>
 
 enum {
-	FLUSH_PUTS_PER_S = 25, /* in the long run; half of the 40 ms between two is waited on
-				* average, and a month without a pause is 66 million puts */
+	FLUSH_PUTS_PER_S = 25,	  /* by default: half of the 40 ms between two is waited on average,
+				* and a month without a pause is 66 million puts */
+	FLUSH_PUTS_PER_S_MIN = 4, /* as FLUSH_WAIT_MS_MAX has it in any case */
+	FLUSH_PUTS_PER_S_MAX = 1000,
 	FLUSH_PUTS_BURST = 16, /* saved while there was less to put */
 	FLUSH_PAUSE_MS = 5,
 	FLUSH_WAIT_MS_MAX = 250,
 };
 
 struct flush_budget {
-	uint64_t thousandths; /* of a put */
+	uint64_t puts_per_s;  /* in the long run */
+	uint64_t thousandths; /* of a put, that are left */
 	uint64_t at_ms;	      /* when that was so */
 };
 
-/* With all of the burst. */
-void flush_budget_init(struct flush_budget *b, uint64_t now_ms);
+/* With all of the burst; `puts_per_s` is FLUSH_PUTS_PER_S_MIN to _MAX. */
+void flush_budget_init(struct flush_budget *b, int puts_per_s, uint64_t now_ms);
 
 /* A file was closed.  Harmless when nothing is left. */
 void flush_budget_spend(struct flush_budget *b, uint64_t now_ms);
