@@ -1,7 +1,9 @@
 /* Produce through a whole agent: testing_world.h has the stage. */
+#include "buckets/bucket_ask.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/flush_budget.h"
 #include "streams/testing_world.h"
+#include "wire/streams/data_file.h"
 
 static struct testing_world w;
 static struct testing_client c;
@@ -382,6 +384,35 @@ static void test_a_put_whose_outcome_is_unknown_is_repeated(void **state)
 	tear_down();
 }
 
+static bool has_file(uint64_t incarnation, uint64_t sequence)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	uint64_t size;
+
+	data_file_key(key, incarnation, sequence);
+	return bucket_ask_head(w.loop, w.bucket, slice_from(key), &size) == OK;
+}
+
+/* By an agent of a journal that was lost, which had got the same number. */
+static void test_names_that_another_agent_took_are_left_to_it(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	int16_t code = -1;
+
+	(void)state;
+	set_up(0);
+	struct slice batch = testing_batch(&c.arena, "batch", 0, 3);
+	for (uint64_t sequence = 1; sequence < 100; sequence++) {
+		data_file_key(key, 1, sequence);
+		assert_int_equal(bucket_ask_put(w.loop, w.bucket, slice_from(key), SLICE("x")), OK);
+	}
+	for (int i = 0; code && i < 50; i++)
+		code = produce_code("alpha", 0, batch, -1);
+	assert_int_equal(code, KAFKA_NONE);
+	assert_true(has_file(2, 1));
+	tear_down();
+}
+
 static void test_a_batch_sent_again_gets_its_first_offset(void **state)
 {
 	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
@@ -490,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_a_full_catalog_is_told_as_such_and_heals),
 		cmocka_unit_test(test_a_full_catalog_is_told_in_every_version),
 		cmocka_unit_test(test_a_put_whose_outcome_is_unknown_is_repeated),
+		cmocka_unit_test(test_names_that_another_agent_took_are_left_to_it),
 		cmocka_unit_test(test_a_batch_sent_again_gets_its_first_offset),
 		cmocka_unit_test(test_time_runs_out_while_the_bucket_hangs),
 		cmocka_unit_test(test_a_batch_outlives_its_connection),

@@ -438,6 +438,19 @@ static enum step file_end(struct data_file_job *f, enum err err)
 	return task_done(&f->task, err);
 }
 
+/* Somebody else wrote under names that control gave to us: an agent of a journal that was lost and
+ * is older now.  Its files stay as they are; ours get other names. */
+static void leave_names(struct data_file_job *f)
+{
+	struct agent *agent = f->writer->agent;
+
+	if (f->incarnation != f->writer->incarnation || !control_link_is_ready(agent->link))
+		return; /* it was noticed already */
+	control_link_set_incarnation(agent->link, 0);
+	control_link_restart(agent->link, ERR_CONFLICT,
+			     "another agent used the names of our data files: taking new ones");
+}
+
 static enum step file_put(struct data_file_job *f)
 {
 	struct task *t = &f->task;
@@ -449,8 +462,12 @@ static enum step file_put(struct data_file_job *f)
 		return task_wait(t, FILE_PAUSED);
 	}
 	if (f->put.task.err) {
+		enum err err = f->put.task.err;
+
 		report_put(f);
-		return file_end(f, f->put.task.err);
+		if (err == ERR_CONFLICT)
+			leave_names(f);
+		return file_end(f, err);
 	}
 	end_put(f);
 	block_cache_add_file(f->writer->agent->cache, f->incarnation, f->sequence, f->data.slices,
