@@ -1,16 +1,31 @@
 /* hanse key new, show, derive: key files (doc/formats/keys.md).  Nothing is asked of a server.
  *
  * Secrets go to standard output, where the person wants them, and never into a message. */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/output.h"
 #include "cli/table.h"
 #include "server/key_file.h"
 
+/* Where the shell made a file for it, nobody else may read that. */
+static void protect_output(void)
+{
+	struct stat st;
+
+	if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) &&
+	    fchmod(STDOUT_FILENO, S_IRUSR | S_IWUSR) < 0)
+		say("what is printed cannot be kept from others: `chmod 600` it: %s",
+		    strerror(errno));
+}
+
 static enum command_status print_keys(const struct keyring *k, bool is_unused)
 {
 	struct buf text;
 
+	protect_output();
 	buf_init(&text);
 	key_file_text(k, is_unused, &text);
 	fwrite(text.data, 1, text.size, stdout);

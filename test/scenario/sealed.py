@@ -163,6 +163,13 @@ def first_start(s):
         shown = hanse("key", "show", "--key-file", key, "--json")
         key_id = re.search(r'"key_id": "([0-9a-f]{32})"', shown.stdout).group(1)
         assert '"sealed": true' in status.stdout and key_id in status.stdout, status.stdout
+    with s.test("a file that a shell makes for a key is nobody else's"):
+        part = s.scratch / "part.key"
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, 0o644)) as out:
+            os.fchmod(out.fileno(), 0o644)
+            subprocess.run([program(), "key", "derive", "streams", "--key-file", key], check=True,
+                           stdout=out)
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
     with s.test("no key is in the arguments or the environment of a process, or in a file of it"):
         parts = [hanse("key", "derive", role, "--key-file", key).stdout
                  for role in ("control", "streams")]
