@@ -457,6 +457,7 @@ static enum step control_step(struct task *t)
 		return stop(c);
 	switch (t->at) {
 	case CONTROL_OPEN:
+		supervisor_tell_asking("the buckets");
 		cluster_open(&c->cluster, t, c->buckets, c->bucket_count);
 		c->cluster.keys = c->options->is_sealed ? &c->keys : NULL;
 		c->cluster.must_exist = !c->options->may_create;

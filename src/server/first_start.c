@@ -124,6 +124,11 @@ static void put_aside(const struct first_start *f, const char *path)
 			  path, aside);
 }
 
+void first_start_on_asking(struct first_start *f)
+{
+	f->is_asked = true;
+}
+
 void first_start_on_denied(struct first_start *f)
 {
 	const char *path = f->options->values[OPTION_KEY_FILE];
@@ -153,7 +158,7 @@ static void show_orphan(const struct first_start *f)
 
 void first_start_done(struct first_start *f)
 {
-	if (f->is_drawn && !f->is_written && !f->is_over)
+	if (f->is_drawn && !f->is_written && f->is_asked && !f->is_over)
 		show_orphan(f);
 	for (size_t i = 0; i < KEY_ROLE_COUNT; i++)
 		secret_buf_done(&f->texts[i]);

@@ -5,7 +5,7 @@
  * is in that file, durably, before anything is in the bucket.  When control has opened the cluster
  * with it, it is the cluster's and is shown; when control says that the bucket has another, it was
  * for nothing, and the file gets another name.  One that is in no file is shown too when the roles
- * gave up before either was known. */
+ * gave up before either was known, unless no bucket had been asked. */
 #ifndef SERVER_FIRST_START_H
 #define SERVER_FIRST_START_H
 
@@ -19,13 +19,17 @@ struct first_start {
 	struct buf texts[KEY_ROLE_COUNT]; /* what each role gets; empty: nothing */
 	bool is_drawn;			  /* the root is new */
 	bool is_written;		  /* the key file, too */
-	bool is_used; /* the key is a cluster's: an empty bucket is the wrong one */
-	bool is_over; /* it was seen whose it is */
+	bool is_used;  /* the key is a cluster's: an empty bucket is the wrong one */
+	bool is_asked; /* there may be a cluster that has it */
+	bool is_over;  /* it was seen whose it is */
 };
 
 /* `why` says what is missing.  Nothing is needed where nothing is sealed. */
 MUST_CHECK enum err first_start_begin(struct first_start *f, const struct options *o,
 				      char why[OPTION_WHY_BYTES]);
+
+/* Control begins to open the cluster, and to create it if need be. */
+void first_start_on_asking(struct first_start *f);
 
 /* Control has opened the cluster with these keys: show new ones. */
 void first_start_on_ready(struct first_start *f);

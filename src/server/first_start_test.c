@@ -119,10 +119,15 @@ static void test_a_start_that_gave_up_early_shows_a_key_that_is_in_no_file(void 
 
 	(void)state;
 	open_place(&p, false);
+	first_start_on_asking(&p.start);
 	assert_true(close_place(&p));
+	open_place(&p, false);
+	assert_false(close_place(&p)); /* no bucket was asked: nothing can have it */
 	open_place(&p, true);
+	first_start_on_asking(&p.start);
 	assert_false(close_place(&p)); /* the next start finds it */
 	open_place(&p, false);
+	first_start_on_asking(&p.start);
 	first_start_on_denied(&p.start);
 	assert_false(close_place(&p)); /* it is nobody's */
 }

@@ -193,6 +193,15 @@ static void on_denied(void *context, const char *role, const char *text)
 		first_start_on_denied(b->first_start);
 }
 
+static void on_asking(void *context, const char *role, const char *text)
+{
+	struct banner *b = context;
+
+	(void)text;
+	if (strcmp(role, "control") == 0)
+		first_start_on_asking(b->first_start);
+}
+
 static void on_status(void *context, const char *role, const char *text)
 {
 	(void)context;
@@ -257,6 +266,7 @@ static int start(const struct options *o, struct first_start *f)
 		.on_ready = on_ready,
 		.on_status = on_status,
 		.on_denied = on_denied,
+		.on_asking = on_asking,
 		.context = &banner,
 	});
 }

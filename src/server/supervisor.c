@@ -266,6 +266,9 @@ static void take_line(struct role *r, struct slice line)
 	} else if (strcmp(text, "STATUS") == 0) {
 		if (config->on_status)
 			config->on_status(config->context, r->config->name, rest);
+	} else if (strcmp(text, "ASKING") == 0) {
+		if (config->on_asking)
+			config->on_asking(config->context, r->config->name, rest);
 	} else if (strcmp(text, "FATAL") == 0 || strcmp(text, "DENIED") == 0) {
 		r->is_fatal = true;
 		if (text[0] == 'D' && config->on_denied)
@@ -562,4 +565,9 @@ void supervisor_tell_fatal(const char *text)
 void supervisor_tell_denied(const char *text)
 {
 	tell("DENIED", text);
+}
+
+void supervisor_tell_asking(const char *text)
+{
+	tell("ASKING", text);
 }

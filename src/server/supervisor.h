@@ -52,6 +52,7 @@ struct supervisor_config {
 	void (*on_fatal)(void *context, const char *role, const char *text); /* default: log it */
 	void (*on_denied)(void *context, const char *role,
 			  const char *text); /* and then on_fatal */
+	void (*on_asking)(void *context, const char *role, const char *text);
 	void *context;
 	/* 0: the constants above. */
 	uint64_t backoff_min_ms, backoff_max_ms, healthy_ms, stop_timeout_ms;
@@ -66,6 +67,7 @@ void supervisor_tell_ready(const char *text);
 void supervisor_tell_status(const char *text);
 void supervisor_tell_fatal(const char *text);
 void supervisor_tell_denied(const char *text);
+void supervisor_tell_asking(const char *text); /* from now on buckets may have been changed */
 
 /* Take the role's secret, which is there once; false: it was given none. */
 bool supervisor_take_secret(struct buf *ret);
