@@ -344,6 +344,29 @@ static void set_up_impatient(void)
 	w.control.hello_count = w.control.ping_count = 0;
 }
 
+/* It looks whether the bucket is the cluster's before anybody is served. */
+static void test_a_bucket_that_fails_at_first_is_tried_again(void **state)
+{
+	static const enum err passing[] = { ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_IO };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+		set_up(0);
+		testing_client_close(&c);
+		testing_close_agent(&w);
+		w.is_serving = false;
+		fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+						      .err = passing[i],
+						      .prefix = "v1/cluster",
+						      .count = 1 });
+		uint64_t strikes = fault_strike_count(w.bucket);
+		testing_open_agent(&w);
+		assert_int_equal(fault_strike_count(w.bucket), strikes + 1);
+		testing_client_open(&c, &w);
+		tear_down();
+	}
+}
+
 /* Stopped or hung, it keeps the connection: nothing else tells. */
 static void test_a_control_that_hangs_closes_kafka_until_it_is_back(void **state)
 {
@@ -598,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_a_stop_does_not_wait_for_the_members_of_a_group),
 		cmocka_unit_test(test_only_batches_are_large),
 		cmocka_unit_test(test_who_does_not_hear_control_names_no_leader),
+		cmocka_unit_test(test_a_bucket_that_fails_at_first_is_tried_again),
 		cmocka_unit_test(test_a_control_that_hangs_closes_kafka_until_it_is_back),
 		cmocka_unit_test(test_a_control_that_is_busy_for_a_while_is_waited_for),
 		cmocka_unit_test(test_a_control_with_nothing_to_say_is_pinged),

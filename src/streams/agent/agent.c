@@ -78,6 +78,38 @@ static void open_kafka(struct agent *agent)
 	condition_update(agent);
 }
 
+static void on_replica_whole(struct agent *agent);
+
+static void on_rejoin(struct timer *t)
+{
+	struct agent *agent = CONTAINER(t, struct agent, reopen);
+
+	if (control_link_is_ready(agent->link) && !replica_is_loading(agent->replica) &&
+	    replica_cell(agent->replica))
+		on_replica_whole(agent); /* otherwise it comes by itself */
+}
+
+/* It was not the bucket that answered, or not for good. */
+static bool is_passing(enum err err)
+{
+	return err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_UNKNOWN ||
+	       err == ERR_BUSY || err == ERR_IO;
+}
+
+static void join_failed(struct agent *agent)
+{
+	const struct agent_config *config = &agent->config;
+	const struct task *join = &agent->join.task;
+
+	if (!is_passing(join->err)) {
+		config->on_fatal(config->context, join->err, join->why);
+		return;
+	}
+	config->on_serving(config->context, false, join->why[0] ? join->why : err_name(join->err));
+	timer_set(&agent->reopen, agent->loop, loop_now_ms(agent->loop) + AGENT_JOIN_RETRY_MS,
+		  on_rejoin);
+}
+
 /* The first time, see whether the bucket is this cluster's. */
 enum { OPEN_JOIN, OPEN_JOINED };
 
@@ -93,8 +125,7 @@ static enum step open_step(struct task *t)
 		return task_wait(t, OPEN_JOINED);
 	case OPEN_JOINED:
 		if (agent->join.task.err && !task_is_canceled(t))
-			agent->config.on_fatal(agent->config.context, agent->join.task.err,
-					       agent->join.task.why);
+			join_failed(agent);
 		agent->is_joined = agent->join.task.err == OK;
 		if (agent->is_joined)
 			open_kafka(agent);

@@ -34,10 +34,11 @@ enum {
 	AGENT_MESSAGE_BYTES_MAX = 1048588,    /* Kafka's message.max.bytes: one batch */
 	AGENT_PORT_BUSY_MS = 3000, /* a process that was just killed may still hold the port */
 	AGENT_PORT_RETRY_MS = 50,
-	AGENT_ORPHAN_MS = 3000, /* without control: then clients had better go elsewhere */
-	AGENT_SEARCH_MS = 1000, /* when control was silent for long and may be elsewhere too */
-	AGENT_LEAVE_MS = 1500,	/* at a stop, for control to take the agent off the roll */
-	AGENT_MOVE_MS = 1500,	/* then, for clients to go to others, which they are told to */
+	AGENT_JOIN_RETRY_MS = 1000, /* a bucket that did not answer when it was looked at first */
+	AGENT_ORPHAN_MS = 3000,	    /* without control: then clients had better go elsewhere */
+	AGENT_SEARCH_MS = 1000,	    /* when control was silent for long and may be elsewhere too */
+	AGENT_LEAVE_MS = 1500,	    /* at a stop, for control to take the agent off the roll */
+	AGENT_MOVE_MS = 1500,	    /* then, for clients to go to others, which they are told to */
 };
 
 struct agent_config {
