@@ -30,7 +30,7 @@ static const struct cost_load default_load = {
 	.fan_out = 1,
 	.partitions = 30,
 	.agents = 1,
-	.flush_ms = 100,
+	.flush_ms = 1000.0 / COST_PUTS_PER_S_MAX, /* what an agent does unless told otherwise */
 };
 
 /* --- prices ----------------------------------------------------------------------------- */
