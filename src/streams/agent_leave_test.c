@@ -143,6 +143,19 @@ static void test_nobody_is_sent_away_before_control_knows(void **state)
 	tear_down();
 }
 
+static void test_an_agent_without_clients_stops_at_once(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_client_close(&n);
+	WAIT_FOR(&north, north.agent->connection_count == 0);
+	uint64_t begin_ms = clock_now_ms();
+	testing_close_agent(&north);
+	assert_in_range(clock_now_ms() - begin_ms, 0, AGENT_MOVE_MS / 3);
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
 static void test_the_only_agent_stops_at_once(void **state)
 {
 	(void)state;
@@ -302,6 +315,7 @@ int main(void)
 		cmocka_unit_test(test_clients_of_an_agent_that_leaves_are_told_where_to_go),
 		cmocka_unit_test(test_what_was_begun_is_acknowledged),
 		cmocka_unit_test(test_nobody_is_sent_away_before_control_knows),
+		cmocka_unit_test(test_an_agent_without_clients_stops_at_once),
 		cmocka_unit_test(test_the_only_agent_stops_at_once),
 		cmocka_unit_test(test_an_agent_is_live_when_it_serves),
 		cmocka_unit_test(test_a_lost_link_is_no_change_of_condition),

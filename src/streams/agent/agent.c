@@ -436,6 +436,8 @@ static enum step move_clients(struct agent_stop *s)
 
 	log_info("left; clients go to %d other agents", agent->condition->others);
 	agent->has_left = true;
+	if (agent->connection_count == 0)
+		return drain(s);
 	each_connection(agent, connection_hurry);
 	replica_wake_all(agent->replica);
 	return stop_wait(s, AGENT_MOVE_MS, STOP_MOVING);
