@@ -167,7 +167,7 @@ void ip_text(struct ip ip, char ret[IP_TEXT_BYTES])
 	ret[0] = '\0';
 	if (ip.family != IP_NONE &&
 	    !inet_ntop(ip.family == IP_V6 ? AF_INET6 : AF_INET, ip.bytes, ret, IP_TEXT_BYTES))
-		assert(!"an address has no text");
+		assert(false); /* every address has a text */
 }
 
 void ip_port_text(struct ip_port p, char ret[IP_PORT_TEXT_BYTES])
