@@ -16,6 +16,7 @@
 #include "loop/handshake.h"
 #include "loop/private.h"
 #include "loop/stream.h"
+#include "loop/tls.h"
 
 enum { CONNECT_START, CONNECT_RESOLVING, CONNECT_CONNECTING, CONNECT_SECURING, CONNECT_PLACES };
 static const char *const connect_places[] = { "start", "resolving", "connecting", "securing" };
@@ -207,8 +208,15 @@ static void on_handshake(struct handshake *h, enum err err)
 	task_wake(c->task);
 }
 
-static const char *explain(enum err err)
+static const char *explain(const struct connecting *c)
 {
+	bool has_peers = tls_identity_has_peers(c->identity);
+	enum err err = c->err;
+
+	if (err == ERR_DENIED && !has_peers)
+		return "its certificate is not one that is believed";
+	if (err == ERR_CORRUPT && !has_peers)
+		return "what answers there does not speak TLS 1.3";
 	if (err == ERR_DENIED)
 		return "whoever answers has other keys than those of this cluster";
 	if (err == ERR_CORRUPT)
@@ -258,7 +266,7 @@ static enum step step_secured(struct connect *connect)
 		return task_wait(&connect->task, CONNECT_SECURING);
 	if (c->err) {
 		snprintf(connect->task.why, TASK_WHY_BYTES, "%.40s port %u: %s", c->host, c->port,
-			 explain(c->err));
+			 explain(c));
 		return fail(connect, c->err);
 	}
 	release(connect);

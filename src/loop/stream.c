@@ -620,6 +620,14 @@ const uint8_t *stream_peer_key(const struct stream *s)
 	return s->tls ? tls_peer_key(s->tls) : NULL;
 }
 
+enum err stream_peer_notice(const struct stream *s, const char *prefix, char *ret, size_t size)
+{
+	assert_open(s);
+	if (!s->tls || !tls_is_secure(s->tls))
+		return ERR_NOT_FOUND;
+	return tls_peer_notice(s->tls, prefix, ret, size);
+}
+
 struct stream_traffic stream_get_traffic(const struct stream *s)
 {
 	assert(s->magic == STREAM_MAGIC);

@@ -78,8 +78,13 @@ void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
  * For when that answer will take long. */
 void stream_acknowledge(struct stream *s);
 
-/* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, or not yet. */
+/* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, not yet, or it has no peers. */
 const uint8_t *stream_peer_key(const struct stream *s);
+
+/* The name that begins with `prefix` in a certificate the server showed (tls_identity_add_notice).
+ * ERR_NOT_FOUND: none, or none that fits into `ret`, or no TLS. */
+MUST_CHECK enum err stream_peer_notice(const struct stream *s, const char *prefix, char *ret,
+				       size_t size);
 
 /* Bytes that went over the socket so far, with all that TLS adds. */
 struct stream_traffic {
@@ -116,7 +121,8 @@ MUST_CHECK enum err listener_open_unix(struct loop *loop, const char *path,
 				       void (*on_accept)(void *context, struct stream *s),
 				       void *context, struct listener **ret,
 				       char why[TASK_WHY_BYTES]);
-/* Only streams of peers that `identity` believes are handed out.  Up to TLS_HANDSHAKES_MAX others
+/* Only streams of peers that `identity` believes are handed out; one with an ordinary certificate
+ * believes everybody.  Up to TLS_HANDSHAKES_MAX others
  * wait for TLS_HANDSHAKE_MS at most. */
 MUST_CHECK enum err listener_open_tls(struct loop *loop, const char *host, uint16_t port,
 				      struct tls_identity *identity,

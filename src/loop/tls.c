@@ -9,20 +9,27 @@
 #include <openssl/x509.h>
 
 #include "base/memory.h"
+#include "loop/tls_identity_private.h"
 
 struct tls {
 	SSL *ssl;
 	BIO *in, *out; /* in memory; of the SSL */
 	size_t fed;    /* bytes, before the handshake was over */
 	bool is_secure;
+	bool has_peer_key;
 	uint8_t peer_key[TLS_KEY_BYTES];
 };
+
+bool tls_identity_has_peers(const struct tls_identity *identity)
+{
+	return identity->peer_count > 0;
+}
 
 struct tls *tls_new(struct tls_identity *identity, bool is_server)
 {
 	struct tls *t = NEW(struct tls);
 
-	t->ssl = SSL_new(tls_identity_context(identity));
+	t->ssl = SSL_new(identity->context);
 	t->in = BIO_new(BIO_s_mem());
 	t->out = BIO_new(BIO_s_mem());
 	assert(t->ssl && t->in && t->out);
@@ -33,6 +40,11 @@ struct tls *tls_new(struct tls_identity *identity, bool is_server)
 		SSL_set_accept_state(t->ssl);
 	else
 		SSL_set_connect_state(t->ssl);
+	if (!is_server && identity->server_name[0]) {
+		long ok = SSL_set_tlsext_host_name(t->ssl, identity->server_name);
+		assert(ok);
+	}
+	t->has_peer_key = tls_identity_has_peers(identity);
 	return t;
 }
 
@@ -100,7 +112,8 @@ enum err tls_shake(struct tls *t)
 		enum err err = translate(t, code);
 		return err == ERR_BUSY && t->fed > TLS_HANDSHAKE_BYTES_MAX ? ERR_TOO_BIG : err;
 	}
-	take_peer_key(t);
+	if (t->has_peer_key)
+		take_peer_key(t);
 	t->is_secure = true;
 	return OK;
 }
@@ -160,5 +173,23 @@ void tls_drop_output(struct tls *t, size_t size)
 
 const uint8_t *tls_peer_key(const struct tls *t)
 {
-	return t->is_secure ? t->peer_key : NULL;
+	return t->is_secure && t->has_peer_key ? t->peer_key : NULL;
+}
+
+enum err tls_peer_notice(const struct tls *t, const char *prefix, char *ret, size_t size)
+{
+	const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);
+	char name[TLS_NOTICE_BYTES_MAX + 1];
+
+	assert(t->is_secure);
+	for (int i = 0; chain && i < sk_X509_num(chain); i++) {
+		X509_NAME *subject = X509_get_subject_name(sk_X509_value(chain, i));
+		int got = X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof(name));
+		if (got > 0 && (size_t)got < size && strlen(name) == (size_t)got &&
+		    strncmp(name, prefix, strlen(prefix)) == 0) {
+			memcpy(ret, name, (size_t)got + 1);
+			return OK;
+		}
+	}
+	return ERR_NOT_FOUND;
 }

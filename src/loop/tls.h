@@ -45,10 +45,16 @@ void tls_end(struct tls *t);
 struct slice tls_output(const struct tls *t);
 void tls_drop_output(struct tls *t, size_t size);
 
-/* The public key the peer proved to have, once the handshake is over. */
+/* The public key the peer proved to have, once the handshake is over; NULL where the identity has
+ * no peers. */
 const uint8_t *tls_peer_key(const struct tls *t);
 
-/* The identity's SSL_CTX. */
-struct ssl_ctx_st *tls_identity_context(struct tls_identity *identity);
+/* The name that begins with `prefix` in a certificate the peer showed, its own or another; once the
+ * handshake is over.  ERR_NOT_FOUND: none, or none that fits into `ret`. */
+MUST_CHECK enum err tls_peer_notice(const struct tls *t, const char *prefix, char *ret,
+				    size_t size);
+
+/* Is this identity of one who knows its peers by their keys? */
+bool tls_identity_has_peers(const struct tls_identity *identity);
 
 #endif

@@ -10,14 +10,9 @@
 
 #include "base/memory.h"
 #include "loop/tls.h"
+#include "loop/tls_identity_private.h"
 
 enum { CERTIFICATE_BYTES_MAX = 4096, X509_VERSION_OF_TODAY = 2 };
-
-struct tls_identity {
-	SSL_CTX *context;
-	uint8_t peers[TLS_PEERS_MAX][TLS_KEY_BYTES];
-	size_t peer_count;
-};
 
 static EVP_PKEY *key_from_seed(const uint8_t seed[TLS_KEY_BYTES])
 {
@@ -85,32 +80,38 @@ static int verify_peer(X509_STORE_CTX *store, void *context)
 }
 
 /* --- the context ----------------------------------------------------------------------------- */
-static SSL_CTX *make_context(struct tls_identity *identity, const uint8_t seed[TLS_KEY_BYTES])
+SSL_CTX *tls_context_new(const char *cipher_suites)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_method());
-	EVP_PKEY *key = key_from_seed(seed);
-	X509 *certificate = make_certificate(key);
 
 	assert(context);
 	long ok = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
 	ok &= SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION);
-	ok &= SSL_CTX_set_ciphersuites(context,
-				       "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
-	ok &= SSL_CTX_set1_groups_list(context, "X25519");
-	ok &= SSL_CTX_set1_sigalgs_list(context, "ed25519");
-	ok &= SSL_CTX_use_certificate(context, certificate);
-	ok &= SSL_CTX_use_PrivateKey(context, key);
-	/* Every connection is a handshake in full: nothing to resume, nothing to replay. */
+	ok &= SSL_CTX_set_ciphersuites(context, cipher_suites);
+	/* Nothing to resume, nothing to replay. */
 	ok &= SSL_CTX_set_num_tickets(context, 0);
 	ok &= SSL_CTX_set_max_early_data(context, 0);
 	ok &= SSL_CTX_set_recv_max_early_data(context, 0);
-	assert(ok);
-	ok = SSL_CTX_set_session_id_context(context, (const uint8_t *)"hanse", 5);
+	ok &= SSL_CTX_set_session_id_context(context, (const uint8_t *)"hanse", 5);
 	assert(ok);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_options(context,
 			    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+	return context;
+}
+
+static SSL_CTX *make_context(struct tls_identity *identity, const uint8_t seed[TLS_KEY_BYTES])
+{
+	SSL_CTX *context = tls_context_new("TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+	EVP_PKEY *key = key_from_seed(seed);
+	X509 *certificate = make_certificate(key);
+
+	long ok = SSL_CTX_set1_groups_list(context, "X25519");
+	ok &= SSL_CTX_set1_sigalgs_list(context, "ed25519");
+	ok &= SSL_CTX_use_certificate(context, certificate);
+	ok &= SSL_CTX_use_PrivateKey(context, key);
+	assert(ok);
 	SSL_CTX_set_max_cert_list(context, CERTIFICATE_BYTES_MAX);
 	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(context, verify_peer, identity);
@@ -136,9 +137,4 @@ void tls_identity_free(struct tls_identity *identity)
 {
 	SSL_CTX_free(identity->context);
 	memory_free(identity);
-}
-
-struct ssl_ctx_st *tls_identity_context(struct tls_identity *identity)
-{
-	return identity->context;
 }
