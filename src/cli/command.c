@@ -287,7 +287,7 @@ static int help(const struct command_line *l)
 	}
 	const struct command *command = command_find(l->words, l->word_count);
 	if (command && !command->run)
-		return serve_run(ask_help);
+		return strcmp(command->words, "up") == 0 ? up_run(ask_help) : serve_run(ask_help);
 	if (command) {
 		help_print_command(stdout, command);
 		return COMMAND_DONE;
@@ -307,6 +307,8 @@ static int dispatch(char **argv)
 		return status;
 	if (argv[0] && strcmp(argv[0], "serve") == 0)
 		return serve_run(argv + 1);
+	if (argv[0] && strcmp(argv[0], "up") == 0)
+		return up_run(argv + 1);
 	if (command_line_read(&l, argv, why)) {
 		say("%s", why);
 		return COMMAND_MISUSED;

@@ -28,7 +28,7 @@ struct command {
 	const char *details;   /* lines that end in a newline */
 	unsigned flags;	       /* bits of enum flag */
 	int argument_count;
-	enum command_status (*run)(const struct command_line *l); /* NULL: serve_run() */
+	enum command_status (*run)(const struct command_line *l); /* NULL: serve_run(), up_run() */
 };
 
 extern const struct command commands[];
@@ -41,10 +41,11 @@ bool command_begins_with(const struct command *command, const char *first_word);
 /* Do what the words of argv ask for; returns the exit status. */
 int command_main(char **argv);
 
-/* argv after the word "serve", which has its own options. */
+/* argv after the word "serve" or "up", which have their own options. */
 int serve_run(char **argv);
+int up_run(char **argv);
 
-/* A process of `hanse serve`: not for people.  False: argv[0] names none. */
+/* A process of `hanse serve` or `hanse up`: not for people.  False: argv[0] names none. */
 bool serve_role_run(char **argv, int *ret);
 
 /* One file each. */

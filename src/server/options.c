@@ -10,37 +10,85 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "cells/journal.h"
+#include "server/up_options.h"
 #include "streams/agent/flush_budget.h"
 
 enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10000 };
 
+static const char *const command_names[] = { "serve", "up" };
+
 const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_BUCKET] = { "bucket", "URL", "file:./var/bucket",
-			    "where the records are: file:DIR, or s3://NAME?endpoint=URL" },
+			    "where the records are: file:DIR, or s3://NAME?endpoint=URL",
+			    FOR_BOTH },
 	[OPTION_JOURNAL] = { "journal", "URL", NULL,
-			     "where the journal is; 1, 3 or 5 with commas (default: as --bucket)" },
+			     "where the journal is; 1, 3 or 5 with commas (default: as --bucket)",
+			     FOR_BOTH },
 	[OPTION_KAFKA] = { "kafka", "HOST:PORT", "127.0.0.1:9092", "serve Kafka clients here" },
 	[OPTION_ADVERTISE] = { "advertise", "HOST:PORT", NULL,
 			       "what clients are told to connect to (default: as --kafka)" },
 	[OPTION_PEER] = { "peer", "HOST:PORT", NULL,
-			  "where other nodes reach this one (default: port of --kafka plus 100)" },
-	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with" },
-	[OPTION_ROLES] = { "roles", "ROLE,...", "control,streams", "the processes to run" },
+			  "where other nodes reach this one (default: port of --kafka plus 100)",
+			  FOR_SERVE },
+	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with", FOR_SERVE },
+	[OPTION_ROLES] = { "roles", "ROLE,...", NULL, "the processes to run", FOR_BOTH },
 	[OPTION_CONTROL] = { "control", "PLACE,...", NULL,
 			     "with --roles streams: where control is: unix:PATH or HOST:PORT" },
 	[OPTION_KEY_FILE] = { "key-file", "FILE", NULL,
-			      "the cluster's key; made at a first start if it is not there" },
+			      "the cluster's key; made at a first start if it is not there",
+			      FOR_BOTH },
 	[OPTION_SEAL] = { "seal", "YES|NO", NULL,
-			  "encrypt all objects (default: with --key-file, and in s3: buckets)" },
+			  "encrypt all objects (default: with --key-file, and in s3: buckets)",
+			  FOR_BOTH },
 	[OPTION_NEW_CLUSTER] = { "new-cluster", "YES|NO", NULL,
-				 "may an empty bucket become one (default: not with a used key)" },
+				 "may an empty bucket become one (default: not with a used key)",
+				 FOR_BOTH },
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number" },
 	[OPTION_PUTS_PER_SECOND] = { "puts-per-second", "N", "25",
 				     "of data files into a store, at most, until they are full" },
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
-			     "Unix sockets (default: $XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)" },
-	[OPTION_LOG_LEVEL] = { "log-level", "LEVEL", "info", "error, warn, info or debug" },
+			     "Unix sockets (default: $XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)",
+			     FOR_BOTH },
+	[OPTION_LOG_LEVEL] = { "log-level", "LEVEL", "info", "error, warn, info or debug",
+			       FOR_BOTH },
+	[OPTION_JOIN] = { "join", "KEY", NULL,
+			  "join the mesh this key is of; - reads it from standard input", FOR_UP },
+	[OPTION_ADDRESS] = { "address", "HOST[:PORT]", NULL,
+			     "how others reach this machine (default: its own address)", FOR_UP },
+	[OPTION_STATE] = { "state", "DIR", NULL,
+			   "keys of this machine (default: /var/lib/hanse, or below $HOME)",
+			   FOR_UP },
+	[OPTION_NAME] = { "name", "NAME", NULL, "of this machine (default: its host name)",
+			  FOR_UP },
+	[OPTION_DOMAIN] = { "domain", "NAME", "hanse.internal",
+			    "what names of machines end with; said once, by the first machine",
+			    FOR_UP },
+	[OPTION_REALM] = { "realm", "HOST:PORT", "0.0.0.0:8641", "control of the mesh listens here",
+			   FOR_UP },
+	[OPTION_RELAY] = { "relay", "HOST:PORT", "0.0.0.0:8643", "the relay listens here", FOR_UP },
+	[OPTION_STUN] = { "stun", "HOST:PORT", "0.0.0.0:3478", "STUN listens here, on UDP",
+			  FOR_UP },
+	[OPTION_PORT] = { "port", "N", "41641", "the UDP port other machines send to", FOR_UP },
+	[OPTION_TUN] = { "tun", "NAME", "hanse0", "the network interface that is made", FOR_UP },
+	[OPTION_LOGIN_SERVER] = { "login-server", "URL", NULL,
+				  "control of somebody else, or without a key: prints a link",
+				  FOR_UP },
+	[OPTION_TAGS] = { "tags", "TAG,...", NULL, "tags this machine asks for, as in tag:server",
+			  FOR_UP },
+	[OPTION_ADVERTISE_ROUTES] = { "advertise-routes", "CIDR,...", NULL,
+				      "networks others may reach through this machine", FOR_UP },
+	[OPTION_ADVERTISE_EXIT_NODE] = { "advertise-exit-node", NULL, NULL,
+					 "others may reach the Internet through this machine",
+					 FOR_UP },
+	[OPTION_ACCEPT_ROUTES] = { "accept-routes", NULL, NULL,
+				   "use the networks behind other machines", FOR_UP },
+	[OPTION_EXIT_NODE] = { "exit-node", "NAME", NULL,
+			       "reach the Internet through this machine of the mesh", FOR_UP },
+	[OPTION_ACCEPT_DNS] = { "accept-dns", "YES|NO", "yes", "resolve the names of the mesh",
+				FOR_UP },
+	[OPTION_BACKGROUND] = { "background", NULL, NULL,
+				"return once connected, and go on in the background", FOR_UP },
 };
 
 /* --- one value ---------------------------------------------------------------------------------
@@ -55,20 +103,30 @@ static int find_option(const char *name, size_t size)
 	return -1;
 }
 
-static enum err unknown(const char *what, const char *name, char why[OPTION_WHY_BYTES])
+static bool command_has(enum option_command command, int option)
+{
+	enum option_users users = option_rows[option].users;
+
+	return users == FOR_BOTH || (users == FOR_UP) == (command == OPTIONS_UP);
+}
+
+static enum err unknown(const struct options *o, const char *what, const char *name,
+			char why[OPTION_WHY_BYTES])
 {
 	const char *names[OPTION_COUNT + 1] = { NULL };
+	size_t count = 0;
 
 	for (int i = 0; i < OPTION_COUNT; i++)
-		names[i] = option_rows[i].name;
+		if (command_has(o->command, i))
+			names[count++] = option_rows[i].name;
 	const char *nearest = text_nearest(name, names);
 	if (nearest)
 		snprintf(why, OPTION_WHY_BYTES, "unknown %s \"%.60s\": did you mean \"%s\"?", what,
 			 name, nearest);
 	else
 		snprintf(why, OPTION_WHY_BYTES,
-			 "unknown %s \"%.60s\": `hanse serve --help` lists what there is", what,
-			 name);
+			 "unknown %s \"%.60s\": `hanse %s --help` lists what there is", what, name,
+			 command_names[o->command]);
 	return ERR_INVALID;
 }
 
@@ -78,6 +136,11 @@ static enum err set_value(struct options *o, int option, const char *value,
 	if (strlen(value) >= OPTION_VALUE_BYTES_MAX || value[0] == '\0') {
 		snprintf(why, OPTION_WHY_BYTES, "the value of %s is %s", option_rows[option].name,
 			 value[0] ? "too long" : "empty");
+		return ERR_INVALID;
+	}
+	if (!option_rows[option].argument && strcmp(value, "yes") != 0 &&
+	    strcmp(value, "no") != 0) {
+		snprintf(why, OPTION_WHY_BYTES, "%s is yes or no", option_rows[option].name);
 		return ERR_INVALID;
 	}
 	if (o->values[option][0] == '\0')
@@ -94,16 +157,18 @@ enum err options_from_flags(struct options *o, char **argv, char why[OPTION_WHY_
 		const char *name = *argv;
 		if (strncmp(name, "--", 2) != 0) {
 			snprintf(why, OPTION_WHY_BYTES,
-				 "\"%.60s\" is not an option: `hanse serve --help` shows examples",
-				 name);
+				 "\"%.60s\" is not an option: `hanse %s --help` shows examples",
+				 name, command_names[o->command]);
 			return ERR_INVALID;
 		}
 		name += 2;
 		size_t size = strcspn(name, "=");
 		int option = find_option(name, size);
-		if (option < 0)
-			return unknown("option", name, why);
-		const char *value = name[size] ? name + size + 1 : *++argv;
+		if (option < 0 || !command_has(o->command, option))
+			return unknown(o, "option", name, why);
+		const char *value = name[size]			   ? name + size + 1
+				    : option_rows[option].argument ? *++argv
+								   : "yes";
 		if (!value) {
 			snprintf(why, OPTION_WHY_BYTES, "--%s needs a value: %s",
 				 option_rows[option].name, option_rows[option].argument);
@@ -139,7 +204,9 @@ enum err options_from_environment(struct options *o, char **environment, char wh
 		name[size - 6] = '\0';
 		int option = find_option(name, size - 6);
 		if (option < 0)
-			return unknown("environment variable HANSE_", name, why);
+			return unknown(o, "environment variable HANSE_", name, why);
+		if (!command_has(o->command, option))
+			continue;
 		enum err err = set_value(o, option, from + size + (from[size] == '='), why);
 		if (err)
 			return err;
@@ -173,7 +240,9 @@ static enum err read_line(struct options *o, char *line, char why[OPTION_WHY_BYT
 	const char *name = trim(text);
 	int option = find_option(name, strlen(name));
 	if (option < 0)
-		return unknown("name", name, why);
+		return unknown(o, "name", name, why);
+	if (!command_has(o->command, option))
+		return OK;
 	return set_value(o, option, trim(equals + 1), why);
 }
 
@@ -211,15 +280,59 @@ void options_run_dir(char ret[OPTION_VALUE_BYTES_MAX])
 		snprintf(ret, OPTION_VALUE_BYTES_MAX, "/tmp/hanse-%u", (unsigned)getuid());
 }
 
-static enum err read_address(const struct options *o, int option, struct address *ret,
-			     char why[OPTION_WHY_BYTES])
+enum err options_read_address(const struct options *o, int option, struct address *ret,
+			      char why[OPTION_WHY_BYTES])
 {
 	if (!text_host_port(o->values[option], ret->host, sizeof(ret->host), &ret->port) &&
 	    ret->port != 0)
 		return OK;
-	snprintf(why, OPTION_WHY_BYTES, "--%s %.100s is not HOST:PORT, as in 127.0.0.1:9092",
-		 option_rows[option].name, o->values[option]);
+	const char *example = option_rows[option].value;
+	snprintf(why, OPTION_WHY_BYTES, "--%s %.100s is not HOST:PORT, as in %s",
+		 option_rows[option].name, o->values[option], example ? example : "127.0.0.1:9092");
 	return ERR_INVALID;
+}
+
+static const char *const role_names[ROLE_COUNT] = { "control", "streams", "realm", "relay",
+						    "mesh",    "names",	  "drop" };
+
+const char *role_name(enum role_kind role)
+{
+	return role_names[role];
+}
+
+static bool command_has_role(enum option_command command, int role)
+{
+	return (role >= ROLE_REALM) == (command == OPTIONS_UP);
+}
+
+static enum err add_role(struct options *o, const char *name, char why[OPTION_WHY_BYTES])
+{
+	int role = 0;
+
+	while (role < ROLE_COUNT &&
+	       (!command_has_role(o->command, role) || strcmp(role_names[role], name) != 0))
+		role++;
+	if (role == ROLE_COUNT) {
+		snprintf(why, OPTION_WHY_BYTES, "unknown role \"%.60s\": there are %s", name,
+			 o->command == OPTIONS_UP ? "realm, relay, mesh, names and drop"
+						  : "control and streams");
+		return ERR_INVALID;
+	}
+	if (o->roles[role]) {
+		snprintf(why, OPTION_WHY_BYTES, "--roles has %s twice", name);
+		return ERR_INVALID;
+	}
+	o->roles[role] = true;
+	return OK;
+}
+
+static const char *default_roles(const struct options *o)
+{
+	if (o->command == OPTIONS_SERVE)
+		return "control,streams";
+	return o->values[OPTION_JOIN][0] || o->values[OPTION_LOGIN_SERVER][0]
+		       ? "mesh,names,drop"
+		       : "realm,relay,mesh,names,drop";
 }
 
 static enum err read_roles(struct options *o, char why[OPTION_WHY_BYTES])
@@ -227,24 +340,16 @@ static enum err read_roles(struct options *o, char why[OPTION_WHY_BYTES])
 	char roles[OPTION_VALUE_BYTES_MAX], *rest = roles;
 
 	if (o->values[OPTION_ROLES][0] == '\0')
-		snprintf(o->values[OPTION_ROLES], OPTION_VALUE_BYTES_MAX, "%s",
-			 option_rows[OPTION_ROLES].value);
-	o->has_control = o->has_streams = false;
+		snprintf(o->values[OPTION_ROLES], OPTION_VALUE_BYTES_MAX, "%s", default_roles(o));
+	memset(o->roles, 0, sizeof(o->roles));
 	snprintf(roles, sizeof(roles), "%s", o->values[OPTION_ROLES]);
 	for (char *role = strsep(&rest, ","); role; role = strsep(&rest, ",")) {
-		bool is_control = strcmp(role, "control") == 0;
-		bool *has = is_control ? &o->has_control : &o->has_streams;
-		if (!is_control && strcmp(role, "streams") != 0) {
-			snprintf(why, OPTION_WHY_BYTES,
-				 "unknown role \"%.60s\": there are control and streams", role);
-			return ERR_INVALID;
-		}
-		if (*has) {
-			snprintf(why, OPTION_WHY_BYTES, "--roles has %s twice", role);
-			return ERR_INVALID;
-		}
-		*has = true;
+		enum err err = add_role(o, role, why);
+		if (err)
+			return err;
 	}
+	o->has_control = o->roles[ROLE_CONTROL] || o->roles[ROLE_REALM]; /* has a journal */
+	o->has_streams = o->roles[ROLE_STREAMS];
 	return OK;
 }
 
@@ -282,16 +387,24 @@ static enum err check_journal(const struct options *o, char why[OPTION_WHY_BYTES
  */
 static bool is_needed(const struct options *o, int option)
 {
+	if (o->command == OPTIONS_UP)
+		return option != OPTION_BUCKET; /* its default is up_options.c's */
 	if (option == OPTION_BUCKET)
 		return o->has_streams || o->values[OPTION_JOURNAL][0] == '\0';
 	return true;
 }
 
-static void fill_defaults(struct options *o)
+static void fill_rows(struct options *o)
 {
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (o->values[i][0] == '\0' && option_rows[i].value && is_needed(o, i))
+		if (o->values[i][0] == '\0' && option_rows[i].value && command_has(o->command, i) &&
+		    is_needed(o, i))
 			snprintf(o->values[i], OPTION_VALUE_BYTES_MAX, "%s", option_rows[i].value);
+}
+
+static void fill_defaults(struct options *o)
+{
+	fill_rows(o);
 	if (o->values[OPTION_JOURNAL][0] == '\0' && o->has_control)
 		memcpy(o->values[OPTION_JOURNAL], o->values[OPTION_BUCKET], OPTION_VALUE_BYTES_MAX);
 	if (o->values[OPTION_ADVERTISE][0] == '\0')
@@ -457,7 +570,7 @@ static void find_peer_listen(struct options *o)
 static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	if (o->values[OPTION_PEER][0]) {
-		enum err err = read_address(o, OPTION_PEER, &o->peer, why);
+		enum err err = options_read_address(o, OPTION_PEER, &o->peer, why);
 		if (!err)
 			find_peer_listen(o);
 		return err;
@@ -496,17 +609,12 @@ static enum err read_numbers(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
-enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
+static enum err finish_serve(struct options *o, char why[OPTION_WHY_BYTES])
 {
-	enum log_level level;
-
-	enum err err = read_roles(o, why);
-	if (err)
-		return err;
 	fill_defaults(o);
-	err = read_address(o, OPTION_KAFKA, &o->kafka, why);
+	enum err err = options_read_address(o, OPTION_KAFKA, &o->kafka, why);
 	if (!err)
-		err = read_address(o, OPTION_ADVERTISE, &o->advertise, why);
+		err = options_read_address(o, OPTION_ADVERTISE, &o->advertise, why);
 	if (!err && o->has_control)
 		err = find_peer(o, why);
 	if (!err)
@@ -519,8 +627,28 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_new_cluster(o, why);
 	if (!err)
 		err = check_control_keys(o, why);
+	return err ? err : read_numbers(o, why);
+}
+
+/* The journal and its keys are realm's here. */
+static enum err finish_up(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	fill_rows(o);
+	enum err err = up_options_finish(o, why);
 	if (!err)
-		err = read_numbers(o, why);
+		err = check_journal(o, why);
+	if (!err)
+		err = read_seal(o, why);
+	return err ? err : read_new_cluster(o, why);
+}
+
+enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	enum log_level level;
+
+	enum err err = read_roles(o, why);
+	if (!err)
+		err = o->command == OPTIONS_UP ? finish_up(o, why) : finish_serve(o, why);
 	if (err)
 		return err;
 	if (!log_level_from_name(o->values[OPTION_LOG_LEVEL], &level)) {
@@ -543,14 +671,17 @@ void options_admin_path(const char *run_dir, uint16_t kafka_port,
 	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/admin-%u.sock", run_dir, kafka_port);
 }
 
-void options_print(FILE *out)
+void options_print(FILE *out, enum option_command command)
 {
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const struct option_row *row = &option_rows[i];
-		fprintf(out, "  --%s %s", row->name, row->argument);
-		int column = (int)(strlen(row->name) + strlen(row->argument) + 5);
+		const char *argument = row->argument ? row->argument : "";
+		if (!command_has(command, i))
+			continue;
+		fprintf(out, "  --%s%s%s", row->name, row->argument ? " " : "", argument);
+		int column = (int)(strlen(row->name) + strlen(argument) + (row->argument ? 5 : 4));
 		fprintf(out, "%*s%s", column < 32 ? 32 - column : 1, "", row->help);
-		if (row->value)
+		if (row->value && !(i == OPTION_BUCKET && command == OPTIONS_UP))
 			fprintf(out, " (%s)", row->value);
 		fputc('\n', out);
 	}

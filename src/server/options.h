@@ -1,4 +1,6 @@
-/* What `hanse serve` can be told: one table, from which flags, environment, file and help are made.
+/* What `hanse serve` and `hanse up` can be told: one table, from which flags, environment, file and
+ * help are made.  Each of the two has its part of the rows; environment and file may hold rows of
+ * the other one, which are passed over.
  *
  * A flag wins over the environment (HANSE_NAME), which wins over the file (name = value), which
  * wins over the default.  Unknown names are errors that suggest the nearest known one. */
@@ -17,6 +19,11 @@ enum {
 	OPTION_HOST_BYTES = 256,
 	OPTION_PATH_BYTES = 108, /* of a Unix socket, as the system has it */
 	OPTION_CONTROLS_MAX = 16,
+	REALM_PORT_DEFAULT = 8641,	/* TCP: control of the mesh */
+	REALM_PEER_PORT_DEFAULT = 8642, /* TCP: between machines that run control of the mesh */
+	RELAY_PORT_DEFAULT = 8643,	/* TCP: DERP */
+	STUN_PORT_DEFAULT = 3478,	/* UDP */
+	WIREGUARD_PORT_DEFAULT = 41641, /* UDP */
 };
 
 #define OPTIONS_FILE_DEFAULT "/etc/hanse/hanse.conf"
@@ -37,14 +44,50 @@ enum option {
 	OPTION_PUTS_PER_SECOND,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
+	OPTION_JOIN,
+	OPTION_ADDRESS,
+	OPTION_STATE,
+	OPTION_NAME,
+	OPTION_DOMAIN,
+	OPTION_REALM,
+	OPTION_RELAY,
+	OPTION_STUN,
+	OPTION_PORT,
+	OPTION_TUN,
+	OPTION_LOGIN_SERVER,
+	OPTION_TAGS,
+	OPTION_ADVERTISE_ROUTES,
+	OPTION_ADVERTISE_EXIT_NODE,
+	OPTION_ACCEPT_ROUTES,
+	OPTION_EXIT_NODE,
+	OPTION_ACCEPT_DNS,
+	OPTION_BACKGROUND,
 	OPTION_COUNT
+};
+
+enum option_command { OPTIONS_SERVE, OPTIONS_UP };
+
+/* Which command has the option. */
+enum option_users { FOR_SERVE, FOR_UP, FOR_BOTH };
+
+/* The processes of a node, in the order in which they start; they stop the other way round. */
+enum role_kind {
+	ROLE_CONTROL,
+	ROLE_STREAMS,
+	ROLE_REALM,
+	ROLE_RELAY,
+	ROLE_MESH,
+	ROLE_NAMES,
+	ROLE_DROP,
+	ROLE_COUNT
 };
 
 struct option_row {
 	const char *name;     /* of the flag, without dashes */
-	const char *argument; /* "HOST:PORT" */
+	const char *argument; /* "HOST:PORT"; NULL: a switch, given without a value or with =yes */
 	const char *value;    /* default; NULL: derived, see options_finish() */
 	const char *help;
+	enum option_users users;
 };
 
 extern const struct option_row option_rows[OPTION_COUNT];
@@ -61,6 +104,7 @@ struct control_option {
 };
 
 struct options {
+	enum option_command command;			   /* set first */
 	char values[OPTION_COUNT][OPTION_VALUE_BYTES_MAX]; /* "" until known, or not needed */
 	/* from options_finish() */
 	struct address kafka, advertise, peer;
@@ -72,6 +116,13 @@ struct options {
 	bool may_create;				     /* --new-cluster */
 	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
 	size_t control_count;
+	bool roles[ROLE_COUNT];
+	/* of `hanse up` */
+	struct address address; /* how others reach this machine's control; host "": nobody said
+				      */
+	struct address realm_listen; /* what control of the mesh listens on */
+	struct address relay_listen, stun_listen;
+	uint16_t wireguard_port;
 };
 
 /* Each fills only what is still unknown, so the strongest source comes first.  `why` is a whole
@@ -94,6 +145,14 @@ void options_admin_path(const char *run_dir, uint16_t kafka_port,
 /* The default of --run-dir. */
 void options_run_dir(char ret[OPTION_VALUE_BYTES_MAX]);
 
-void options_print(FILE *out);
+/* The options of one command. */
+void options_print(FILE *out, enum option_command command);
+
+/* For up_options.c: "HOST:PORT" of one option, or ERR_INVALID and why. */
+MUST_CHECK enum err options_read_address(const struct options *o, int option, struct address *ret,
+					 char why[OPTION_WHY_BYTES]);
+
+/* The name of a role, as in --roles. */
+const char *role_name(enum role_kind role);
 
 #endif

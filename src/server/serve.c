@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "loop/open_files.h"
 #include "server/first_start.h"
+#include "server/launch.h"
 #include "server/supervisor.h"
-
-extern char **environ;
 
 static void print_help(void)
 {
@@ -35,7 +33,7 @@ static void print_help(void)
 	     "\n"
 	     "Options, each also as HANSE_NAME in the environment and name = value in\n" //
 	     OPTIONS_FILE_DEFAULT ":");
-	options_print(stdout);
+	options_print(stdout, OPTIONS_SERVE);
 	puts("\nThe manual is hanse-serve(1).");
 }
 
@@ -53,24 +51,6 @@ static bool needs_run_dir(const struct options *o)
 		    o->controls[i].path[size] == '/')
 			return true;
 	return o->has_control;
-}
-
-static enum err make_run_dir(const char *path, char why[OPTION_WHY_BYTES])
-{
-	struct stat st;
-
-	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
-		snprintf(why, OPTION_WHY_BYTES, "--run-dir %.200s cannot be made: %s", path,
-			 strerror(errno));
-		return ERR_INVALID;
-	}
-	if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != getuid() ||
-	    (st.st_mode & 0022)) {
-		snprintf(why, OPTION_WHY_BYTES,
-			 "--run-dir %.200s must be a directory only you can write to", path);
-		return ERR_INVALID;
-	}
-	return OK;
 }
 
 /* The default bucket's parent is ours to make; any other place is the caller's to choose. */
@@ -211,54 +191,20 @@ static void on_status(void *context, const char *role, const char *text)
 /* --- starting -----------------------------------------------------------------------------------
  */
 
-static enum err read_options(struct options *o, char **argv, char why[OPTION_WHY_BYTES])
-{
-	enum err err = options_from_flags(o, argv, why);
-
-	if (!err)
-		err = options_from_environment(o, environ, why);
-	if (!err)
-		err = options_from_file(o, OPTIONS_FILE_DEFAULT, why);
-	return err ? err : options_finish(o, why);
-}
-
-/* Every role gets all options as flags, so that all of them mean the same. */
-static void fill_argv(const struct options *o, const char *word,
-		      const char *argv[2 * OPTION_COUNT + 3],
-		      char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64])
-{
-	int count = 0;
-
-	argv[count++] = "hanse";
-	argv[count++] = word;
-	for (int i = 0; i < OPTION_COUNT; i++) {
-		if (o->values[i][0] == '\0')
-			continue; /* not needed here */
-		snprintf(flags[i], OPTION_VALUE_BYTES_MAX + 64, "--%s=%s", option_rows[i].name,
-			 o->values[i]);
-		argv[count++] = flags[i];
-	}
-	argv[count] = NULL;
-}
-
 static int start(const struct options *o, struct first_start *f)
 {
-	static char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64];
-	static const char *control_argv[2 * OPTION_COUNT + 3], *streams_argv[2 * OPTION_COUNT + 3];
 	struct supervisor_role roles[2];
 	struct banner banner = { .options = o, .first_start = f };
 	size_t count = 0;
 
 	open_files_raise(); /* for the roles, too */
-	fill_argv(o, CONTROL_ROLE_WORD, control_argv, flags);
-	fill_argv(o, STREAMS_ROLE_WORD, streams_argv, flags);
 	if (o->has_control)
 		roles[count++] =
-			(struct supervisor_role) { "control", control_argv,
+			(struct supervisor_role) { "control", launch_role_argv(o, ROLE_CONTROL),
 						   buf_slice(&f->texts[KEY_ROLE_CONTROL]) };
 	if (o->has_streams)
 		roles[count++] =
-			(struct supervisor_role) { "streams", streams_argv,
+			(struct supervisor_role) { "streams", launch_role_argv(o, ROLE_STREAMS),
 						   buf_slice(&f->texts[KEY_ROLE_STREAMS]) };
 	return supervisor_run(&(struct supervisor_config) {
 		.roles = roles,
@@ -284,9 +230,11 @@ int serve_main(char **argv)
 			return 0;
 		}
 	}
-	enum err err = read_options(&options, argv, why);
+	enum err err = launch_read_options(&options, argv, why);
+	if (!err)
+		err = options_finish(&options, why);
 	if (!err && needs_run_dir(&options))
-		err = make_run_dir(options.values[OPTION_RUN_DIR], why);
+		err = launch_make_run_dir(options.values[OPTION_RUN_DIR], why);
 	if (err) {
 		fprintf(stderr, "hanse serve: %s\n", why);
 		return EXIT_USAGE;

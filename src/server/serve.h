@@ -10,12 +10,16 @@ enum { EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 /* argv after the word "serve".  Returns the exit status. */
 int serve_main(char **argv);
 
-/* One role, in the process the supervisor started for it; argv after the word that names it. */
+/* argv after the word "up". */
+int up_main(char **argv);
+
+/* One role, in the process the supervisor started for it; argv after the word that names it,
+ * "role:" and its name.  roles.c has the table. */
 int control_role_main(char **argv);
 int streams_role_main(char **argv);
 
-/* The words the supervisor starts them with. */
-#define CONTROL_ROLE_WORD "role:control"
-#define STREAMS_ROLE_WORD "role:streams"
+/* False: `word` names no role of this program. */
+bool role_run(const char *word, char **argv, int *ret);
+bool role_is_there(enum role_kind role);
 
 #endif

@@ -1,0 +1,200 @@
+#include "server/up_options.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/scope.h"
+#include "base/text.h"
+
+enum { NAME_BYTES_MAX = 63, HOST_NAME_BYTES = 256 };
+
+void up_options_run_dir(char ret[OPTION_VALUE_BYTES_MAX])
+{
+	if (getuid() == 0)
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "/run/hanse");
+	else
+		options_run_dir(ret);
+}
+
+void up_options_state_dir(char ret[OPTION_VALUE_BYTES_MAX])
+{
+	const char *home = getenv("HOME");
+
+	ret[0] = '\0';
+	if (getuid() == 0)
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "/var/lib/hanse");
+	else if (home && home[0] == '/')
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "%s/.local/share/hanse", home);
+}
+
+void up_options_socket(const struct options *o, const char *name,
+		       char ret[OPTION_VALUE_BYTES_MAX + 32])
+{
+	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/%.24s", o->values[OPTION_RUN_DIR], name);
+}
+
+/* --- derived values --------------------------------------------------------------------------- */
+/* The first label of the host name, made a label of DNS: others find the machine by it. */
+static void own_name(char ret[OPTION_VALUE_BYTES_MAX])
+{
+	char host[HOST_NAME_BYTES] = "";
+	size_t used = 0;
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	for (const char *p = host; *p && *p != '.' && used < NAME_BYTES_MAX; p++) {
+		char c = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+		bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+		if (is_plain || used > 0)
+			ret[used++] = is_plain ? c : '-';
+	}
+	while (used > 0 && ret[used - 1] == '-')
+		used--;
+	ret[used] = '\0';
+	if (used == 0)
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "machine");
+}
+
+/* The address from which this machine reaches the Internet.  Nothing is sent: to connect a UDP
+ * socket only looks at the routes. */
+static bool own_address(char ret[OPTION_HOST_BYTES])
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) }, own;
+	socklen_t size = sizeof(own);
+	AUTO_FD fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	to.sin_addr.s_addr = htonl(0xc0000201); /* 192.0.2.1, of documents only */
+	return fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	       getsockname(fd, (struct sockaddr *)&own, &size) == 0 &&
+	       inet_ntop(AF_INET, &own.sin_addr, ret, OPTION_HOST_BYTES);
+}
+
+static enum err fill_places(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	if (o->values[OPTION_STATE][0] == '\0')
+		up_options_state_dir(o->values[OPTION_STATE]);
+	if (o->values[OPTION_STATE][0] != '/') {
+		snprintf(why, OPTION_WHY_BYTES, "--state %.100s: give a path that begins with /",
+			 o->values[OPTION_STATE]);
+		return ERR_INVALID;
+	}
+	if (o->values[OPTION_RUN_DIR][0] == '\0')
+		up_options_run_dir(o->values[OPTION_RUN_DIR]);
+	if (o->values[OPTION_NAME][0] == '\0')
+		own_name(o->values[OPTION_NAME]);
+	if (!o->roles[ROLE_REALM])
+		return OK;
+	if (o->values[OPTION_BUCKET][0] == '\0') {
+		if (strlen(o->values[OPTION_STATE]) + 16 > OPTION_VALUE_BYTES_MAX) {
+			snprintf(why, OPTION_WHY_BYTES, "--state is too long");
+			return ERR_INVALID;
+		}
+		snprintf(o->values[OPTION_BUCKET], OPTION_VALUE_BYTES_MAX, "file:%.1000s/bucket",
+			 o->values[OPTION_STATE]);
+	}
+	if (o->values[OPTION_JOURNAL][0] == '\0')
+		memcpy(o->values[OPTION_JOURNAL], o->values[OPTION_BUCKET], OPTION_VALUE_BYTES_MAX);
+	return OK;
+}
+
+/* --- what they mean --------------------------------------------------------------------------- */
+/* HOST, HOST:PORT, a bare IPv6 address or [V6]:PORT. */
+static enum err read_own_address(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *text = o->values[OPTION_ADDRESS];
+	const char *colon = strchr(text, ':');
+	struct address *to = &o->address;
+
+	*to = (struct address) { .port = o->realm_listen.port };
+	if (text[0] == '\0') {
+		if (!own_address(to->host))
+			to->host[0] = '\0';
+		return OK;
+	}
+	if (!colon || (strchr(colon + 1, ':') && text[0] != '[')) {
+		if (strlen(text) < OPTION_HOST_BYTES) {
+			memcpy(to->host, text, strlen(text) + 1);
+			return OK;
+		}
+	} else if (!text_host_port(text, to->host, sizeof(to->host), &to->port) && to->port != 0) {
+		return OK;
+	}
+	snprintf(why, OPTION_WHY_BYTES,
+		 "--address %.100s is not HOST or HOST:PORT, as in 192.0.2.7 or mesh.example.org",
+		 text);
+	return ERR_INVALID;
+}
+
+/* A label of DNS. */
+static enum err check_name(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *name = o->values[OPTION_NAME];
+	size_t size = strlen(name);
+	bool is_good =
+		size > 0 && size <= NAME_BYTES_MAX && name[0] != '-' && name[size - 1] != '-';
+
+	for (size_t i = 0; i < size && is_good; i++)
+		is_good = (name[i] >= 'a' && name[i] <= 'z') ||
+			  (name[i] >= '0' && name[i] <= '9') || name[i] == '-';
+	if (is_good)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES,
+		 "--name %.70s: 1 to %d of a-z, 0-9 and -, as in laptop or web-1", name,
+		 NAME_BYTES_MAX);
+	return ERR_INVALID;
+}
+
+static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *dns = o->values[OPTION_ACCEPT_DNS];
+	const char *tun = o->values[OPTION_TUN];
+
+	if (strcmp(dns, "yes") != 0 && strcmp(dns, "no") != 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--accept-dns %.60s: it is yes or no", dns);
+		return ERR_INVALID;
+	}
+	if (strlen(tun) > 15 || strchr(tun, '/')) { /* IFNAMSIZ */
+		snprintf(why, OPTION_WHY_BYTES, "--tun %.60s: a name has 1 to 15 bytes", tun);
+		return ERR_INVALID;
+	}
+	if (o->values[OPTION_LOGIN_SERVER][0] &&
+	    strncmp(o->values[OPTION_LOGIN_SERVER], "http://", 7) != 0 &&
+	    strncmp(o->values[OPTION_LOGIN_SERVER], "https://", 8) != 0) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--login-server %.100s: it begins with http:// or https://",
+			 o->values[OPTION_LOGIN_SERVER]);
+		return ERR_INVALID;
+	}
+	return OK;
+}
+
+enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	uint64_t port;
+
+	enum err err = fill_places(o, why);
+	if (!err)
+		err = options_read_address(o, OPTION_REALM, &o->realm_listen, why);
+	if (!err)
+		err = options_read_address(o, OPTION_RELAY, &o->relay_listen, why);
+	if (!err)
+		err = options_read_address(o, OPTION_STUN, &o->stun_listen, why);
+	if (!err)
+		err = read_own_address(o, why);
+	if (!err)
+		err = check_name(o, why);
+	if (!err)
+		err = check_words(o, why);
+	if (err)
+		return err;
+	if (text_to_u64(slice_from(o->values[OPTION_PORT]), UINT16_MAX, &port)) {
+		snprintf(why, OPTION_WHY_BYTES, "--port is 0 (any) to 65535");
+		return ERR_INVALID;
+	}
+	o->wireguard_port = (uint16_t)port;
+	return OK;
+}
