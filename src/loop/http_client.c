@@ -1,0 +1,149 @@
+#include "loop/http_client.h"
+
+#include <assert.h>
+#include <http_parser.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+enum { HTTP_CALL_CONNECTED, HTTP_CALL_ANSWERED, HTTP_CALL_PLACES };
+static const char *const call_places[] = { "connected", "answered" };
+
+/* --- the answer ------------------------------------------------------------------------------- */
+static int on_body(http_parser *parser, const char *data, size_t size)
+{
+	struct http_call *call = parser->data;
+
+	if (size > HTTP_CALL_ANSWER_BYTES_MAX - call->body.size)
+		return -1;
+	buf_add(&call->body, data, size);
+	return 0;
+}
+
+static int on_complete(http_parser *parser)
+{
+	struct http_call *call = parser->data;
+
+	call->is_complete = true;
+	http_parser_pause(parser, 1);
+	return 0;
+}
+
+static const http_parser_settings settings = {
+	.on_body = on_body,
+	.on_message_complete = on_complete,
+};
+
+static void parse(struct http_call *call, struct slice bytes)
+{
+	http_parser_execute(call->parser, &settings, (const char *)bytes.data, bytes.size);
+	enum http_errno failed = HTTP_PARSER_ERRNO(call->parser);
+	if (failed == HPE_CB_body)
+		call->end = ERR_TOO_BIG;
+	else if (failed != HPE_OK && failed != HPE_PAUSED)
+		call->end = ERR_INVALID;
+	else if (bytes.size == 0 && !call->is_complete && !call->end)
+		call->end = ERR_UNAVAILABLE;
+}
+
+/* --- the stream ------------------------------------------------------------------------------- */
+static void on_readable(void *context, struct stream *s)
+{
+	struct http_call *call = context;
+	struct slice bytes = stream_inbox(s);
+
+	if (!call->is_complete && !call->end)
+		parse(call, bytes);
+	stream_consume(s, bytes.size);
+	if (call->is_complete || call->end)
+		task_wake(&call->task);
+}
+
+static void on_end(void *context, struct stream *s, enum err err)
+{
+	struct http_call *call = context;
+
+	(void)s;
+	call->is_ended = true;
+	if (err)
+		call->end = err;
+	else if (!call->is_complete && !call->end)
+		parse(call, (struct slice) { 0 });
+	task_wake(&call->task);
+}
+
+static const struct stream_owner call_owner = {
+	.on_readable = on_readable,
+	.on_end = on_end,
+};
+
+/* --- the task --------------------------------------------------------------------------------- */
+static enum step finish(struct http_call *call, enum err err)
+{
+	if (call->stream)
+		stream_close(call->stream);
+	call->stream = NULL;
+	memory_free(call->parser);
+	call->parser = NULL;
+	buf_done(&call->request);
+	return task_done(&call->task, err);
+}
+
+static enum step call_step(struct task *t)
+{
+	struct http_call *call = CONTAINER(t, struct http_call, task);
+
+	switch (t->at) {
+	case HTTP_CALL_CONNECTED:
+		if (task_is_running(&call->connect.task))
+			return task_wait(t, HTTP_CALL_CONNECTED);
+		if (!call->connect.task.err) {
+			call->stream = call->connect.ret;
+			stream_set_owner(call->stream, &call_owner, call);
+			stream_write(call->stream, buf_slice(&call->request));
+		}
+		if (call->connect.task.err || task_is_canceled(t))
+			return finish(call, call->connect.task.err ? call->connect.task.err
+								   : ERR_CANCELED);
+		return task_wait(t, HTTP_CALL_ANSWERED);
+	case HTTP_CALL_ANSWERED:
+		if (task_is_canceled(t))
+			return finish(call, ERR_CANCELED);
+		if (!call->is_complete && !call->end)
+			return task_wait(t, HTTP_CALL_ANSWERED);
+		call->status = (int)call->parser->status_code;
+		return finish(call, call->is_complete ? OK : call->end);
+	}
+	abort();
+}
+
+static const struct task_kind call_kind = {
+	.name = "http call",
+	.places = call_places,
+	.place_count = HTTP_CALL_PLACES,
+	.step = call_step,
+};
+
+void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,
+		     const char *method, const char *target, struct slice body)
+{
+	assert(!call->stream && !call->parser);
+	call->status = 0;
+	call->end = OK;
+	call->is_complete = call->is_ended = false;
+	buf_init(&call->body);
+	buf_init(&call->request);
+	call->parser = NEW(http_parser);
+	http_parser_init(call->parser, HTTP_RESPONSE);
+	call->parser->data = call;
+	buf_add_format(&call->request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+		       method, target);
+	if (body.size > 0)
+		buf_add_format(&call->request,
+			       "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+			       body.size);
+	buf_add_text(&call->request, "\r\n");
+	buf_add_slice(&call->request, body);
+	task_start(&call->task, &call_kind, parent);
+	connect_unix(&call->connect, &call->task, socket_path);
+}
