@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "loop/mark.h"
+
 void address_text(const struct address *a, char ret[ADDRESS_TEXT_BYTES])
 {
 	char host[INET6_ADDRSTRLEN] = "";
@@ -89,7 +91,19 @@ int address_copy_all(const struct addrinfo *first, uint16_t port, struct address
 	return count;
 }
 
+static uint32_t stream_mark;
+
+void loop_mark_streams(uint32_t mark)
+{
+	stream_mark = mark;
+}
+
 int address_socket(const struct address *a)
 {
-	return socket(a->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(a->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* Without the right to mark, packets go where those of others go. */
+	if (fd >= 0 && stream_mark && a->storage.ss_family != AF_UNIX)
+		(void)setsockopt(fd, SOL_SOCKET, SO_MARK, &stream_mark, sizeof(stream_mark));
+	return fd;
 }
