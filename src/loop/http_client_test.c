@@ -111,7 +111,7 @@ static void on_accept(void *context, struct stream *s)
 
 static void open_rig(struct rig *r, const char *raw_answer)
 {
-	struct http_server_config config = { on_request, r };
+	struct http_server_config config = { .on_request = on_request, .context = r };
 	char why[TASK_WHY_BYTES];
 
 	*r = (struct rig) { .loop = loop_new(0),

@@ -2,6 +2,7 @@
  * with the answer:
  *
  *	reading --(whole request)--> handling --(http_answer)--> reading, or leaving
+ *	                                      '-(http_upgrade)-> somebody else's
  *
  * The server is freed with its last connection. */
 #include "loop/http_server.h"
@@ -25,7 +26,8 @@ struct http_server {
 	uint32_t magic;
 	struct loop *loop;
 	struct http_server_config config;
-	struct listener *listener; /* NULL: closed */
+	struct listener *listener; /* may be NULL */
+	bool is_open;
 	struct list connections;
 	int connection_count;
 };
@@ -48,6 +50,7 @@ struct http_connection {
 	struct buf body;
 	struct buf field; /* the name of the header being read */
 	struct buf value;
+	struct buf headers; /* name, NUL, value, NUL, ... */
 	bool is_value_last;
 	bool is_continue_wanted;
 	bool is_last; /* the peer will send no more */
@@ -56,7 +59,7 @@ struct http_connection {
 /* --- life ------------------------------------------------------------------------------------- */
 static void free_server_if_unused(struct http_server *server)
 {
-	if (server->listener || server->connection_count > 0)
+	if (server->is_open || server->connection_count > 0)
 		return;
 	server->magic = 0;
 	memory_free(server);
@@ -74,6 +77,7 @@ static void connection_free(struct http_connection *c)
 	buf_done(&c->body);
 	buf_done(&c->field);
 	buf_done(&c->value);
+	buf_done(&c->headers);
 	c->magic = 0;
 	memory_free(c);
 	server->connection_count--;
@@ -96,6 +100,8 @@ static void on_idle(struct timer *t)
 static void wait_for_request(struct http_connection *c)
 {
 	c->at = HTTP_READING;
+	list_remove(&c->link);
+	list_add(&c->server->connections, &c->link);
 	timer_set(&c->idle, c->server->loop, loop_now_ms(c->server->loop) + HTTP_IDLE_MS, on_idle);
 }
 
@@ -129,13 +135,53 @@ void http_answer(struct http_exchange *e, int status, const char *content_type, 
 			connection_free(c);
 		return;
 	}
-	bool stays_open = http_should_keep_alive(&c->parser) && c->server->listener && !c->is_last;
+	bool stays_open = http_should_keep_alive(&c->parser) && c->server->is_open && !c->is_last &&
+			  !c->parser.upgrade;
 	write_answer(c, status, content_type, body, stays_open);
 	wait_for_request(c);
 	if (!stays_open)
 		leave(c);
 	else if (!c->is_parsing)
 		go_on(c);
+}
+
+struct slice http_header(const struct http_exchange *e, const char *name)
+{
+	const struct http_connection *c =
+		CONTAINER((struct http_exchange *)(uintptr_t)e, struct http_connection, exchange);
+	struct slice rest = buf_slice(&c->headers);
+
+	while (rest.size > 0) {
+		struct slice field = slice_cut(&rest, 0);
+		struct slice value = slice_cut(&rest, 0);
+		if (strcasecmp((const char *)field.data, name) == 0)
+			return value;
+	}
+	return (struct slice) { 0 };
+}
+
+struct stream *http_upgrade(struct http_exchange *e, const char *protocol, const char *headers)
+{
+	struct http_connection *c = CONTAINER(e, struct http_connection, exchange);
+	struct stream *s = c->stream;
+	struct buf head;
+
+	assert(c->magic == HTTP_MAGIC);
+	assert(c->at == HTTP_HANDLING && c->parser.upgrade);
+	c->at = HTTP_READING;
+	c->stream = NULL;
+	if (s) {
+		buf_init(&head);
+		buf_add_format(&head,
+			       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\n"
+			       "Connection: upgrade\r\n%s\r\n",
+			       protocol, headers);
+		stream_write(s, buf_slice(&head));
+		buf_done(&head);
+	}
+	if (!c->is_parsing)
+		connection_free(c);
+	return s;
 }
 
 static void refuse(struct http_connection *c)
@@ -182,6 +228,7 @@ static int on_begin(http_parser *parser)
 	buf_clear(&c->body);
 	buf_clear(&c->field);
 	buf_clear(&c->value);
+	buf_clear(&c->headers);
 	return 0;
 }
 
@@ -192,11 +239,13 @@ static int on_url(http_parser *parser, const char *at, size_t size)
 	return add_header_bytes(c, &c->url, at, size);
 }
 
-/* The only header the server itself looks at. */
 static void end_header(struct http_connection *c)
 {
 	buf_add(&c->field, "", 1);
 	buf_add(&c->value, "", 1);
+	buf_add_slice(&c->headers, buf_slice(&c->field));
+	buf_add_slice(&c->headers, buf_slice(&c->value));
+	/* the only header the server itself looks at */
 	if (strcasecmp((char *)c->field.data, "expect") == 0 &&
 	    strcasecmp((char *)c->value.data, "100-continue") == 0)
 		c->is_continue_wanted = true;
@@ -231,7 +280,7 @@ static int on_headers_complete(http_parser *parser)
 		end_header(c);
 	if (parser->http_major != 1)
 		return stop_with(c, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
-	if (parser->upgrade)
+	if (parser->upgrade && !c->server->config.allows_upgrade)
 		return stop_with(c, HTTP_STATUS_NOT_IMPLEMENTED);
 	if (has_length && parser->content_length > HTTP_BODY_BYTES_MAX)
 		return stop_with(c, HTTP_STATUS_PAYLOAD_TOO_LARGE);
@@ -296,6 +345,8 @@ static void handle_request(struct http_connection *c)
 		.body = buf_slice(&c->body),
 		.peer = stream_peer_name(c->stream),
 	};
+	if (c->parser.upgrade)
+		c->exchange.upgrade = http_header(&c->exchange, "upgrade");
 	c->server->config.on_request(c->server->config.context, &c->exchange);
 }
 
@@ -358,11 +409,25 @@ static const struct stream_owner connection_owner = {
 	.on_end = on_end,
 };
 
+/* Those that wait for a request stand in the list in the order in which they began to. */
+static bool make_room(struct http_server *server)
+{
+	if (server->connection_count < HTTP_CONNECTIONS_MAX)
+		return true;
+	LIST_EACH (&server->connections, struct http_connection, link, c) {
+		if (c->at == HTTP_READING && c->stream && !c->is_parsing) {
+			leave(c);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void on_accept(void *context, struct stream *s)
 {
 	struct http_server *server = context;
 
-	if (server->connection_count >= HTTP_CONNECTIONS_MAX) {
+	if (!make_room(server)) {
 		stream_close(s);
 		return;
 	}
@@ -370,7 +435,6 @@ static void on_accept(void *context, struct stream *s)
 	c->magic = HTTP_MAGIC;
 	c->server = server;
 	c->stream = s;
-	list_add(&server->connections, &c->link);
 	server->connection_count++;
 	http_parser_init(&c->parser, HTTP_REQUEST);
 	c->parser.data = c;
@@ -379,7 +443,7 @@ static void on_accept(void *context, struct stream *s)
 }
 
 /* --- the server ------------------------------------------------------------------------------- */
-static struct http_server *server_new(struct loop *loop, const struct http_server_config *config)
+struct http_server *http_server_new(struct loop *loop, const struct http_server_config *config)
 {
 	struct http_server *server = NEW(struct http_server);
 
@@ -387,8 +451,15 @@ static struct http_server *server_new(struct loop *loop, const struct http_serve
 	server->magic = HTTP_MAGIC;
 	server->loop = loop;
 	server->config = *config;
+	server->is_open = true;
 	list_init(&server->connections);
 	return server;
+}
+
+void http_server_accept(struct http_server *server, struct stream *s)
+{
+	assert(server->magic == HTTP_MAGIC && server->is_open);
+	on_accept(server, s);
 }
 
 static enum err finish_open(struct http_server *server, enum err err, struct http_server **ret)
@@ -404,7 +475,7 @@ enum err http_server_open_unix(struct loop *loop, const char *path,
 			       const struct http_server_config *config, struct http_server **ret,
 			       char why[TASK_WHY_BYTES])
 {
-	struct http_server *server = server_new(loop, config);
+	struct http_server *server = http_server_new(loop, config);
 
 	return finish_open(server,
 			   listener_open_unix(loop, path, on_accept, server, &server->listener,
@@ -416,7 +487,7 @@ enum err http_server_open_tcp(struct loop *loop, const char *host, uint16_t port
 			      const struct http_server_config *config, struct http_server **ret,
 			      char why[TASK_WHY_BYTES])
 {
-	struct http_server *server = server_new(loop, config);
+	struct http_server *server = http_server_new(loop, config);
 
 	return finish_open(server,
 			   listener_open_tcp(loop, host, port, on_accept, server, &server->listener,
@@ -432,10 +503,12 @@ uint16_t http_server_port(const struct http_server *server)
 
 void http_server_close(struct http_server *server)
 {
-	assert(server->magic == HTTP_MAGIC && server->listener);
+	assert(server->magic == HTTP_MAGIC && server->is_open);
 	server->connection_count++; /* keeps it while its connections go */
-	listener_close(server->listener);
+	if (server->listener)
+		listener_close(server->listener);
 	server->listener = NULL;
+	server->is_open = false;
 	LIST_EACH (&server->connections, struct http_connection, link, c)
 		if (c->at == HTTP_READING && c->stream)
 			leave(c);

@@ -103,7 +103,7 @@ static void on_guard(struct timer *t)
 
 static void open_rig(struct rig *r)
 {
-	struct http_server_config config = { on_request, r };
+	struct http_server_config config = { .on_request = on_request, .context = r };
 	char why[TASK_WHY_BYTES];
 	struct sockaddr_in to = { .sin_family = AF_INET };
 
