@@ -48,6 +48,7 @@ struct http2 {
 	uint32_t magic;
 	bool is_server;
 	bool is_broken; /* nothing can be read or written any more */
+	bool is_silent; /* the owner is gone */
 	bool is_going_away;
 	struct http2_config config;
 	nghttp2_session *session;
@@ -68,7 +69,7 @@ static struct exchange *exchange_of(const struct http2_exchange *e)
 static void want_output(struct http2 *h)
 {
 	if (!h->is_broken)
-		h->config.on_output(h->config.context);
+		h->config.on_output(h->config.transport);
 }
 
 /* Of calls that fail only when memory does, or when we break the rules. */
@@ -446,6 +447,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 	struct http2_budget *budget = h->config.budget;
 
 	(void)flags;
+	if (h->is_silent)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (!h->is_server) {
 		if (x && x->is_owned)
 			h->config.on_data(h->config.context, &x->public,
@@ -475,7 +478,7 @@ static void hand_request_over(struct exchange *x)
 	struct slice rest = buf_slice(&x->path);
 
 	x->is_whole = true;
-	if (x->is_answered)
+	if (x->is_answered || h->is_silent)
 		return;
 	x->public.path = slice_cut(&rest, '?');
 	x->public.query = rest;
@@ -491,6 +494,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	bool is_last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
 	(void)session;
+	if (h->is_silent)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
 		h->pong_count++;
 	if (frame->hd.type == NGHTTP2_GOAWAY)
@@ -660,6 +665,17 @@ void http2_end(struct http2 *h)
 	h->is_broken = true;
 	LIST_EACH (&h->exchanges, struct exchange, link, x)
 		tell_end(x, ERR_UNAVAILABLE);
+}
+
+void http2_silence(struct http2 *h)
+{
+	assert(h->magic == HTTP2_MAGIC);
+	h->is_broken = h->is_silent = true;
+	LIST_EACH (&h->exchanges, struct exchange, link, x) {
+		x->is_owned = false;
+		drop_body(x);
+	}
+	h->config.budget = NULL; /* it may go with the owner */
 }
 
 bool http2_is_over(const struct http2 *h)

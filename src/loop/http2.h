@@ -42,9 +42,11 @@ struct http2_exchange {
 };
 
 struct http2_config {
+	/* The transport: there is output where there was none, maybe. */
+	void (*on_output)(void *transport);
+	void *transport;
+	/* The owner, of all that follows. */
 	void *context;
-	/* There is output where there was none, maybe. */
-	void (*on_output)(void *context);
 	/* Server. */
 	void (*on_request)(void *context, struct http2_exchange *e);
 	void (*on_gone)(void *context, struct http2_exchange *e);    /* its answer was not whole */
@@ -61,6 +63,10 @@ struct http2_config {
 struct http2 *http2_new_server(const struct http2_config *config);
 struct http2 *http2_new_client(const struct http2_config *config);
 void http2_free(struct http2 *h); /* calls nothing */
+
+/* The session is over and no callback comes any more, not even for what is being fed; for owners
+ * that go away inside of one, where http2_free() is not possible yet. */
+void http2_silence(struct http2 *h);
 
 /* Bytes of the peer.  ERR_CORRUPT: it does not speak HTTP/2, or floods us; the session is over. */
 MUST_CHECK enum err http2_feed(struct http2 *h, struct slice bytes, uint64_t now_ms);

@@ -85,6 +85,7 @@ static int set_up(void **state)
 {
 	const struct http2_config server_config = {
 		.context = &server,
+		.transport = &server,
 		.on_output = on_output,
 		.on_request = on_request,
 		.on_gone = on_gone,
@@ -93,6 +94,7 @@ static int set_up(void **state)
 	};
 	const struct http2_config client_config = {
 		.context = &client,
+		.transport = &client,
 		.on_output = on_output,
 		.on_answer = on_answer,
 		.on_data = on_data,

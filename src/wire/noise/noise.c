@@ -1,6 +1,7 @@
 #include "wire/noise/noise.h"
 
 #include <assert.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 
 #include "base/endian.h"
@@ -85,6 +86,27 @@ static void split(struct symmetric *s, struct mesh_key *client, struct mesh_key 
 {
 	blake2s_hkdf(s->chain, (struct slice) { 0 }, client->bytes, server->bytes, NULL);
 	crypto_wipe(s, sizeof(*s));
+}
+
+/* --- the header of the upgrade ---------------------------------------------------------------- */
+void noise_initiation_text(const uint8_t initiation[NOISE_INITIATION_BYTES],
+			   char ret[NOISE_INITIATION_TEXT_BYTES + 1])
+{
+	int size = EVP_EncodeBlock((uint8_t *)ret, initiation, NOISE_INITIATION_BYTES);
+
+	assert(size == NOISE_INITIATION_TEXT_BYTES);
+}
+
+enum err noise_initiation_parse(struct slice text, uint8_t ret[NOISE_INITIATION_BYTES])
+{
+	uint8_t bytes[NOISE_INITIATION_BYTES + 1]; /* what the padding stands for, too */
+
+	if (text.size != NOISE_INITIATION_TEXT_BYTES || text.data[text.size - 1] != '=' ||
+	    text.data[text.size - 2] == '=' ||
+	    EVP_DecodeBlock(bytes, text.data, (int)text.size) != (int)sizeof(bytes))
+		return ERR_INVALID;
+	memcpy(ret, bytes, NOISE_INITIATION_BYTES);
+	return OK;
 }
 
 /* --- the client ------------------------------------------------------------------------------- */

@@ -65,6 +65,12 @@ MUST_CHECK enum err noise_answer(const struct mesh_key *secret, struct slice ini
 /* The version an initiation claims, before anything is computed. */
 MUST_CHECK enum err noise_initiation_version(struct slice initiation, unsigned *ret);
 
+/* The initiation as text, as it stands in the header X-Tailscale-Handshake of the upgrade. */
+enum { NOISE_INITIATION_TEXT_BYTES = 136 };
+void noise_initiation_text(const uint8_t initiation[NOISE_INITIATION_BYTES],
+			   char ret[NOISE_INITIATION_TEXT_BYTES + 1]);
+MUST_CHECK enum err noise_initiation_parse(struct slice text, uint8_t ret[NOISE_INITIATION_BYTES]);
+
 enum noise_frame_kind { NOISE_RESPONSE = 2, NOISE_ERROR = 3, NOISE_RECORD = 4 };
 
 struct noise_frame {

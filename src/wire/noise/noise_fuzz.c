@@ -60,6 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice in = { data, size };
 
+	uint8_t initiation[NOISE_INITIATION_BYTES];
+
+	if (noise_initiation_parse(in, initiation) == OK)
+		read_as_server((struct slice) { initiation, sizeof(initiation) });
 	read_as_server(in);
 	read_as_client(in);
 	return 0;

@@ -303,6 +303,29 @@ static void test_frames_beyond_the_limit_or_of_no_kind_are_refused(void **state)
 	buf_done(&b);
 }
 
+static void test_the_initiation_travels_as_text(void **state)
+{
+	struct noise_handshake h;
+	uint8_t message[NOISE_INITIATION_BYTES], back[NOISE_INITIATION_BYTES];
+	char text[NOISE_INITIATION_TEXT_BYTES + 2] = "";
+
+	(void)state;
+	initiate(&h, message);
+	noise_initiation_text(message, text);
+	assert_int_equal(strlen(text), NOISE_INITIATION_TEXT_BYTES);
+	assert_int_equal(noise_initiation_parse(slice_from(text), back), OK);
+	assert_memory_equal(message, back, sizeof(message));
+	text[NOISE_INITIATION_TEXT_BYTES] = '=';
+	assert_int_equal(noise_initiation_parse(slice_from(text), back), ERR_INVALID);
+	text[NOISE_INITIATION_TEXT_BYTES] = 0;
+	text[NOISE_INITIATION_TEXT_BYTES - 2] = '=';
+	assert_int_equal(noise_initiation_parse(slice_from(text), back), ERR_INVALID);
+	text[NOISE_INITIATION_TEXT_BYTES - 2] = 'A';
+	text[3] = '!';
+	assert_int_equal(noise_initiation_parse(slice_from(text), back), ERR_INVALID);
+	assert_int_equal(noise_initiation_parse((struct slice) { 0 }, back), ERR_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_long_messages_are_split_and_joined),
 		cmocka_unit_test(test_records_count_from_zero_in_each_direction),
 		cmocka_unit_test(test_an_empty_record_is_skipped),
+		cmocka_unit_test(test_the_initiation_travels_as_text),
 		cmocka_unit_test(test_frames_beyond_the_limit_or_of_no_kind_are_refused),
 	};
 
