@@ -9,7 +9,7 @@
 
 static const char *state_name(const struct control *c)
 {
-	switch (leader_state(c->leader)) {
+	switch (leader_state(c->leadership.leader)) {
 	case LEADER_LEADING:
 		return "leading";
 	case LEADER_CAMPAIGNING:
@@ -32,7 +32,7 @@ static json_t *journal_json(const struct control *c)
 	struct leader_status leader;
 	char hash[33];
 
-	leader_get_status(c->leader, &leader);
+	leader_get_status(c->leadership.leader, &leader);
 	if (leader.state != LEADER_LEADING)
 		return json_null();
 	hash_text(hash, leader.content_hash);
@@ -51,7 +51,7 @@ static json_t *standby_json(const struct control *c)
 	struct standby_status standby;
 	char hash[33];
 
-	standby_get_status(c->standby, &standby);
+	standby_get_status(c->leadership.standby, &standby);
 	if (standby.index == 0)
 		return json_null();
 	hash_text(hash, standby.content_hash);
@@ -80,7 +80,7 @@ static const char *condition_name(enum agent_condition condition)
 /* Those that are here or that clients are told of; null: this node does not lead. */
 static json_t *agents_json(const struct control *c)
 {
-	struct cell *cell = leader_cell(c->leader);
+	struct cell *cell = leader_cell(c->leadership.leader);
 	struct catalog_agent *agents;
 	size_t count;
 	struct arena a;
@@ -124,8 +124,10 @@ static json_t *status_json(struct control *c)
 			 "s:{s:I, s:I, s:I}, s:o}",
 			 "cluster", id, "sealed", is_sealed, "key_id", is_sealed ? key_id : NULL,
 			 "node", c->node, "state", state_name(c), "leader",
-			 leader_state(c->leader) == LEADER_LEADING ? c->node : c->holder, "kafka",
-			 o->has_streams ? o->values[OPTION_ADVERTISE] : NULL, "bucket",
+			 leader_state(c->leadership.leader) == LEADER_LEADING
+				 ? c->node
+				 : c->leadership.holder,
+			 "kafka", o->has_streams ? o->values[OPTION_ADVERTISE] : NULL, "bucket",
 			 o->values[OPTION_BUCKET][0] ? o->values[OPTION_BUCKET] : NULL,
 			 "journal_bucket", o->values[OPTION_JOURNAL], "journal", journal_json(c),
 			 "standby", standby_json(c), "streams", "agents",

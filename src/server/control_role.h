@@ -1,29 +1,19 @@
-/* The control process: finds out who leads the journal, stands by while that node answers, leads
- * when it does not. */
+/* The control process: what leads the journal of streams, or stands by (server/leadership.h). */
 #ifndef SERVER_CONTROL_ROLE_H
 #define SERVER_CONTROL_ROLE_H
 
 #include "cells/cluster.h"
-#include "cells/holder.h"
-#include "cells/leader.h"
-#include "cells/standby.h"
 #include "loop/http_server.h"
-#include "loop/timer.h"
-#include "server/older.h"
+#include "server/journal_buckets.h"
+#include "server/leadership.h"
 #include "server/options.h"
 #include "server/peer_port.h"
-#include "server/rival.h"
 #include "streams/coordinator/coordinator.h"
 #include "wire/keys/keyring.h"
 
 enum {
 	CONTROL_BUCKETS_MAX = JOURNAL_BUCKETS_MAX,
-	CONTROL_RETRY_MS_MIN = 50,
-	CONTROL_RETRY_MS_MAX = 3000,
-	CONTROL_JITTER_MS = 100,     /* so that standbys do not run at the same moment */
 	CONTROL_DOOR_BUSY_MS = 3000, /* a process that was just killed may still hold a socket */
-	CONTROL_DOUBTS_MAX = 3,	     /* times a holder may say that it does not lead */
-	CONTROL_FINDS_MAX = 5,	     /* times in a row that nobody could be read to lead */
 };
 
 #define CONTROL_JOURNAL "main"
@@ -35,37 +25,23 @@ struct control {
 	const struct options *options;
 	const char *node;		       /* what it is called among nodes: its peer address */
 	char host[JOURNAL_NODE_BYTES_MAX + 1]; /* the machine's name, for people */
-	struct bucket *buckets[CONTROL_BUCKETS_MAX];
-	int bucket_count;
+	struct journal_buckets buckets;
 	struct cluster_open cluster;
 	struct keyring keys; /* of control; nothing where nothing is sealed */
-	struct leader *leader;
-	struct standby *standby; /* the cell of whoever leads, while we do not */
+	struct leadership leadership;
 	struct coordinator *coordinator;
 	struct listener *agents;
 	struct peer_port *peers;
 	struct peer_identity identity; /* empty: no keys */
 	struct http_server *admin;
 
-	struct holder_find find;
-	struct heartbeat heartbeat;
 	struct sleep sleep;
-	struct leader_call fence; /* after this process was stopped for a while */
-	uint64_t tick_ms;
 	struct coordinator_stop coordinator_stop;
-	struct leader_stop leader_stop;
-	struct standby_stop standby_stop;
+	struct leadership_stop leadership_stop;
 
-	struct rival rival;
-	struct older older;
-	char holder[JOURNAL_ADDRESS_BYTES_MAX + 1]; /* who leads, as far as we know */
-	char lost_why[TASK_WHY_BYTES];
-	uint64_t started_ms;
 	uint64_t retry_ms;
 	uint64_t busy_since_ms; /* when a door was first seen held by another process */
-	int doubts;
-	int find_failures;
-	bool is_lost; /* the campaign failed or the journal was lost; set by the watcher */
+	bool has_started;	/* there is a leader */
 	bool is_stopping;
 };
 

@@ -67,9 +67,9 @@ static json_t *journal_json(const struct control *c)
 {
 	json_t *names = json_array();
 
-	for (int i = 0; i < c->bucket_count; i++) {
+	for (int i = 0; i < c->buckets.count; i++) {
 		char name[METER_NAME_BYTES_MAX];
-		bucket_meter_name(c->buckets[i], name);
+		bucket_meter_name(c->buckets.list[i], name);
 		json_array_append_new(names, json_string(name));
 	}
 	return names;
@@ -78,20 +78,21 @@ static json_t *journal_json(const struct control *c)
 json_t *usage_json(struct control *c)
 {
 	int64_t now_ms = clock_wall_ms(), month = usage_month(now_ms);
-	bool is_leading = leader_state(c->leader) == LEADER_LEADING;
-	struct cell *cell = is_leading ? leader_cell(c->leader) : NULL;
+	bool is_leading = leader_state(c->leadership.leader) == LEADER_LEADING;
+	struct cell *cell = is_leading ? leader_cell(c->leadership.leader) : NULL;
 	char text[16], id[23];
 	struct arena a;
 
 	arena_init(&a);
 	uuid_text(id, c->cluster.cluster.id);
 	snprintf(text, sizeof(text), "%04d-%02d", (int)(month / 100), (int)(month % 100));
-	json_t *usage = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o}", "cluster", id,
-				  "node", c->node, "state", cell ? "leading" : "standby", "leader",
-				  cell ? c->node : c->holder, "now_ms", (json_int_t)now_ms, "month",
-				  text, "journal_buckets", journal_json(c), "buckets",
-				  cell ? buckets_json(&a, cell, month) : json_null(), "stored",
-				  cell ? stored_json(cell) : json_null());
+	json_t *usage =
+		json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:o, s:o, s:o}", "cluster", id, "node",
+			  c->node, "state", cell ? "leading" : "standby", "leader",
+			  cell ? c->node : c->leadership.holder, "now_ms", (json_int_t)now_ms,
+			  "month", text, "journal_buckets", journal_json(c), "buckets",
+			  cell ? buckets_json(&a, cell, month) : json_null(), "stored",
+			  cell ? stored_json(cell) : json_null());
 	arena_done(&a);
 	return usage;
 }
