@@ -302,6 +302,16 @@ uint64_t zone_sequence(const struct zone *z)
 	return z->sequence;
 }
 
+bool zone_suffix(const struct zone *z, size_t i, struct slice *ret)
+{
+	for (size_t j = 0; j < z->route_count; j++) {
+		*ret = z->routes[j].suffix;
+		if (ret->size > 0 && !slice_equal(*ret, z->domain) && i-- == 0)
+			return true;
+	}
+	return false;
+}
+
 void zone_each_host(const struct zone *z,
 		    void (*on_host)(void *context, struct ip ip, const char *names), void *context)
 {

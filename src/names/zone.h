@@ -31,6 +31,9 @@ void zone_free(struct zone *z); /* NULL is fine */
 struct slice zone_domain(const struct zone *z);
 uint64_t zone_sequence(const struct zone *z);
 
+/* The i-th suffix that a route is for, without "" and the domain; false: there are no more. */
+bool zone_suffix(const struct zone *z, size_t i, struct slice *ret);
+
 /* Where a question goes that the zone does not answer. */
 struct zone_route {
 	const struct ip *resolvers; /* of the zone */

@@ -10,6 +10,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 #include "cells/journal.h"
+#include "names/hosts_file.h"
 #include "server/up_options.h"
 #include "streams/agent/flush_budget.h"
 
@@ -87,6 +88,11 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			       "reach the Internet through this machine of the mesh", FOR_UP },
 	[OPTION_ACCEPT_DNS] = { "accept-dns", "YES|NO", "yes", "resolve the names of the mesh",
 				FOR_UP },
+	[OPTION_HOSTS] = { "hosts", "FILE|no", HOSTS_FILE_DEFAULT,
+			   "names go into this file where systemd-resolved is not used", FOR_UP },
+	[OPTION_FORWARD_DNS] = { "forward-dns", "YES|NO", "no",
+				 "100.100.100.100 asks this machine's resolvers for other names",
+				 FOR_UP },
 	[OPTION_BACKGROUND] = { "background", NULL, NULL,
 				"return once connected, and go on in the background", FOR_UP },
 };

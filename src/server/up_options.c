@@ -148,13 +148,29 @@ static enum err check_name(const struct options *o, char why[OPTION_WHY_BYTES])
 	return ERR_INVALID;
 }
 
+static enum err check_yes_or_no(const struct options *o, enum option option,
+				char why[OPTION_WHY_BYTES])
+{
+	const char *value = o->values[option];
+
+	if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--%s %.60s: it is yes or no", option_rows[option].name,
+		 value);
+	return ERR_INVALID;
+}
+
 static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
 {
-	const char *dns = o->values[OPTION_ACCEPT_DNS];
+	const char *hosts = o->values[OPTION_HOSTS];
 	const char *tun = o->values[OPTION_TUN];
 
-	if (strcmp(dns, "yes") != 0 && strcmp(dns, "no") != 0) {
-		snprintf(why, OPTION_WHY_BYTES, "--accept-dns %.60s: it is yes or no", dns);
+	if (check_yes_or_no(o, OPTION_ACCEPT_DNS, why) ||
+	    check_yes_or_no(o, OPTION_FORWARD_DNS, why))
+		return ERR_INVALID;
+	if (hosts[0] != '/' && strcmp(hosts, "no") != 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--hosts %.100s: a path from the root, or \"no\"",
+			 hosts);
 		return ERR_INVALID;
 	}
 	if (strlen(tun) > 15 || strchr(tun, '/')) { /* IFNAMSIZ */
