@@ -74,20 +74,33 @@ static enum err receive(int fd, struct answer *answer, uint64_t deadline_ms,
 	return OK;
 }
 
-enum err admin_get(struct arena *a, const char *socket_path, const char *path, uint64_t timeout_ms,
-		   unsigned *ret_status, struct slice *ret_body, char why[SOCKET_WHY_BYTES])
+static enum err send_request(struct arena *a, int fd, const char *method, const char *path,
+			     struct slice body, uint64_t deadline_ms, char why[SOCKET_WHY_BYTES])
+{
+	const char *head =
+		arena_format(a, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+			     method, path);
+
+	if (body.size > 0)
+		head = arena_format(a,
+				    "%sContent-Type: application/json\r\nContent-Length: %zu\r\n",
+				    head, body.size);
+	enum err err =
+		socket_send(fd, slice_from(arena_format(a, "%s\r\n", head)), deadline_ms, why);
+	return err || body.size == 0 ? err : socket_send(fd, body, deadline_ms, why);
+}
+
+enum err admin_request(struct arena *a, const char *socket_path, const char *method,
+		       const char *path, struct slice body, uint64_t timeout_ms,
+		       unsigned *ret_status, struct slice *ret_body, char why[SOCKET_WHY_BYTES])
 {
 	uint64_t deadline_ms = clock_now_ms() + (timeout_ms ? timeout_ms : ADMIN_TIMEOUT_MS);
 	struct answer answer = { .is_complete = false };
 	AUTO_FD fd = -1;
 
 	enum err err = socket_connect_unix(socket_path, deadline_ms, &fd, why);
-	if (err)
-		return err;
-	const char *request =
-		arena_format(a, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-			     path);
-	err = socket_send(fd, slice_from(request), deadline_ms, why);
+	if (!err)
+		err = send_request(a, fd, method, path, body, deadline_ms, why);
 	if (err)
 		return err;
 	http_parser_init(&answer.parser, HTTP_RESPONSE);
@@ -100,4 +113,11 @@ enum err admin_get(struct arena *a, const char *socket_path, const char *path, u
 	}
 	buf_done(&answer.body);
 	return err;
+}
+
+enum err admin_get(struct arena *a, const char *socket_path, const char *path, uint64_t timeout_ms,
+		   unsigned *ret_status, struct slice *ret_body, char why[SOCKET_WHY_BYTES])
+{
+	return admin_request(a, socket_path, "GET", path, (struct slice) { 0 }, timeout_ms,
+			     ret_status, ret_body, why);
 }

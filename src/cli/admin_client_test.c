@@ -34,8 +34,10 @@ static void be_silent(int fd, const void *context)
 	close(fd);
 }
 
+static bool is_post;
+
 static enum err ask(test_serve serve, const void *context, uint64_t timeout_ms, unsigned *status,
-		    char body[100], char why[SOCKET_WHY_BYTES])
+		    char body[1000], char why[SOCKET_WHY_BYTES])
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct test_server server;
@@ -49,8 +51,10 @@ static enum err ask(test_serve serve, const void *context, uint64_t timeout_ms, 
 	assert_int_equal(listen(listener, 1), 0);
 	test_server_start_on(&server, listener, serve, context);
 	arena_init(&a);
-	enum err err = admin_get(&a, socket_path, "/v1/status", timeout_ms, status, &answer, why);
-	snprintf(body, 100, "%.*s", SLICE_ARG(answer));
+	enum err err = admin_request(&a, socket_path, is_post ? "POST" : "GET", "/v1/status",
+				     is_post ? SLICE("{\"to\":1}") : (struct slice) { 0 },
+				     timeout_ms, status, &answer, why);
+	snprintf(body, 1000, "%.*s", SLICE_ARG(answer));
 	arena_done(&a);
 	test_server_stop(&server);
 	return err;
@@ -61,7 +65,7 @@ static void test_an_answer_in_pieces_is_read(void **state)
 	const char *const pieces[] = { "HTTP/1.1 200 OK\r\nContent-",
 				       "Length: 11\r\n\r\n{\"a\":", " true}", NULL };
 	const char *const until_closed[] = { "HTTP/1.0 404 Not Found\r\n\r\n", "no", NULL };
-	char body[100], why[SOCKET_WHY_BYTES];
+	char body[1000], why[SOCKET_WHY_BYTES];
 	unsigned status;
 
 	(void)state;
@@ -77,7 +81,7 @@ static void test_an_answer_cut_off_is_a_failure(void **state)
 {
 	const char *const pieces[] = { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", NULL };
 	const char *const nothing[] = { NULL };
-	char body[100], why[SOCKET_WHY_BYTES];
+	char body[1000], why[SOCKET_WHY_BYTES];
 	unsigned status;
 
 	(void)state;
@@ -88,7 +92,7 @@ static void test_an_answer_cut_off_is_a_failure(void **state)
 static void test_what_is_not_http_is_refused(void **state)
 {
 	const char *const pieces[] = { "hello\n", NULL };
-	char body[100], why[SOCKET_WHY_BYTES];
+	char body[1000], why[SOCKET_WHY_BYTES];
 	unsigned status;
 
 	(void)state;
@@ -97,11 +101,40 @@ static void test_what_is_not_http_is_refused(void **state)
 
 static void test_a_silent_node_is_given_up(void **state)
 {
-	char body[100], why[SOCKET_WHY_BYTES];
+	char body[1000], why[SOCKET_WHY_BYTES];
 	unsigned status;
 
 	(void)state;
 	assert_int_equal(ask(be_silent, NULL, 50, &status, body, why), ERR_TIMEOUT);
+}
+
+/* Answers with what it was asked. */
+static void echo(int fd, const void *context)
+{
+	char request[1000] = "", answer[1200];
+	size_t used = 0;
+
+	(void)context;
+	while (!strstr(request, "{\"to\":1}"))
+		used += (size_t)read(fd, request + used, sizeof(request) - 1 - used);
+	int size = snprintf(answer, sizeof(answer),
+			    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", used, request);
+	assert(write(fd, answer, (size_t)size) == size);
+	close(fd);
+}
+
+static void test_a_body_is_sent_with_its_length(void **state)
+{
+	char body[1000], why[SOCKET_WHY_BYTES];
+	unsigned status;
+
+	(void)state;
+	is_post = true;
+	assert_int_equal(ask(echo, NULL, 5000, &status, body, why), OK);
+	is_post = false;
+	assert_non_null(strstr(body, "POST /v1/status HTTP/1.1\r\n"));
+	assert_non_null(strstr(body, "Content-Length: 8\r\n"));
+	assert_non_null(strstr(body, "\r\n\r\n{\"to\":1}"));
 }
 
 static void test_no_socket_and_a_dead_one_differ(void **state)
@@ -143,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_an_answer_cut_off_is_a_failure),
 		cmocka_unit_test(test_what_is_not_http_is_refused),
 		cmocka_unit_test(test_a_silent_node_is_given_up),
+		cmocka_unit_test(test_a_body_is_sent_with_its_length),
 		cmocka_unit_test(test_no_socket_and_a_dead_one_differ),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
