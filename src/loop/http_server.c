@@ -107,14 +107,17 @@ static void wait_for_request(struct http_connection *c)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 static void write_answer(struct http_connection *c, int status, const char *content_type,
-			 struct slice body, bool stays_open)
+			 const char *headers, struct slice body, bool stays_open)
 {
 	struct buf head;
 
 	buf_init(&head);
-	buf_add_format(&head, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-		       status, http_status_str((enum http_status)status), content_type, body.size,
-		       stays_open ? "" : "Connection: close\r\n");
+	buf_add_format(&head, "HTTP/1.1 %d %s\r\n", status,
+		       http_status_str((enum http_status)status));
+	if (status != HTTP_STATUS_NO_CONTENT)
+		buf_add_format(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type,
+			       body.size);
+	buf_add_format(&head, "%s%s\r\n", headers, stays_open ? "" : "Connection: close\r\n");
 	stream_write(c->stream, buf_slice(&head));
 	buf_done(&head);
 	if (c->parser.method != HTTP_HEAD || c->refuse_status)
@@ -124,6 +127,12 @@ static void write_answer(struct http_connection *c, int status, const char *cont
 static void go_on(struct http_connection *c);
 
 void http_answer(struct http_exchange *e, int status, const char *content_type, struct slice body)
+{
+	http_answer_with(e, status, content_type, "", body);
+}
+
+void http_answer_with(struct http_exchange *e, int status, const char *content_type,
+		      const char *headers, struct slice body)
 {
 	struct http_connection *c = CONTAINER(e, struct http_connection, exchange);
 
@@ -137,7 +146,7 @@ void http_answer(struct http_exchange *e, int status, const char *content_type, 
 	}
 	bool stays_open = http_should_keep_alive(&c->parser) && c->server->is_open && !c->is_last &&
 			  !c->parser.upgrade;
-	write_answer(c, status, content_type, body, stays_open);
+	write_answer(c, status, content_type, headers, body, stays_open);
 	wait_for_request(c);
 	if (!stays_open)
 		leave(c);
@@ -170,7 +179,7 @@ struct stream *http_upgrade(struct http_exchange *e, const char *protocol, const
 	assert(c->at == HTTP_HANDLING && c->parser.upgrade);
 	c->at = HTTP_READING;
 	c->stream = NULL;
-	if (s) {
+	if (s && protocol) {
 		buf_init(&head);
 		buf_add_format(&head,
 			       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: %s\r\n"
@@ -189,7 +198,7 @@ static void refuse(struct http_connection *c)
 	char text[64];
 
 	snprintf(text, sizeof(text), "%s\n", http_status_str((enum http_status)c->refuse_status));
-	write_answer(c, c->refuse_status, "text/plain", slice_from(text), false);
+	write_answer(c, c->refuse_status, "text/plain", "", slice_from(text), false);
 	leave(c);
 }
 

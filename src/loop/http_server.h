@@ -31,7 +31,12 @@ struct slice http_header(const struct http_exchange *e, const char *name);
 /* `content_type` is a constant; `body` is copied. */
 void http_answer(struct http_exchange *e, int status, const char *content_type, struct slice body);
 
+/* The same with more headers: whole lines, each with its end. */
+void http_answer_with(struct http_exchange *e, int status, const char *content_type,
+		      const char *headers, struct slice body);
+
 /* Instead of an answer: 101, with `headers` (whole lines, each with its end) after what is usual.
+ * Without a `protocol` nothing is sent: the peer did not wait for an answer.
  * The stream is the caller's from here on, and the exchange is over.  NULL: the peer is gone, and
  * so is the exchange. */
 struct stream *http_upgrade(struct http_exchange *e, const char *protocol, const char *headers);
