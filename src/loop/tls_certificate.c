@@ -28,7 +28,7 @@ enum {
 static const char cipher_suites[] =
 	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
-/* --- making one ------------------------------------------------------------------------------ */
+/* --- making one ------------------------------------------------------------------------------- */
 static X509 *new_certificate(const char *name, EVP_PKEY *key, long from_seconds, long to_seconds)
 {
 	X509 *x = X509_new();
@@ -156,7 +156,7 @@ enum err tls_certificate_make(const char *const *hosts, size_t host_count,
 	return OK;
 }
 
-/* --- servers --------------------------------------------------------------------------------- */
+/* --- servers ---------------------------------------------------------------------------------- */
 static enum err refuse(char why[TASK_WHY_BYTES], const char *text)
 {
 	snprintf(why, TASK_WHY_BYTES, "%s", text);
@@ -269,7 +269,7 @@ bool tls_identity_fits(const struct tls_identity *server, const char *host)
 	return is_named && ok == 1 && days >= TLS_RENEWAL_SECONDS / DAY_SECONDS;
 }
 
-/* --- clients --------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 /* In place of what OpenSSL would check of a chain. */
 static int verify_fingerprint(X509_STORE_CTX *store, void *context)
 {

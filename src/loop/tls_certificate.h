@@ -41,7 +41,7 @@ void tls_identity_fingerprint(const struct tls_identity *server,
 /* Is it for `host`, and will be for TLS_RENEWAL_SECONDS? */
 bool tls_identity_fits(const struct tls_identity *server, const char *host);
 
-/* --- clients --------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 enum tls_trust {
 	TLS_TRUST_AUTHORITIES, /* of the system, for the name */
 	TLS_TRUST_FINGERPRINT, /* this certificate, whatever its name and dates */

@@ -46,7 +46,7 @@ static struct tls_identity *new_server(void)
 	return server;
 }
 
-/* --- two engines ----------------------------------------------------------------------------- */
+/* --- two engines ------------------------------------------------------------------------------ */
 struct pair {
 	struct tls *server, *client;
 	enum err server_err, client_err;
@@ -200,7 +200,7 @@ static void test_a_notice_comes_with_the_handshake(void **state)
 	close_pair(&p, server, client);
 }
 
-/* --- over sockets ---------------------------------------------------------------------------- */
+/* --- over sockets ----------------------------------------------------------------------------- */
 struct world {
 	struct loop *loop;
 	struct listener *listener;

@@ -21,7 +21,7 @@ enum {
 	OWN_INFO_BYTES_MAX = 2048, /* as JSON, before sealing */
 };
 
-/* --- frames ---------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------------- */
 enum err derp_read_head(struct slice bytes, struct derp_head *ret)
 {
 	if (bytes.size < DERP_HEAD_BYTES)
@@ -56,7 +56,7 @@ static void get_key(const uint8_t *p, struct mesh_key *ret)
 	memcpy(ret->bytes, p, DERP_KEY_BYTES);
 }
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 void derp_add_server_key(struct buf *b, const struct mesh_key *server)
 {
 	add_head(b, DERP_SERVER_KEY, sizeof(server_magic) + DERP_KEY_BYTES);
@@ -256,7 +256,7 @@ enum err derp_read_server_info(struct slice payload, const struct mesh_key *secr
 	return OK;
 }
 
-/* --- packets --------------------------------------------------------------------------------- */
+/* --- packets ---------------------------------------------------------------------------------- */
 enum err derp_read_packet(struct slice payload, struct mesh_key *ret_other,
 			  struct slice *ret_packet)
 {
@@ -290,7 +290,7 @@ bool derp_is_disco(struct slice packet)
 	       memcmp(packet.data, disco_magic, sizeof(disco_magic)) == 0;
 }
 
-/* --- who is there ---------------------------------------------------------------------------- */
+/* --- who is there ----------------------------------------------------------------------------- */
 void derp_add_peer_present(struct buf *b, const struct derp_peer_present *peer)
 {
 	add_head(b, DERP_PEER_PRESENT, PEER_PRESENT_BYTES);

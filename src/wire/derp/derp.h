@@ -62,7 +62,7 @@ struct derp_head {
 MUST_CHECK enum err derp_read_head(struct slice bytes, struct derp_head *ret);
 void derp_put_head(uint8_t ret[DERP_HEAD_BYTES], enum derp_frame_type type, size_t size);
 
-/* --- opening --------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 void derp_add_server_key(struct buf *b, const struct mesh_key *server);
 MUST_CHECK enum err derp_read_server_key(struct slice payload, struct mesh_key *ret);
 

@@ -31,7 +31,7 @@ static const uint32_t fingerprint_mask = 0x5354554e;
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 static const char software[] = "tailnode"; /* what the official relay insists on */
 
-/* --- both ------------------------------------------------------------------------------------ */
+/* --- both ------------------------------------------------------------------------------------- */
 bool stun_is_message(struct slice packet)
 {
 	return packet.size >= HEAD_BYTES && (packet.data[0] & 0xc0) == 0 &&
@@ -87,7 +87,7 @@ static void put_head(uint8_t *ret, uint16_t type, size_t size, const uint8_t id[
 	memcpy(ret + 8, id, STUN_ID_BYTES);
 }
 
-/* --- requests -------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 void stun_make_request(const uint8_t id[STUN_ID_BYTES], uint8_t ret[STUN_REQUEST_BYTES])
 {
 	uint8_t *p = ret + HEAD_BYTES;
@@ -123,7 +123,7 @@ enum err stun_read_request(struct slice packet, uint8_t ret_id[STUN_ID_BYTES])
 	return OK;
 }
 
-/* --- answers --------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 /* Cookie and id stand behind each other in the head of the message. */
 static void hide(uint8_t *ip, size_t size, const uint8_t *mask)
 {
