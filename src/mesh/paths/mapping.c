@@ -1,0 +1,185 @@
+/* A port that our router keeps open for us, so that everybody reaches us: asked for with PCP and
+ * NAT-PMP at once, from the socket whose port it is; whichever answers first is renewed at half of
+ * its time. */
+#include "mesh/paths/private.h"
+#include "wire/port_mapping/port_mapping.h"
+
+#define ANSWER_US (250 * MS)
+#define REST_US (600 * SECOND) /* a router that did not answer is asked again */
+
+enum { TRIES = 3, LEASE_SECONDS = 7200, LEASE_SECONDS_MIN = 60, LEASE_SECONDS_MAX = 86400 };
+
+static struct endpoint server(const struct paths *p)
+{
+	struct endpoint e = p->local.gateway;
+
+	e.port = PORT_MAPPING_PORT;
+	return e;
+}
+
+/* Our address and port as the router sees them. */
+static struct endpoint ours(const struct paths *p)
+{
+	struct endpoint e = p->local.to_gateway;
+
+	e.port = 0;
+	for (int i = 0; i < p->local.count; i++)
+		if (endpoint_same_ip(&p->local.addresses[i], &e))
+			e.port = p->local.addresses[i].port;
+	return e;
+}
+
+static void send_bytes(struct paths *p, const uint8_t *bytes, size_t size)
+{
+	struct paths_effect *effect = paths_push(p, PATHS_SEND);
+
+	effect->address = server(p);
+	paths_push_bytes(p, effect, (struct slice) { bytes, size });
+}
+
+static void ask(struct paths *p, bool pcp, bool natpmp, uint32_t seconds)
+{
+	uint8_t address[NATPMP_ADDRESS_BYTES], map[NATPMP_MAP_BYTES], pcp_map[PCP_MAP_BYTES];
+	struct endpoint local = ours(p);
+	uint16_t suggested = p->mapping.outside_port ? p->mapping.outside_port : local.port;
+
+	if (pcp) {
+		pcp_ask_map(p->mapping.nonce, &local, seconds ? suggested : 0, seconds, pcp_map);
+		send_bytes(p, pcp_map, sizeof(pcp_map));
+	}
+	if (natpmp) {
+		natpmp_ask_address(address);
+		send_bytes(p, address, sizeof(address));
+		natpmp_ask_map(local.port, seconds ? suggested : 0, seconds, map);
+		send_bytes(p, map, sizeof(map));
+	}
+}
+
+void mapping_start(struct paths *p, uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+	struct endpoint gateway = server(p), local = ours(p);
+
+	if (p->config.is_port_mapping_off || !endpoint_is_ip4(&gateway) || !local.port ||
+	    !endpoint_is_unicast(&gateway))
+		return;
+	if (!m->outside_port)
+		paths_random(p, m->nonce, sizeof(m->nonce));
+	m->step = MAPPING_ASKING;
+	m->tries = 1;
+	m->next_us = now_us + ANSWER_US;
+	ask(p, true, true, LEASE_SECONDS);
+}
+
+bool mapping_is_answer(const struct paths *p, const struct endpoint *from)
+{
+	struct endpoint gateway = server(p);
+
+	return p->mapping.step != MAPPING_OFF && endpoint_equal(from, &gateway);
+}
+
+static void hold(struct paths *p, const struct endpoint *outside, uint32_t seconds, bool is_pcp,
+		 uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+
+	if (!endpoint_is_unicast(outside))
+		return;
+	seconds = seconds < LEASE_SECONDS_MIN ? LEASE_SECONDS_MIN : seconds;
+	seconds = seconds > LEASE_SECONDS_MAX ? LEASE_SECONDS_MAX : seconds;
+	if (m->step != MAPPING_HELD)
+		paths_push(p, PATHS_NETINFO_CHANGED);
+	m->step = MAPPING_HELD;
+	m->is_pcp = is_pcp;
+	m->outside = *outside;
+	m->outside_port = outside->port;
+	m->until_us = now_us + seconds * SECOND;
+	m->next_us = now_us + seconds * SECOND / 2;
+	m->tries = 0;
+	endpoints_update(p);
+}
+
+/* NAT-PMP says address and port in two answers. */
+static void natpmp_received(struct paths *p, const struct port_mapping_answer *a, uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+	struct endpoint outside;
+
+	if (a->kind == NATPMP_ADDRESS) {
+		m->public_address = a->outside;
+	} else if (a->port == ours(p).port && a->seconds) {
+		m->natpmp_port = a->outside.port;
+		m->natpmp_seconds = a->seconds;
+	}
+	if (!m->natpmp_port || endpoint_is_none(&m->public_address))
+		return;
+	outside = m->public_address;
+	outside.port = m->natpmp_port;
+	m->natpmp_port = 0;
+	hold(p, &outside, m->natpmp_seconds, false, now_us);
+}
+
+void mapping_received(struct paths *p, struct slice packet, uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+	struct port_mapping_answer a;
+
+	if (m->step != MAPPING_ASKING && !(m->step == MAPPING_HELD && m->tries))
+		return; /* nothing was asked */
+	if (port_mapping_read(packet, &a) || a.result)
+		return;
+	if (a.kind != PCP_MAP)
+		natpmp_received(p, &a, now_us);
+	else if (memcmp(a.nonce, m->nonce, sizeof(a.nonce)) == 0 && a.seconds &&
+		 a.port == ours(p).port)
+		hold(p, &a.outside, a.seconds, true, now_us);
+}
+
+static void give_up(struct paths *p, uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+
+	m->tries = 0;
+	if (m->step == MAPPING_HELD && now_us < m->until_us) {
+		m->next_us = now_us + (m->until_us - now_us) / 2 + SECOND;
+		return;
+	}
+	if (m->step == MAPPING_HELD)
+		paths_push(p, PATHS_NETINFO_CHANGED);
+	m->step = MAPPING_RESTING;
+	m->until_us = now_us + REST_US;
+	m->next_us = NEVER; /* until somebody is talked to */
+	endpoints_update(p);
+}
+
+void mapping_tick(struct paths *p, uint64_t now_us)
+{
+	struct mapping *m = &p->mapping;
+
+	if (now_us < m->next_us || m->step == MAPPING_OFF || m->step == MAPPING_RESTING)
+		return;
+	if (m->tries >= TRIES) {
+		give_up(p, now_us);
+		return;
+	}
+	m->tries++;
+	m->next_us = now_us + ANSWER_US;
+	ask(p, m->step == MAPPING_ASKING || m->is_pcp, m->step == MAPPING_ASKING || !m->is_pcp,
+	    LEASE_SECONDS);
+}
+
+void mapping_wanted(struct paths *p, uint64_t now_us)
+{
+	if (p->mapping.step == MAPPING_RESTING && now_us >= p->mapping.until_us)
+		mapping_start(p, now_us);
+}
+
+void paths_give_back(struct paths *p)
+{
+	struct mapping *m = &p->mapping;
+
+	if (m->step != MAPPING_HELD)
+		return;
+	ask(p, m->is_pcp, !m->is_pcp, 0);
+	*m = (struct mapping) { .next_us = NEVER };
+}

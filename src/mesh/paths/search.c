@@ -1,0 +1,249 @@
+/* When a peer is looked for, and where its packets go.
+ *
+ * A peer is active for 45 s after the last packet to it.  While it is, the best address is pinged
+ * every 3 s; while there is none that can be trusted, every address it may have is pinged every 5 s
+ * and the relay carries a call, on which the peer pings us.  Nothing is done for the others. */
+#include <assert.h>
+
+#include "base/memory.h"
+#include "mesh/paths/private.h"
+
+/* --- looking --- */
+
+static bool has_family_of(const struct paths *p, const struct endpoint *address)
+{
+	if (!p->has_local)
+		return true;
+	for (int i = 0; i < p->local.count; i++)
+		if (endpoint_is_ip4(&p->local.addresses[i]) == endpoint_is_ip4(address))
+			return true;
+	return false;
+}
+
+void peer_ping_all(struct paths_peer *peer, bool is_now, uint64_t now_us)
+{
+	LIST_EACH (&peer->candidates, struct candidate, node, it) {
+		if (!is_now && it->pinged_us && now_us < it->pinged_us + PING_INTERVAL_US)
+			continue;
+		if (!has_family_of(peer->paths, &it->address))
+			continue;
+		it->pinged_us = now_us;
+		ping_address(peer, it->socket, &it->address, false, now_us);
+	}
+}
+
+static void call(struct paths_peer *peer, uint64_t now_us)
+{
+	const struct paths *p = peer->paths;
+	uint8_t bytes[PATHS_ENDPOINTS_MAX * ENDPOINT_WIRE_BYTES];
+	struct disco_message m = { .type = DISCO_CALL_ME_MAYBE, .endpoints = { bytes, 0 } };
+
+	for (int i = 0; i < p->endpoint_count; i++) {
+		endpoint_put(bytes + m.endpoints.size, &p->endpoints[i].address);
+		m.endpoints.size += ENDPOINT_WIRE_BYTES;
+	}
+	if (!m.endpoints.size)
+		return;
+	peer->called_us = now_us;
+	message_to_region(peer, peer_region(peer, now_us), &m);
+}
+
+void peer_no_call(struct paths_peer *peer)
+{
+	peer->paths->call_count -= peer->wants_call;
+	peer->wants_call = false;
+}
+
+/* Addresses that a router has forgotten meanwhile would make the peer ping nobody. */
+static void call_when_fresh(struct paths_peer *peer, uint64_t now_us)
+{
+	struct paths *p = peer->paths;
+
+	if (measure_is_fresh(p, now_us)) {
+		call(peer, now_us);
+		return;
+	}
+	p->call_count += !peer->wants_call;
+	peer->wants_call = true;
+	measure_start(p, false, now_us);
+}
+
+void peers_call(struct paths *p, uint64_t now_us)
+{
+	struct paths_peer *peer;
+	size_t cursor = 0;
+
+	while (p->call_count && (peer = map_next(&p->by_node, &cursor))) {
+		if (!peer->wants_call)
+			continue;
+		peer_no_call(peer);
+		call(peer, now_us);
+	}
+}
+
+void peer_search(struct paths_peer *peer, uint64_t now_us)
+{
+	peer->search_us = now_us;
+	if (mesh_key_is_zero(&peer->disco))
+		return;
+	peer_ping_all(peer, false, now_us);
+	if (peer_region(peer, now_us))
+		call_when_fresh(peer, now_us);
+}
+
+static bool is_search_due(const struct paths_peer *peer, uint64_t now_us)
+{
+	uint64_t pause = PING_INTERVAL_US;
+
+	if (!peer->search_us)
+		return true;
+	if (candidate_is_trusted(peer->best, now_us)) {
+		if (peer->best->latency_us <= GOOD_LATENCY_US)
+			return false;
+		pause = UPGRADE_US;
+	} else if (peer->searching_us && now_us > peer->searching_us + SEARCH_SLOWER_US) {
+		pause = SLOW_SEARCH_US;
+	}
+	return now_us >= peer->search_us + pause;
+}
+
+/* Does what is due for a peer that is talked to. */
+static void look_after(struct paths_peer *peer, uint64_t now_us)
+{
+	if (!candidate_is_trusted(peer->best, now_us) && !peer->searching_us)
+		peer->searching_us = now_us;
+	if (is_search_due(peer, now_us))
+		peer_search(peer, now_us);
+	punch_consider(peer, now_us);
+}
+
+/* --- being called --- */
+
+void peer_called(struct paths_peer *peer, const struct disco_message *m, uint64_t now_us)
+{
+	size_t count = disco_endpoint_count(m);
+
+	if (count > PATHS_PEER_ENDPOINTS_MAX && volley_start(peer, m, now_us))
+		return;
+	if (count > PATHS_PEER_ENDPOINTS_MAX)
+		count = PATHS_PEER_ENDPOINTS_MAX;
+	LIST_EACH (&peer->candidates, struct candidate, node, it)
+		it->from &= (uint8_t)~FROM_CALL;
+	for (size_t i = 0; i < count; i++) {
+		struct endpoint address = disco_endpoint(m, i);
+
+		candidate_put(peer, 0, &address, FROM_CALL);
+	}
+	candidates_forget(peer, 0);
+	peer_ping_all(peer, true, now_us);
+	/* It pings what it knows of us; when that is old, it needs to hear better. */
+	if (!measure_is_fresh(peer->paths, now_us) && !candidate_is_trusted(peer->best, now_us))
+		call_when_fresh(peer, now_us);
+}
+
+/* --- packets --- */
+
+static void become_active(struct paths_peer *peer, uint64_t now_us)
+{
+	bool was_active = peer_is_active(peer, now_us);
+
+	peer->sent_us = now_us;
+	peer->paths->active_us = now_us;
+	if (was_active && peer->heartbeat_us != NEVER)
+		return;
+	peer->heartbeat_us = now_us + HEARTBEAT_US;
+	measure_wanted(peer->paths, now_us);
+	mapping_wanted(peer->paths, now_us);
+	peer_schedule(peer, now_us);
+}
+
+/* Pongs say that an address is reached, not that the tunnel's packets get through.  Nothing at all
+ * from the tunnel for so long while packets go out means that they may not. */
+static void watch_silence(struct paths_peer *peer, uint64_t now_us)
+{
+	struct candidate *best = peer->best;
+
+	if (!peer->unanswered_us || now_us > peer->sent_us + SENDING_GAP_US)
+		peer->unanswered_us = now_us;
+	if (now_us < peer->unanswered_us + SILENCE_US || !candidate_is_trusted(best, now_us))
+		return;
+	best->is_distrusted = true;
+	peer->search_us = 0;
+	peer_tell(peer, now_us);
+}
+
+void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us, struct paths_route *ret)
+{
+	const struct candidate *best;
+	bool is_trusted;
+
+	assert(peer->paths == p);
+	watch_silence(peer, now_us);
+	become_active(peer, now_us);
+	is_trusted = candidate_is_trusted(peer->best, now_us);
+	if (!is_trusted || is_search_due(peer, now_us))
+		look_after(peer, now_us);
+	best = peer->best;
+	*ret = (struct paths_route) { .region = peer_region(peer, now_us) };
+	if (!best && mesh_key_is_zero(&peer->disco) && !list_is_empty(&peer->candidates))
+		best = CONTAINER(peer->candidates.next, struct candidate, node);
+	if (best) {
+		ret->has_udp = true;
+		ret->socket = best->socket;
+		ret->address = best->address;
+	}
+	ret->has_relay = ret->region && !is_trusted;
+}
+
+/* Each end of a punch chooses for itself by which of the pairs that met it sends, so those over
+ * which something comes stay; routers forget all of them when nobody talks. */
+static void close_sockets(struct paths_peer *peer, bool all, uint64_t now_us)
+{
+	LIST_EACH (&peer->candidates, struct candidate, node, it)
+		if (it->socket &&
+		    (all || (it != peer->best && now_us > it->heard_us + SOCKET_IDLE_US)))
+			candidate_free(it);
+}
+
+void peer_tick(struct paths_peer *peer, uint64_t now_us)
+{
+	volley_tick(peer, now_us);
+	peer_tell(peer, now_us);
+	if (peer->heartbeat_us <= now_us && peer_is_active(peer, now_us)) {
+		peer->heartbeat_us = now_us + HEARTBEAT_US;
+		if (peer->best) {
+			peer->best->pinged_us = now_us;
+			ping_address(peer, peer->best->socket, &peer->best->address, false, now_us);
+		}
+		close_sockets(peer, false, now_us);
+		look_after(peer, now_us);
+	} else if (peer->heartbeat_us <= now_us) {
+		peer->heartbeat_us = NEVER;
+		peer->searching_us = 0;
+		close_sockets(peer, true, now_us);
+	}
+	peer_schedule(peer, now_us);
+}
+
+/* --- hanse ping --- */
+
+void paths_ping(struct paths *p, struct paths_peer *peer, uint64_t now_us)
+{
+	assert(peer->paths == p);
+	peer->is_user_waiting = true;
+	peer->unanswered_us = 0; /* it is not the tunnel that sends */
+	become_active(peer, now_us);
+	if (candidate_is_trusted(peer->best, now_us)) {
+		ping_address(peer, peer->best->socket, &peer->best->address, true, now_us);
+	} else {
+		LIST_EACH (&peer->candidates, struct candidate, node, it)
+			if (has_family_of(p, &it->address))
+				ping_address(peer, it->socket, &it->address, true, now_us);
+		ping_region(peer, peer_region(peer, now_us), true, now_us);
+		look_after(peer, now_us);
+	}
+	if (!peer->user_pings) {
+		peer->is_user_waiting = false;
+		paths_push(p, PATHS_PING_LOST)->peer = peer;
+	}
+}
