@@ -47,9 +47,11 @@ static void ask(struct paths *p, bool pcp, bool natpmp, uint32_t seconds)
 		pcp_ask_map(p->mapping.nonce, &local, seconds ? suggested : 0, seconds, pcp_map);
 		send_bytes(p, pcp_map, sizeof(pcp_map));
 	}
-	if (natpmp) {
+	if (natpmp && seconds) {
 		natpmp_ask_address(address);
 		send_bytes(p, address, sizeof(address));
+	}
+	if (natpmp) {
 		natpmp_ask_map(local.port, seconds ? suggested : 0, seconds, map);
 		send_bytes(p, map, sizeof(map));
 	}
