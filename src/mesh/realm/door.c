@@ -14,6 +14,7 @@
 #include "wire/crypto/wipe.h"
 #include "wire/crypto/x25519.h"
 #include "wire/noise/noise.h"
+#include "wire/noise/server_key.h"
 
 enum {
 	DOOR_MAGIC = 0x446f6f72,
@@ -332,14 +333,10 @@ static void upgrade(struct door *d, struct http_exchange *e)
 /* --- plain HTTP ------------------------------------------------------------------------------- */
 static void answer_key(struct door *d, struct http_exchange *e)
 {
-	static const struct mesh_key none;
-	char key[MESH_KEY_TEXT_BYTES], legacy[MESH_KEY_TEXT_BYTES];
 	struct buf json;
 
-	mesh_key_text(MESH_KEY_MACHINE, &d->public, key);
-	mesh_key_text(MESH_KEY_MACHINE, &none, legacy);
 	buf_init(&json);
-	buf_add_format(&json, "{\"legacyPublicKey\":\"%s\",\"publicKey\":\"%s\"}\n", legacy, key);
+	server_key_encode(&json, &d->public);
 	http_answer(e, 200, "application/json", buf_slice(&json));
 	buf_done(&json);
 }

@@ -69,7 +69,7 @@ static int set_up(void **state)
 	};
 
 	(void)state;
-	loop = loop_new(0);
+	loop = loop_new(42);
 	door = door_new(loop, &config);
 	request_count = gone_count = drained_count = 0;
 	gone = NULL;
