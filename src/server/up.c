@@ -163,7 +163,7 @@ static void on_ready(void *context, const char *role, const char *text)
 {
 	struct banner *b = context;
 
-	for (int i = 0; i < ROLE_COUNT; i++)
+	for (enum role_kind i = 0; i < ROLE_COUNT; i++)
 		if (strcmp(role, role_name(i)) == 0)
 			b->is_ready[i] = true;
 	if (strcmp(role, role_name(ROLE_MESH)) == 0) {
