@@ -1,0 +1,321 @@
+/* What the netmap says becomes peers of tunnel and paths, rules of the filter, and routes. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "mesh/node/private.h"
+
+/* --- one peer --------------------------------------------------------------------------------- */
+static struct slice id_key(const int64_t *id)
+{
+	return (struct slice) { (const uint8_t *)id, sizeof(*id) };
+}
+
+struct node_peer *node_peer_by_id(const struct node *n, int64_t id)
+{
+	return map_get(&n->peers, id_key(&id));
+}
+
+static void drop_peer(struct node *n, struct node_peer *p)
+{
+	map_remove(&n->peers, id_key(&p->id));
+	for (size_t i = 0; i < NODE_PINGS_MAX; i++)
+		if (n->pings[i].peer == p->paths)
+			n->pings[i].peer = NULL;
+	paths_remove_peer(n->paths, &p->key);
+	tunnel_remove_peer(n->tunnel, p->tunnel);
+	memory_free(p->allowed);
+	memory_free(p);
+}
+
+void node_drop_peers(struct node *n)
+{
+	size_t cursor = 0;
+
+	for (struct node_peer *p = map_next(&n->peers, &cursor); p;
+	     p = map_next(&n->peers, &cursor))
+		drop_peer(n, p);
+}
+
+static struct node_peer *add_peer(struct node *n, const struct control_node *c)
+{
+	struct node_peer *p = NEW(struct node_peer);
+
+	p->id = c->id;
+	p->key = c->key;
+	if (tunnel_add_peer(n->tunnel, c->key.bytes, p, &p->tunnel)) {
+		log_warn("machine %.*s cannot be a peer: its key is another one's, or there are "
+			 "too many",
+			 SLICE_ARG(c->name));
+		memory_free(p);
+		return NULL;
+	}
+	map_put(&n->peers, id_key(&p->id), p);
+	return p;
+}
+
+/* An exit node is one only for who chose it, networks are for who wants them. */
+static bool is_wanted(const struct node *n, const struct control_node *c, struct ip_prefix prefix)
+{
+	if (prefix.bits == ip_bits(prefix.ip)) {
+		for (size_t i = 0; i < c->address_count; i++)
+			if (ip_prefix_equal(c->addresses[i], prefix))
+				return true;
+	}
+	if (prefix.bits == 0)
+		return n->exit_node[0] && node_find(n, slice_from(n->exit_node)) == c;
+	return n->accepts_routes;
+}
+
+static void allow(struct node *n, struct node_peer *p, const struct control_node *c)
+{
+	struct ip_prefix *wanted = memory_take_array(c->allowed_count, sizeof(*wanted));
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->allowed_count; i++)
+		if (is_wanted(n, c, c->allowed[i]))
+			wanted[count++] = c->allowed[i];
+	for (size_t i = 0; i < p->allowed_count; i++) {
+		bool stays = false;
+		for (size_t j = 0; j < count; j++)
+			stays |= ip_prefix_equal(p->allowed[i], wanted[j]);
+		if (!stays)
+			tunnel_disallow(n->tunnel, p->tunnel, p->allowed[i]);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (tunnel_allow(n->tunnel, p->tunnel, wanted[i]))
+			log_warn("too many routes: one to %.*s is left out", SLICE_ARG(c->name));
+	memory_free(p->allowed);
+	p->allowed = wanted;
+	p->allowed_count = count;
+}
+
+static void put_path(struct node *n, struct node_peer *p, const struct control_node *c)
+{
+	p->paths = paths_put_peer(n->paths,
+				  &(struct paths_peer_facts) {
+					  .node = c->key,
+					  .disco = c->disco,
+					  .endpoints = c->endpoints,
+					  .endpoint_count = (int)c->endpoint_count,
+					  .home = (uint32_t)c->home_relay,
+					  .context = p,
+				  },
+				  clock_now_us());
+}
+
+/* One that has expired is none any more. */
+static bool is_peer(const struct control_node *c)
+{
+	bool is_over =
+		c->is_expired || (c->key_expiry_s > 0 && c->key_expiry_s * 1000 < clock_wall_ms());
+
+	return !mesh_key_is_zero(&c->key) && c->address_count > 0 && !is_over;
+}
+
+static void apply_peer(struct node *n, const struct netmap *m, int64_t id)
+{
+	const struct control_node *c = netmap_peer(m, id);
+	struct node_peer *p = node_peer_by_id(n, id);
+
+	if (p && (!c || !is_peer(c) || !mesh_key_equal(&p->key, &c->key))) {
+		drop_peer(n, p);
+		p = NULL;
+	}
+	if (!c || !is_peer(c))
+		return;
+	if (!p)
+		p = add_peer(n, c);
+	if (!p)
+		return;
+	put_path(n, p, c);
+	if (!p->paths) {
+		log_warn("machine %.*s cannot be a peer: there are too many", SLICE_ARG(c->name));
+		p->paths = NULL;
+		drop_peer(n, p);
+		return;
+	}
+	allow(n, p, c);
+}
+
+/* --- routes ----------------------------------------------------------------------------------- */
+static int compare_routes(const void *left, const void *right)
+{
+	const struct node_route *a = left, *b = right;
+	int order = ip_compare(a->prefix.ip, b->prefix.ip);
+
+	if (order == 0)
+		order = (a->prefix.bits > b->prefix.bits) - (a->prefix.bits < b->prefix.bits);
+	return order;
+}
+
+/* Whole addresses are machines; everything else stands behind the networks this machine is in. */
+static void apply_routes(struct node *n)
+{
+	struct node_peer *p;
+	size_t cursor = 0, count = 0, used = 0;
+
+	while ((p = map_next(&n->peers, &cursor)))
+		count += p->allowed_count;
+	struct node_route *routes = memory_take_array(count + 1, sizeof(*routes));
+	cursor = 0;
+	while ((p = map_next(&n->peers, &cursor)))
+		for (size_t i = 0; i < p->allowed_count; i++) {
+			struct ip_prefix prefix = p->allowed[i];
+			bool is_machine = prefix.bits == ip_bits(prefix.ip);
+			routes[used++] =
+				(struct node_route) { prefix, is_machine ? NODE_TABLE_MACHINES
+									 : NODE_TABLE_NETWORKS };
+		}
+	qsort(routes, used, sizeof(*routes), compare_routes);
+	count = 0;
+	for (size_t i = 0; i < used; i++)
+		if (count == 0 || compare_routes(&routes[count - 1], &routes[i]) != 0)
+			routes[count++] = routes[i];
+	node_set_routes(n, routes, count);
+	memory_free(routes);
+}
+
+/* --- filter ----------------------------------------------------------------------------------- */
+static struct slice set_text(struct arena *a, const struct control_ip_set *set)
+{
+	char first[IP_TEXT_BYTES], last[IP_TEXT_BYTES];
+
+	switch (set->kind) {
+	case CONTROL_IPS_ANY:
+		return SLICE("*");
+	case CONTROL_IPS_CAP:
+		return slice_from(arena_format(a, "cap:%.*s", SLICE_ARG(set->cap)));
+	case CONTROL_IPS_RANGE:
+		break;
+	}
+	ip_text(set->first, first);
+	ip_text(set->last, last);
+	return slice_from(ip_equal(set->first, set->last) ? arena_format(a, "%s", first)
+							  : arena_format(a, "%s-%s", first, last));
+}
+
+static struct filter_rule convert_rule(struct arena *a, const struct control_rule *rule)
+{
+	struct slice *sources = arena_take_array(a, rule->source_count, sizeof(*sources));
+	struct filter_destination *to = arena_take_array(a, rule->destination_count, sizeof(*to));
+
+	for (size_t i = 0; i < rule->source_count; i++)
+		sources[i] = set_text(a, &rule->sources[i]);
+	for (size_t i = 0; i < rule->destination_count; i++)
+		to[i] = (struct filter_destination) { set_text(a, &rule->destinations[i].ips),
+						      rule->destinations[i].first,
+						      rule->destinations[i].last };
+	return (struct filter_rule) { .sources = sources,
+				      .source_count = rule->source_count,
+				      .protocols = rule->protocols,
+				      .protocol_count = rule->protocol_count,
+				      .destinations = to,
+				      .destination_count = rule->destination_count };
+}
+
+static void add_rules(struct arena *a, const struct netmap *m, struct filter_config *ret)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->filter_count; i++)
+		count += m->filters[i]->rule_count;
+	struct filter_rule *rules = arena_take_array(a, count, sizeof(*rules));
+	for (size_t i = 0; i < m->filter_count; i++)
+		for (size_t j = 0; j < m->filters[i]->rule_count; j++)
+			if (m->filters[i]->rules[j].destination_count > 0)
+				rules[ret->rule_count++] =
+					convert_rule(a, &m->filters[i]->rules[j]);
+	ret->rules = rules;
+}
+
+static void add_holders(struct arena *a, const struct netmap *m, struct filter_config *ret)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < m->peer_count; i++)
+		count += m->peers[i]->cap_count * m->peers[i]->address_count;
+	struct filter_holder *holders = arena_take_array(a, count, sizeof(*holders));
+	for (size_t i = 0; i < m->peer_count; i++) {
+		const struct control_node *peer = m->peers[i];
+		for (size_t j = 0; j < peer->cap_count; j++)
+			for (size_t k = 0; k < peer->address_count; k++)
+				holders[ret->holder_count++] =
+					(struct filter_holder) { peer->caps[j].name,
+								 ip_range_of(peer->addresses[k]) };
+	}
+	ret->holders = holders;
+}
+
+void node_configure_filter(struct node *n)
+{
+	const struct netmap *m = node_netmap(n);
+	struct ip_range local[2 + NODE_ROUTES_MAX];
+	struct ip own[2];
+	uint16_t ports[FILTER_OPEN_PORTS_MAX];
+	struct filter_config config = { .local = local,
+					.open_addresses = own,
+					.open_ports = ports };
+	char why[FILTER_WHY_BYTES];
+	struct arena a;
+
+	arena_init(&a);
+	add_rules(&a, m, &config);
+	add_holders(&a, m, &config);
+	if (n->self4.family != IP_NONE)
+		own[config.open_address_count++] = n->self4;
+	if (n->self6.family != IP_NONE)
+		own[config.open_address_count++] = n->self6;
+	for (size_t i = 0; i < config.open_address_count; i++)
+		local[config.local_count++] = ip_range_one(own[i]);
+	for (size_t i = 0; i < n->offered_count; i++)
+		local[config.local_count++] = ip_range_of(n->offered[i]);
+	for (size_t i = 0; i < n->service_count && config.open_port_count < FILTER_OPEN_PORTS_MAX;
+	     i++)
+		ports[config.open_port_count++] = n->services[i].port;
+	if (filter_configure(n->filter, &config, why))
+		log_error("the filter of control is not understood, the one before stays: %s", why);
+	arena_done(&a);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+static bool has_changed(const struct netmap_change *change, unsigned what)
+{
+	for (size_t i = 0; i < change->peer_count; i++)
+		if (change->peers[i].what & what)
+			return true;
+	return false;
+}
+
+void node_apply(struct node *n, const struct netmap *m, const struct netmap_change *change)
+{
+	if (change->what & NETMAP_RELAYS)
+		node_set_relay_map(n, m->relays);
+	if (change->what & NETMAP_SELF)
+		node_set_addresses(n, m->self);
+	for (size_t i = 0; i < change->peer_count; i++)
+		apply_peer(n, m, change->peers[i].id);
+	if (has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
+					NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER))
+		apply_routes(n);
+	if ((change->what & (NETMAP_SELF | NETMAP_FILTERS)) ||
+	    has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_ADDRESSES |
+					NETMAP_PEER_OTHER))
+		node_configure_filter(n);
+	node_run_effects(n);
+}
+
+void node_apply_all(struct node *n)
+{
+	const struct netmap *m = node_netmap(n);
+
+	if (!m->self)
+		return;
+	node_set_relay_map(n, m->relays);
+	node_set_addresses(n, m->self);
+	for (size_t i = 0; i < m->peer_count; i++)
+		apply_peer(n, m, m->peers[i]->id);
+	apply_routes(n);
+	node_configure_filter(n);
+	node_run_effects(n);
+}

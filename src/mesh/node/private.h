@@ -1,0 +1,139 @@
+/* What the files of mesh/node share. */
+#ifndef MESH_NODE_PRIVATE_H
+#define MESH_NODE_PRIVATE_H
+
+#include "base/map.h"
+#include "loop/datagram.h"
+#include "loop/netlink.h"
+#include "loop/timer.h"
+
+#include "mesh/filter/filter.h"
+#include "mesh/node/node.h"
+#include "mesh/relay/derp_client.h"
+#include "mesh/tunnel/tunnel.h"
+
+enum {
+	NODE_BATCH = 64, /* datagrams opened, and packets sealed, in one call */
+	NODE_PEER_PREFIXES_MAX = CONTROL_ROUTES_MAX,
+};
+
+/* A machine of the netmap that has keys, as tunnel and paths know it. */
+struct node_peer {
+	int64_t id;
+	struct mesh_key key;
+	struct tunnel_peer *tunnel;
+	struct paths_peer *paths;
+	struct ip_prefix *allowed; /* by the tunnel, and routed to the TUN */
+	size_t allowed_count;
+	uint64_t told_disco_ms; /* when it was told our disco key in the tunnel; 0: never */
+};
+
+struct node_route {
+	struct ip_prefix prefix;
+	uint32_t table;
+};
+
+struct node_socket {
+	struct node *node;
+	struct datagram *datagram;
+	uint16_t number;
+};
+
+struct node_ping {
+	struct paths_peer *peer;
+	void (*on_pong)(void *context, const struct node_pong *pong); /* NULL: free */
+	void *context;
+	bool is_over;
+	struct node_pong pong;
+	struct deferred told;
+};
+
+struct node {
+	struct loop *loop;
+	struct member *member;
+	struct tunnel *tunnel;
+	struct paths *paths;
+	struct filter *filter;
+	struct derp_client *relays;
+	struct mesh_key node_secret, disco_secret;
+
+	struct tun *tun;
+	uint32_t interface;
+	struct netlink *netlink;
+	struct netlink_watch *watch;
+	struct timer settle; /* after the network changed */
+	struct paths_local local;
+	bool has_network_rules, has_nat;
+	struct ip self4, self6;
+	struct node_route *routes; /* in the kernel, sorted */
+	size_t route_count;
+
+	struct node_socket *sockets[PATHS_SOCKETS_MAX]; /* NULL: closed */
+	uint16_t port;
+	struct timer timer; /* the first deadline of tunnel and paths */
+	uint64_t timer_at_ms;
+
+	struct map peers; /* struct node_peer, by id */
+
+	/* the configuration, kept */
+	char name[NODE_NAME_BYTES], version[NODE_NAME_BYTES], exit_node[CONTROL_NAME_BYTES_MAX + 1];
+	char *tags[CONTROL_TAGS_MAX];
+	size_t tag_count;
+	struct ip_prefix offered[NODE_ROUTES_MAX];
+	size_t offered_count;
+	bool accepts_routes;
+	struct node_service services[NODE_SERVICES_MAX];
+	size_t service_count;
+
+	uint64_t sequence;
+	int32_t home_region;
+	struct node_ping pings[NODE_PINGS_MAX];
+	/* Whence what is being opened came, for what has to be answered there. */
+	struct paths_from opening;
+	struct mesh_key opening_key;
+
+	void *context;
+	void (*on_state)(void *context, const struct member_state *state);
+	void (*on_change)(void *context, bool is_durable);
+	void (*on_node_secret)(void *context, const struct mesh_key *secret);
+};
+
+/* system.c: the TUN, addresses, routes, rules, and what addresses the machine has. */
+MUST_CHECK enum err node_open_system(struct node *n, const char *tun, char why[NODE_WHY_BYTES]);
+void node_close_system(struct node *n);
+void node_set_addresses(struct node *n, const struct control_node *self);
+void node_set_routes(struct node *n, const struct node_route *routes, size_t count);
+void node_look_at_network(struct node *n);
+MUST_CHECK enum err node_open_tun(struct node *n, const char *name);
+void node_close_tun(struct node *n);
+void node_to_tun(struct node *n, const struct slice *packets, size_t count);
+
+/* peers.c: what the netmap says. */
+void node_apply(struct node *n, const struct netmap *m, const struct netmap_change *change);
+void node_apply_all(struct node *n);
+void node_configure_filter(struct node *n);
+void node_drop_peers(struct node *n);
+struct node_peer *node_peer_by_id(const struct node *n, int64_t id);
+
+/* packets.c: the way of packets. */
+void node_on_runs(void *context, struct datagram_run *runs, size_t count);
+void node_on_relay_packet(void *context, int region, const struct mesh_key *from,
+			  struct slice packet);
+void node_on_tun(struct node *n, struct tunnel_packet *packets, size_t count);
+/* Whatever tunnel and paths want done, and when they want to be asked again. */
+void node_run_effects(struct node *n);
+
+/* sockets.c: UDP and relays. */
+MUST_CHECK enum err node_open_sockets(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);
+void node_close_sockets(struct node *n);
+void node_open_relays(struct node *n);
+void node_take_path_effect(struct node *n, const struct paths_effect *e);
+void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_run *run);
+void node_set_relay_map(struct node *n, const struct control_relay_map *map);
+
+/* node.c */
+void node_tell_member(struct node *n);
+void node_open_paths(struct node *n);
+struct tunnel_now node_now(void);
+
+#endif
