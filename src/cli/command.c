@@ -10,6 +10,7 @@
 
 #define ASKS_KAFKA (FLAG_BIT(FLAG_KAFKA) | FLAG_BIT(FLAG_HELP))
 #define PRINTS_DATA FLAG_BIT(FLAG_JSON)
+#define ASKS_MESH (FLAG_BIT(FLAG_RUN_DIR) | FLAG_BIT(FLAG_HELP))
 
 const struct command commands[] = {
 	{ .words = "serve",
@@ -17,6 +18,57 @@ const struct command commands[] = {
 	  .summary = "Serves Kafka with a bucket as the only storage",
 	  .examples = "  hanse serve --bucket file:/srv/bucket\n",
 	  .details = "" },
+	{ .words = "up",
+	  .arguments = "",
+	  .summary = "Makes this machine one of a private network",
+	  .examples = "  hanse up --address 192.0.2.7\n"
+		      "  hanse up --join hanse-join-1-...\n",
+	  .details = "" },
+	{ .words = "down",
+	  .arguments = "",
+	  .summary = "Stops `hanse up`, and leaves the machine as it was",
+	  .examples = "  hanse down\n",
+	  .details =
+		  "The machine stays a member: `hanse up` brings it back.  What a `hanse up` that\n"
+		  "was killed left behind is removed too.\n",
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = down_run },
+	{ .words = "logout",
+	  .arguments = "",
+	  .summary = "Leaves the mesh for good, and stops `hanse up`",
+	  .examples = "  hanse logout\n",
+	  .details = "Control forgets the key of this machine; to come back it needs a new join "
+		     "key.\n",
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = logout_run },
+	{ .words = "ping",
+	  .arguments = "NAME",
+	  .summary = "Asks a machine for an answer, and says by which way it came",
+	  .examples = "  hanse ping laptop\n"
+		      "  hanse ping 100.64.0.2 --times 3 --json | jq .direct\n",
+	  .details =
+		  "NAME is a name or an address of a machine of the mesh.  Ends when the way is\n"
+		  "direct.  A relay says why there is no direct way.\n",
+	  .flags = FLAG_BIT(FLAG_TIMES) | PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = ping_run },
+	{ .words = "whois",
+	  .arguments = "ADDRESS",
+	  .summary = "Shows which machine of the mesh has an address",
+	  .examples = "  hanse whois 100.64.0.2\n"
+		      "  hanse whois 100.64.0.2:50123 --json | jq -r .machine.user\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = whois_run },
+	{ .words = "netcheck",
+	  .arguments = "",
+	  .summary = "Shows what the network of this machine lets pass",
+	  .examples = "  hanse netcheck\n"
+		      "  hanse netcheck --json | jq .mapping_varies\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = netcheck_run },
 	{ .words = "topic create",
 	  .arguments = "NAME",
 	  .summary = "Creates a topic",

@@ -34,6 +34,7 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_RETENTION_DAYS] = { "retention-days", "N", NULL, "how long records are kept" },
 	[FLAG_AGENTS] = { "agents", "N", NULL, "how many put files (1)" },
 	[FLAG_FLUSH_MS] = { "flush-ms", "N", NULL, "between files, while somebody produces (40)" },
+	[FLAG_TIMES] = { "times", "N", NULL, "how often (default: 5 at most, until it is direct)" },
 	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/admin_client.h"
+#include "cli/mesh.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "server/options.h"
@@ -88,7 +89,7 @@ static void add_value(struct table *t, const char *name, const json_t *value)
 	table_add_text(t, text);
 }
 
-static enum command_status print_text(struct arena *a, const json_t *status)
+static enum command_status print_text(struct arena *a, const json_t *status, const json_t *mesh)
 {
 	struct table t;
 
@@ -96,6 +97,10 @@ static enum command_status print_text(struct arena *a, const json_t *status)
 	add_members(&t, "", status);
 	table_print(&t, stdout);
 	table_done(&t);
+	if (mesh) {
+		puts("");
+		mesh_print_status(a, mesh);
+	}
 	return COMMAND_DONE;
 }
 
@@ -103,7 +108,7 @@ static enum command_status print_text(struct arena *a, const json_t *status)
  */
 
 static enum command_status print(struct arena *a, const struct command_line *l, unsigned code,
-				 struct slice body)
+				 struct slice body, json_t *mesh)
 {
 	if (code != HTTP_OK) {
 		say("the node answered with HTTP status %u: %.*s", code, SLICE_ARG(body));
@@ -115,11 +120,24 @@ static enum command_status print(struct arena *a, const struct command_line *l, 
 		say("the node's answer is not the JSON that was expected");
 		return COMMAND_UNREACHABLE;
 	}
-	if (command_line_has(l, FLAG_JSON))
+	if (command_line_has(l, FLAG_JSON)) {
+		if (mesh)
+			json_object_set(status, "mesh", mesh);
 		return output_json(status);
-	enum command_status result = print_text(a, status);
+	}
+	enum command_status result = print_text(a, status, mesh);
 	json_decref(status);
 	return result;
+}
+
+/* A machine of a mesh that runs no `hanse serve`. */
+static enum command_status print_mesh(struct arena *a, const struct command_line *l,
+				      const json_t *mesh)
+{
+	if (command_line_has(l, FLAG_JSON))
+		return output_json(json_pack("{s:O}", "mesh", mesh));
+	mesh_print_status(a, mesh);
+	return COMMAND_DONE;
 }
 
 enum command_status status_run(const struct command_line *l)
@@ -139,8 +157,13 @@ enum command_status status_run(const struct command_line *l)
 	options_admin_path(command_line_value(l, FLAG_RUN_DIR, run_dir), address.port, path);
 	arena_init(&a);
 	enum err err = admin_get(&a, path, "/v1/status", 0, &code, &body, reason);
-	enum command_status status =
-		err ? unreachable(err, path, reason) : print(&a, l, code, body);
+	json_t *mesh = mesh_status(l);
+	enum command_status status;
+	if (err == ERR_NOT_FOUND && mesh)
+		status = print_mesh(&a, l, mesh);
+	else
+		status = err ? unreachable(err, path, reason) : print(&a, l, code, body, mesh);
+	json_decref(mesh);
 	arena_done(&a);
 	return status;
 }

@@ -15,9 +15,9 @@ struct machine_keys {
 MUST_CHECK enum err machine_keys_load(const struct state *s, struct machine_keys *ret,
 				      char why[STATE_WHY_BYTES]);
 
-/* Another node key, for a sign-in after this one expired or was logged out. */
-MUST_CHECK enum err machine_keys_renew_node(const struct state *s, struct machine_keys *keys,
-					    char why[STATE_WHY_BYTES]);
+/* keys->node is another one from now on: after it expired, or was logged out. */
+MUST_CHECK enum err machine_keys_save_node(const struct state *s, const struct machine_keys *keys,
+					   char why[STATE_WHY_BYTES]);
 void machine_keys_done(struct machine_keys *keys);
 
 #endif

@@ -15,6 +15,7 @@ enum { STATE_WHY_BYTES = 300, STATE_NAME_BYTES_MAX = 64, STATE_FILE_BYTES_MAX = 
 /* Names of files there. */
 #define STATE_JOINED "joined" /* which control this machine belongs to, if it is not its own */
 #define STATE_NETMAP "netmap" /* the last one */
+#define STATE_NODE_KEY "node.key"
 
 struct state {
 	int directory; /* of files */

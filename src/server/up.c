@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/scope.h"
 #include "loop/open_files.h"
+#include "mesh/node/node.h"
 #include "server/first_start.h"
 #include "server/launch.h"
 #include "server/serve.h"
@@ -325,6 +326,8 @@ int up_main(char **argv)
 	} else if (strcmp(options.values[OPTION_BACKGROUND], "yes") != 0 ||
 		   go_to_background(&parent, &status)) {
 		status = run(&options, &first_start, &state, parent);
+		if (options.roles[ROLE_MESH])
+			node_clean_system(); /* when the process that should have is no more */
 	}
 	first_start_done(&first_start);
 	crypto_wipe(options.values[OPTION_JOIN], OPTION_VALUE_BYTES_MAX);

@@ -1,0 +1,65 @@
+/* hanse down, hanse logout: `hanse up` ends, and with it what it made of this machine. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/scope.h"
+#include "cli/mesh.h"
+#include "cli/output.h"
+#include "cli/socket.h"
+#include "mesh/node/node.h"
+#include "server/up_options.h"
+
+enum { DOWN_MS = 20 * 1000, LOOK_AGAIN_US = 50 * 1000, LOG_OUT_MS = 15 * 1000 };
+
+/* True once nobody listens any more. */
+static bool is_over(const char *path, uint64_t deadline_ms)
+{
+	char why[SOCKET_WHY_BYTES];
+
+	while (clock_now_ms() < deadline_ms) {
+		AUTO_FD fd = -1;
+		enum err err = socket_connect_unix(path, clock_now_ms() + 1000, &fd, why);
+		if (err == ERR_NOT_FOUND || err == ERR_UNAVAILABLE)
+			return true;
+		usleep(LOOK_AGAIN_US);
+	}
+	return false;
+}
+
+static enum command_status stop(const struct command_line *l, const char *request,
+				uint64_t timeout_ms, const char *done)
+{
+	char run_dir[OPTION_VALUE_BYTES_MAX], path[OPTION_VALUE_BYTES_MAX + 32];
+	json_t *answer = NULL;
+
+	up_options_run_dir(run_dir);
+	snprintf(path, sizeof(path), "%s/mesh.sock", command_line_value(l, FLAG_RUN_DIR, run_dir));
+	enum command_status status =
+		local_request(l, "mesh.sock", "POST", request, NULL, timeout_ms, &answer);
+	json_decref(answer);
+	if (status == COMMAND_UNREACHABLE)
+		node_clean_system(); /* what a life that ended in disorder left behind */
+	if (status)
+		return status;
+	if (!is_over(path, clock_now_ms() + DOWN_MS)) {
+		say("`hanse up` has not ended after %d s: its messages may say why",
+		    DOWN_MS / 1000);
+		return COMMAND_REFUSED;
+	}
+	if (command_line_has(l, FLAG_JSON))
+		return output_json(json_pack("{s:b}", "stopped", 1));
+	puts(done);
+	return COMMAND_DONE;
+}
+
+enum command_status down_run(const struct command_line *l)
+{
+	return stop(l, "/v1/down", 0, "This machine is off the mesh; `hanse up` brings it back.");
+}
+
+enum command_status logout_run(const struct command_line *l)
+{
+	return stop(l, "/v1/logout", LOG_OUT_MS,
+		    "This machine has left the mesh; `hanse up --join KEY` joins one again.");
+}

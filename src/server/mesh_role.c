@@ -1,0 +1,425 @@
+/* The mesh process: a node, and what it needs of the disk and of people. */
+#include "server/mesh_role.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "loop/mark.h"
+#include "loop/stop.h"
+#include "server/serve.h"
+#include "server/supervisor.h"
+#include "server/up_options.h"
+#include "wire/crypto/wipe.h"
+
+enum { OWN_KEY_AGAIN_MS = 500, OWN_KEY_MS = 5000, LOG_OUT_MS = 5000, HTTP_OK = 200 };
+
+/* --- what is told ----------------------------------------------------------------------------- */
+/* Once, to the person who started it. */
+static void tell(struct mesh *m, const char *format, const char *text)
+{
+	char line[sizeof(m->told)];
+
+	snprintf(line, sizeof(line), format, text);
+	if (strcmp(line, m->told) == 0)
+		return;
+	memcpy(m->told, line, sizeof(m->told));
+	supervisor_tell_status(line);
+}
+
+static void tell_ready(struct mesh *m)
+{
+	const struct netmap *map = node_netmap(m->node);
+	char line[STATUS_LINE_BYTES_MAX], address[IP_TEXT_BYTES] = "";
+
+	if (m->is_ready || !map->self || map->self->address_count == 0)
+		return;
+	m->is_ready = true;
+	ip_text(map->self->addresses[0].ip, address);
+	struct slice label = control_node_label(map->self);
+	snprintf(line, sizeof(line), "%.*s, %s, one of %zu of %s", SLICE_ARG(label), address,
+		 map->peer_count + 1, map->domain);
+	log_info("this machine is %s", line);
+	supervisor_tell_ready(line);
+}
+
+/* --- the disk --------------------------------------------------------------------------------- */
+static void save(struct timer *t)
+{
+	struct mesh *m = CONTAINER(t, struct mesh, save_timer);
+	struct buf text;
+
+	m->is_unsaved = false;
+	buf_init(&text);
+	node_save(m->node, &text);
+	enum err err = state_write(&m->state, STATE_NETMAP, buf_slice(&text));
+	if (err)
+		log_error("the map of the mesh cannot be kept for another start: %s",
+			  err_name(err));
+	buf_done(&text);
+	mesh_joined_save(m);
+}
+
+static void load(struct mesh *m)
+{
+	struct buf text;
+
+	buf_init(&text);
+	enum err err = state_read(&m->state, STATE_NETMAP, STATE_FILE_BYTES_MAX, &text);
+	if (!err)
+		err = node_load(m->node, buf_slice(&text));
+	if (err && err != ERR_NOT_FOUND)
+		log_warn("the map of the mesh that was kept cannot be used: %s", err_name(err));
+	m->is_joined = !err;
+	buf_done(&text);
+}
+
+static void on_node_secret(void *context, const struct mesh_key *secret)
+{
+	struct mesh *m = context;
+	char why[STATE_WHY_BYTES];
+
+	m->keys.node = *secret;
+	if (machine_keys_save_node(&m->state, &m->keys, why)) {
+		log_error("%s", why);
+		supervisor_tell_fatal(why);
+		m->is_failed = true;
+		loop_stop(m->loop);
+	}
+}
+
+/* --- a key from this machine's own control ---------------------------------------------------- */
+enum { OWN_KEY_ASK, OWN_KEY_TOLD, OWN_KEY_PLACES };
+static const char *const own_key_places[] = { "ask", "told" };
+
+static void ask_own_control(struct timer *t);
+
+static bool read_own_key(struct mesh *m)
+{
+	struct join_key key;
+	json_t *answer = json_loadb((const char *)m->call.body.data, m->call.body.size, 0, NULL);
+	const char *text = json_string_value(json_object_get(answer, "key"));
+	bool is_key = text && join_key_parse(slice_from(text), &key) == OK;
+
+	if (is_key) {
+		snprintf(m->join_key, sizeof(m->join_key), "%s", key.secret);
+		crypto_wipe(&key, sizeof(key));
+		member_register(node_member(m->node), m->join_key, false);
+		crypto_wipe(m->join_key, sizeof(m->join_key));
+	}
+	json_decref(answer);
+	return is_key;
+}
+
+static enum step own_key_step(struct task *t)
+{
+	struct mesh *m = CONTAINER(t, struct mesh, own_key);
+	char path[OPTION_VALUE_BYTES_MAX + 32];
+
+	switch (t->at) {
+	case OWN_KEY_ASK:
+		if (task_is_canceled(t))
+			return task_done(t, ERR_CANCELED);
+		up_options_socket(m->options, "realm.sock", path);
+		http_call_start(&m->call, t, path, "POST", "/v1/keys",
+				SLICE("{\"expiry_s\":600,\"uses\":1,\"description\":\"the machine "
+				      "that control runs on\"}"));
+		task_set_deadline(&m->call.task, loop_now_ms(m->loop) + OWN_KEY_MS);
+		return task_wait(t, OWN_KEY_TOLD);
+	case OWN_KEY_TOLD: {
+		bool is_over = task_is_canceled(t) ||
+			       (!m->call.task.err && m->call.status == HTTP_OK && read_own_key(m));
+		if (!is_over)
+			timer_set(&m->key_timer, m->loop, loop_now_ms(m->loop) + OWN_KEY_AGAIN_MS,
+				  ask_own_control);
+		crypto_wipe(m->call.body.data, m->call.body.size);
+		buf_done(&m->call.body);
+		return task_done(t, OK);
+	}
+	}
+	abort();
+}
+
+static const struct task_kind own_key_kind = {
+	.name = "own key",
+	.places = own_key_places,
+	.place_count = OWN_KEY_PLACES,
+	.step = own_key_step,
+};
+
+static void ask_own_control(struct timer *t)
+{
+	struct mesh *m = CONTAINER(t, struct mesh, key_timer);
+
+	if (!task_is_running(&m->own_key) && !m->is_stopping)
+		task_start_root(&m->own_key, &own_key_kind, m->loop);
+}
+
+/* --- leaving ---------------------------------------------------------------------------------- */
+/* As if it had never been a member; who it is (the machine key) stays. */
+static void forget(struct mesh *m)
+{
+	log_info("this machine has left the mesh");
+	m->is_unsaved = false;
+	timer_clear(&m->save_timer);
+	state_remove(&m->state, STATE_NETMAP);
+	state_remove(&m->state, STATE_JOINED);
+	state_remove(&m->state, STATE_NODE_KEY);
+	if (m->leaving) {
+		http_answer(m->leaving, HTTP_OK, "application/json", SLICE("{}\n"));
+		m->leaving = NULL;
+	}
+	kill(getppid(), SIGTERM); /* all of `hanse up` */
+}
+
+void mesh_log_out(struct mesh *m, struct http_exchange *e)
+{
+	if (m->leaving) {
+		http_answer(e, 409, "application/json", SLICE("{\"error\":\"it leaves\"}\n"));
+		return;
+	}
+	m->leaving = e;
+	member_log_out(node_member(m->node), LOG_OUT_MS);
+}
+
+/* --- what the node says ----------------------------------------------------------------------- */
+static bool is_own_control(const struct mesh *m)
+{
+	return m->options->roles[ROLE_REALM] && !state_has(&m->state, STATE_JOINED) &&
+	       m->options->values[OPTION_LOGIN_SERVER][0] == '\0' && m->url_count == 1;
+}
+
+/* A key that is refused at the first try: nobody waits for anything then. */
+static void give_up(struct mesh *m, const char *why)
+{
+	char line[sizeof(m->told)];
+
+	snprintf(line, sizeof(line), "control does not take this machine: %s", why);
+	log_error("%s", line);
+	supervisor_tell_fatal(line);
+	m->is_failed = true;
+	loop_stop(m->loop);
+}
+
+static void on_state(void *context, const struct member_state *state)
+{
+	struct mesh *m = context;
+	bool is_same = m->place == state->place;
+
+	m->place = state->place;
+	switch (state->place) {
+	case MEMBER_WAITING:
+	case MEMBER_EXPIRED:
+		if (is_own_control(m))
+			ask_own_control(&m->key_timer);
+		else if (state->place == MEMBER_WAITING)
+			tell(m, "Open this link to let this machine in: %s", state->auth_url);
+		else
+			tell(m, "The key of this machine has expired: `hanse up --join KEY`%s", "");
+		break;
+	case MEMBER_REFUSED:
+		if (!m->is_joined)
+			give_up(m, state->why);
+		else
+			tell(m, "Control refuses this machine: %s", state->why);
+		break;
+	case MEMBER_UP:
+		m->is_joined = true;
+		crypto_wipe(m->join_key, sizeof(m->join_key));
+		if (!state->is_authorized)
+			tell(m,
+			     "This machine waits for approval: `hanse machine approve` where "
+			     "control "
+			     "runs%s",
+			     "");
+		if (!is_same)
+			log_info("control at %s knows this machine", state->url);
+		break;
+	case MEMBER_LOGGED_OUT:
+		forget(m);
+		break;
+	case MEMBER_CONNECTING:
+		if (state->why[0])
+			log_debug("control: %s", state->why);
+		break;
+	case MEMBER_REGISTERING:
+		break;
+	}
+	mesh_api_tell(m);
+}
+
+static void on_change(void *context, bool is_durable)
+{
+	struct mesh *m = context;
+
+	tell_ready(m);
+	mesh_api_tell(m);
+	if (is_durable && !m->is_unsaved) {
+		m->is_unsaved = true;
+		timer_set(&m->save_timer, m->loop, loop_now_ms(m->loop) + MESH_SAVE_MS, save);
+	}
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+/* A list with commas; false: one is no prefix, or there are too many. */
+static bool read_routes(const struct options *o, struct node_config *c)
+{
+	struct slice rest = slice_from(o->values[OPTION_ADVERTISE_ROUTES]);
+
+	while (rest.size > 0) {
+		struct slice text = slice_cut(&rest, ',');
+		if (c->route_count == NODE_ROUTES_MAX - 2 ||
+		    ip_prefix_parse(text, &c->routes[c->route_count]))
+			return false;
+		c->route_count++;
+	}
+	if (strcmp(o->values[OPTION_ADVERTISE_EXIT_NODE], "yes") == 0) {
+		c->routes[c->route_count++] = (struct ip_prefix) { { .family = IP_V4 }, 0 };
+		c->routes[c->route_count++] = (struct ip_prefix) { { .family = IP_V6 }, 0 };
+	}
+	return true;
+}
+
+static size_t read_tags(const struct options *o, const char *ret[CONTROL_TAGS_MAX])
+{
+	static char tags[OPTION_VALUE_BYTES_MAX];
+	char *rest = tags;
+	size_t count = 0;
+
+	snprintf(tags, sizeof(tags), "%s", o->values[OPTION_TAGS]);
+	for (char *tag = strsep(&rest, ","); tag && count < CONTROL_TAGS_MAX;
+	     tag = strsep(&rest, ","))
+		if (tag[0])
+			ret[count++] = tag;
+	return count;
+}
+
+static enum err open_node(struct mesh *m, char why[NODE_WHY_BYTES])
+{
+	const struct options *o = m->options;
+	const char *urls[MESH_URLS_MAX], *tags[CONTROL_TAGS_MAX];
+	struct node_config c = {
+		.tun = o->values[OPTION_TUN],
+		.port = o->wireguard_port,
+		.name = o->values[OPTION_NAME],
+		.version = "hanse",
+		.urls = urls,
+		.url_count = m->url_count,
+		.server_key = m->server_key,
+		.machine_secret = m->keys.machine,
+		.node_secret = m->keys.node,
+		.join_key = m->join_key,
+		.tags = tags,
+		.tag_count = read_tags(o, tags),
+		.accepts_routes = strcmp(o->values[OPTION_ACCEPT_ROUTES], "yes") == 0,
+		.exit_node = o->values[OPTION_EXIT_NODE],
+		.context = m,
+		.on_state = on_state,
+		.on_change = on_change,
+		.on_node_secret = on_node_secret,
+	};
+
+	for (size_t i = 0; i < m->url_count; i++)
+		urls[i] = m->urls[i];
+	if (!read_routes(o, &c)) {
+		snprintf(why, NODE_WHY_BYTES,
+			 "--advertise-routes %.100s: networks with commas, as in 10.1.0.0/16",
+			 o->values[OPTION_ADVERTISE_ROUTES]);
+		return ERR_INVALID;
+	}
+	enum err err = node_new(m->loop, &c, &m->node, why);
+	crypto_wipe(&c, sizeof(c));
+	return err;
+}
+
+static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32], reason[TASK_WHY_BYTES];
+
+	enum err err = state_open(&m->state, m->options->values[OPTION_STATE], false, why);
+	if (!err)
+		err = machine_keys_load(&m->state, &m->keys, why);
+	if (!err)
+		err = mesh_joined_load(m, why);
+	if (!err)
+		err = open_node(m, why);
+	if (err)
+		return err;
+	up_options_socket(m->options, "mesh.sock", path);
+	err = http_server_open_unix(m->loop, path,
+				    &(struct http_server_config) {
+					    .on_request = mesh_api_on_request, .context = m },
+				    &m->server, reason);
+	if (err) {
+		snprintf(why, OPTION_WHY_BYTES, "%s", reason);
+		return err;
+	}
+	load(m);
+	tell_ready(m);
+	node_start(m->node);
+	return OK;
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
+static void close_all(struct mesh *m)
+{
+	if (m->server)
+		http_server_close(m->server);
+	m->server = NULL;
+	mesh_api_close(m);
+	if (m->leaving)
+		http_answer(m->leaving, 503, "application/json", SLICE("{}\n"));
+	m->leaving = NULL;
+	timer_clear(&m->poll_timer);
+	timer_clear(&m->key_timer);
+	if (m->node && m->is_unsaved)
+		save(&m->save_timer);
+	timer_clear(&m->save_timer);
+	if (task_is_running(&m->own_key))
+		task_cancel(&m->own_key);
+	if (m->node)
+		node_free(m->node);
+	m->node = NULL;
+}
+
+static void on_stop(void *context)
+{
+	struct mesh *m = context;
+
+	if (m->is_stopping)
+		return;
+	log_info("stopping");
+	m->is_stopping = true;
+	close_all(m); /* the loop ends by itself when the last answers have left */
+}
+
+int mesh_role_main(char **argv)
+{
+	static struct options options = { .command = OPTIONS_UP };
+	static struct mesh m = { .options = &options };
+	char why[OPTION_WHY_BYTES];
+
+	log_set_role("mesh");
+	loop_mark_streams(NODE_MARK);
+	enum err err = options_from_flags(&options, argv, why);
+	if (!err)
+		err = options_finish(&options, why);
+	m.loop = loop_new(0);
+	if (!err)
+		err = start(&m, why);
+	if (err) {
+		supervisor_tell_fatal(why);
+		return EXIT_CONFIG;
+	}
+	stop_install(m.loop, on_stop, &m);
+	loop_run(m.loop);
+	if (m.node)
+		close_all(&m);
+	machine_keys_done(&m.keys);
+	state_close(&m.state);
+	return m.is_failed ? EXIT_CONFIG : 0;
+}
