@@ -421,7 +421,7 @@ static const struct stream_owner connection_owner = {
 /* Those that wait for a request stand in the list in the order in which they began to. */
 static bool make_room(struct http_server *server)
 {
-	if (server->connection_count < HTTP_CONNECTIONS_MAX)
+	if (server->connection_count < server->config.connections_max)
 		return true;
 	LIST_EACH (&server->connections, struct http_connection, link, c) {
 		if (c->at == HTTP_READING && c->stream && !c->is_parsing) {
@@ -460,6 +460,8 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 	server->magic = HTTP_MAGIC;
 	server->loop = loop;
 	server->config = *config;
+	if (server->config.connections_max == 0)
+		server->config.connections_max = HTTP_CONNECTIONS_MAX;
 	server->is_open = true;
 	list_init(&server->connections);
 	return server;

@@ -47,6 +47,7 @@ struct http_server_config {
 	void (*on_request)(void *context, struct http_exchange *e);
 	void *context;
 	bool allows_upgrade; /* without: requests for one are 501 */
+	int connections_max; /* 0: HTTP_CONNECTIONS_MAX */
 };
 
 /* Without a listener of its own: it serves what it is given. */

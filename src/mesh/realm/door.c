@@ -363,6 +363,7 @@ struct door *door_new(struct loop *loop, const struct door_config *config)
 		.on_request = on_plain,
 		.context = d,
 		.allows_upgrade = true,
+		.connections_max = DOOR_HANDSHAKES_MAX,
 	};
 
 	assert(config->on_request && config->on_gone);

@@ -18,7 +18,7 @@
 
 enum {
 	DOOR_CLIENTS_MAX = 4096,	   /* past the handshake; more are closed at once */
-	DOOR_HANDSHAKES_MAX = 256,	   /* not yet; the oldest makes room for a new one */
+	DOOR_HANDSHAKES_MAX = 1024,	   /* not yet; the oldest makes room for a new one */
 	DOOR_HANDSHAKE_MS = 10 * 1000,	   /* for the upgrade, and for the first HTTP/2 bytes */
 	DOOR_BODY_BYTES_MAX = 1024 * 1024, /* of a request; more is 413 */
 	DOOR_REQUESTS_MAX = 128,	   /* of one client at the same time */
