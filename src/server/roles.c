@@ -4,9 +4,8 @@
 #include "server/serve.h"
 
 static int (*const mains[ROLE_COUNT])(char **argv) = {
-	[ROLE_CONTROL] = control_role_main,
-	[ROLE_STREAMS] = streams_role_main,
-	[ROLE_MESH] = mesh_role_main,
+	[ROLE_CONTROL] = control_role_main, [ROLE_STREAMS] = streams_role_main,
+	[ROLE_RELAY] = relay_role_main,	    [ROLE_MESH] = mesh_role_main,
 	[ROLE_NAMES] = names_role_main,
 };
 

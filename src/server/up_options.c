@@ -160,6 +160,18 @@ static enum err check_yes_or_no(const struct options *o, enum option option,
 	return ERR_INVALID;
 }
 
+/* One without the other is nothing. */
+static enum err check_certificate(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *certificate = o->values[OPTION_CERTIFICATE];
+	const char *key = o->values[OPTION_CERTIFICATE_KEY];
+
+	if (!certificate[0] == !key[0])
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--certificate and --certificate-key go together");
+	return ERR_INVALID;
+}
+
 static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
 {
 	const char *hosts = o->values[OPTION_HOSTS];
@@ -205,6 +217,8 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = check_name(o, why);
 	if (!err)
 		err = check_words(o, why);
+	if (!err)
+		err = check_certificate(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_PORT]), UINT16_MAX, &port)) {

@@ -8,7 +8,6 @@
 #include "wire/endpoint.h"
 
 enum {
-	STUN_PORT_DEFAULT = 3478,
 	STUN_ID_BYTES = 12,
 	STUN_MESSAGE_BYTES_MAX = 1280, /* longer ones are nobody's */
 	STUN_REQUEST_BYTES = 40,       /* of ours */

@@ -1,0 +1,309 @@
+/* The relay process.  It serves as soon as its ports are open, whether the realm is there or not:
+ *
+ *	announce --> announced --> rest, announce again
+ *	        \--> refused, or nobody there --> rest (longer each time), announce again
+ *
+ * An announcement that is the same changes nothing in the realm; it is repeated for the case that
+ * the realm lost it. */
+#include "server/relay_role.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "loop/http_client.h"
+#include "loop/stop.h"
+#include "loop/timer.h"
+#include "mesh/relay/relay_port.h"
+#include "mesh/relay/stun_server.h"
+#include "server/relay_admission.h"
+#include "server/relay_keys.h"
+#include "server/serve.h"
+#include "server/supervisor.h"
+#include "server/up_options.h"
+
+enum { ANNOUNCE_CALL_MS = 5000, HTTP_OK_FIRST = 200, HTTP_OK_LAST = 299, HTTP_CONFLICT = 409 };
+
+struct relay_role {
+	const struct options *options;
+	struct loop *loop;
+	struct state state;
+	char socket[OPTION_VALUE_BYTES_MAX + 32];
+	char host[OPTION_HOST_BYTES]; /* as which it is announced */
+	struct relay_keys keys;
+	struct relay_admissions *admissions;
+	struct relay_port *port;
+	struct stun_server *stun;
+	struct task task;
+	struct http_call call;
+	struct sleep sleep;
+	uint64_t again_ms;
+	int region, tried;
+	bool is_announced, has_complained;
+};
+
+/* --- what the realm is told ------------------------------------------------------------------- */
+/* A number of this family, "none" where the host is one of the other, "" where it is a name. */
+static const char *number_of(const char *host, int family)
+{
+	uint8_t ip[16];
+	bool is_ipv4 = inet_pton(AF_INET, host, ip) == 1,
+	     is_ipv6 = inet_pton(AF_INET6, host, ip) == 1;
+
+	if (!is_ipv4 && !is_ipv6)
+		return "";
+	return is_ipv4 == (family == AF_INET) ? host : "none";
+}
+
+static void set(json_t *json, const char *name, json_t *value)
+{
+	if (json_object_set_new(json, name, value))
+		abort(); /* memory, or a name that is none */
+}
+
+static char *announcement(const struct relay_role *r)
+{
+	char certificate[sizeof("sha256-raw:") + 2 * TLS_FINGERPRINT_BYTES] = "";
+	json_t *json = json_object();
+
+	if (r->keys.is_own) {
+		memcpy(certificate, "sha256-raw:", 12);
+		hex_encode(certificate + 11,
+			   (struct slice) { r->keys.fingerprint, TLS_FINGERPRINT_BYTES });
+	}
+	set(json, "region", json_integer(r->region));
+	set(json, "code", json_string(r->options->values[OPTION_NAME]));
+	set(json, "title", json_string(r->options->values[OPTION_NAME]));
+	set(json, "host", json_string(r->host));
+	set(json, "ipv4", json_string(number_of(r->host, AF_INET)));
+	set(json, "ipv6", json_string(number_of(r->host, AF_INET6)));
+	set(json, "cert_name", json_string(certificate));
+	set(json, "relay_port", json_integer(relay_port_number(r->port)));
+	set(json, "stun_port", json_integer(stun_server_port(r->stun)));
+	char *text = json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	return text;
+}
+
+/* --- announcing ------------------------------------------------------------------------------- */
+enum { ROLE_START, ROLE_ANSWERED, ROLE_RESTED, ROLE_PLACES };
+static const char *const role_places[] = { "start", "announced", "rested" };
+
+static enum step announce(struct relay_role *r)
+{
+	char target[OPTION_VALUE_BYTES_MAX + 16];
+	char *body = announcement(r);
+
+	snprintf(target, sizeof(target), "/v1/relays/%s", r->options->values[OPTION_NAME]);
+	http_call_start(&r->call, &r->task, r->socket, "PUT", target, slice_from(body));
+	memory_free(body);
+	task_set_deadline(&r->call.task, loop_now_ms(r->loop) + ANNOUNCE_CALL_MS);
+	return task_wait(&r->task, ROLE_ANSWERED);
+}
+
+static enum step rest(struct relay_role *r, uint64_t ms)
+{
+	sleep_start(&r->sleep, &r->task, loop_now_ms(r->loop) + ms);
+	return task_wait(&r->task, ROLE_RESTED);
+}
+
+/* Not announced: the map of the realm does not have it, or has it as it was. */
+static enum step try_again(struct relay_role *r, const char *why)
+{
+	if (!r->has_complained && !r->is_announced)
+		log_info("the realm was not told of this relay yet: %s", why);
+	r->has_complained = true;
+	r->again_ms = r->again_ms ? 2 * r->again_ms : RELAY_ANNOUNCE_AGAIN_MS;
+	if (r->again_ms > RELAY_ANNOUNCE_AGAIN_MS_MAX)
+		r->again_ms = RELAY_ANNOUNCE_AGAIN_MS_MAX;
+	return rest(r, r->again_ms);
+}
+
+/* Another relay has the region: to look for one that is free means to ask for one after the other,
+ * all at once. */
+static enum step try_next_region(struct relay_role *r)
+{
+	r->region++;
+	if (r->region == RELAY_REGION_FIRST + RELAY_REGION_COUNT)
+		r->region = RELAY_REGION_FIRST;
+	if (++r->tried % RELAY_REGION_COUNT != 0)
+		return announce(r);
+	return try_again(r, "all regions are taken");
+}
+
+static enum step answered(struct relay_role *r)
+{
+	enum err err = r->call.task.err;
+	int status = r->call.status;
+	char why[64];
+
+	buf_done(&r->call.body);
+	if (!err && status == HTTP_CONFLICT)
+		return try_next_region(r);
+	if (err || status < HTTP_OK_FIRST || status > HTTP_OK_LAST) {
+		snprintf(why, sizeof(why), err ? "nobody answers" : "it says %d", status);
+		return try_again(r, why);
+	}
+	if (!r->is_announced)
+		log_info("region %d of the realm", r->region);
+	r->is_announced = true;
+	r->again_ms = 0;
+	r->tried = 0;
+	return rest(r, RELAY_ANNOUNCE_MS);
+}
+
+static enum step role_step(struct task *t)
+{
+	struct relay_role *r = CONTAINER(t, struct relay_role, task);
+
+	if (t->children > 0)
+		return task_wait(t, t->at);
+	if (task_is_canceled(t)) {
+		if (t->at == ROLE_ANSWERED)
+			buf_done(&r->call.body);
+		return task_done(t, ERR_CANCELED);
+	}
+	switch (t->at) {
+	case ROLE_START:
+	case ROLE_RESTED:
+		return announce(r);
+	case ROLE_ANSWERED:
+		return answered(r);
+	}
+	abort();
+}
+
+/* The loop ends by itself once clients were told. */
+static void close_ports(struct task *t)
+{
+	struct relay_role *r = CONTAINER(t, struct relay_role, task);
+
+	relay_port_close(r->port);
+	relay_admissions_close(r->admissions);
+	stun_server_close(r->stun);
+}
+
+static const struct task_kind role_kind = {
+	.name = "relay",
+	.places = role_places,
+	.place_count = ROLE_PLACES,
+	.step = role_step,
+	.on_end = close_ports,
+};
+
+/* --- life ------------------------------------------------------------------------------------- */
+static void on_stop(void *context)
+{
+	struct relay_role *r = context;
+
+	log_info("stopping");
+	task_cancel(&r->task);
+}
+
+/* Machines with other names begin the search for a region elsewhere. */
+static int first_region(const char *name)
+{
+	return RELAY_REGION_FIRST + (int)(hash_content(slice_from(name)).low % RELAY_REGION_COUNT);
+}
+
+static enum err open_stun(struct relay_role *r, char why[OPTION_WHY_BYTES])
+{
+	const struct address *at = &r->options->stun_listen;
+	struct endpoint local;
+
+	enum err err = endpoint_parse_ip(slice_from(at->host), 0, &local);
+	if (err) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--stun %.200s: the host is an address of this "
+			 "machine, or 0.0.0.0",
+			 r->options->values[OPTION_STUN]);
+		return err;
+	}
+	bool is_any = strcmp(at->host, "0.0.0.0") == 0 || strcmp(at->host, "::") == 0;
+	err = stun_server_open(r->loop, at->port, is_any ? NULL : local.ip, &r->stun);
+	if (err)
+		snprintf(why, OPTION_WHY_BYTES, "STUN cannot listen on UDP %.200s: %s",
+			 r->options->values[OPTION_STUN],
+			 err == ERR_BUSY ? "another program does" : err_name(err));
+	return err;
+}
+
+static enum err open_relay(struct relay_role *r, char why[OPTION_WHY_BYTES])
+{
+	char detail[TASK_WHY_BYTES];
+	struct relay_port_config config = {
+		.host = r->options->relay_listen.host,
+		.port = r->options->relay_listen.port,
+		.identity = r->keys.identity,
+		.name = r->options->values[OPTION_NAME],
+		.secret = r->keys.secret,
+		.context = r->admissions,
+		.on_admission = relay_admissions_ask,
+		.on_admission_void = relay_admissions_void,
+	};
+
+	enum err err = relay_port_open(r->loop, &config, &r->port, detail);
+	if (err)
+		snprintf(why, OPTION_WHY_BYTES, "the relay: %s", detail);
+	return err;
+}
+
+static void say_ready(const struct relay_role *r)
+{
+	char text[OPTION_HOST_BYTES + 32];
+
+	snprintf(text, sizeof(text), "%s port %u", r->host, relay_port_number(r->port));
+	log_info("relays for machines at %s, STUN at UDP port %u", text, stun_server_port(r->stun));
+	supervisor_tell_ready(text);
+}
+
+static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
+{
+	const struct options *o = r->options;
+
+	snprintf(r->host, sizeof(r->host), "%.255s",
+		 o->address.host[0] ? o->address.host : "127.0.0.1");
+	r->region = first_region(o->values[OPTION_NAME]);
+	up_options_socket(o, "realm.sock", r->socket);
+	enum err err = state_open(&r->state, o->values[OPTION_STATE], false, why);
+	if (!err)
+		err = relay_keys_load(&r->state, r->host, o->values[OPTION_CERTIFICATE],
+				      o->values[OPTION_CERTIFICATE_KEY], &r->keys, why);
+	if (err)
+		return err;
+	r->loop = loop_new(0);
+	r->admissions = relay_admissions_new(r->loop, &r->state, r->socket);
+	err = open_stun(r, why);
+	return err ? err : open_relay(r, why);
+}
+
+int relay_role_main(char **argv)
+{
+	static struct options options = { .command = OPTIONS_UP };
+	static struct relay_role r; /* whatever there is when it gives up */
+	char why[OPTION_WHY_BYTES];
+
+	log_set_role("relay");
+	enum err err = options_from_flags(&options, argv, why);
+	if (!err)
+		err = options_finish(&options, why);
+	r.options = &options;
+	if (!err)
+		err = start(&r, why);
+	if (err) {
+		supervisor_tell_fatal(why);
+		return EXIT_CONFIG;
+	}
+	stop_install(r.loop, on_stop, &r);
+	say_ready(&r);
+	task_start_root(&r.task, &role_kind, r.loop);
+	loop_run(r.loop);
+	loop_free(r.loop);
+	relay_keys_done(&r.keys);
+	state_close(&r.state);
+	return 0;
+}
