@@ -16,7 +16,13 @@
 #include "server/up_options.h"
 #include "wire/crypto/wipe.h"
 
-enum { OWN_KEY_AGAIN_MS = 500, OWN_KEY_MS = 5000, LOG_OUT_MS = 5000, HTTP_OK = 200 };
+enum {
+	OWN_KEY_AGAIN_MS = 500,
+	OWN_KEY_MS = 5000,
+	LOG_OUT_MS = 5000,
+	HTTP_OK = 200,
+	EXIT_AGAIN = 1
+};
 
 /* --- what is told ----------------------------------------------------------------------------- */
 /* Once, to the person who started it. */
@@ -264,6 +270,15 @@ static void on_change(void *context, bool is_durable)
 	}
 }
 
+/* The supervisor starts this process again, which makes another one. */
+static void on_gone(void *context)
+{
+	struct mesh *m = context;
+
+	m->is_gone = true;
+	loop_stop(m->loop);
+}
+
 /* --- starting --------------------------------------------------------------------------------- */
 /* A list with commas; false: one is no prefix, or there are too many. */
 static bool read_routes(const struct options *o, struct node_config *c)
@@ -321,6 +336,7 @@ static enum err open_node(struct mesh *m, char why[NODE_WHY_BYTES])
 		.on_state = on_state,
 		.on_change = on_change,
 		.on_node_secret = on_node_secret,
+		.on_gone = on_gone,
 	};
 
 	for (size_t i = 0; i < m->url_count; i++)
@@ -421,5 +437,5 @@ int mesh_role_main(char **argv)
 		close_all(&m);
 	machine_keys_done(&m.keys);
 	state_close(&m.state);
-	return m.is_failed ? EXIT_CONFIG : 0;
+	return m.is_failed ? EXIT_CONFIG : m.is_gone ? EXIT_AGAIN : 0;
 }

@@ -33,7 +33,7 @@ struct mesh {
 	struct mesh_waiter waiters[MESH_WAITERS_MAX];
 	struct timer poll_timer, save_timer, key_timer;
 	bool is_ready, is_joined; /* READY was said; control has had us once */
-	bool is_stopping, is_failed, is_unsaved;
+	bool is_stopping, is_failed, is_unsaved, is_gone;
 	enum member_place place;
 	struct http_exchange *leaving; /* who asked for it; NULL: nobody */
 	char told[TASK_WHY_BYTES * 4]; /* what the person who started it was told last */

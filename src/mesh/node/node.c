@@ -270,6 +270,7 @@ static void copy_config(struct node *n, const struct node_config *c)
 	n->on_state = c->on_state;
 	n->on_change = c->on_change;
 	n->on_node_secret = c->on_node_secret;
+	n->on_gone = c->on_gone;
 	n->node_secret = c->node_secret;
 }
 

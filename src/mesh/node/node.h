@@ -58,6 +58,8 @@ struct node_config {
 	 * kept for another start. */
 	void (*on_change)(void *context, bool is_durable);
 	void (*on_node_secret)(void *context, const struct mesh_key *secret);
+	void (*on_gone)(
+		void *context); /* somebody took the interface away: nothing works any more */
 };
 
 /* ERR_DENIED, ...: no TUN, no rules, no socket; `why` says what to do. */

@@ -31,15 +31,17 @@ static void send_own(struct node *n, struct node_peer *peer, struct slice packet
 	seal_and_send(n, peer, &one, 1);
 }
 
-void node_on_tun(struct node *n, struct tunnel_packet *packets, size_t count)
+void node_on_tun(void *context, struct tun_packet *from, size_t count)
 {
+	struct node *n = context;
+	struct tunnel_packet packets[TUN_PACKETS_MAX];
 	uint64_t now_ms = clock_now_ms();
 	struct tunnel_peer *to = NULL;
 	size_t first = 0, used = 0;
 
 	/* Those that may not leave are closed over, so that the rest stays a batch. */
 	for (size_t i = 0; i < count; i++) {
-		struct slice packet = { packets[i].data, packets[i].size };
+		struct slice packet = { from[i].data, from[i].size };
 		struct tunnel_peer *peer = tunnel_route_packet(n->tunnel, packet);
 
 		if (!peer || filter_out(n->filter, packet, now_ms).verdict != FILTER_ACCEPT)
@@ -49,7 +51,7 @@ void node_on_tun(struct node *n, struct tunnel_packet *packets, size_t count)
 			first = used;
 		}
 		to = peer;
-		packets[used++] = packets[i];
+		packets[used++] = (struct tunnel_packet) { from[i].data, from[i].size };
 	}
 	if (used > first)
 		seal_and_send(n, tunnel_peer_context(to), packets + first, used - first);
@@ -136,7 +138,7 @@ static void take_tsmp(struct node *n, struct node_peer *peer, struct slice packe
 struct opened {
 	struct tunnel_datagram datagrams[NODE_BATCH];
 	struct paths_from from[NODE_BATCH];
-	struct slice accepted[NODE_BATCH];
+	struct tun_packet accepted[NODE_BATCH];
 	size_t count, accepted_count;
 };
 
@@ -148,7 +150,9 @@ static void take_packet(struct node *n, struct opened *o, struct node_peer *peer
 	if (answer.verdict == FILTER_TSMP) {
 		take_tsmp(n, peer, packet);
 	} else if (answer.verdict == FILTER_ACCEPT) {
-		o->accepted[o->accepted_count++] = packet;
+		o->accepted[o->accepted_count++] = (struct tun_packet) {
+			(uint8_t *)(uintptr_t)packet.data, packet.size /* in what was opened */
+		};
 	} else if (answer.reject) {
 		uint8_t reply[FILTER_REJECT_BYTES_MAX];
 		send_own(n, peer,
@@ -186,7 +190,7 @@ static void open_all(struct node *n, struct opened *o)
 			take_packet(n, o, tunnel_peer_context(d->peer), d->packet);
 	}
 	if (o->accepted_count > 0)
-		node_to_tun(n, o->accepted, o->accepted_count);
+		tun_write(n->tun, o->accepted, o->accepted_count);
 	o->count = 0;
 }
 

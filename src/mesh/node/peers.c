@@ -278,6 +278,16 @@ void node_configure_filter(struct node *n)
 	arena_done(&a);
 }
 
+/* Another disco key is another life of the peer: it has forgotten our session, and would not hear
+ * us until WireGuard notices. */
+static void greet(struct node *n, int64_t id)
+{
+	struct node_peer *p = node_peer_by_id(n, id);
+
+	if (p && tunnel_peer_state(p->tunnel, node_now()).has_session)
+		tunnel_greet(n->tunnel, node_now(), p->tunnel);
+}
+
 /* --- all of it -------------------------------------------------------------------------------- */
 static bool has_changed(const struct netmap_change *change, unsigned what)
 {
@@ -293,8 +303,11 @@ void node_apply(struct node *n, const struct netmap *m, const struct netmap_chan
 		node_set_relay_map(n, m->relays);
 	if (change->what & NETMAP_SELF)
 		node_set_addresses(n, m->self);
-	for (size_t i = 0; i < change->peer_count; i++)
+	for (size_t i = 0; i < change->peer_count; i++) {
 		apply_peer(n, m, change->peers[i].id);
+		if (change->peers[i].what & NETMAP_PEER_DISCO)
+			greet(n, change->peers[i].id);
+	}
 	if (has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
 					NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER))
 		apply_routes(n);

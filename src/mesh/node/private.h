@@ -6,6 +6,7 @@
 #include "loop/datagram.h"
 #include "loop/netlink.h"
 #include "loop/timer.h"
+#include "loop/tun.h"
 
 #include "mesh/filter/filter.h"
 #include "mesh/node/node.h"
@@ -96,6 +97,7 @@ struct node {
 	void (*on_state)(void *context, const struct member_state *state);
 	void (*on_change)(void *context, bool is_durable);
 	void (*on_node_secret)(void *context, const struct mesh_key *secret);
+	void (*on_gone)(void *context);
 };
 
 /* system.c: the TUN, addresses, routes, rules, and what addresses the machine has. */
@@ -104,9 +106,6 @@ void node_close_system(struct node *n);
 void node_set_addresses(struct node *n, const struct control_node *self);
 void node_set_routes(struct node *n, const struct node_route *routes, size_t count);
 void node_look_at_network(struct node *n);
-MUST_CHECK enum err node_open_tun(struct node *n, const char *name);
-void node_close_tun(struct node *n);
-void node_to_tun(struct node *n, const struct slice *packets, size_t count);
 
 /* peers.c: what the netmap says. */
 void node_apply(struct node *n, const struct netmap *m, const struct netmap_change *change);
@@ -119,7 +118,7 @@ struct node_peer *node_peer_by_id(const struct node *n, int64_t id);
 void node_on_runs(void *context, struct datagram_run *runs, size_t count);
 void node_on_relay_packet(void *context, int region, const struct mesh_key *from,
 			  struct slice packet);
-void node_on_tun(struct node *n, struct tunnel_packet *packets, size_t count);
+void node_on_tun(void *context, struct tun_packet *packets, size_t count);
 /* Whatever tunnel and paths want done, and when they want to be asked again. */
 void node_run_effects(struct node *n);
 

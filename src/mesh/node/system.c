@@ -11,7 +11,6 @@
  * So a network this machine is in itself wins over the same one behind another machine, and no
  * packet that carries the mesh goes into it.  Addresses and routes end with the interface, which
  * ends with the process; rules that a life left behind are found by their priorities. */
-#include <net/if.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -291,16 +290,42 @@ static enum err refuse(enum err err, const char *tun, const char *what, char why
 	return err;
 }
 
+static void on_tun_gone(void *context)
+{
+	struct node *n = context;
+
+	log_error("the interface was taken away");
+	n->on_gone(n->context);
+}
+
+static enum err open_tun(struct node *n, const char *name)
+{
+	enum err err = tun_open(n->loop,
+				&(struct tun_options) {
+					.name = name,
+					.head_bytes = TUNNEL_HEAD_BYTES,
+					.align_bytes = TUNNEL_ALIGN_BYTES,
+					.tail_bytes = TUNNEL_TAG_BYTES,
+					.on_packets = node_on_tun,
+					.on_gone = on_tun_gone,
+					.context = n,
+				},
+				&n->tun);
+
+	if (!err)
+		n->interface = tun_index(n->tun);
+	return err;
+}
+
 enum err node_open_system(struct node *n, const char *tun, char why[NODE_WHY_BYTES])
 {
 	enum err err = netlink_open(&n->netlink);
 
 	if (err)
 		return refuse(err, tun, "to ask for the interface", why);
-	err = node_open_tun(n, tun);
+	err = open_tun(n, tun);
 	if (err)
 		return refuse(err, tun, "to make the interface", why);
-	n->interface = if_nametoindex(tun);
 	node_clean_system();
 	err = netlink_link_up(n->netlink, n->interface, NODE_MTU);
 	if (!err)
@@ -321,7 +346,7 @@ void node_close_system(struct node *n)
 		clean_rules(n->netlink);
 	if (n->has_nat)
 		nat_close();
-	node_close_tun(n);
+	tun_close(n->tun);
 	netlink_close(n->netlink);
 	memory_free(n->routes);
 }
