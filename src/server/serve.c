@@ -8,6 +8,7 @@
 #include "loop/open_files.h"
 #include "server/first_start.h"
 #include "server/launch.h"
+#include "server/mesh_address.h"
 #include "server/supervisor.h"
 
 static void print_help(void)
@@ -17,6 +18,7 @@ static void print_help(void)
 	     "  hanse serve --bucket file:/srv/bucket    records somewhere else\n"
 	     "  hanse serve --kafka 0.0.0.0:9092 --advertise 192.0.2.7:9092\n"
 	     "                                           for clients on other machines\n"
+	     "  hanse serve --kafka mesh:9092            for the machines of this one's mesh\n"
 	     "  hanse serve --kafka 127.0.0.1:9094       a second node on the same bucket:\n"
 	     "                                           takes over when the first one is gone\n"
 	     "  hanse serve --key-file hanse.key         everything in the bucket is encrypted\n"
@@ -232,12 +234,16 @@ int serve_main(char **argv)
 	}
 	enum err err = launch_read_options(&options, argv, why);
 	if (!err)
+		err = mesh_address_fill(&options, MESH_ADDRESS_WAIT_MS, why);
+	if (err == ERR_UNAVAILABLE)
+		status = EXIT_CONFIG;
+	if (!err)
 		err = options_finish(&options, why);
 	if (!err && needs_run_dir(&options))
 		err = launch_make_run_dir(options.values[OPTION_RUN_DIR], why);
 	if (err) {
 		fprintf(stderr, "hanse serve: %s\n", why);
-		return EXIT_USAGE;
+		return status;
 	}
 	if (first_start_begin(&first_start, &options, why)) {
 		fprintf(stderr, "hanse serve: %s\n", why);
