@@ -59,4 +59,5 @@ install: build
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
 
 # sim, bench and interop are defined where their programs are.
--include test/sim/sim.mk bench/bench.mk test/matrix/matrix.mk test/interop/interop.mk
+-include test/nat/nat.mk test/sim/sim.mk bench/bench.mk test/matrix/matrix.mk \
+	test/interop/interop.mk

@@ -35,6 +35,7 @@ import subprocess
 
 KINDS = ["open", "fw", "eif", "adf", "apdf", "adm", "sym", "sympm"]
 MESH_PORT = 41641
+PUBLIC, ROUTED = "203.0.113", "44.0.113"
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWNS = 0x00020000
@@ -236,9 +237,9 @@ def nat_rules(kind, public, timeout_s, hairpin_net):
     elif kind != "apdf":
         raise ValueError(kind)
     if hairpin_net:
-        # The answer has to come back through the router, which undoes both translations.
-        parts["after"] = (f'oifname "lan0" ip saddr {hairpin_net} ct status dnat masquerade\n\t\t'
-                          + parts["after"])
+        # The sender looks as it does from outside, so the answer comes back through the router.
+        parts["after"] = (f'oifname "lan0" ip saddr {hairpin_net} ct status dnat '
+                          f"snat ip to {public}\n\t\t" + parts["after"])
     return NAT % parts
 
 
@@ -246,7 +247,7 @@ class Router(Namespace):
     """wan0 outside, lan0 (a bridge) inside."""
 
     def __init__(self, lab, kind, upstream=None, lan=None, ipv6=False, drop_input=True,
-                 udp_timeout_s=None, hairpin=False, udp=True):
+                 udp_timeout_s=None, hairpin=False, udp=True, net=None):
         super().__init__()
         self.lab, self.kind, self.ipv6, self.udp = lab, kind, ipv6, udp
         self.outer = upstream or lab.internet
@@ -259,7 +260,8 @@ class Router(Namespace):
         self.hosts = 1
         self.ip("link add lan0 type bridge forward_delay 0", f"addr add {self.gateway}/"
                 f"{self.lan.prefixlen} dev lan0", "link set lan0 up")
-        self.ip4, self.ip6 = self.outer.attach(self, "wan0", ipv6)
+        outside = {"net": net} if net else {}
+        self.ip4, self.ip6 = self.outer.attach(self, "wan0", ipv6, **outside)
         if kind == "fw":
             self.outer.ip(f"route add {self.lan} via {self.ip4}")
             self.outer.settle()
@@ -314,7 +316,7 @@ class Router(Namespace):
         """miniupnpd: UPnP, NAT-PMP and PCP.  Its tables are its own."""
         # It takes the public address from wan0, and distrusts those it knows to be for documents.
         config = self.lab.scratch_file(f"upnpd{self.number}.conf", "\n".join([
-            "ext_ifname=wan0", f"ext_ip={self.ip4}", "ext_allow_private_ipv4=yes",
+            "ext_ifname=wan0", f"ext_ip={self.ip4}",
             "listening_ip=lan0", "port=5000", "enable_natpmp=yes",
             "enable_upnp=yes", "secure_mode=yes", "system_uptime=yes",
             "upnp_table_name=upnp", "upnp_nat_table_name=upnp", "upnp_forward_chain=upnpforward",
@@ -371,13 +373,15 @@ class Host(Namespace):
 
 class Internet(Namespace):
     """One bridge: 203.0.113.0/24 for everybody, and 10.99.0.0/24, because the official client
-    speaks plain HTTP to private addresses only.  What is private elsewhere leads nowhere."""
+    speaks plain HTTP to private addresses only.  A router may have net=ROUTED instead, because
+    miniupnpd refuses addresses that are for documents.  What is private elsewhere leads nowhere."""
 
     def __init__(self, lab):
         super().__init__()
         self.lab = lab
         self.used = 1
-        self.ip("link add br0 type bridge forward_delay 0", "addr add 203.0.113.1/24 dev br0",
+        self.ip("link add br0 type bridge forward_delay 0", f"addr add {PUBLIC}.1/24 dev br0",
+                f"addr add {ROUTED}.1/24 dev br0",
                 "addr add 10.99.0.1/24 dev br0", "addr add 2001:db8:ffff::1/64 dev br0 nodad",
                 "link set br0 up", "route add blackhole 10.0.0.0/8",
                 "route add blackhole 192.168.0.0/16", "route add blackhole 172.16.0.0/12",
@@ -388,14 +392,14 @@ class Internet(Namespace):
         self.sysctl("ipv4/conf/all/send_redirects", 0)
         self.sysctl("ipv4/conf/br0/send_redirects", 0)
 
-    def next_address(self):
+    def next_address(self, net=None):
         self.used += 1
         assert self.used < 255, "the internet is full"
-        return f"203.0.113.{self.used}"
+        return f"{net or PUBLIC}.{self.used}"
 
-    def attach(self, inner, device, ipv6):
-        ip4 = self.next_address()
-        return self.lab.connect(self, "br0", inner, device, f"{ip4}/24", "203.0.113.1",
+    def attach(self, inner, device, ipv6, net=None):
+        ip4 = self.next_address(net)
+        return self.lab.connect(self, "br0", inner, device, f"{ip4}/24", f"{net or PUBLIC}.1",
                                 f"2001:db8:ffff::{self.used:x}" if ipv6 else None,
                                 "2001:db8:ffff::1")
 
@@ -449,7 +453,7 @@ class Lab:
 
     def router(self, kind="apdf", **options):
         """options: upstream (another router: double NAT), lan ("100.64.0.0/24" for a carrier's),
-        ipv6, drop_input, udp_timeout_s, hairpin, udp (False: blocked)."""
+        ipv6, drop_input, udp_timeout_s, hairpin, udp (False: blocked), net (ROUTED)."""
         return self.keep(Router(self, kind, **options))
 
     def host(self, name, kind="open", router=None, ipv4=True, ipv6=False, **options):

@@ -191,6 +191,23 @@ void candidate_pong(struct candidate *c, uint64_t latency_us, uint64_t now_us)
 		peer->searching_us = 0;
 }
 
+/* Another one answered not long ago, and was not better by enough then. */
+void peer_choose_again(struct paths_peer *peer, uint64_t now_us)
+{
+	struct candidate *next = NULL;
+
+	LIST_EACH(&peer->candidates, struct candidate, node, it)
+		if (it != peer->best && it->pong_us && now_us < it->pong_us + TRUST_US &&
+		    !it->is_distrusted && (!next || is_better(it, next)))
+			next = it;
+	if (!next)
+		return;
+	set_best(peer, next);
+	peer->trust_us = next->pong_us + TRUST_US;
+	peer->searching_us = 0;
+	peer_tell(peer, now_us);
+}
+
 /* --- the tunnel's word --- */
 
 void paths_authenticated(struct paths *p, struct paths_peer *peer, const struct paths_from *from,

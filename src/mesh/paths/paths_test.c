@@ -456,6 +456,7 @@ static void test_another_network_takes_all_trust_away_and_is_looked_at_at_once(v
 	struct world *w = world_new(seed, NAT_OPEN, NAT_APDF, &plain);
 	struct host *b = &w->hosts[1];
 	struct paths_route r;
+	int heard;
 
 	(void)state;
 	talk(w, 5);
@@ -469,8 +470,12 @@ static void test_another_network_takes_all_trust_away_and_is_looked_at_at_once(v
 	assert_true(r.has_relay);
 	talk(w, 1);
 	assert_int_equal(kind_of(b), PATHS_DIRECT);
-	talk(w, 8);
+	/* The call makes the other one doubt what it knew. */
 	assert_int_equal(kind_of(&w->hosts[0]), PATHS_DIRECT);
+	assert_non_null(strstr(why(&w->hosts[0]), "direct 203.0.113.50:"));
+	heard = b->heard_udp;
+	talk(w, 1);
+	assert_int_equal(b->heard_udp, heard + 1);
 	assert_true(b->endpoint_changes >= 3);
 	/* The same once more is no change. */
 	host_join(b);

@@ -30,6 +30,7 @@
 #define HEARTBEAT_US (3 * SECOND) /* to the best address, while active */
 #define ACTIVE_US (45 * SECOND)	  /* after the last packet to the peer */
 #define TRUST_US (6500 * MS)	  /* of an address, after a pong */
+#define DOUBT_US (500 * MS)		 /* for a pong, when the peer seems to be elsewhere */
 #define PING_TIMEOUT_US (5 * SECOND)
 #define PING_INTERVAL_US (5 * SECOND)  /* between two pings to one address while looking */
 #define UPGRADE_US (60 * SECOND)       /* between two looks for something better */
@@ -283,6 +284,7 @@ void candidate_free(struct candidate *c);
 void candidate_heard(struct candidate *c); /* something came from there: a hint for by_address */
 void candidate_pong(struct candidate *c, uint64_t latency_us, uint64_t now_us);
 bool candidate_is_trusted(const struct candidate *c, uint64_t now_us);
+void peer_choose_again(struct paths_peer *peer, uint64_t now_us); /* the best is lost */
 /* Without the best, until another one answers. */
 void peer_lose_best(struct paths_peer *peer);
 void peer_tell(struct paths_peer *peer, uint64_t now_us); /* the effect, when something changed */

@@ -136,6 +136,11 @@ void peer_called(struct paths_peer *peer, const struct disco_message *m, uint64_
 	}
 	candidates_forget(peer, 0);
 	peer_ping_all(peer, true, now_us);
+	/* Who calls has no path to us.  Ours may lead to where it was before. */
+	if (candidate_is_trusted(peer->best, now_us) && peer->trust_us > now_us + DOUBT_US) {
+		peer->trust_us = now_us + DOUBT_US;
+		peer_schedule(peer, now_us);
+	}
 	/* It pings what it knows of us; when that is old, it needs to hear better. */
 	if (!measure_is_fresh(peer->paths, now_us) && !candidate_is_trusted(peer->best, now_us))
 		call_when_fresh(peer, now_us);
@@ -180,6 +185,8 @@ void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us, stru
 	assert(peer->paths == p);
 	watch_silence(peer, now_us);
 	become_active(peer, now_us);
+	if (!candidate_is_trusted(peer->best, now_us))
+		peer_choose_again(peer, now_us);
 	is_trusted = candidate_is_trusted(peer->best, now_us);
 	if (!is_trusted || is_search_due(peer, now_us))
 		look_after(peer, now_us);
@@ -208,6 +215,8 @@ static void close_sockets(struct paths_peer *peer, bool all, uint64_t now_us)
 void peer_tick(struct paths_peer *peer, uint64_t now_us)
 {
 	volley_tick(peer, now_us);
+	if (peer->is_told_direct && !candidate_is_trusted(peer->best, now_us))
+		peer_choose_again(peer, now_us);
 	peer_tell(peer, now_us);
 	if (peer->heartbeat_us <= now_us && peer_is_active(peer, now_us)) {
 		peer->heartbeat_us = now_us + HEARTBEAT_US;
