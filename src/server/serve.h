@@ -19,6 +19,7 @@ int control_role_main(char **argv);
 int streams_role_main(char **argv);
 int mesh_role_main(char **argv);
 int relay_role_main(char **argv);
+int realm_role_main(char **argv);
 int names_role_main(char **argv);
 
 /* False: `word` names no role of this program. */

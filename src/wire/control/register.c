@@ -113,3 +113,20 @@ enum err control_register_response_decode(struct arena *a, struct slice json,
 		*ret = response;
 	return r.err;
 }
+
+enum err control_verify_request_decode(struct slice json, struct mesh_key *ret)
+{
+	struct json_reader r;
+	struct arena a;
+
+	if (json.size > CONTROL_REQUEST_BYTES_MAX)
+		return ERR_TOO_BIG;
+	arena_init(&a);
+	json_reader_init(&r, &a, json);
+	struct mesh_key node = json_get_key(&r, r.root, "NodePublic", MESH_KEY_NODE);
+	json_reader_done(&r);
+	arena_done(&a);
+	if (!r.err)
+		*ret = node;
+	return r.err;
+}

@@ -36,4 +36,7 @@ void control_register_response_encode(struct buf *b, const struct control_regist
 MUST_CHECK enum err control_register_response_decode(struct arena *a, struct slice json,
 						     struct control_register_response *ret);
 
+/* POST /verify: a relay asks whether the machine with this node key may use it. */
+MUST_CHECK enum err control_verify_request_decode(struct slice json, struct mesh_key *ret);
+
 #endif

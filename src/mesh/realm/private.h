@@ -1,0 +1,204 @@
+/* Inside of a realm. */
+#ifndef MESH_REALM_PRIVATE_H
+#define MESH_REALM_PRIVATE_H
+
+#include "base/blob.h"
+#include "base/map.h"
+#include "loop/timer.h"
+#include "mesh/realm/door.h"
+#include "mesh/realm/realm.h"
+#include "wire/control/map_request.h"
+#include "wire/control/register.h"
+
+/* --- machines ----------------------------------------------------------------------------------
+ */
+
+/* What peers have not been told yet, as bits. */
+enum {
+	DIRTY_ALL = 1 << 0, /* the whole node */
+	DIRTY_ENDPOINTS = 1 << 1,
+	DIRTY_DISCO = 1 << 2,
+	DIRTY_HOME = 1 << 3,
+	DIRTY_ONLINE = 1 << 4,
+};
+
+struct machine {
+	int64_t id;
+	struct control_node *node; /* as peers see it */
+	struct buf json;	   /* of the node; empty: to be written */
+	struct ip_prefix *approved;
+	size_t approved_count;
+	bool is_named, is_ephemeral;
+	bool is_shown;		/* peers know of it: authorized, and not expired */
+	unsigned dirty;		/* DIRTY_... */
+	struct list dirty_link; /* in realm.dirty */
+	struct list sessions;
+	size_t session_count;
+	uint64_t gone_ms;      /* of the loop's clock: no session since; 0: there is one */
+	bool has_unsaved_seen; /* when it was seen is not in the cell */
+};
+
+/* The row, with what memory knew of its machine before. */
+void machine_load(struct realm *r, const struct machine_row *row);
+void machine_unload(struct realm *r, int64_t id);
+struct machine *machine_find(const struct realm *r, int64_t id);
+struct machine *machine_find_node(const struct realm *r, const struct mesh_key *node);
+void machine_touch(struct realm *r, struct machine *m, unsigned dirty);
+/* Replace its node by a changed copy. */
+void machine_set(struct realm *r, struct machine *m, const struct control_node *node);
+void machine_set_online(struct realm *r, struct machine *m, bool is_online);
+bool machine_is_expired(const struct realm *r, const struct machine *m);
+void machines_unload_all(struct realm *r);
+/* Expired meanwhile, or no longer. */
+void machine_check_shown(struct realm *r, struct machine *m);
+struct slice machine_json(struct machine *m);
+
+/* Who carries which prefix: one machine each, which stays as long as it is there. */
+void routes_update(struct realm *r);
+
+/* --- sessions ----------------------------------------------------------------------------------
+ */
+
+/* Whoever waits with a request of a client. */
+struct request_owner {
+	struct door_request *request; /* NULL: the client has gone */
+	void (*on_gone)(struct request_owner *owner);
+};
+
+struct map_stream {
+	struct request_owner owner;
+	struct realm *realm;
+	struct machine *machine;
+	struct list link;	  /* in realm.sessions */
+	struct list machine_link; /* in machine.sessions */
+	struct timer keepalive;
+	bool needs_whole; /* everything anew */
+	bool needs_self;  /* its own node changed */
+	bool needs_end;	  /* the machine was removed */
+};
+
+void map_stream_start(struct realm *r, struct machine *m, struct door_request *request);
+void map_stream_end(struct map_stream *s);
+void map_streams_void(struct realm *r); /* the door is closed */
+
+/* The first message of a stream. */
+struct blob *whole_message(struct realm *r, struct machine *m);
+void fanout_set(struct realm *r);
+
+/* --- registrations that wait -------------------------------------------------------------------
+ */
+
+struct pending {
+	struct list link;
+	char id[REALM_PENDING_ID_BYTES];
+	struct mesh_key machine, node;
+	uint32_t version;
+	bool is_ephemeral;
+	struct buf hostinfo; /* JSON as it is kept */
+	char label[STORE_LABEL_BYTES_MAX + 1];
+	uint64_t since_ms;
+	struct list waiters; /* struct pending_waiter.link */
+};
+
+struct pending_waiter {
+	struct request_owner owner;
+	struct list link;
+	struct pending *pending;
+	struct realm *realm;
+};
+
+struct pending *pending_find(struct realm *r, struct slice id_or_label);
+/* The one of this machine and node key, or a new one; NULL: too many. */
+struct pending *pending_for(struct realm *r, const struct mesh_key *machine,
+			    const struct control_register_request *q, struct slice hostinfo,
+			    uint32_t version);
+void pending_wait(struct realm *r, struct pending *p, struct door_request *request);
+void pending_free(struct realm *r, struct pending *p);
+/* Its waiters ask again, and find what was decided. */
+void pending_decided(struct realm *r, struct pending *p, const struct machine_row *row);
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+struct realm {
+	struct loop *loop;
+	struct realm_config config;
+	struct door *door; /* NULL: does not serve */
+	struct mesh_key secret;
+	char domain[CONTROL_NAME_BYTES_MAX + 1];
+	struct arena shared; /* users, server URLs: replaced as a whole */
+	struct user_row *users;
+	size_t user_count;
+	const char **urls;
+	size_t url_count;
+	struct control_relay_map *relays;
+	struct machine **machines; /* by id */
+	size_t machine_count, machine_capacity;
+	struct map by_node; /* node key -> machine */
+	struct list sessions;
+	size_t session_count;
+	struct list dirty;
+	int64_t *removed; /* peers that are no longer shown */
+	size_t removed_count, removed_capacity;
+	bool relays_changed, users_changed, urls_changed;
+	bool has_fanout; /* the timer is set */
+	struct list pending;
+	size_t pending_count;
+	struct list operations;
+	size_t operation_count;
+	struct task *waiting; /* the stop */
+	struct timer fanout, sweep;
+	uint64_t fanout_ms, seen_ms;
+	struct blob *keepalive;
+	struct realm_status status;
+	bool is_stopping;
+};
+
+/* What the cell says the user of a machine is called. */
+struct user_row realm_user(const struct realm *r, int64_t id);
+int64_t realm_now_s(const struct realm *r);
+
+/* --- operations --------------------------------------------------------------------------------
+ */
+
+struct operation_change {
+	struct operation_change *next;
+	struct machine_row row;
+	bool is_removed;
+};
+
+/* Parts that are read again as a whole. */
+struct operation_parts {
+	struct user_row *users;
+	size_t user_count;
+	struct server_row *servers;
+	size_t server_count;
+	struct relay_row *relays;
+	size_t relay_count;
+};
+
+void realm_read(struct operation *o, struct cell *cell);
+void realm_apply(struct operation *o);
+
+void operation_changed(struct operation *o, const struct machine_row *row);
+void operation_removed(struct operation *o, int64_t id);
+enum err operation_fail(struct operation *o, enum err err, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+void register_request(struct realm *r, struct door_request *request);
+void map_request(struct realm *r, struct door_request *request);
+
+/* HTTP in the clear: pages behind links, and what relays ask. */
+void plain_request(void *context, struct http_exchange *e);
+
+/* Looks now and then for what time does: machines that are gone, keys that expire. */
+void realm_sweep_start(struct realm *r);
+
+/* Hostinfo as it is kept: without what changes often. */
+void hostinfo_keep(struct buf *b, struct slice json);
+
+/* The response for a machine as it is. */
+void register_answer(struct realm *r, struct door_request *request, const struct machine_row *row,
+		     const char *error);
+
+#endif

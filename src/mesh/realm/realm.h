@@ -1,0 +1,183 @@
+/* The control of a mesh, while this node leads the realm's journal: who belongs to it, which
+ * addresses and names they have, and what each of them knows of the others.
+ *
+ *	door --> register --> operation on the root cell --> durable --> machines in memory
+ *	  '----> map ------> session (a long poll) <-- fan-out of what changed <----'
+ *
+ * What must survive is in the cell, and no machine is told of it before it is durable.  Where
+ * machines are (endpoints, disco keys, home relays, who is connected) is in memory only: they say
+ * it again to whoever leads.  Changes gather for REALM_FANOUT_MS, are written once, compressed
+ * once, and go to everyone who may know of them as one block.
+ *
+ * Everything happens on one loop. */
+#ifndef MESH_REALM_REALM_H
+#define MESH_REALM_REALM_H
+
+#include "cells/leader.h"
+#include "loop/stream.h"
+#include "mesh/realm/store.h"
+#include "wire/control/map_response.h"
+
+enum {
+	REALM_FANOUT_MS = 150,		/* between two rounds of changes */
+	REALM_FANOUT_MS_MIN = 10,	/* after a change in a quiet time */
+	REALM_KEEPALIVE_MS = 50 * 1000, /* and up to REALM_KEEPALIVE_JITTER_MS more */
+	REALM_KEEPALIVE_JITTER_MS = 9 * 1000,
+	REALM_OFFLINE_MS = 5 * 1000,	     /* a machine may take to connect again */
+	REALM_EPHEMERAL_MS = 10 * 60 * 1000, /* an ephemeral one may be away */
+	REALM_SEEN_MS = 60 * 1000,	     /* between two writes of when machines were seen */
+	REALM_SWEEP_MS = 1000,
+	REALM_LINGER_MS = 1100,
+	REALM_PENDING_MAX = 1000, /* registrations that wait for a person */
+	REALM_PENDING_MS = 60 * 60 * 1000,
+	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
+	REALM_SESSIONS_MAX = 4,	     /* streams of one machine; the oldest goes */
+	REALM_VERSION_MIN = 113,     /* capability version of clients */
+	REALM_WHY_BYTES = 160,
+	REALM_URL_BYTES_MAX = 300,
+};
+
+struct realm;
+
+struct realm_config {
+	struct leader *leader;
+	const char *address; /* of this node among nodes */
+	const char *url;     /* of this node for clients: "http://192.0.2.7:8641" */
+	const char *domain;  /* for a new realm: what names end with */
+	void *context;
+	/* It serves; `is_new`: for the first time ever. */
+	void (*on_ready)(void *context, bool is_new);
+};
+
+struct realm *realm_new(struct loop *loop, const struct realm_config *config);
+
+/* Nothing of it is under way: after realm_stop(). */
+void realm_free(struct realm *r);
+
+/* From the leader's watcher. */
+void realm_on_leading(struct realm *r);
+void realm_on_lost(struct realm *r);
+
+/* A client's connection; closed at once unless it serves. */
+void realm_accept(struct realm *r, struct stream *s);
+bool realm_is_serving(const struct realm *r);
+
+/* A child task: clients are let go, and operations end.  Their streams may take REALM_LINGER_MS
+ * more to close. */
+struct realm_stop {
+	struct task task;
+	struct realm *realm;
+};
+void realm_stop(struct realm_stop *stop, struct task *parent, struct realm *r);
+
+/* --- operations of administrators --------------------------------------------------------------
+ *
+ * Each is a struct whose first member is the operation; made with NEW, filled (texts may live in
+ * its arena), started, and freed by itself after `done`.  `done` gets OK when it is durable;
+ * `why` is a sentence for people. */
+
+struct operation {
+	struct task task;
+	struct list link;
+	struct realm *realm;
+	struct leader_call call;
+	struct arena arena;
+	int64_t now_s; /* of the journal */
+	char why[REALM_WHY_BYTES];
+	enum err (*run)(struct cell *cell, struct operation *o);
+	void (*done)(struct operation *o, enum err err);
+	void *context;
+	void (*on_void)(struct operation *o); /* private from here on: its client has gone */
+	struct operation_change *changes;     /* what became durable, in the arena */
+	struct operation_parts *parts;
+	bool has_users, has_relays, has_servers;
+	bool is_first;
+};
+
+void operation_init(struct operation *o, struct realm *r);
+void operation_start(struct operation *o, enum err (*run)(struct cell *, struct operation *),
+		     void (*done)(struct operation *o, enum err err), void *context);
+
+struct key_create {
+	struct operation operation;
+	struct slice user; /* login; empty: the owner of the realm */
+	struct slice description;
+	struct slice tags;  /* one a line */
+	int64_t lifetime_s; /* 0: for ever */
+	int64_t uses_max;   /* 0: any number */
+	bool is_ephemeral;
+	bool needs_approval;
+	char secret[64];    /* out: given once, and not kept */
+	struct key_row key; /* out */
+};
+void key_create_start(struct key_create *k, void (*done)(struct operation *, enum err), void *);
+
+struct key_revoke {
+	struct operation operation;
+	int64_t id;
+};
+void key_revoke_start(struct key_revoke *k, void (*done)(struct operation *, enum err), void *);
+
+enum machine_edit_kind {
+	MACHINE_RENAME,	 /* `text`; empty: what the machine calls itself */
+	MACHINE_TAG,	 /* `text`: one a line; empty: none, `user` gets it */
+	MACHINE_EXPIRE,	 /* `number`: in how many seconds; -1: never */
+	MACHINE_APPROVE, /* one that waits, by link or name, or one that is there */
+	MACHINE_ROUTES,	 /* `text`: all that are approved, one a line */
+	MACHINE_REMOVE,
+};
+
+struct machine_edit {
+	struct operation operation;
+	enum machine_edit_kind kind;
+	struct slice machine; /* name, id, address */
+	struct slice text;
+	int64_t number;
+	char pending[REALM_PENDING_ID_BYTES]; /* private, and the next one */
+	void (*then)(struct operation *o, enum err err);
+	struct machine_row row; /* out; as it is now, or was */
+};
+void machine_edit_start(struct machine_edit *m, void (*done)(struct operation *, enum err), void *);
+
+struct relay_edit {
+	struct operation operation;
+	struct relay_row relay; /* by name */
+	bool is_removed;
+};
+void relay_edit_start(struct relay_edit *e, void (*done)(struct operation *, enum err), void *);
+
+/* --- looking -----------------------------------------------------------------------------------
+ *
+ * What is returned is borrowed until the loop turns. */
+
+struct realm_machine {
+	const struct control_node *node;
+	struct slice user;
+	struct slice id;		  /* of a link that waits for approval; else empty */
+	const struct ip_prefix *approved; /* routes */
+	size_t approved_count;
+	bool is_online, is_ephemeral, is_named;
+	bool is_waiting; /* for a person: has no address yet */
+};
+
+void realm_machines(struct arena *a, struct realm *r, struct realm_machine **ret,
+		    size_t *ret_count);
+void realm_keys(struct arena *a, struct realm *r, struct key_row **ret, size_t *ret_count);
+const struct control_relay_map *realm_relays(const struct realm *r);
+const char *realm_domain(const struct realm *r);
+struct mesh_key realm_public_key(const struct realm *r);
+/* URLs of all servers of the realm, this one first. */
+const char *const *realm_urls(const struct realm *r, size_t *ret_count);
+/* A relay asks whether this key belongs here. */
+bool realm_has_node(const struct realm *r, const struct mesh_key *node);
+
+struct realm_status {
+	size_t machines, online, sessions, pending, clients;
+	uint64_t fanouts;		  /* rounds of changes */
+	uint64_t fanout_us;		  /* the longest one */
+	uint64_t whole_us;		  /* the longest first response */
+	uint64_t messages, message_bytes; /* to clients */
+};
+void realm_get_status(const struct realm *r, struct realm_status *ret);
+
+#endif
