@@ -23,7 +23,7 @@ from scenario import Deadline, wait_until
 
 VERSION = "1.102.3"
 OLD_VERSION = "1.80.3"
-PROGRAMS = ["tailscale", "tailscaled", "tsp", "derpprobe", "derper", "stunc"]
+PROGRAMS = ["tailscale", "tailscaled", "tsp", "derpprobe", "derper", "stunc", "testcontrol"]
 OLD_PROGRAMS = ["tailscale", "tailscaled"]
 GO_VERSION_MIN = (1, 26)
 BUILD_S = 1200

@@ -30,7 +30,8 @@ static void on_answer(void *context, struct http2_exchange *e)
 		return;
 	}
 	m->is_map_lost = true;
-	m->is_map_refused = e->status == 401 || e->status == 403 || e->status == 404;
+	/* 429 is "not now", every other one of these "not you", in the words of some server */
+	m->is_map_refused = e->status >= 400 && e->status < 500 && e->status != 429;
 	member_set_why(m, "control refuses the map (status %d)", e->status);
 	member_wake(m);
 }

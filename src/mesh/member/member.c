@@ -244,6 +244,7 @@ static enum step step_dial(struct member *m)
 	if (m->dial.task.err) {
 		member_set_why(m, "%s: %s", m->targets[m->target].url.text,
 			       m->dial.task.why[0] ? m->dial.task.why : err_name(m->dial.task.err));
+		m->server_key = m->config.server_key; /* what is not pinned may be another one */
 		return pause(m);
 	}
 	m->channel = m->dial.channel;

@@ -18,6 +18,7 @@
 enum { TURNS_MAX = 20000, TURN_US = 200, TEXT_BYTES = 4096 };
 
 static const struct mesh_key server_secret = { { 7 } };
+static struct mesh_key control_secret; /* of the servers that are opened */
 static const struct mesh_key machine_secret = { { 8 } };
 static const struct mesh_key node_secret = { { 9 } };
 
@@ -202,7 +203,7 @@ static void on_accept(void *context, struct stream *s)
 static void open_control(struct control *c)
 {
 	const struct door_config config = {
-		.secret = server_secret,
+		.secret = control_secret,
 		.context = c,
 		.on_request = on_request,
 		.on_gone = on_gone,
@@ -294,6 +295,7 @@ static void name_control(int i)
 static int set_up(void **state)
 {
 	(void)state;
+	control_secret = server_secret;
 	memset(&rig, 0, sizeof(rig));
 	rig.loop = loop_new(42);
 	rig.join_key = "secret";
@@ -536,6 +538,19 @@ static void test_without_a_pinned_key_the_server_is_asked_for_it(void **state)
 	TURN_UNTIL(place() == MEMBER_UP);
 }
 
+static void test_a_key_that_is_not_pinned_may_be_another_one_later(void **state)
+{
+	(void)state;
+	memset(&rig.pinned, 0, sizeof(rig.pinned));
+	start();
+	TURN_UNTIL(place() == MEMBER_UP);
+	close_control(&rig.control[0]);
+	control_secret.bytes[1] = 1;
+	open_control(&rig.control[0]);
+	TURN_UNTIL(place() == MEMBER_CONNECTING);
+	TURN_UNTIL(place() == MEMBER_UP);
+}
+
 static void test_an_expired_key_is_replaced_with_the_join_key(void **state)
 {
 	struct control *c = &rig.control[0];
@@ -752,6 +767,7 @@ int main(void)
 		TEST(test_the_next_server_is_tried_when_one_is_gone),
 		TEST(test_a_server_with_another_key_is_not_believed),
 		TEST(test_without_a_pinned_key_the_server_is_asked_for_it),
+		TEST(test_a_key_that_is_not_pinned_may_be_another_one_later),
 		TEST(test_an_expired_key_is_replaced_with_the_join_key),
 		TEST(test_an_expired_key_without_a_join_key_is_told),
 		TEST(test_a_machine_logs_out),
