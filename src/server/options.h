@@ -24,6 +24,8 @@ enum {
 	RELAY_PORT_DEFAULT = 8643,	/* TCP: DERP */
 	STUN_PORT_DEFAULT = 3478,	/* UDP */
 	WIREGUARD_PORT_DEFAULT = 41641, /* UDP */
+	RELAY_REGION_MIN = 900,
+	RELAY_REGION_MAX = 999, /* those that users may choose */
 };
 
 #define OPTIONS_FILE_DEFAULT "/etc/hanse/hanse.conf"
@@ -54,6 +56,9 @@ enum option {
 	OPTION_STUN,
 	OPTION_CERTIFICATE,
 	OPTION_CERTIFICATE_KEY,
+	OPTION_REGION,
+	OPTION_RELAY_MATES,
+	OPTION_RELAY_MESH_KEY,
 	OPTION_PORT,
 	OPTION_TUN,
 	OPTION_LOGIN_SERVER,
@@ -126,6 +131,7 @@ struct options {
 				      */
 	struct address realm_listen; /* what control of the mesh listens on */
 	struct address relay_listen, stun_listen;
+	int region; /* of the relay; 0: any that is free */
 	uint16_t wireguard_port;
 };
 

@@ -116,8 +116,8 @@ static enum err use_own(const struct state *state, const char *host, struct rela
 }
 
 /* --- the owner's ------------------------------------------------------------------------------ */
-static enum err read_file(const char *path, bool is_secret, struct buf *ret,
-			  char why[STATE_WHY_BYTES])
+enum err relay_keys_read_file(const char *path, bool is_secret, struct buf *ret,
+			      char why[STATE_WHY_BYTES])
 {
 	struct stat st;
 	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -127,7 +127,7 @@ static enum err read_file(const char *path, bool is_secret, struct buf *ret,
 		return ERR_INVALID;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size > TLS_PEM_BYTES_MAX) {
-		snprintf(why, STATE_WHY_BYTES, "%.200s is no file in PEM form", path);
+		snprintf(why, STATE_WHY_BYTES, "%.200s is no file, or too long", path);
 		return ERR_INVALID;
 	}
 	if (is_secret && (st.st_mode & 077)) {
@@ -151,9 +151,9 @@ static enum err use_given(const char *certificate, const char *key, struct relay
 	struct pem pem = { 0 };
 	char detail[TASK_WHY_BYTES];
 
-	enum err err = read_file(certificate, false, &pem.certificate, why);
+	enum err err = relay_keys_read_file(certificate, false, &pem.certificate, why);
 	if (!err)
-		err = read_file(key, true, &pem.key, why);
+		err = relay_keys_read_file(key, true, &pem.key, why);
 	if (!err) {
 		err = tls_identity_new_server(buf_slice(&pem.certificate), buf_slice(&pem.key),
 					      &ret->identity, detail);

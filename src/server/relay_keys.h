@@ -27,4 +27,8 @@ MUST_CHECK enum err relay_keys_load(const struct state *state, const char *host,
 				    struct relay_keys *ret, char why[STATE_WHY_BYTES]);
 void relay_keys_done(struct relay_keys *keys);
 
+/* A small file of the owner's; one with a secret in it is refused where others may read it. */
+MUST_CHECK enum err relay_keys_read_file(const char *path, bool is_secret, struct buf *ret,
+					 char why[STATE_WHY_BYTES]);
+
 #endif

@@ -18,6 +18,7 @@
 #include "loop/http_client.h"
 #include "loop/stop.h"
 #include "loop/timer.h"
+#include "mesh/relay/relay_mates.h"
 #include "mesh/relay/relay_port.h"
 #include "mesh/relay/stun_server.h"
 #include "server/relay_admission.h"
@@ -25,8 +26,16 @@
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
+#include "wire/crypto/wipe.h"
 
-enum { ANNOUNCE_CALL_MS = 5000, HTTP_OK_FIRST = 200, HTTP_OK_LAST = 299, HTTP_CONFLICT = 409 };
+enum {
+	ANNOUNCE_CALL_MS = 5000,
+	HTTP_OK_FIRST = 200,
+	HTTP_OK_LAST = 299,
+	HTTP_CONFLICT = 409,
+	REGION_COUNT = RELAY_REGION_MAX - RELAY_REGION_MIN + 1,
+	MESH_KEY_DIGITS = 2 * MESH_KEY_BYTES,
+};
 
 struct relay_role {
 	const struct options *options;
@@ -38,6 +47,11 @@ struct relay_role {
 	struct relay_admissions *admissions;
 	struct relay_port *port;
 	struct stun_server *stun;
+	bool has_mesh_key;
+	struct mesh_key mesh_key;
+	struct relay_mate mate_list[RELAY_MATES_MAX];
+	size_t mate_count;
+	struct relay_mates *mates; /* NULL: none */
 	struct task task;
 	struct http_call call;
 	struct sleep sleep;
@@ -76,6 +90,7 @@ static char *announcement(const struct relay_role *r)
 			   (struct slice) { r->keys.fingerprint, TLS_FINGERPRINT_BYTES });
 	}
 	set(json, "region", json_integer(r->region));
+	set(json, "is_shared", json_boolean(r->options->region != 0));
 	set(json, "code", json_string(r->options->values[OPTION_NAME]));
 	set(json, "title", json_string(r->options->values[OPTION_NAME]));
 	set(json, "host", json_string(r->host));
@@ -127,10 +142,11 @@ static enum step try_again(struct relay_role *r, const char *why)
  * all at once. */
 static enum step try_next_region(struct relay_role *r)
 {
-	r->region++;
-	if (r->region == RELAY_REGION_FIRST + RELAY_REGION_COUNT)
-		r->region = RELAY_REGION_FIRST;
-	if (++r->tried % RELAY_REGION_COUNT != 0)
+	if (r->options->region)
+		return try_again(r, "the region is that of a relay that shares it with nobody");
+	if (++r->region > RELAY_REGION_MAX)
+		r->region = RELAY_REGION_MIN;
+	if (++r->tried % REGION_COUNT != 0)
 		return announce(r);
 	return try_again(r, "all regions are taken");
 }
@@ -182,6 +198,8 @@ static void close_ports(struct task *t)
 {
 	struct relay_role *r = CONTAINER(t, struct relay_role, task);
 
+	if (r->mates)
+		relay_mates_free(r->mates);
 	relay_port_close(r->port);
 	relay_admissions_close(r->admissions);
 	stun_server_close(r->stun);
@@ -207,7 +225,7 @@ static void on_stop(void *context)
 /* Machines with other names begin the search for a region elsewhere. */
 static int first_region(const char *name)
 {
-	return RELAY_REGION_FIRST + (int)(hash_content(slice_from(name)).low % RELAY_REGION_COUNT);
+	return RELAY_REGION_MIN + (int)(hash_content(slice_from(name)).low % REGION_COUNT);
 }
 
 static enum err open_stun(struct relay_role *r, char why[OPTION_WHY_BYTES])
@@ -241,15 +259,71 @@ static enum err open_relay(struct relay_role *r, char why[OPTION_WHY_BYTES])
 		.identity = r->keys.identity,
 		.name = r->options->values[OPTION_NAME],
 		.secret = r->keys.secret,
+		.has_mesh_key = r->has_mesh_key,
+		.mesh_key = r->mesh_key,
 		.context = r->admissions,
 		.on_admission = relay_admissions_ask,
 		.on_admission_void = relay_admissions_void,
 	};
 
 	enum err err = relay_port_open(r->loop, &config, &r->port, detail);
+	crypto_wipe(&config.secret, sizeof(config.secret));
+	crypto_wipe(&config.mesh_key, sizeof(config.mesh_key));
 	if (err)
 		snprintf(why, OPTION_WHY_BYTES, "the relay: %s", detail);
+	else if (r->mate_count > 0)
+		r->mates = relay_mates_new(r->loop, r->port, &r->keys.secret, &r->mesh_key,
+					   r->mate_list, r->mate_count);
 	return err;
+}
+
+/* --relay-mesh-key: the secret of a region. */
+static enum err read_mesh_key(struct relay_role *r, char why[OPTION_WHY_BYTES])
+{
+	const char *path = r->options->values[OPTION_RELAY_MESH_KEY];
+	struct buf text = { 0 };
+
+	if (!path[0])
+		return OK;
+	enum err err = relay_keys_read_file(path, true, &text, why);
+	struct slice rest = buf_slice(&text);
+	struct slice hex = slice_cut(&rest, '\n');
+	if (!err && (hex.size != MESH_KEY_DIGITS ||
+		     hex_decode(hex, r->mesh_key.bytes, sizeof(r->mesh_key.bytes)) ||
+		     mesh_key_is_zero(&r->mesh_key))) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--relay-mesh-key %.200s: its first line has %d "
+			 "hexadecimal digits",
+			 path, MESH_KEY_DIGITS);
+		err = ERR_INVALID;
+	}
+	if (text.data)
+		crypto_wipe(text.data, text.capacity);
+	buf_done(&text);
+	r->has_mesh_key = err == OK;
+	return err;
+}
+
+static enum err read_mates(struct relay_role *r, char why[OPTION_WHY_BYTES])
+{
+	char list[OPTION_VALUE_BYTES_MAX], *rest = list;
+
+	memcpy(list, r->options->values[OPTION_RELAY_MATES], sizeof(list));
+	if (!list[0])
+		return OK;
+	for (char *mate = strsep(&rest, ","); mate; mate = strsep(&rest, ",")) {
+		if (r->mate_count < RELAY_MATES_MAX &&
+		    relay_mate_parse(mate, &r->mate_list[r->mate_count]) == OK) {
+			r->mate_count++;
+			continue;
+		}
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--relay-mates %.200s: up to %d of HOST:PORT or HOST:PORT=HEX, the "
+			 "SHA-256 of a certificate",
+			 mate, RELAY_MATES_MAX);
+		return ERR_INVALID;
+	}
+	return OK;
 }
 
 static void say_ready(const struct relay_role *r)
@@ -267,12 +341,16 @@ static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
 
 	snprintf(r->host, sizeof(r->host), "%.255s",
 		 o->address.host[0] ? o->address.host : "127.0.0.1");
-	r->region = first_region(o->values[OPTION_NAME]);
+	r->region = o->region ? o->region : first_region(o->values[OPTION_NAME]);
 	up_options_socket(o, "realm.sock", r->socket);
 	enum err err = state_open(&r->state, o->values[OPTION_STATE], false, why);
 	if (!err)
 		err = relay_keys_load(&r->state, r->host, o->values[OPTION_CERTIFICATE],
 				      o->values[OPTION_CERTIFICATE_KEY], &r->keys, why);
+	if (!err)
+		err = read_mesh_key(r, why);
+	if (!err)
+		err = read_mates(r, why);
 	if (err)
 		return err;
 	r->loop = loop_new(0);
@@ -304,6 +382,7 @@ int relay_role_main(char **argv)
 	loop_run(r.loop);
 	loop_free(r.loop);
 	relay_keys_done(&r.keys);
+	crypto_wipe(&r.mesh_key, sizeof(r.mesh_key));
 	state_close(&r.state);
 	return 0;
 }

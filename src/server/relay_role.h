@@ -8,8 +8,9 @@
  *	                      "relay_port": 8643, "stun_port": 3478}
  *
  *		This relay is there, under the machine's name.  2xx: it is in the map from now on.
- *		409: another relay has this region (relays of one region would have to know of
- *		each other's clients); the next number is tried.  Anything else is tried again.
+ *		409: another relay has this region; the next number is tried.  With
+ *		"is_shared": true (--region) it may: relays that are told so know of each other's
+ *		clients.  Anything else is tried again.
  *		ipv4 and ipv6 are numbers, "none", or "" where `host` is to be resolved.
  *
  *	POST /verify  {"NodePublic": "nodekey:HEX", "Source": "192.0.2.9"}  ->  {"Allow": true}
@@ -20,8 +21,6 @@
 #define SERVER_RELAY_ROLE_H
 
 enum {
-	RELAY_REGION_FIRST = 900, /* to 999: those that users may choose */
-	RELAY_REGION_COUNT = 100,
 	RELAY_ANNOUNCE_MS = 5 * 60 * 1000,
 	RELAY_ANNOUNCE_AGAIN_MS = 1000, /* after a failure; twice as long after each more, */
 	RELAY_ANNOUNCE_AGAIN_MS_MAX = 30 * 1000,

@@ -160,16 +160,29 @@ static enum err check_yes_or_no(const struct options *o, enum option option,
 	return ERR_INVALID;
 }
 
-/* One without the other is nothing. */
-static enum err check_certificate(const struct options *o, char why[OPTION_WHY_BYTES])
+/* Of the relay. */
+static enum err read_relay(struct options *o, char why[OPTION_WHY_BYTES])
 {
-	const char *certificate = o->values[OPTION_CERTIFICATE];
-	const char *key = o->values[OPTION_CERTIFICATE_KEY];
+	const char *region = o->values[OPTION_REGION];
+	uint64_t number = 0;
 
-	if (!certificate[0] == !key[0])
-		return OK;
-	snprintf(why, OPTION_WHY_BYTES, "--certificate and --certificate-key go together");
-	return ERR_INVALID;
+	if (!o->values[OPTION_CERTIFICATE][0] != !o->values[OPTION_CERTIFICATE_KEY][0]) {
+		snprintf(why, OPTION_WHY_BYTES, "--certificate and --certificate-key go together");
+		return ERR_INVALID;
+	}
+	if (region[0] && (text_to_u64(slice_from(region), RELAY_REGION_MAX, &number) ||
+			  number < RELAY_REGION_MIN)) {
+		snprintf(why, OPTION_WHY_BYTES, "--region is %d to %d", RELAY_REGION_MIN,
+			 RELAY_REGION_MAX);
+		return ERR_INVALID;
+	}
+	if (o->values[OPTION_RELAY_MATES][0] && (!number || !o->values[OPTION_RELAY_MESH_KEY][0])) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--relay-mates needs --region and --relay-mesh-key, the same for all");
+		return ERR_INVALID;
+	}
+	o->region = (int)number;
+	return OK;
 }
 
 static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
@@ -218,7 +231,7 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 	if (!err)
 		err = check_words(o, why);
 	if (!err)
-		err = check_certificate(o, why);
+		err = read_relay(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_PORT]), UINT16_MAX, &port)) {
