@@ -5,6 +5,7 @@
  *	POST   /v1/machines/NAME/rename|tag|expire|approve|routes
  *	DELETE /v1/machines/NAME
  *	GET    /v1/keys		POST /v1/keys		DELETE /v1/keys/ID
+ *	POST   /verify			a relay of this machine asks whom to let in
  *	GET    /v1/relays	PUT /v1/relays/NAME	DELETE /v1/relays/NAME
  *
  * A mistake is {"error": sentence} with status 400, 404 or 409; 503 while another node leads. */
@@ -509,7 +510,10 @@ void realm_admin_on_request(void *context, struct http_exchange *e)
 	struct slice prefix = SLICE("/v1/");
 	char why[JOURNAL_ADDRESS_BYTES_MAX + 100];
 
-	if (!slice_starts_with(e->path, prefix)) {
+	if (slice_equal(e->path, SLICE("/verify")) && role->realm &&
+	    realm_is_serving(role->realm)) {
+		realm_verify(role->realm, e);
+	} else if (!slice_starts_with(e->path, prefix)) {
 		not_there(e);
 	} else if (!role->realm) {
 		answer_error(e, 503, "control is starting or stopping");

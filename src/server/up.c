@@ -267,9 +267,12 @@ static bool go_to_background(int *ret_parent, int *ret_status)
 	return false;
 }
 
-static enum err check_roles(const struct options *o, char why[OPTION_WHY_BYTES])
+/* Who asked for no role gets those that this program has. */
+static enum err check_roles(struct options *o, bool is_asked, char why[OPTION_WHY_BYTES])
 {
 	for (enum role_kind role = 0; role < ROLE_COUNT; role++) {
+		if (!is_asked)
+			o->roles[role] &= role_is_there(role);
 		if (!o->roles[role] || role_is_there(role))
 			continue;
 		snprintf(why, OPTION_WHY_BYTES, "this program has no role %s", role_name(role));
@@ -295,11 +298,12 @@ static enum err read_options(struct options *o, struct state *state, char **argv
 		err = state_open(state, o->values[OPTION_STATE], true, why);
 	if (err)
 		return err;
-	if (o->values[OPTION_ROLES][0] == '\0' && state_has(state, STATE_JOINED))
+	bool is_asked = o->values[OPTION_ROLES][0] != '\0';
+	if (!is_asked && state_has(state, STATE_JOINED))
 		snprintf(o->values[OPTION_ROLES], OPTION_VALUE_BYTES_MAX, "mesh,names,drop");
 	err = options_finish(o, why);
 	if (!err)
-		err = check_roles(o, why);
+		err = check_roles(o, is_asked, why);
 	return err ? err : launch_make_run_dir(o->values[OPTION_RUN_DIR], why);
 }
 

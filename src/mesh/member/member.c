@@ -320,6 +320,11 @@ static enum step step_register(struct member *m)
 	}
 	if (m->is_channel_ended)
 		return pause(m);
+	if ((m->wants & WANT_REGISTER) && m->auth_url[0]) {
+		member_drop_calls(m); /* there is a key now: nobody has to be waited for */
+		m->auth_url[0] = 0;
+		return start_registration(m);
+	}
 	if (!m->registering.is_done) {
 		if (m->auth_url[0] || is_log_out || now < m->register_by_ms)
 			return task_wait(&m->task, MEMBER_AT_REGISTER);

@@ -120,8 +120,7 @@ static void show_link(struct realm *r, struct http_exchange *e)
 	buf_done(&page);
 }
 
-/* A relay of others asks whether a client is one of ours. */
-static void verify(struct realm *r, struct http_exchange *e)
+void realm_verify(struct realm *r, struct http_exchange *e)
 {
 	struct mesh_key node;
 
@@ -140,7 +139,7 @@ void plain_request(void *context, struct http_exchange *e)
 	if (slice_starts_with(e->path, SLICE("/register/")))
 		show_link(r, e);
 	else if (slice_equal(e->path, SLICE("/verify")))
-		verify(r, e);
+		realm_verify(r, e);
 	else if (slice_equal(e->path, SLICE("/generate_204")))
 		http_answer(e, 204, "text/plain", (struct slice) { 0 });
 	else

@@ -169,6 +169,8 @@ struct mesh_key realm_public_key(const struct realm *r);
 /* URLs of all servers of the realm, this one first. */
 const char *const *realm_urls(const struct realm *r, size_t *ret_count);
 /* A relay asks whether this key belongs here. */
+struct http_exchange;
+void realm_verify(struct realm *r, struct http_exchange *e); /* POST /verify, in its words */
 bool realm_has_node(const struct realm *r, const struct mesh_key *node);
 
 struct realm_status {
