@@ -367,6 +367,21 @@ enum err datagram_send_one(struct datagram *d, const struct endpoint *to, struct
 	return datagram_send(d, &run, 1) == 1 ? run.err : ERR_BUSY;
 }
 
+enum err datagram_send_near(struct datagram *d, const struct endpoint *to, struct slice bytes,
+			    int hops)
+{
+	int usual = -1;
+	enum err err;
+
+	assert(hops > 0 && hops < 256);
+	if (setsockopt(d->fd, IPPROTO_IP, IP_TTL, &hops, sizeof(hops)) < 0)
+		return err_from_errno(errno);
+	err = datagram_send_one(d, to, bytes);
+	if (setsockopt(d->fd, IPPROTO_IP, IP_TTL, &usual, sizeof(usual)) < 0)
+		return err_from_errno(errno);
+	return err;
+}
+
 /* --- life ------------------------------------------------------------------------------------ */
 static bool turn_on(int fd, int level, int option)
 {

@@ -60,6 +60,10 @@ size_t datagram_send(struct datagram *d, struct datagram_run *runs, size_t count
 /* One datagram; a full socket is ERR_BUSY, and then it is gone. */
 enum err datagram_send_one(struct datagram *d, const struct endpoint *to, struct slice bytes);
 
+/* One by IPv4 that no more than `hops` routers pass on. */
+enum err datagram_send_near(struct datagram *d, const struct endpoint *to, struct slice bytes,
+			    int hops);
+
 uint16_t datagram_port(const struct datagram *d);
 bool datagram_has_v6(const struct datagram *d);
 bool datagram_has_segmentation(const struct datagram *d); /* UDP_SEGMENT, until a device refuses */

@@ -1,11 +1,14 @@
 /* Two sockets on loopback: what goes in comes out, whatever the kernel does on the way. */
 #include "loop/datagram.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -192,6 +195,48 @@ static void test_a_socket_may_be_closed_in_its_own_callback(void **state)
 	close_both(loop);
 }
 
+/* How many routers may pass a datagram on that arrives at the bare socket `fd`. */
+static int hops_left(int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec part = { &byte, 1 };
+	struct msghdr m = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int hops = 0;
+
+	assert_int_equal(recvmsg(fd, &m, 0), 1);
+	assert_non_null(CMSG_FIRSTHDR(&m));
+	memcpy(&hops, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(hops));
+	return hops;
+}
+
+static void test_a_datagram_may_be_meant_for_the_neighbourhood(void **state)
+{
+	struct loop *loop = loop_new(1);
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+	socklen_t size = sizeof(here);
+	struct endpoint to;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&here, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &size), 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)), 0);
+	to = endpoint_ip4(127, 0, 0, 1, ntohs(here.sin_port));
+	open_one(&left, loop, (struct datagram_options) { 0 });
+	assert_int_equal(datagram_send_near(left.datagram, &to, SLICE("x"), 3), OK);
+	assert_int_equal(datagram_send_one(left.datagram, &to, SLICE("x")), OK);
+	assert_int_equal(hops_left(fd), 3);
+	assert_true(hops_left(fd) > 30);
+	close(fd);
+	datagram_close(left.datagram);
+	loop_free(loop);
+}
+
 static void test_a_port_that_is_taken_is_busy(void **state)
 {
 	(void)state;
@@ -214,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_one_without_a_way_does_not_hold_up_the_others),
 		cmocka_unit_test(test_datagrams_larger_than_the_path_are_sent_one_by_one),
 		cmocka_unit_test(test_a_socket_may_be_closed_in_its_own_callback),
+		cmocka_unit_test(test_a_datagram_may_be_meant_for_the_neighbourhood),
 		cmocka_unit_test(test_a_port_that_is_taken_is_busy),
 	};
 

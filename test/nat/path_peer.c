@@ -87,13 +87,23 @@ static int open_udp(uint16_t port)
 	return fd;
 }
 
-static void send_udp(uint16_t socket, const struct endpoint *to, struct slice bytes)
+static void set_ttl(int fd, int ttl)
+{
+	(void)setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl));
+}
+
+static void send_udp(uint16_t socket, const struct endpoint *to, uint8_t ttl, struct slice bytes)
 {
 	struct sockaddr_in6 a = to_socket_address(to);
+	int fd = self.sockets[socket];
 
-	if (self.sockets[socket] >= 0)
-		(void)sendto(self.sockets[socket], bytes.data, bytes.size, 0, (struct sockaddr *)&a,
-			     sizeof(a));
+	if (fd < 0)
+		return;
+	if (ttl)
+		set_ttl(fd, ttl);
+	(void)sendto(fd, bytes.data, bytes.size, 0, (struct sockaddr *)&a, sizeof(a));
+	if (ttl)
+		set_ttl(fd, -1);
 }
 
 /* As a relay does: the receiver is told the node key of the sender. */
@@ -171,7 +181,7 @@ static void drain(void)
 
 	while (paths_next(self.paths, &e)) {
 		if (e.kind == PATHS_SEND)
-			send_udp(e.socket, &e.address, e.bytes);
+			send_udp(e.socket, &e.address, e.ttl, e.bytes);
 		else if (e.kind == PATHS_SEND_RELAY && friend_of(&e.node))
 			send_relay(friend_of(&e.node), e.bytes);
 		else if (e.kind == PATHS_OPEN_SOCKET || e.kind == PATHS_CLOSE_SOCKET)
@@ -199,7 +209,7 @@ static void talk(struct friend *f)
 	memcpy(bytes + 1, self.name, NAME_BYTES);
 	paths_route(self.paths, f->peer, clock_now_us(), &route);
 	if (route.has_udp)
-		send_udp(route.socket, &route.address, data);
+		send_udp(route.socket, &route.address, 0, data);
 	if (route.has_relay)
 		send_relay(f, data);
 	drain();

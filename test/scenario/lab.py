@@ -477,6 +477,17 @@ class Lab:
         host.settle()
         return host
 
+    def make_wide(self):
+        """As many routers between the edges as there are in the world: what has a small TTL does
+        not get from one to the other."""
+        self.internet.nft("""table bridge width {
+	chain forward {
+		type filter hook forward priority 0;
+		ip ttl < 10 drop
+	}
+}
+""")
+
     def close(self):
         for member in reversed(self.members):
             member.close()

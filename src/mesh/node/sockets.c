@@ -58,9 +58,14 @@ void node_close_sockets(struct node *n)
 		close_socket(n, i);
 }
 
-static void send_udp(struct node *n, uint16_t socket, const struct endpoint *to, struct slice bytes)
+static void send_udp(struct node *n, uint16_t socket, const struct endpoint *to, uint8_t ttl,
+		     struct slice bytes)
 {
-	if (socket < PATHS_SOCKETS_MAX && n->sockets[socket])
+	if (socket >= PATHS_SOCKETS_MAX || !n->sockets[socket])
+		return;
+	if (ttl)
+		(void)datagram_send_near(n->sockets[socket]->datagram, to, bytes, ttl);
+	else
 		(void)datagram_send_one(n->sockets[socket]->datagram, to, bytes);
 }
 
@@ -74,7 +79,7 @@ static void send_by_peer_relay(struct node *n, const struct paths_route *route,
 		return;
 	paths_geneve(route->vni, bytes);
 	memcpy(bytes + PATHS_GENEVE_BYTES, datagram.data, datagram.size);
-	send_udp(n, route->socket, &route->address,
+	send_udp(n, route->socket, &route->address, 0,
 		 (struct slice) { bytes, datagram.size + PATHS_GENEVE_BYTES });
 }
 
@@ -280,7 +285,7 @@ void node_take_path_effect(struct node *n, const struct paths_effect *e)
 {
 	switch (e->kind) {
 	case PATHS_SEND:
-		send_udp(n, e->socket, &e->address, e->bytes);
+		send_udp(n, e->socket, &e->address, e->ttl, e->bytes);
 		return;
 	case PATHS_SEND_RELAY:
 		(void)derp_client_send(n->relays, (int)e->region, &e->node, e->bytes);

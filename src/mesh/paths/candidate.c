@@ -196,7 +196,7 @@ void peer_choose_again(struct paths_peer *peer, uint64_t now_us)
 {
 	struct candidate *next = NULL;
 
-	LIST_EACH(&peer->candidates, struct candidate, node, it)
+	LIST_EACH (&peer->candidates, struct candidate, node, it)
 		if (it != peer->best && it->pong_us && now_us < it->pong_us + TRUST_US &&
 		    !it->is_distrusted && (!next || is_better(it, next)))
 			next = it;

@@ -22,7 +22,7 @@ static void seal(struct paths_peer *peer, struct paths_effect *effect,
 }
 
 void message_to_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-			const struct disco_message *m)
+			uint8_t ttl, const struct disco_message *m)
 {
 	struct paths_effect *effect;
 
@@ -31,6 +31,7 @@ void message_to_address(struct paths_peer *peer, uint16_t socket, const struct e
 	effect = paths_push(peer->paths, PATHS_SEND);
 	effect->socket = socket;
 	effect->address = *address;
+	effect->ttl = ttl;
 	seal(peer, effect, m);
 }
 
@@ -124,7 +125,27 @@ void ping_address(struct paths_peer *peer, uint16_t socket, const struct endpoin
 	ping->socket = socket;
 	ping->address = *address;
 	m = ping_message(peer->paths, ping);
-	message_to_address(peer, socket, address, &m);
+	message_to_address(peer, socket, address, 0, &m);
+}
+
+void candidate_ping(struct candidate *c, uint64_t now_us)
+{
+	c->pinged_us = now_us;
+	c->is_only_opened = false;
+	ping_address(c->peer, c->socket, &c->address, false, now_us);
+}
+
+void ping_opener(struct paths_peer *peer, const struct endpoint *address, uint64_t now_us)
+{
+	struct disco_message m;
+	struct ping *ping;
+
+	if (!peer_shared(peer))
+		return;
+	ping = ping_new(peer, false, now_us);
+	ping->address = *address;
+	m = ping_message(peer->paths, ping);
+	message_to_address(peer, 0, address, OPENING_TTL, &m);
 }
 
 void ping_region(struct paths_peer *peer, uint32_t region, bool is_user, uint64_t now_us)
@@ -151,17 +172,15 @@ static void on_ping_by_address(struct paths_peer *peer, const struct paths_from 
 	struct candidate *c = candidate_put(peer, from->socket, &from->address, FROM_PING);
 
 	memcpy(pong.transaction, m->transaction, sizeof(pong.transaction));
-	message_to_address(peer, from->socket, &from->address, &pong);
+	message_to_address(peer, from->socket, &from->address, 0, &pong);
 	if (!c)
 		return;
 	c->heard_us = now_us;
 	if (candidate_is_trusted(c, now_us) ||
-	    (c->pinged_us && now_us < c->pinged_us + PING_INTERVAL_US))
+	    (c->pinged_us && !c->is_only_opened && now_us < c->pinged_us + PING_INTERVAL_US))
 		return;
-	if (peer_is_active(peer, now_us) || !c->pinged_us) {
-		c->pinged_us = now_us;
-		ping_address(peer, c->socket, &c->address, false, now_us);
-	}
+	if (peer_is_active(peer, now_us) || !c->pinged_us)
+		candidate_ping(c, now_us);
 }
 
 static void on_ping(struct paths_peer *peer, const struct paths_from *from,

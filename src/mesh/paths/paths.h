@@ -244,6 +244,7 @@ struct paths_effect {
 	struct mesh_key node;
 	struct paths_peer *peer;
 	uint64_t latency_us;
+	uint8_t ttl; /* of PATHS_SEND by IPv4; 0: as usual.  Not to heed it is harmless */
 	struct slice bytes;
 };
 

@@ -20,6 +20,8 @@ static void describe(struct buf *b, struct host *h, const struct paths_effect *e
 	if (e->kind == PATHS_SEND) {
 		endpoint_text(&e->address, text);
 		buf_add_format(b, " %s %s", text, stun_is_message(e->bytes) ? "stun" : "disco");
+		if (e->ttl)
+			buf_add_format(b, " ttl %d", e->ttl);
 	}
 	if (e->kind == PATHS_SEND_RELAY)
 		buf_add_format(b, " %u %s", e->region,
@@ -75,13 +77,17 @@ static void test_the_first_packet_goes_by_the_relay_while_all_addresses_are_trie
 	(void)state;
 	paths_route(a->paths, a->other, w->now_us, &r);
 	assert_true(r.has_relay && !r.has_udp && r.region == WORLD_REGION);
-	assert_effects(a, "send 203.0.113.11:41641 disco\n"
+	assert_effects(a, "send 203.0.113.11:41641 disco ttl 3\n"
 			  "send 192.168.2.2:41641 disco\n"
 			  "relay 900 disco\n");
 	/* A second one does not ask again. */
 	paths_route(a->paths, a->other, w->now_us + MS, &r);
 	assert_true(r.has_relay && !r.has_udp);
 	assert_effects(a, "");
+	/* Our router is open, the peer was called; now a ping that gets there. */
+	assert_true(paths_deadline_us(a->paths) == w->now_us + OPENING_US);
+	paths_tick(a->paths, w->now_us + OPENING_US);
+	assert_effects(a, "send 203.0.113.11:41641 disco\n");
 	world_free(w);
 }
 
@@ -113,7 +119,7 @@ static void test_stale_addresses_are_asked_for_again_before_a_call(void **state)
 	paths_route(a->paths, a->other, w->now_us, &r);
 	assert_effects(a, "send 203.0.113.2:3478 stun\n"
 			  "send 203.0.113.3:3478 stun\n"
-			  "send 203.0.113.11:41641 disco\n"
+			  "send 203.0.113.11:41641 disco ttl 3\n"
 			  "send 192.168.2.2:41641 disco\n");
 	/* No server answers: the call goes all the same, not much later. */
 	for (int i = 0; i < 10; i++)

@@ -33,7 +33,7 @@ static struct paths_peer *peer_new(struct paths *p, const struct mesh_key *node)
 
 	peer->paths = p;
 	peer->node = *node;
-	peer->heartbeat_us = peer->volley_at = NEVER;
+	peer->heartbeat_us = peer->volley_at = peer->opened_us = NEVER;
 	peer->calls_left = CALL_BURST;
 	list_init(&peer->candidates);
 	map_put(&p->by_node, key_slice(&peer->node), peer);
@@ -201,6 +201,8 @@ void peer_schedule(struct paths_peer *peer, uint64_t now_us)
 
 	if (peer->volley_at < at)
 		at = peer->volley_at;
+	if (peer->opened_us < at)
+		at = peer->opened_us;
 	if (peer->best && peer->is_told_direct && peer_is_active(peer, now_us) &&
 	    peer->trust_us < at && peer->trust_us > now_us)
 		at = peer->trust_us;

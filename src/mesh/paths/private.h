@@ -30,7 +30,8 @@
 #define HEARTBEAT_US (3 * SECOND) /* to the best address, while active */
 #define ACTIVE_US (45 * SECOND)	  /* after the last packet to the peer */
 #define TRUST_US (6500 * MS)	  /* of an address, after a pong */
-#define DOUBT_US (500 * MS)		 /* for a pong, when the peer seems to be elsewhere */
+#define OPENING_US (200 * MS)	  /* between a call and the pings that get through */
+#define DOUBT_US (500 * MS)	  /* for a pong, when the peer seems to be elsewhere */
 #define PING_TIMEOUT_US (5 * SECOND)
 #define PING_INTERVAL_US (5 * SECOND)  /* between two pings to one address while looking */
 #define UPGRADE_US (60 * SECOND)       /* between two looks for something better */
@@ -67,6 +68,7 @@ enum {
 	BURST = 64, /* pings sent at once in a punch or a volley */
 	HYSTERESIS_POINTS = 10,
 	VOLLEYS_MAX = 4,
+	OPENING_TTL = 3, /* through our routers, and not as far as the peer's */
 };
 
 /* --- candidates --- */
@@ -86,6 +88,7 @@ struct candidate {
 	uint64_t pong_us;
 	uint64_t latency_us;
 	uint64_t heard_us;    /* a ping, or a packet that the tunnel opened, came from here */
+	bool is_only_opened;  /* the last ping was an opener */
 	bool is_distrusted;   /* pongs come from here, but the tunnel's packets do not */
 	struct endpoint seen; /* how the peer saw us, when we came from here */
 };
@@ -125,6 +128,7 @@ struct paths_peer {
 	uint64_t search_us;	/* last time all candidates were pinged; 0: never */
 	uint64_t searching_us;	/* since then there is no direct path; 0: there is, or idle */
 	uint64_t called_us;
+	uint64_t opened_us; /* openers are out, pings follow then; NEVER */
 	uint64_t relay_latency_us;
 
 	int calls_left; /* that we hear of this peer, see CALL_BURST */
@@ -291,10 +295,13 @@ void peer_tell(struct paths_peer *peer, uint64_t now_us); /* the effect, when so
 
 /* message.c */
 void message_to_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-			const struct disco_message *m);
+			uint8_t ttl, const struct disco_message *m);
 void message_to_region(struct paths_peer *peer, uint32_t region, const struct disco_message *m);
 void ping_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
 		  bool is_user, uint64_t now_us);
+void candidate_ping(struct candidate *c, uint64_t now_us);
+/* A ping that opens our router for the peer's and dies on the way. */
+void ping_opener(struct paths_peer *peer, const struct endpoint *address, uint64_t now_us);
 void ping_region(struct paths_peer *peer, uint32_t region, bool is_user, uint64_t now_us);
 void ping_free(struct paths *p, struct ping *ping);
 void pings_expire(struct paths *p, uint64_t now_us);

@@ -2,7 +2,11 @@
  *
  * A peer is active for 45 s after the last packet to it.  While it is, the best address is pinged
  * every 3 s; while there is none that can be trusted, every address it may have is pinged every 5 s
- * and the relay carries a call, on which the peer pings us.  Nothing is done for the others. */
+ * and the relay carries a call, on which the peer pings us.  Nothing is done for the others.
+ *
+ * Some routers give our packets another port for a while when the peer's come first.  So the first
+ * pings of a search only open our router: they do not get as far as the peer's.  The call follows,
+ * and then the peer's pings find the door open; ours come after them. */
 #include <assert.h>
 
 #include "base/memory.h"
@@ -27,8 +31,7 @@ void peer_ping_all(struct paths_peer *peer, bool is_now, uint64_t now_us)
 			continue;
 		if (!has_family_of(peer->paths, &it->address))
 			continue;
-		it->pinged_us = now_us;
-		ping_address(peer, it->socket, &it->address, false, now_us);
+		candidate_ping(it, now_us);
 	}
 }
 
@@ -45,6 +48,8 @@ static void call(struct paths_peer *peer, uint64_t now_us)
 	if (!m.endpoints.size)
 		return;
 	peer->called_us = now_us;
+	if (peer->opened_us != NEVER)
+		peer->opened_us = now_us + OPENING_US;
 	message_to_region(peer, peer_region(peer, now_us), &m);
 }
 
@@ -81,14 +86,50 @@ void peers_call(struct paths *p, uint64_t now_us)
 	}
 }
 
+/* Those beyond our router. */
+static bool needs_opener(const struct endpoint *address)
+{
+	return endpoint_is_ip4(address) && !endpoint_is_private(address) &&
+	       !endpoint_is_link_local(address) && !endpoint_is_loopback(address);
+}
+
+static void ping_openers(struct paths_peer *peer, uint64_t now_us)
+{
+	LIST_EACH (&peer->candidates, struct candidate, node, it) {
+		if (it->pinged_us || !needs_opener(&it->address) || it->socket)
+			continue;
+		it->pinged_us = now_us; /* peer_ping_all() leaves it out */
+		it->is_only_opened = true;
+		ping_opener(peer, &it->address, now_us);
+	}
+	peer->opened_us = now_us + OPENING_US + MEASURE_ENOUGH_US;
+}
+
+static void ping_opened(struct paths_peer *peer, uint64_t now_us)
+{
+	if (now_us < peer->opened_us)
+		return;
+	peer->opened_us = NEVER;
+	LIST_EACH (&peer->candidates, struct candidate, node, it)
+		if (it->is_only_opened)
+			it->pinged_us = 0;
+	peer_ping_all(peer, false, now_us);
+}
+
 void peer_search(struct paths_peer *peer, uint64_t now_us)
 {
+	uint32_t region = peer_region(peer, now_us);
+	bool is_first = !peer->search_us;
+
 	peer->search_us = now_us;
 	if (mesh_key_is_zero(&peer->disco))
 		return;
+	if (is_first && region)
+		ping_openers(peer, now_us);
 	peer_ping_all(peer, false, now_us);
-	if (peer_region(peer, now_us))
+	if (region)
 		call_when_fresh(peer, now_us);
+	peer_schedule(peer, now_us);
 }
 
 static bool is_search_due(const struct paths_peer *peer, uint64_t now_us)
@@ -215,15 +256,14 @@ static void close_sockets(struct paths_peer *peer, bool all, uint64_t now_us)
 void peer_tick(struct paths_peer *peer, uint64_t now_us)
 {
 	volley_tick(peer, now_us);
+	ping_opened(peer, now_us);
 	if (peer->is_told_direct && !candidate_is_trusted(peer->best, now_us))
 		peer_choose_again(peer, now_us);
 	peer_tell(peer, now_us);
 	if (peer->heartbeat_us <= now_us && peer_is_active(peer, now_us)) {
 		peer->heartbeat_us = now_us + HEARTBEAT_US;
-		if (peer->best) {
-			peer->best->pinged_us = now_us;
-			ping_address(peer, peer->best->socket, &peer->best->address, false, now_us);
-		}
+		if (peer->best)
+			candidate_ping(peer->best, now_us);
 		close_sockets(peer, false, now_us);
 		look_after(peer, now_us);
 	} else if (peer->heartbeat_us <= now_us) {

@@ -209,7 +209,8 @@ static inline void answer_stun(struct world *w, struct host *h, const struct end
 	     (struct slice) { answer, stun_make_answer(id, source, answer) });
 }
 
-static inline void send_udp(struct host *h, uint16_t socket, const struct endpoint *to,
+/* `ttl` not 0: it opens the router and goes no further. */
+static inline void send_udp(struct host *h, uint16_t socket, const struct endpoint *to, uint8_t ttl,
 			    struct slice bytes)
 {
 	struct world *w = h->world;
@@ -221,6 +222,8 @@ static inline void send_udp(struct host *h, uint16_t socket, const struct endpoi
 	flow = flow_to(h, h->ports[socket], to, 0);
 	source.port = flow->outside;
 	to = &flow->real;
+	if (ttl)
+		return;
 	for (int i = 0; i < STUN_SERVERS; i++)
 		if (endpoint_equal(to, &w->stun[i]))
 			answer_stun(w, h, to, &source, bytes);
@@ -243,7 +246,7 @@ static inline void drain(struct host *h)
 
 	while (paths_next(h->paths, &e)) {
 		if (e.kind == PATHS_SEND)
-			send_udp(h, e.socket, &e.address, e.bytes);
+			send_udp(h, e.socket, &e.address, e.ttl, e.bytes);
 		if (e.kind == PATHS_SEND_RELAY && e.region == WORLD_REGION)
 			send_relay(h, &e.node, e.bytes);
 		if (e.kind == PATHS_OPEN_SOCKET) {
@@ -272,7 +275,7 @@ static inline void send_data(struct host *h)
 
 	paths_route(h->paths, h->other, h->world->now_us, &route);
 	if (route.has_udp)
-		send_udp(h, route.socket, &route.address, data);
+		send_udp(h, route.socket, &route.address, 0, data);
 	if (route.has_relay)
 		send_relay(h, paths_peer_node(h->other), data);
 	drain(h);
