@@ -70,6 +70,10 @@ enum option {
 	OPTION_ACCEPT_DNS,
 	OPTION_HOSTS,
 	OPTION_FORWARD_DNS,
+	OPTION_INBOX_QUOTA,
+	OPTION_INBOX_SENDER_QUOTA,
+	OPTION_INBOX_RESERVE,
+	OPTION_INBOX_KEEP_DAYS,
 	OPTION_BACKGROUND,
 	OPTION_COUNT
 };
@@ -133,6 +137,8 @@ struct options {
 	struct address relay_listen, stun_listen;
 	int region; /* of the relay; 0: any that is free */
 	uint16_t wireguard_port;
+	uint64_t inbox_quota, inbox_sender_quota, inbox_reserve; /* bytes */
+	uint32_t inbox_keep_days;
 };
 
 /* Each fills only what is still unknown, so the strongest source comes first.  `why` is a whole

@@ -21,6 +21,7 @@ int mesh_role_main(char **argv);
 int relay_role_main(char **argv);
 int realm_role_main(char **argv);
 int names_role_main(char **argv);
+int drop_role_main(char **argv);
 
 /* False: `word` names no role of this program. */
 bool role_run(const char *word, char **argv, int *ret);

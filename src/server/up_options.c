@@ -10,7 +10,7 @@
 #include "base/scope.h"
 #include "base/text.h"
 
-enum { NAME_BYTES_MAX = 63, HOST_NAME_BYTES = 256 };
+enum { NAME_BYTES_MAX = 63, HOST_NAME_BYTES = 256, KEEP_DAYS_MAX = 36500 };
 
 void up_options_run_dir(char ret[OPTION_VALUE_BYTES_MAX])
 {
@@ -213,6 +213,45 @@ static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+/* "512M": bytes, or with K, M, G or T. */
+static enum err read_bytes(const struct options *o, enum option option, uint64_t *ret,
+			   char why[OPTION_WHY_BYTES])
+{
+	static const char units[] = "KMGT";
+	struct slice text = slice_from(o->values[option]);
+	const char *unit = text.size ? strchr(units, text.data[text.size - 1]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+	if (text_to_u64(slice_part(text, 0, text.size - (unit ? 1 : 0)), INT64_MAX >> shift, ret) ==
+	    OK) {
+		*ret <<= shift;
+		return OK;
+	}
+	snprintf(why, OPTION_WHY_BYTES, "--%s %.60s: bytes, as in 4000000, 500M or 16G",
+		 option_rows[option].name, o->values[option]);
+	return ERR_INVALID;
+}
+
+static enum err read_inbox(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	uint64_t days;
+
+	enum err err = read_bytes(o, OPTION_INBOX_QUOTA, &o->inbox_quota, why);
+	if (!err)
+		err = read_bytes(o, OPTION_INBOX_SENDER_QUOTA, &o->inbox_sender_quota, why);
+	if (!err)
+		err = read_bytes(o, OPTION_INBOX_RESERVE, &o->inbox_reserve, why);
+	if (err)
+		return err;
+	if (text_to_u64(slice_from(o->values[OPTION_INBOX_KEEP_DAYS]), KEEP_DAYS_MAX, &days) ||
+	    days == 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--inbox-keep-days is 1 to %d", KEEP_DAYS_MAX);
+		return ERR_INVALID;
+	}
+	o->inbox_keep_days = (uint32_t)days;
+	return OK;
+}
+
 enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	uint64_t port;
@@ -232,6 +271,8 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = check_words(o, why);
 	if (!err)
 		err = read_relay(o, why);
+	if (!err)
+		err = read_inbox(o, why);
 	if (err)
 		return err;
 	if (text_to_u64(slice_from(o->values[OPTION_PORT]), UINT16_MAX, &port)) {
