@@ -12,6 +12,8 @@
 #define PRINTS_DATA FLAG_BIT(FLAG_JSON)
 #define ASKS_MESH (FLAG_BIT(FLAG_RUN_DIR) | FLAG_BIT(FLAG_HELP))
 
+#define ASKS_CONTROL "Asks control of the mesh, where it runs on this machine.\n"
+
 const struct command commands[] = {
 	{ .words = "serve",
 	  .arguments = "",
@@ -61,6 +63,82 @@ const struct command commands[] = {
 	  .flags = PRINTS_DATA | ASKS_MESH,
 	  .argument_count = 1,
 	  .run = whois_run },
+	{ .words = "machine list",
+	  .arguments = "",
+	  .summary = "Lists the machines of the mesh, and who waits to be let in",
+	  .examples = "  hanse machine list\n"
+		      "  hanse machine list --json | jq -r '.machines[].name'\n",
+	  .details = ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = machine_list_run },
+	{ .words = "machine show",
+	  .arguments = "NAME",
+	  .summary = "Shows all that control knows of a machine",
+	  .examples = "  hanse machine show laptop\n"
+		      "  hanse machine show 100.64.0.2 --json | jq .endpoints\n",
+	  .details = "NAME is its name, its id or an address of it.\n" ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = machine_show_run },
+	{ .words = "machine approve",
+	  .arguments = "NAME",
+	  .summary = "Lets in a machine that waits for it",
+	  .examples = "  hanse machine approve laptop\n"
+		      "  hanse machine approve 65bca97ecb92310355dadf6a    the end of its link\n",
+	  .details = ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = machine_approve_run },
+	{ .words = "machine rename",
+	  .arguments = "NAME NEW",
+	  .summary = "Gives a machine another name",
+	  .examples = "  hanse machine rename localhost web-1\n",
+	  .details = "From then on what the machine calls itself no longer counts.\n" ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 2,
+	  .run = machine_rename_run },
+	{ .words = "machine tag",
+	  .arguments = "NAME TAG,...",
+	  .summary = "Makes a machine one of a kind instead of somebody's",
+	  .examples = "  hanse machine tag web-1 tag:web,tag:prod\n"
+		      "  hanse machine tag web-1 none\n",
+	  .details = "The key of a machine with tags does not expire.\n" ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 2,
+	  .run = machine_tag_run },
+	{ .words = "machine routes",
+	  .arguments = "NAME CIDR,...",
+	  .summary = "Approves networks that others reach through a machine",
+	  .examples = "  hanse machine routes router 10.1.0.0/16\n"
+		      "  hanse machine routes router 0.0.0.0/0,::/0    as an exit node\n"
+		      "  hanse machine routes router none\n",
+	  .details =
+		  "It carries those that it offers too, with `--advertise-routes`.  Of several\n"
+		  "machines with the same network one carries it, another when that is away.\n" //
+	  ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 2,
+	  .run = machine_routes_run },
+	{ .words = "machine expire",
+	  .arguments = "NAME",
+	  .summary = "Ends the key of a machine, now or later",
+	  .examples = "  hanse machine expire laptop                  now\n"
+		      "  hanse machine expire laptop --expires 90d\n"
+		      "  hanse machine expire laptop --expires never\n",
+	  .details = "It keeps its name and address, and has to join again.\n" ASKS_CONTROL,
+	  .flags = FLAG_BIT(FLAG_EXPIRES) | PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = machine_expire_run },
+	{ .words = "machine remove",
+	  .arguments = "NAME",
+	  .summary = "Removes a machine from the mesh",
+	  .examples = "  hanse machine remove laptop\n"
+		      "  hanse machine remove laptop --force\n",
+	  .details = "On a terminal it asks first; a script has already said what it means.\n" //
+	  ASKS_CONTROL,
+	  .flags = FLAG_BIT(FLAG_FORCE) | PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = machine_remove_run },
 	{ .words = "netcheck",
 	  .arguments = "",
 	  .summary = "Shows what the network of this machine lets pass",
@@ -175,6 +253,32 @@ const struct command commands[] = {
 		   FLAG_BIT(FLAG_FLUSH_MS) | FLAG_BIT(FLAG_PARTITIONS) | FLAG_BIT(FLAG_RUN_DIR) |
 		   PRINTS_DATA | ASKS_KAFKA,
 	  .run = cost_run },
+	{ .words = "key create",
+	  .arguments = "",
+	  .summary = "Makes a key with which a machine joins the mesh",
+	  .examples = "  hanse key create\n"
+		      "  hanse key create --uses any --expires 30d --tags tag:server\n"
+		      "  hanse key create --json | jq -r .key\n",
+	  .details = "One machine may join with it, within 7 days, unless it says otherwise.\n" //
+	  ASKS_CONTROL,
+	  .flags = FLAG_BIT(FLAG_EXPIRES) | FLAG_BIT(FLAG_USES) | FLAG_BIT(FLAG_TAGS) |
+		   FLAG_BIT(FLAG_USER) | FLAG_BIT(FLAG_EPHEMERAL) | PRINTS_DATA | ASKS_MESH,
+	  .run = key_create_run },
+	{ .words = "key list",
+	  .arguments = "",
+	  .summary = "Lists the keys with which machines join the mesh",
+	  .examples = "  hanse key list\n",
+	  .details = "It shows no secret: only its hash is kept.\n" ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = key_list_run },
+	{ .words = "key revoke",
+	  .arguments = "ID",
+	  .summary = "Ends a key with which machines join the mesh",
+	  .examples = "  hanse key revoke 3\n",
+	  .details = "Machines that joined with it stay.\n" ASKS_CONTROL,
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .argument_count = 1,
+	  .run = key_revoke_run },
 	{ .words = "key new",
 	  .arguments = "",
 	  .summary = "Makes the key of a cluster that is yet to be",

@@ -35,6 +35,11 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_AGENTS] = { "agents", "N", NULL, "how many put files (1)" },
 	[FLAG_FLUSH_MS] = { "flush-ms", "N", NULL, "between files, while somebody produces (40)" },
 	[FLAG_TIMES] = { "times", "N", NULL, "how often (default: 5 at most, until it is direct)" },
+	[FLAG_EXPIRES] = { "expires", "TIME", NULL, "never, or in 90d, 12h, 30m" },
+	[FLAG_USES] = { "uses", "N", NULL, "how many machines may join with it; or any (1)" },
+	[FLAG_TAGS] = { "tags", "TAG,...", NULL, "tags of the machines, as in tag:server" },
+	[FLAG_USER] = { "user", "NAME", NULL, "whose the machines are (the owner's of the mesh)" },
+	[FLAG_EPHEMERAL] = { "ephemeral", NULL, NULL, "machines are removed when they are away" },
 	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };
