@@ -7,14 +7,16 @@ this one.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
-from node import program
+from node import free_port, program
 from scenario import wait_until
 
 START_S = 20
@@ -118,3 +120,49 @@ class Machine:
 
     def json(self, *command):
         return json.loads(self.run(*command, "--json").stdout)
+
+    # --- control ----------------------------------------------------------------------------------
+
+    def ask(self, method, path, body=None, status=200):
+        """The admin API of control, which only this machine's users reach."""
+        connection = UnixConnection(self.run_dir / "realm.sock")
+        connection.request(method, "/v1/" + path, json.dumps(body) if body is not None else None)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        assert answer.status == status, f"{method} {path}: {answer.status} {text}"
+        return json.loads(text)
+
+    def known(self, name):
+        """A machine as control lists it, or None."""
+        return next((machine for machine in self.ask("GET", "machines")["machines"]
+                     if machine["name"] == name), None)
+
+    def new_key(self, **wishes):
+        """(for ours, for the official client)"""
+        key = self.ask("POST", "keys", wishes)
+        return key["key"], key["secret"]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def control_options(host="127.0.0.1", realm=None, relay=None, stun=None):
+    """Control and a relay on this machine, at ports nobody has."""
+    realm, relay, stun = realm or free_port(), relay or free_port(), stun or free_udp_port()
+    return ["--roles", "realm,relay", "--address", host, "--realm", f"{host}:{realm}",
+            "--relay", f"{host}:{relay}", "--stun", f"{host}:{stun}"]
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

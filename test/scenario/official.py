@@ -193,6 +193,13 @@ class Machine:
                                  f"{done.returncode}\n{done.stdout}")
         return done
 
+    def spawn(self, *command, **more):
+        """`tailscale COMMAND` as a process."""
+        words, settings = self.words(*command), self.settings(more)
+        settings.pop("timeout")
+        return (self.where.spawn(*words, **settings) if self.where
+                else subprocess.Popen(words, **settings))
+
     def up(self, server, key=None, *more, timeout_s=30):
         """Join; back when it is Running."""
         words = [f"--login-server={server}", f"--hostname={self.name}",
@@ -202,12 +209,8 @@ class Machine:
 
     def begin_up(self, server, *more):
         """Join without a key; the link that a person has to open, and the process that waits."""
-        words = self.words("up", f"--login-server={server}", f"--hostname={self.name}",
-                           "--accept-dns=false", "--timeout=60s", *more)
-        settings = self.settings({})
-        settings.pop("timeout")
-        waiting = (self.where.spawn(*words, **settings) if self.where
-                   else subprocess.Popen(words, **settings))
+        waiting = self.spawn("up", f"--login-server={server}", f"--hostname={self.name}",
+                             "--accept-dns=false", "--timeout=60s", *more)
         link = wait_until(lambda: self.status().get("AuthURL"), 20, f"{self.name} gets a link")
         return link, waiting
 
