@@ -65,6 +65,8 @@ static void why_relay(const struct paths *p, const struct paths_peer *peer, uint
 		snprintf(ret, size, "no address of it is known");
 	else if (!peer->searching_us || now_us < peer->searching_us + PING_TIMEOUT_US)
 		snprintf(ret, size, "a direct path is still looked for");
+	else if (p->punch.state != PUNCH_NONE && p->punch.peer == peer)
+		snprintf(ret, size, "routers in between are hard, and being punched");
 	else
 		snprintf(ret, size, "%s%d address%s did not answer",
 			 p->measure.varies == PATHS_YES

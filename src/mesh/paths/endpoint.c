@@ -28,16 +28,15 @@ static uint16_t port4(const struct paths *p)
 static void add_seen(const struct paths *p, struct list_of_ours *l)
 {
 	const struct measure *m = &p->measure;
+	struct endpoint guess = m->public4;
 
-	if (m->varies != PATHS_YES) {
+	/* Of a hard NAT its port was for the server alone; somebody may have forwarded ours by
+	 * hand. */
+	guess.port = port4(p);
+	if (m->varies != PATHS_YES)
 		add(l, &m->public4, PATHS_ENDPOINT_STUN);
-	} else {
-		/* Its port was for the server alone.  Somebody may have forwarded ours by hand. */
-		struct endpoint guess = m->public4;
-
-		guess.port = port4(p);
+	if (m->varies != PATHS_NO)
 		add(l, &guess, PATHS_ENDPOINT_STUN_LOCAL_PORT);
-	}
 	add(l, &m->public6, PATHS_ENDPOINT_STUN);
 }
 

@@ -96,6 +96,42 @@ static void test_hard_nats_are_punched(void **state)
 	check_punch(NAT_APDF, NAT_ADM);
 }
 
+static void test_with_one_stun_server_a_search_in_vain_is_sign_enough(void **state)
+{
+	const struct paths_config with_punch = { .is_punch_off = false };
+	static const enum nat_kind pairs[][2] = {
+		{ NAT_APDF, NAT_SYM },
+		{ NAT_ADM, NAT_APDF },
+		{ NAT_FW, NAT_SYM },
+		{ NAT_SYM, NAT_SYMPM },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		struct world *w =
+			world_new_with_stun(1, seed, pairs[i][0], pairs[i][1], &with_punch);
+
+		talk(w, 20);
+		assert_int_equal(letter(w), 'D');
+		world_free(w);
+	}
+}
+
+static void test_a_peer_that_is_not_there_is_not_punched(void **state)
+{
+	const struct paths_config with_punch = { .is_punch_off = false };
+	struct world *w = world_new(seed, NAT_SYM, NAT_APDF, &with_punch);
+
+	(void)state;
+	w->hosts[1].is_away = true;
+	talk(w, 30);
+	assert_int_equal(w->hosts[0].opened, 0);
+	w->hosts[1].is_away = false;
+	talk(w, 40);
+	assert_int_equal(letter(w), 'D');
+	world_free(w);
+}
+
 static void test_a_punched_path_lasts_while_it_is_used_and_goes_with_its_socket(void **state)
 {
 	const struct paths_config with_punch = { .is_punch_off = false };
@@ -155,6 +191,8 @@ int main(void)
 		cmocka_unit_test(test_sixty_four_pairs_find_what_can_be_found),
 		cmocka_unit_test(test_it_does_not_matter_who_begins),
 		cmocka_unit_test(test_hard_nats_are_punched),
+		cmocka_unit_test(test_with_one_stun_server_a_search_in_vain_is_sign_enough),
+		cmocka_unit_test(test_a_peer_that_is_not_there_is_not_punched),
 		cmocka_unit_test(
 			test_a_punched_path_lasts_while_it_is_used_and_goes_with_its_socket),
 		cmocka_unit_test(test_two_hard_nats_stay_with_the_relay_and_try_ever_less),

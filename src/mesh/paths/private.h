@@ -50,10 +50,11 @@
 #define SENDING_GAP_US (7 * SECOND)  /* a longer pause begins a new silence */
 #define SOCKET_IDLE_US (15 * SECOND) /* of a punch, over which nothing came */
 #define VOLLEY_PAUSE_US (20 * SECOND)
-#define PACE_US (10 * MS)	     /* between two bursts of pings */
-#define PUNCH_AFTER_US (4 * SECOND)  /* of looking in vain */
-#define PUNCH_WAIT_US (8 * SECOND)   /* until it has failed */
-#define PUNCH_PAUSE_US (60 * SECOND) /* before the next one, doubled each time */
+#define PACE_US (10 * MS)	       /* between two bursts of pings */
+#define PUNCH_AFTER_US (4 * SECOND)    /* of looking in vain */
+#define PEER_IS_THERE_US (10 * SECOND) /* after it was heard by a relay */
+#define PUNCH_WAIT_US (8 * SECOND)     /* until it has failed */
+#define PUNCH_PAUSE_US (60 * SECOND)   /* before the next one, doubled each time */
 #define PUNCH_PAUSE_MAX_US (3600 * SECOND)
 #define HOME_KEEP_US (8 * SECOND)
 

@@ -64,13 +64,23 @@ static const struct candidate *find_target(struct paths_peer *peer)
 	return NULL;
 }
 
+/* With STUN at one address alone nobody knows whether our NAT is hard: then a search in vain is the
+ * sign.  A peer that says nothing by the relay either is not there. */
+static bool is_worth_a_punch(const struct paths_peer *peer, uint64_t now_us)
+{
+	const struct measure *m = &peer->paths->measure;
+
+	return m->varies != PATHS_NO && !endpoint_is_none(&m->public4) && peer->reverse &&
+	       now_us < peer->reverse_us + PEER_IS_THERE_US;
+}
+
 void punch_consider(struct paths_peer *peer, uint64_t now_us)
 {
 	struct paths *p = peer->paths;
 	const struct candidate *target;
 
 	if (p->config.is_punch_off || p->punch.state != PUNCH_NONE ||
-	    p->measure.varies != PATHS_YES || endpoint_is_none(&p->measure.public4))
+	    !is_worth_a_punch(peer, now_us))
 		return;
 	if (!peer->searching_us || now_us < peer->searching_us + PUNCH_AFTER_US ||
 	    now_us < peer->punch_after_us || !peer_region(peer, now_us))

@@ -50,6 +50,7 @@ struct host {
 	struct paths *paths;
 	struct paths_peer *other;
 	bool is_udp_blocked;
+	bool is_away;	 /* nothing comes out of it */
 	bool drops_data; /* of WireGuard, by UDP, in both directions */
 	int heard_udp, heard_relay, pings_lost, changes, endpoint_changes;
 	int relayed_disco, opened, closed;
@@ -74,6 +75,7 @@ struct world {
 	struct heap packets;
 	struct host hosts[HOSTS];
 	struct endpoint stun[STUN_SERVERS];
+	int stun_count;
 };
 
 /* --- routers --- */
@@ -245,6 +247,8 @@ static inline void drain(struct host *h)
 	struct paths_effect e;
 
 	while (paths_next(h->paths, &e)) {
+		if (h->is_away && (e.kind == PATHS_SEND || e.kind == PATHS_SEND_RELAY))
+			continue;
 		if (e.kind == PATHS_SEND)
 			send_udp(h, e.socket, &e.address, e.ttl, e.bytes);
 		if (e.kind == PATHS_SEND_RELAY && e.region == WORLD_REGION)
@@ -274,6 +278,8 @@ static inline void send_data(struct host *h)
 	struct paths_route route;
 
 	paths_route(h->paths, h->other, h->world->now_us, &route);
+	if (h->is_away)
+		route.has_udp = route.has_relay = false;
 	if (route.has_udp)
 		send_udp(h, route.socket, &route.address, 0, data);
 	if (route.has_relay)
@@ -375,10 +381,11 @@ static inline void world_random(void *context, void *ret, size_t size)
 
 static inline void host_join(struct host *h)
 {
-	struct paths_region region = { .id = WORLD_REGION, .stun_count = STUN_SERVERS };
+	struct paths_region region = { .id = WORLD_REGION };
 	struct paths_local local = { .addresses = { h->own }, .count = 1 };
 
 	local.addresses[0].port = MESH_PORT;
+	region.stun_count = h->world->stun_count;
 	memcpy(region.stun, h->world->stun, sizeof(h->world->stun));
 	paths_set_regions(h->paths, &region, 1, h->world->now_us);
 	paths_network_changed(h->paths, &local, h->world->now_us);
@@ -428,8 +435,9 @@ static inline void host_init(struct world *w, int i, enum nat_kind nat,
 }
 
 /* Both hosts have measured their networks and know each other. */
-static inline struct world *world_new(uint64_t seed, enum nat_kind first, enum nat_kind second,
-				      const struct paths_config *options)
+static inline struct world *world_new_with_stun(int stun_count, uint64_t seed, enum nat_kind first,
+						enum nat_kind second,
+						const struct paths_config *options)
 {
 	struct world *w = NEW(struct world);
 
@@ -439,12 +447,19 @@ static inline struct world *world_new(uint64_t seed, enum nat_kind first, enum n
 	heap_init(&w->packets);
 	w->stun[0] = endpoint_ip4(203, 0, 113, 2, 3478);
 	w->stun[1] = endpoint_ip4(203, 0, 113, 3, 3478);
+	w->stun_count = stun_count;
 	host_init(w, 0, first, options);
 	host_init(w, 1, second, options);
 	run_until(w, w->now_us + 3 * SECOND);
 	introduce(&w->hosts[0], &w->hosts[1]);
 	introduce(&w->hosts[1], &w->hosts[0]);
 	return w;
+}
+
+static inline struct world *world_new(uint64_t seed, enum nat_kind first, enum nat_kind second,
+				      const struct paths_config *options)
+{
+	return world_new_with_stun(STUN_SERVERS, seed, first, second, options);
 }
 
 static inline void world_free(struct world *w)
