@@ -54,6 +54,7 @@ enum err err_from_errno(int code)
 		return ERR_FULL;
 	case EAGAIN:
 	case EADDRINUSE:
+	case EBUSY:
 	case ENOBUFS:
 	case ENOMEM:
 	case EMFILE:

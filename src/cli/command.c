@@ -279,6 +279,19 @@ const struct command commands[] = {
 	  .flags = PRINTS_DATA | ASKS_MESH,
 	  .argument_count = 1,
 	  .run = key_revoke_run },
+	{ .words = "tunnel",
+	  .arguments = "NAME",
+	  .summary = "Makes a WireGuard device, which wg(8) configures",
+	  .examples = "  hanse tunnel wg0 &\n"
+		      "  wg setconf wg0 wg0.conf && ip address add 10.0.0.1/24 dev wg0 &&\n"
+		      "  ip link set wg0 up\n",
+	  .details =
+		  "In the foreground, until it is told to stop, the device is deleted, or its\n"
+		  "socket below /var/run/wireguard is removed.  Works with any WireGuard on the\n"
+		  "other side, and without one in the kernel on this.\n",
+	  .flags = FLAG_BIT(FLAG_OFFLOADS) | FLAG_BIT(FLAG_HELP),
+	  .argument_count = 1,
+	  .run = tunnel_command_run },
 	{ .words = "key new",
 	  .arguments = "",
 	  .summary = "Makes the key of a cluster that is yet to be",

@@ -78,6 +78,7 @@ enum command_status machine_remove_run(const struct command_line *l);
 enum command_status restore_command_run(const struct command_line *l);
 enum command_status bucket_probe_run(const struct command_line *l);
 enum command_status cost_run(const struct command_line *l);
+enum command_status tunnel_command_run(const struct command_line *l);
 
 /* help.c: examples first.  help_print_group: the commands that begin with `first_word`; nothing,
  * and false, when none does. */

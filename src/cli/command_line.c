@@ -40,6 +40,8 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_TAGS] = { "tags", "TAG,...", NULL, "tags of the machines, as in tag:server" },
 	[FLAG_USER] = { "user", "NAME", NULL, "whose the machines are (the owner's of the mesh)" },
 	[FLAG_EPHEMERAL] = { "ephemeral", NULL, NULL, "machines are removed when they are away" },
+	[FLAG_OFFLOADS] = { "offloads", "WHICH", "HANSE_OFFLOADS",
+			    "what the kernel does many at a time: all, tun, udp or none (all)" },
 	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };

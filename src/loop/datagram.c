@@ -318,6 +318,10 @@ static bool settle_failure(struct datagram *d, struct outgoing *out, struct data
 
 	if (code == EAGAIN || code == ENOBUFS)
 		return false;
+	if (run->interface == 0 && has_local(run)) { /* it may be gone: once more without it */
+		memset(run->local, 0, sizeof(run->local));
+		return true;
+	}
 	if (size > run->segment_size && (code == EIO || code == EINVAL || code == EMSGSIZE)) {
 		if (code == EIO)
 			d->has_segmentation = false;

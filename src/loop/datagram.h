@@ -19,10 +19,12 @@ enum {
 /* Datagrams that stand one after the other in memory and go to, or came from, one place: each but
  * the last has `segment_size` bytes, and the last no more.  Of one datagram it is `size`. */
 struct datagram_run {
-	struct endpoint peer;		  /* whence or whither */
-	uint8_t local[DATAGRAM_IP_BYTES]; /* our address: received at, sent from; zeros: any */
-	uint32_t interface;		  /* index; 0: any */
-	uint8_t *data;			  /* a receiver may write here until its callback returns */
+	struct endpoint peer; /* whence or whither */
+	/* Our address: received at, or sent from; zeros: any.  One that is ours no longer becomes
+	 * zeros when it is sent, from any, unless there is an interface, too. */
+	uint8_t local[DATAGRAM_IP_BYTES];
+	uint32_t interface; /* index; 0: any */
+	uint8_t *data;	    /* a receiver may write here until its callback returns */
 	size_t size;
 	size_t segment_size;
 	enum err err; /* of datagram_send(): what became of this run */

@@ -251,6 +251,27 @@ static void test_a_port_that_is_taken_is_busy(void **state)
 	loop_free(loop);
 }
 
+static void test_an_address_of_ours_that_is_gone_does_not_matter(void **state)
+{
+	(void)state;
+	struct loop *loop = loop_new(1);
+	uint8_t data[4] = "gone";
+	struct endpoint elsewhere = endpoint_ip4(192, 0, 2, 200, 0);
+
+	open_one(&left, loop, (struct datagram_options) { 0 });
+	open_one(&right, loop, (struct datagram_options) { 0 });
+	struct datagram_run run = {
+		.peer = at(&right, "127.0.0.1"), .data = data, .size = 4, .segment_size = 4
+	};
+	memcpy(run.local, elsewhere.ip, sizeof(run.local));
+	assert_int_equal(datagram_send(left.datagram, &run, 1), 1);
+	assert_int_equal(run.err, OK);
+	memset(elsewhere.ip, 0, sizeof(elsewhere.ip));
+	assert_memory_equal(run.local, elsewhere.ip, sizeof(run.local));
+	wait_for(&right, 4);
+	close_both(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_the_same_socket_speaks_ipv6),
 		cmocka_unit_test(test_one_without_a_way_does_not_hold_up_the_others),
 		cmocka_unit_test(test_datagrams_larger_than_the_path_are_sent_one_by_one),
+		cmocka_unit_test(test_an_address_of_ours_that_is_gone_does_not_matter),
 		cmocka_unit_test(test_a_socket_may_be_closed_in_its_own_callback),
 		cmocka_unit_test(test_a_datagram_may_be_meant_for_the_neighbourhood),
 		cmocka_unit_test(test_a_port_that_is_taken_is_busy),

@@ -379,6 +379,15 @@ a_bucket_that_cannot_be_probed_says_why() {
 }
 it "a bucket that cannot be probed says why" a_bucket_that_cannot_be_probed_says_why
 
+# --- a tunnel ------------------------------------------------------------------------------------
+
+a_tunnel_that_cannot_be_says_why() {
+	expect 2 tunnel && says 'needs NAME' &&
+		expect 2 tunnel --offloads some wg0 && says 'one of all, tun, udp, none' &&
+		expect 1 tunnel a-name-that-is-too-long && says 'cannot be opened'
+}
+it "a tunnel that cannot be says why" a_tunnel_that_cannot_be_says_why
+
 # --- a server that is gone ------------------------------------------------------------------------
 
 the_dead_are_told_from_the_absent() {

@@ -66,6 +66,15 @@ const uint8_t *tunnel_public(const struct tunnel *t)
 	return t->own.public;
 }
 
+void tunnel_public_of(const uint8_t secret[TUNNEL_KEY_BYTES], uint8_t ret[TUNNEL_KEY_BYTES])
+{
+	struct wireguard_identity identity;
+
+	wireguard_identity_init(&identity, secret);
+	memcpy(ret, identity.public, TUNNEL_KEY_BYTES);
+	crypto_wipe(&identity, sizeof(identity));
+}
+
 static void end_session(struct tunnel_peer *p)
 {
 	peer_forget_keys(p);

@@ -78,6 +78,8 @@ void tunnel_set_secret(struct tunnel *t, const uint8_t secret[TUNNEL_KEY_BYTES])
 bool tunnel_has_secret(const struct tunnel *t);
 const uint8_t *tunnel_secret(const struct tunnel *t);
 const uint8_t *tunnel_public(const struct tunnel *t);
+/* Of a secret that need not be clamped yet. */
+void tunnel_public_of(const uint8_t secret[TUNNEL_KEY_BYTES], uint8_t ret[TUNNEL_KEY_BYTES]);
 void tunnel_set_mtu(struct tunnel *t, uint32_t mtu);
 
 /* --- peers ----------------------------------------------------------------------------------- */
