@@ -165,6 +165,24 @@ static void fill_users(struct arena *a, const struct realm *r, struct control_ma
 	ret->user_count = r->user_count;
 }
 
+/* A client keeps only the users of machines it sees, so those of changed ones are told again. */
+static void fill_users_of(struct arena *a, const struct realm *r, struct machine *const *machines,
+			  size_t count, struct control_map_response *ret)
+{
+	struct control_user *users = arena_take_array(a, r->user_count + 1, sizeof(*users));
+
+	for (size_t i = 0; i < r->user_count; i++) {
+		size_t k = 0;
+		while (k < count && machines[k]->node->user != r->users[i].id)
+			k++;
+		if (k < count)
+			users[ret->user_count++] =
+				(struct control_user) { r->users[i].id, r->users[i].login,
+							r->users[i].display };
+	}
+	ret->users = users;
+}
+
 static void fill_urls(struct arena *a, const struct realm *r, struct control_map_response *ret)
 {
 	struct slice *urls = arena_take_array(a, r->url_count + 1, sizeof(*urls));
@@ -327,6 +345,8 @@ static struct blob *delta_message(struct realm *r, struct round *round, const st
 	}
 	if (r->users_changed)
 		fill_users(&round->arena, r, &response);
+	else if (round->all_count)
+		fill_users_of(&round->arena, r, round->all, round->all_count, &response);
 	if (r->urls_changed)
 		fill_urls(&round->arena, r, &response);
 	buf_init(&json);
