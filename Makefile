@@ -20,8 +20,10 @@ endif
 # http-parser has no .pc file in Debian 12, so it is named by hand.
 PACKAGES := libuv sqlite3 libxxhash libzstd liblz4 snappy zlib jansson libcurl expat \
 	libsodium libnghttp2 libcrypto libssl
+# libcurl is loaded by whoever opens an S3 store (src/buckets/curl_library.h).
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PACKAGE_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lhttp_parser
+PACKAGE_LIBS := $(shell pkg-config --libs $(filter-out libcurl,$(PACKAGES)) 2>/dev/null) \
+	-lhttp_parser
 
 CPPFLAGS += -D_GNU_SOURCE -DSQLITE_ENABLE_PREUPDATE_HOOK -DSQLITE_ENABLE_SESSION
 CPPFLAGS += -Isrc -I$(G) $(PACKAGE_CFLAGS)

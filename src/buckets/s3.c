@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "buckets/curl_library.h"
 #include "buckets/s3_parts.h"
 
 enum {
@@ -347,6 +348,8 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	struct s3_bucket *b;
 	enum err err = s3_config_parse(&config, u, why);
 
+	if (!err)
+		err = curl_load(why);
 	if (err)
 		return err;
 	b = NEW(struct s3_bucket);

@@ -2,12 +2,12 @@
 #include "buckets/s3_http.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "buckets/curl_library.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
 
@@ -32,7 +32,7 @@ static void take_results(struct s3_http *h);
 static void act(struct s3_http *h, curl_socket_t fd, int events)
 {
 	int running;
-	CURLMcode code = curl_multi_socket_action(h->multi, fd, events, &running);
+	CURLMcode code = curl.multi_socket_action(h->multi, fd, events, &running);
 
 	assert(code == CURLM_OK);
 	take_results(h);
@@ -53,13 +53,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 	if (what == CURL_POLL_REMOVE) {
 		if (w)
 			watch_close(w);
-		curl_multi_assign(h->multi, fd, NULL);
+		curl.multi_assign(h->multi, fd, NULL);
 		return 0;
 	}
 	if (!w) {
 		w = watch_open(h->loop, fd, on_socket_ready, h);
 		assert(w); /* a socket can be watched */
-		curl_multi_assign(h->multi, fd, w);
+		curl.multi_assign(h->multi, fd, w);
 	}
 	watch_set(w, what & CURL_POLL_IN, what & CURL_POLL_OUT);
 	return 0;
@@ -74,7 +74,7 @@ static void on_timer(struct timer *t)
 	/* Our clock is coarser than libcurl's: called a moment early, it does not ask again. */
 	if (h->active == 0 || h->timer.node.index != 0)
 		return;
-	curl_multi_timeout(h->multi, &wait_ms);
+	curl.multi_timeout(h->multi, &wait_ms);
 	if (wait_ms >= 0)
 		timer_set(&h->timer, h->loop, loop_now_ms(h->loop) + (uint64_t)wait_ms + 1,
 			  on_timer);
@@ -116,7 +116,7 @@ static void on_hold_over(struct timer *t)
 	struct s3_exchange *x = CONTAINER(t, struct s3_exchange, hold);
 
 	x->held_bytes = 0;
-	curl_easy_pause(x->curl, CURLPAUSE_CONT);
+	curl.easy_pause(x->curl, CURLPAUSE_CONT);
 }
 
 static size_t on_read(char *ret, size_t size, size_t count, void *context)
@@ -151,7 +151,7 @@ static long status_of(struct s3_exchange *x)
 {
 	long status = 0;
 
-	curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
 	return status;
 }
 
@@ -253,7 +253,7 @@ static void finish(struct s3_exchange *x, CURLcode result)
 	x->timed_out = result == CURLE_OPERATION_TIMEDOUT;
 	x->is_untrusted =
 		result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE;
-	x->trouble = x->error[0] ? x->error : curl_easy_strerror(result);
+	x->trouble = x->error[0] ? x->error : curl.easy_strerror(result);
 	if (result == CURLE_OK)
 		x->outcome = S3_ANSWERED;
 	else if (x->sends == 0)
@@ -290,9 +290,9 @@ static void detach(struct s3_exchange *x)
 
 	timer_clear(&x->hold);
 	count(x, h->meter);
-	curl_multi_remove_handle(h->multi, x->curl);
-	curl_easy_cleanup(x->curl);
-	curl_slist_free_all(x->header_list);
+	curl.multi_remove_handle(h->multi, x->curl);
+	curl.easy_cleanup(x->curl);
+	curl.slist_free_all(x->header_list);
 	x->curl = NULL;
 	x->header_list = NULL;
 	h->active--;
@@ -301,13 +301,13 @@ static void detach(struct s3_exchange *x)
 /* --- starting -------------------------------------------------------------------------------- */
 static void set_headers(struct s3_exchange *x)
 {
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+	struct curl_slist *list = curl.slist_append(NULL, "Expect:");
 
 	for (size_t i = 0; list && i < x->header_count; i++)
-		list = curl_slist_append(list, x->headers[i]);
+		list = curl.slist_append(list, x->headers[i]);
 	assert(list);
 	x->header_list = list;
-	curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, list);
+	curl.easy_setopt(x->curl, CURLOPT_HTTPHEADER, list);
 }
 
 static void set_method(struct s3_exchange *x)
@@ -315,60 +315,60 @@ static void set_method(struct s3_exchange *x)
 	uint64_t size = 0;
 
 	if (strcmp(x->method, "HEAD") == 0)
-		curl_easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
+		curl.easy_setopt(x->curl, CURLOPT_NOBODY, 1L);
 	else if (strcmp(x->method, "DELETE") == 0 || strcmp(x->method, "POST") == 0)
-		curl_easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, x->method);
+		curl.easy_setopt(x->curl, CURLOPT_CUSTOMREQUEST, x->method);
 	if (strcmp(x->method, "PUT") != 0 && strcmp(x->method, "POST") != 0)
 		return;
 	for (size_t i = 0; i < x->piece_count; i++)
 		size += x->pieces[i].size;
 	if (x->hold_ms)
 		x->held_bytes = (size_t)(size / 2);
-	curl_easy_setopt(x->curl, CURLOPT_UPLOAD, 1L);
-	curl_easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
-	curl_easy_setopt(x->curl, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(x->curl, CURLOPT_READDATA, x);
-	curl_easy_setopt(x->curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES);
+	curl.easy_setopt(x->curl, CURLOPT_UPLOAD, 1L);
+	curl.easy_setopt(x->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)size);
+	curl.easy_setopt(x->curl, CURLOPT_READFUNCTION, on_read);
+	curl.easy_setopt(x->curl, CURLOPT_READDATA, x);
+	curl.easy_setopt(x->curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES);
 }
 
 static void set_limits(struct s3_exchange *x)
 {
-	curl_easy_setopt(x->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(x->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(x->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(x->curl, CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for names */
-	curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)S3_CONNECT_MS);
-	curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)S3_SILENCE_SECONDS);
-	curl_easy_setopt(x->curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
-	curl_easy_setopt(x->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl.easy_setopt(x->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl.easy_setopt(x->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl.easy_setopt(x->curl, CURLOPT_NOSIGNAL, 1L);
+	curl.easy_setopt(x->curl, CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for names */
+	curl.easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)S3_CONNECT_MS);
+	curl.easy_setopt(x->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl.easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, (long)S3_SILENCE_SECONDS);
+	curl.easy_setopt(x->curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
+	curl.easy_setopt(x->curl, CURLOPT_TCP_KEEPALIVE, 1L);
 	if (x->timeout_ms)
-		curl_easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)x->timeout_ms);
+		curl.easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)x->timeout_ms);
 	if (!x->http->with_proxy || x->is_direct)
-		curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
+		curl.easy_setopt(x->curl, CURLOPT_PROXY, "");
 	if (x->http->authorities[0])
-		curl_easy_setopt(x->curl, CURLOPT_CAINFO, x->http->authorities);
+		curl.easy_setopt(x->curl, CURLOPT_CAINFO, x->http->authorities);
 }
 
 static void attach(struct s3_exchange *x)
 {
-	x->curl = curl_easy_init();
+	x->curl = curl.easy_init();
 	assert(x->curl);
 	x->http->active++;
-	curl_easy_setopt(x->curl, CURLOPT_URL, x->url);
-	curl_easy_setopt(x->curl, CURLOPT_PRIVATE, x);
-	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->error);
-	curl_easy_setopt(x->curl, CURLOPT_USERAGENT, "hanse");
-	curl_easy_setopt(x->curl, CURLOPT_PREREQFUNCTION, on_send);
-	curl_easy_setopt(x->curl, CURLOPT_PREREQDATA, x);
-	curl_easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
-	curl_easy_setopt(x->curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(x->curl, CURLOPT_HEADERDATA, x);
+	curl.easy_setopt(x->curl, CURLOPT_URL, x->url);
+	curl.easy_setopt(x->curl, CURLOPT_PRIVATE, x);
+	curl.easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->error);
+	curl.easy_setopt(x->curl, CURLOPT_USERAGENT, "hanse");
+	curl.easy_setopt(x->curl, CURLOPT_PREREQFUNCTION, on_send);
+	curl.easy_setopt(x->curl, CURLOPT_PREREQDATA, x);
+	curl.easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl.easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
+	curl.easy_setopt(x->curl, CURLOPT_HEADERFUNCTION, on_header);
+	curl.easy_setopt(x->curl, CURLOPT_HEADERDATA, x);
 	set_method(x);
 	set_headers(x);
 	set_limits(x);
-	CURLMcode code = curl_multi_add_handle(x->http->multi, x->curl);
+	CURLMcode code = curl.multi_add_handle(x->http->multi, x->curl);
 	assert(code == CURLM_OK);
 }
 
@@ -387,12 +387,12 @@ static void take_results(struct s3_http *h)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(h->multi, &left))) {
+	while ((message = curl.multi_info_read(h->multi, &left))) {
 		CURLcode result = message->data.result;
 		struct s3_exchange *x = NULL;
 
 		assert(message->msg == CURLMSG_DONE);
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&x);
 		finish(x, result);
 		detach(x);
 	}
@@ -424,23 +424,20 @@ void s3_exchange_done(struct s3_exchange *x)
 /* --- life ------------------------------------------------------------------------------------ */
 struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter)
 {
-	static bool is_initialized;
 	struct s3_http *h = NEW(struct s3_http);
 
-	if (!is_initialized && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		abort(); /* it is out of memory */
-	is_initialized = true;
+	assert(curl.multi_init);
 	h->with_proxy = with_proxy;
 	h->meter = meter;
 	h->authorities = memory_copy_text(authorities);
 	list_init(&h->waiting);
-	h->multi = curl_multi_init();
+	h->multi = curl.multi_init();
 	assert(h->multi);
-	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change);
-	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)S3_CONNECTIONS_MAX);
+	curl.multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl.multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	curl.multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timeout_change);
+	curl.multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	curl.multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)S3_CONNECTIONS_MAX);
 	return h;
 }
 
@@ -448,9 +445,9 @@ void s3_http_free(struct s3_http *h)
 {
 	assert(h->active == 0 && list_is_empty(&h->waiting));
 	assert(h->timer.node.index == 0);
-	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, NULL);
-	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, NULL);
-	curl_multi_cleanup(h->multi);
+	curl.multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, NULL);
+	curl.multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, NULL);
+	curl.multi_cleanup(h->multi);
 	memory_free(h->authorities);
 	memory_free(h);
 }
