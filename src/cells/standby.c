@@ -565,6 +565,11 @@ void standby_take(struct standby *s, struct leader_warm *ret)
 		task_wake(&s->root);
 }
 
+struct cell *standby_cell(struct standby *s)
+{
+	return s->cell;
+}
+
 void standby_get_status(const struct standby *s, struct standby_status *ret)
 {
 	*ret = (struct standby_status) {

@@ -57,6 +57,9 @@ struct standby_status {
 	uint64_t failure_count;
 	const char *why; /* of the last failure; "" */
 };
+/* The cell that follows, for reading within this turn of the loop; NULL: there is none. */
+struct cell *standby_cell(struct standby *s);
+
 void standby_get_status(const struct standby *s, struct standby_status *ret);
 
 /* A child task: ends when nothing is under way any more.  Then standby_free(). */

@@ -124,8 +124,8 @@ static const struct task_kind call_kind = {
 	.step = call_step,
 };
 
-void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,
-		     const char *method, const char *target, struct slice body)
+static void begin(struct http_call *call, struct task *parent, const char *method,
+		  const char *target, struct slice body)
 {
 	assert(!call->stream && !call->parser);
 	call->status = 0;
@@ -145,5 +145,18 @@ void http_call_start(struct http_call *call, struct task *parent, const char *so
 	buf_add_text(&call->request, "\r\n");
 	buf_add_slice(&call->request, body);
 	task_start(&call->task, &call_kind, parent);
+}
+
+void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,
+		     const char *method, const char *target, struct slice body)
+{
+	begin(call, parent, method, target, body);
 	connect_unix(&call->connect, &call->task, socket_path);
+}
+
+void http_call_start_tcp(struct http_call *call, struct task *parent, const char *host,
+			 uint16_t port, const char *method, const char *target, struct slice body)
+{
+	begin(call, parent, method, target, body);
+	connect_tcp(&call->connect, &call->task, host, port);
 }

@@ -27,4 +27,8 @@ struct http_call {
 void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,
 		     const char *method, const char *target, struct slice body);
 
+/* The same over TCP, in the clear. */
+void http_call_start_tcp(struct http_call *call, struct task *parent, const char *host,
+			 uint16_t port, const char *method, const char *target, struct slice body);
+
 #endif

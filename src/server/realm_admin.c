@@ -8,7 +8,10 @@
  *	POST   /verify			a relay of this machine asks whom to let in
  *	GET    /v1/relays	PUT /v1/relays/NAME	DELETE /v1/relays/NAME
  *
- * A mistake is {"error": sentence} with status 400, 404 or 409; 503 while another node leads. */
+ *	PUT    /v1/servers/ADDRESS	DELETE /v1/servers/ADDRESS
+ *
+ * A mistake is {"error": sentence} with status 400, 404 or 409; 503 while nobody leads.  A node
+ * that stands by passes everything but its status on to the leader. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -444,6 +447,21 @@ static void edit_relay(struct realm_role *role, struct http_exchange *e, struct 
 	relay_edit_start(r, done, e);
 }
 
+static void edit_server(struct realm_role *role, struct http_exchange *e, struct slice address,
+			bool is_removed)
+{
+	struct server_edit *edit = NEW(struct server_edit);
+	struct arena *a = &edit->operation.arena;
+	json_t *body = json_loadb((const char *)e->body.data, e->body.size, 0, NULL);
+
+	operation_init(&edit->operation, role->realm);
+	edit->is_removed = is_removed;
+	edit->server.address = arena_copy(a, address);
+	edit->server.url = body_text(a, body, "url");
+	json_decref(body);
+	server_edit_start(edit, done, e);
+}
+
 /* --- the table ---------------------------------------------------------------------------------
  */
 
@@ -500,6 +518,8 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 		get_relays(role, e);
 	else if (slice_equal(kind, SLICE("relays")) && rest.size && (is_put || is_delete))
 		edit_relay(role, e, rest, is_delete);
+	else if (slice_equal(kind, SLICE("servers")) && rest.size && (is_put || is_delete))
+		edit_server(role, e, rest, is_delete);
 	else
 		not_there(e);
 }
@@ -508,7 +528,6 @@ void realm_admin_on_request(void *context, struct http_exchange *e)
 {
 	struct realm_role *role = context;
 	struct slice prefix = SLICE("/v1/");
-	char why[JOURNAL_ADDRESS_BYTES_MAX + 100];
 
 	if (slice_equal(e->path, SLICE("/verify")) && role->realm &&
 	    realm_is_serving(role->realm)) {
@@ -520,9 +539,7 @@ void realm_admin_on_request(void *context, struct http_exchange *e)
 	} else if (slice_equal(e->path, SLICE("/v1/status"))) {
 		get_status(role, e);
 	} else if (!realm_is_serving(role->realm)) {
-		snprintf(why, sizeof(why), "this node does not lead the realm%s%s",
-			 role->leader[0] ? "; ask the one at " : "", role->leader);
-		answer_error(e, 503, why);
+		realm_forward_ask(&role->forwards, e);
 	} else {
 		on_things(role, e, slice_part(e->path, prefix.size, e->path.size));
 	}

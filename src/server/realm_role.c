@@ -63,6 +63,7 @@ static void on_leader(void *context, const char *address)
 	stream_pipes_close(&role->pipes);
 	if (address[0])
 		tell_ready(role, "stands by");
+	realm_forward_set_leader(&role->forwards, address[0]);
 }
 
 bool realm_role_join_key(const struct realm_role *role, const char *secret, char *ret, size_t size)
@@ -116,20 +117,36 @@ static void on_ready(void *context, bool is_new)
 /* --- doors -------------------------------------------------------------------------------------
  */
 
+bool realm_role_leader(const struct realm_role *role, char host[OPTION_HOST_BYTES], uint16_t *port)
+{
+	if (role->leader[0] == '\0' ||
+	    text_host_port(role->leader, host, OPTION_HOST_BYTES, port) ||
+	    *port <= PEER_PORT_DISTANCE)
+		return false;
+	*port = (uint16_t)(*port - PEER_PORT_DISTANCE);
+	return true;
+}
+
 static void on_client(void *context, struct stream *s)
 {
 	struct realm_role *role = context;
 	char host[OPTION_HOST_BYTES];
 	uint16_t port;
 
-	if (realm_is_serving(role->realm)) {
+	if (realm_is_serving(role->realm))
 		realm_accept(role->realm, s);
-	} else if (role->leader[0] && !text_host_port(role->leader, host, sizeof(host), &port) &&
-		   port > PEER_PORT_DISTANCE) {
-		stream_pipe_start(&role->pipes, s, host, (uint16_t)(port - PEER_PORT_DISTANCE));
-	} else {
+	else if (realm_role_leader(role, host, &port))
+		stream_pipe_start(&role->pipes, s, host, port);
+	else
 		stream_close(s);
-	}
+}
+
+/* Another node of the realm passes on what an administrator asked it. */
+static void on_server(void *context, struct http_exchange *e)
+{
+	struct realm_role *role = context;
+
+	realm_forward_answer(&role->forwards, e);
 }
 
 /* Agents of streams have nothing to do here. */
@@ -215,8 +232,10 @@ static void begin(struct realm_role *role)
 						    .url = role->url,
 						    .domain = role->options->values[OPTION_DOMAIN],
 						    .context = role,
+						    .on_server = on_server,
 						    .on_ready = on_ready,
 					    });
+	realm_forwards_init(&role->forwards, role);
 	role->has_started = true;
 }
 
@@ -301,6 +320,10 @@ static enum step stop(struct realm_role *role)
 		return task_wait(t, REALM_STOPPING);
 	close_doors(role);
 	stream_pipes_close(&role->pipes);
+	if (role->has_started && realm_forwards_close(&role->forwards) > 0) {
+		sleep_start(&role->sleep, t, loop_now_ms(role->loop) + LEADERSHIP_RETRY_MS_MIN);
+		return task_wait(t, REALM_STOPPING);
+	}
 	if (role->realm) {
 		if (!role->realm_stop.realm) {
 			note_clients(role);

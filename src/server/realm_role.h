@@ -10,6 +10,7 @@
 #include "server/leadership.h"
 #include "server/options.h"
 #include "server/peer_port.h"
+#include "server/realm_forward.h"
 #include "server/stream_pipe.h"
 
 #define REALM_JOURNAL "realm"
@@ -38,6 +39,7 @@ struct realm_role {
 	struct http_server *admin;
 	struct stream_pipes pipes; /* clients that are passed on to the leader */
 	char leader[JOURNAL_ADDRESS_BYTES_MAX + 1];
+	struct realm_forwards forwards;
 
 	struct sleep sleep;
 	struct realm_stop realm_stop;
@@ -49,6 +51,9 @@ struct realm_role {
 	bool is_told; /* the supervisor, that it serves */
 	bool is_stopping;
 };
+
+/* The host and port at which the leader serves clients; false: nobody else is known to lead. */
+bool realm_role_leader(const struct realm_role *role, char host[OPTION_HOST_BYTES], uint16_t *port);
 
 /* HTTP and JSON on RUNDIR/realm.sock. */
 void realm_admin_on_request(void *context, struct http_exchange *e);

@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "mesh/realm/names.h"
 #include "mesh/realm/private.h"
+#include "wire/crypto/blake2s.h"
+#include "wire/crypto/wipe.h"
 
 enum { SECRET_BYTES = 20, HINT_BYTES = 6, TAG_BYTES_MAX = 100 };
 
@@ -348,4 +350,48 @@ void relay_edit_start(struct relay_edit *e, void (*done)(struct operation *, enu
 		      void *context)
 {
 	operation_start(&e->operation, relay_run, done, context);
+}
+
+/* --- nodes of the realm ------------------------------------------------------------------------
+ */
+
+static enum err server_run(struct cell *cell, struct operation *o)
+{
+	struct server_edit *e = CONTAINER(o, struct server_edit, operation);
+	struct server_row *rows;
+	size_t count;
+
+	if (e->server.address.size == 0 || e->server.address.size > CONTROL_NAME_BYTES_MAX ||
+	    e->server.url.size > REALM_URL_BYTES_MAX)
+		return operation_fail(o, ERR_INVALID, "a node has an address and a URL");
+	store_servers(&o->arena, cell, &rows, &count);
+	for (size_t i = 0; i < count && !e->is_removed; i++)
+		if (slice_equal(rows[i].address, e->server.address) &&
+		    slice_equal(rows[i].url, e->server.url))
+			return OK;
+	o->has_servers = true;
+	return e->is_removed ? store_server_remove(cell, e->server.address)
+			     : store_server_put(cell, &e->server);
+}
+
+void server_edit_start(struct server_edit *e, void (*done)(struct operation *, enum err),
+		       void *context)
+{
+	operation_start(&e->operation, server_run, done, context);
+}
+
+bool realm_server_key(struct cell *cell, uint8_t ret[REALM_SERVER_KEY_BYTES])
+{
+	_Static_assert((int)REALM_SERVER_KEY_BYTES == (int)BLAKE2S_BYTES, "a hash is the key");
+	struct slice secret;
+	struct arena a;
+
+	arena_init(&a);
+	bool is_there = store_get(&a, cell, "noise_secret", &secret) == OK;
+	if (is_there) {
+		blake2s_hash(SLICE("hanse realm servers 1\n"), secret, ret);
+		crypto_wipe((uint8_t *)(uintptr_t)secret.data, secret.size);
+	}
+	arena_done(&a);
+	return is_there;
 }

@@ -138,6 +138,8 @@ void plain_request(void *context, struct http_exchange *e)
 
 	if (slice_starts_with(e->path, SLICE("/register/")))
 		show_link(r, e);
+	else if (slice_equal(e->path, SLICE("/hanse/admin")) && strcmp(e->method, "POST") == 0)
+		r->config.on_server(r->config.context, e);
 	else if (slice_equal(e->path, SLICE("/verify")))
 		realm_verify(r, e);
 	else if (slice_equal(e->path, SLICE("/generate_204")))

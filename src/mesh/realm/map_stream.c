@@ -183,6 +183,39 @@ static void fill_users_of(struct arena *a, const struct realm *r, struct machine
 	ret->users = users;
 }
 
+/* The number in "http://NUMBER:PORT"; false: a name. */
+static bool url_ip(const char *url, struct ip *ret)
+{
+	struct slice host = slice_from(url);
+	struct ip_port p;
+
+	(void)slice_cut(&host, '/');
+	(void)slice_cut(&host, '/');
+	if (ip_port_parse(host, &p))
+		return false;
+	*ret = p.ip;
+	return true;
+}
+
+/* Where the official client finds control when the host of its URL is gone: at the same port of
+ * another node's address. */
+static void fill_dial_plan(struct arena *a, const struct realm *r, struct control_map_response *ret)
+{
+	struct control_dial *plan = arena_take_array(a, r->url_count + 1, sizeof(*plan));
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->url_count && r->url_count > 1; i++) {
+		if (!url_ip(r->urls[i], &plan[count].ip))
+			continue;
+		plan[count].start_delay_s = count ? REALM_DIAL_DELAY_S : 0;
+		plan[count].timeout_s = REALM_DIAL_TIMEOUT_S;
+		plan[count].priority = count ? 0 : 1;
+		count++;
+	}
+	ret->dial_plan = plan;
+	ret->dial_count = count;
+}
+
 static void fill_urls(struct arena *a, const struct realm *r, struct control_map_response *ret)
 {
 	struct slice *urls = arena_take_array(a, r->url_count + 1, sizeof(*urls));
@@ -191,6 +224,7 @@ static void fill_urls(struct arena *a, const struct realm *r, struct control_map
 		urls[i] = slice_from(r->urls[i]);
 	ret->control_urls = urls;
 	ret->control_url_count = r->url_count;
+	fill_dial_plan(a, r, ret);
 }
 
 /* Members after what is there already: the closing brace is taken off, and put back. */

@@ -14,6 +14,7 @@
 #define MESH_REALM_REALM_H
 
 #include "cells/leader.h"
+#include "loop/http_server.h"
 #include "loop/stream.h"
 #include "mesh/realm/store.h"
 #include "wire/control/map_response.h"
@@ -28,6 +29,8 @@ enum {
 	REALM_SEEN_MS = 60 * 1000,	     /* between two writes of when machines were seen */
 	REALM_SWEEP_MS = 1000,
 	REALM_LINGER_MS = 1100,
+	REALM_DIAL_DELAY_S = 1, /* before a client tries the second node */
+	REALM_DIAL_TIMEOUT_S = 5,
 	REALM_PENDING_MAX = 1000, /* registrations that wait for a person */
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
@@ -45,6 +48,8 @@ struct realm_config {
 	const char *url;     /* of this node for clients: "http://192.0.2.7:8641" */
 	const char *domain;  /* for a new realm: what names end with */
 	void *context;
+	/* POST /hanse/admin in the clear: another node of the realm; to be answered. */
+	void (*on_server)(void *context, struct http_exchange *e);
 	/* It serves; `is_new`: for the first time ever. */
 	void (*on_ready)(void *context, bool is_new);
 };
@@ -145,6 +150,19 @@ struct relay_edit {
 	bool is_removed;
 };
 void relay_edit_start(struct relay_edit *e, void (*done)(struct operation *, enum err), void *);
+
+/* A node of the realm: where clients reach it. */
+struct server_edit {
+	struct operation operation;
+	struct server_row server; /* by address */
+	bool is_removed;
+};
+void server_edit_start(struct server_edit *e, void (*done)(struct operation *, enum err), void *);
+
+/* What the nodes of a realm have in common and nobody else: to pass questions of administrators on
+ * to the one that leads.  `cell` is a root cell; false: it has no key yet. */
+enum { REALM_SERVER_KEY_BYTES = 32 };
+MUST_CHECK bool realm_server_key(struct cell *cell, uint8_t ret[REALM_SERVER_KEY_BYTES]);
 
 /* --- looking -----------------------------------------------------------------------------------
  *
