@@ -147,6 +147,36 @@ const struct command commands[] = {
 	  .details = "",
 	  .flags = PRINTS_DATA | ASKS_MESH,
 	  .run = netcheck_run },
+	{ .words = "send",
+	  .arguments = "FILE... NAME:",
+	  .summary = "Sends files and folders to another machine of the mesh",
+	  .examples = "  hanse send report.pdf phone:\n"
+		      "  hanse send photos/ notes.txt server:\n"
+		      "  hanse send --list                what waits for machines that are away\n",
+	  .details = "Goes on where an earlier attempt was cut off.  What cannot be delivered now\n"
+		     "is kept on disk and sent when the machine is back.\n",
+	  .flags = FLAG_BIT(FLAG_LIST) | FLAG_BIT(FLAG_CANCEL) | PRINTS_DATA | ASKS_MESH,
+	  .takes_more = true,
+	  .run = send_run },
+	{ .words = "receive",
+	  .arguments = "[DIR]",
+	  .summary = "Takes files that others sent out of the inbox",
+	  .examples = "  hanse receive                    into this directory\n"
+		      "  hanse receive --wait ~/Downloads\n"
+		      "  hanse receive --follow /srv/in   for as long as it runs\n",
+	  .details = "Nothing is overwritten: another file of the same name gets a number.\n",
+	  .flags = FLAG_BIT(FLAG_WAIT) | FLAG_BIT(FLAG_FOLLOW) | FLAG_BIT(FLAG_KEEP_DOTS) |
+		   ASKS_MESH,
+	  .takes_more = true,
+	  .run = receive_run },
+	{ .words = "drop status",
+	  .arguments = "",
+	  .summary = "Shows the inbox, its room, and what waits for others",
+	  .examples = "  hanse drop status\n"
+		      "  hanse drop status --json | jq .inbox.usage\n",
+	  .details = "",
+	  .flags = PRINTS_DATA | ASKS_MESH,
+	  .run = drop_status_run },
 	{ .words = "topic create",
 	  .arguments = "NAME",
 	  .summary = "Creates a topic",
@@ -431,7 +461,7 @@ static int run(const struct command *command, struct command_line *l)
 		    command->arguments, command->words);
 		return COMMAND_MISUSED;
 	}
-	if (l->argument_count > command->argument_count) {
+	if (l->argument_count > command->argument_count && !command->takes_more) {
 		say("\"%.60s\" is one word too many: `hanse %s --help` shows examples",
 		    l->arguments[command->argument_count], command->words);
 		return COMMAND_MISUSED;

@@ -26,8 +26,9 @@ struct command {
 	const char *summary;   /* a sentence for lists, without its full stop */
 	const char *examples;  /* lines that end in a newline */
 	const char *details;   /* lines that end in a newline */
-	unsigned flags;	       /* bits of enum flag */
+	uint64_t flags;	       /* bits of enum flag */
 	int argument_count;
+	bool takes_more;					  /* arguments than that */
 	enum command_status (*run)(const struct command_line *l); /* NULL: serve_run(), up_run() */
 };
 
@@ -79,6 +80,9 @@ enum command_status restore_command_run(const struct command_line *l);
 enum command_status bucket_probe_run(const struct command_line *l);
 enum command_status cost_run(const struct command_line *l);
 enum command_status tunnel_command_run(const struct command_line *l);
+enum command_status send_run(const struct command_line *l);
+enum command_status receive_run(const struct command_line *l);
+enum command_status drop_status_run(const struct command_line *l);
 
 /* help.c: examples first.  help_print_group: the commands that begin with `first_word`; nothing,
  * and false, when none does. */

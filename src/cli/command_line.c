@@ -42,6 +42,12 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_EPHEMERAL] = { "ephemeral", NULL, NULL, "machines are removed when they are away" },
 	[FLAG_OFFLOADS] = { "offloads", "WHICH", "HANSE_OFFLOADS",
 			    "what the kernel does many at a time: all, tun, udp or none (all)" },
+	[FLAG_WAIT] = { "wait", NULL, NULL, "until there is a file" },
+	[FLAG_FOLLOW] = { "follow", NULL, NULL, "go on taking what comes" },
+	[FLAG_KEEP_DOTS] = { "keep-dots", NULL, NULL,
+			     "names may begin with a dot; otherwise it becomes _" },
+	[FLAG_LIST] = { "list", NULL, NULL, "what waits for its receiver" },
+	[FLAG_CANCEL] = { "cancel", "ID", NULL, "do not send what waits under this id" },
 	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };

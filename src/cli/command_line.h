@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 enum {
-	COMMAND_WORDS_MAX = 8,
+	COMMAND_WORDS_MAX = 4096, /* a shell makes many of a star */
 	COMMAND_WHY_BYTES = 400,
 	COMMAND_HOST_BYTES = 256,
 };
@@ -40,12 +40,17 @@ enum flag {
 	FLAG_USER,
 	FLAG_EPHEMERAL,
 	FLAG_OFFLOADS,
+	FLAG_WAIT,
+	FLAG_FOLLOW,
+	FLAG_KEEP_DOTS,
+	FLAG_LIST,
+	FLAG_CANCEL,
 	FLAG_HELP,
 	FLAG_VERSION,
 	FLAG_COUNT
 };
 
-#define FLAG_BIT(flag) (1U << (flag))
+#define FLAG_BIT(flag) (UINT64_C(1) << (flag))
 
 struct flag_row {
 	const char *name;     /* without dashes */

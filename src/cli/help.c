@@ -25,7 +25,7 @@ static void print_commands(FILE *out, const char *first_word)
 	}
 }
 
-static void print_flags(FILE *out, unsigned flags)
+static void print_flags(FILE *out, uint64_t flags)
 {
 	fputs("Options:\n", out);
 	for (int i = 0; i < FLAG_COUNT; i++) {

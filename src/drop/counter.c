@@ -415,7 +415,7 @@ static void handle_item(struct counter *c, struct http_request *r, struct slice 
 		if (err)
 			refuse(r, 500, err_name(err));
 		else
-			http_request_answer(r, 204, "", (struct slice) { 0 });
+			http_request_answer(r, 200, JSON, SLICE("{}\n"));
 	} else if (!is_queue && strcmp(r->method, "GET") == 0) {
 		begin_data(c, r, i);
 	} else {

@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
+import pty
 import random
 import shutil
 import signal
@@ -72,7 +74,7 @@ class Machine:
 
     def empty(self):
         for item in self.inbox():
-            assert self.ask(f"/v1/inbox/{item['id']}", "DELETE")[0] == 204
+            assert self.ask(f"/v1/inbox/{item['id']}", "DELETE")[0] == 200
 
     def data(self, item):
         return self.ask(f"/v1/inbox/{item['id']}")[1]
@@ -390,9 +392,132 @@ def test_queue(s, laptop, phone):
         assert laptop.ask("/v1/queue/phone/no", "POST", b"x")[0] == 201
         wait_until(lambda: "file-send" in (laptop.queue() or [{"why": ""}])[0]["why"], 5,
                    "the reason")
-        assert laptop.ask(f"/v1/queue/{laptop.queue()[0]['id']}", "DELETE")[0] == 204
+        assert laptop.ask(f"/v1/queue/{laptop.queue()[0]['id']}", "DELETE")[0] == 200
         assert laptop.queue() == []
         phone.mesh.change(self=machine("phone", phone.address))
+
+
+def hanse(m, *words, check=0, **settings):
+    """A command on that machine; what it said."""
+    done = m.space.run(program(), *words, "--run-dir", m.dir, check=False, **settings)
+    assert done.returncode == check, f"{words}: {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
+def files_below(directory):
+    return {str(p.relative_to(directory)): p.read_bytes()
+            for p in sorted(directory.rglob("*"))
+            if p.is_file() and not p.name.startswith(".hanse-")}
+
+
+def test_commands(s, laptop, phone):
+    source, target = s.scratch / "album", s.scratch / "in"
+    (source / "sub").mkdir(parents=True)
+    target.mkdir()
+    (source / "a b.jpg").write_bytes(b"one")
+    (source / "sub/.rc").write_bytes(b"two")
+    (source / "sub/\uc11c\uc6b8.txt").write_bytes(b"")
+    (source / "link").symlink_to("/etc/passwd")
+    note = s.scratch / "note"
+    note.write_bytes(b"first")
+    expected = {"album/a b.jpg": b"one", "album/sub/_rc": b"two",
+                "album/sub/\uc11c\uc6b8.txt": b"", "note": b"first"}
+
+    with s.test("hanse send and receive: files and folders, and nothing is overwritten"):
+        said = hanse(laptop, "send", f"{source}/", note, "phone:")
+        assert "link is no file" in said and "4 files" in said, said
+        said = hanse(phone, "receive", target)
+        assert "note  5 B from laptop" in said, said
+        assert files_below(target) == expected, files_below(target)
+        assert phone.inbox() == []
+        note.write_bytes(b"second")
+        hanse(laptop, "send", note, "phone.home.example:")
+        hanse(phone, "receive", target)
+        assert files_below(target) == {**expected, "note (1)": b"second"}
+        hanse(laptop, "send", source, "phone:")
+        hanse(phone, "receive", "--keep-dots", target)
+        found = files_below(target)
+        assert found["album/sub/.rc"] == b"two" and found["album/a b (1).jpg"] == b"one", found
+
+    with s.test("receive follows no link out of its directory and writes over nothing"):
+        outside = s.scratch / "outside"
+        outside.mkdir()
+        (target / "trap").symlink_to(outside)
+        (target / "file").symlink_to(outside / "x")
+        assert curl(laptop.space, "laptop", "-T", note, f"http://{phone.address}/trap/x")[0] == 201
+        assert curl(laptop.space, "laptop", "-T", note, f"http://{phone.address}/file")[0] == 201
+        hanse(phone, "receive", target, check=1)
+        assert list(outside.iterdir()) == []
+        assert (target / "file (1)").read_bytes() == b"second"
+        assert [i["name"] for i in phone.inbox()] == ["trap/x"]
+        phone.empty()
+
+    with s.test("receive --wait takes the first file, --follow all that come"):
+        waiting = s.scratch / "waiting"
+        waiting.mkdir()
+        for option, count in [("--wait", 1), ("--follow", 2)]:
+            taker = phone.space.spawn(program(), "receive", option, waiting, "--run-dir", phone.dir,
+                                      stdout=subprocess.DEVNULL)
+            time.sleep(0.3)
+            for _ in range(count):
+                before = len(files_below(waiting))
+                hanse(laptop, "send", note, "phone:")
+                wait_until(lambda n=before: len(files_below(waiting)) == n + 1, 5, option)
+            if option == "--wait":
+                assert taker.wait(5) == 0
+            taker.kill()
+            taker.wait()
+        assert sorted(files_below(waiting)) == ["note", "note (1)", "note (2)"]
+
+    with s.test("a sender that was killed goes on where it was, and shows how far it is"):
+        big = s.scratch / "big.bin"
+        data = random_file(big, 120_000_000)
+        sender = laptop.space.spawn(program(), "send", big, "phone:", "--run-dir", laptop.dir,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: part_bytes(phone) > 8 << 20, 10, "a part of the file")
+        sender.kill()
+        sender.wait()
+        terminal, other = pty.openpty()
+        sender = laptop.space.spawn(program(), "send", big, "phone:", "--run-dir", laptop.dir,
+                                    stdout=subprocess.PIPE, stderr=other)
+        said = sender.communicate(timeout=30)[0].decode()
+        assert sender.returncode == 0 and "of it were there" in said, said
+        os.set_blocking(terminal, False)
+        with contextlib.suppress(BlockingIOError):
+            shown = os.read(terminal, 65536)
+            assert b"%" in shown and b"/s" in shown, shown
+        os.close(terminal)
+        os.close(other)
+        assert phone.data(phone.inbox()[0]) == data
+        phone.empty()
+
+    with s.test("for who is away it waits in the queue, can be listed and canceled"):
+        phone.stop()
+        laptop.mesh.change(peers=[machine("phone", phone.address, online=False)])
+        time.sleep(0.2)
+        assert "waits for phone" in hanse(laptop, "send", note, "phone:")
+        said = hanse(laptop, "send", "--list")
+        assert "note" in said and "phone" in said, said
+        hanse(laptop, "send", "--cancel", laptop.queue()[0]["id"])
+        assert laptop.queue() == []
+        assert "waits for phone" in hanse(laptop, "send", note, "phone:")
+        phone.mesh.services = []
+        phone.start()
+        know_each_other(laptop, phone)
+        wait_until(lambda: phone.inbox(), 5, "the file there")
+        said = hanse(phone, "drop", "status")
+        assert "note" in said and "29 days" in said and "free on the disk" in said, said
+        json.loads(hanse(phone, "drop", "status", "--json"))
+        phone.empty()
+
+    with s.test("what cannot be is said"):
+        assert "no machine" in hanse(laptop, "send", note, "tablet:", check=3)
+        assert "colon" in hanse(laptop, "send", note, "phone", check=2)
+        assert "No such file" in hanse(laptop, "send", s.scratch / "nothing", "phone:", check=1)
+        phone.stop()
+        assert "hanse up" in hanse(phone, "receive", target, check=4)
+        phone.start()
+        know_each_other(laptop, phone)
 
 
 def main():
@@ -423,6 +548,7 @@ def main():
         test_going_on(s, space, laptop)
         test_room(s, space, laptop)
         test_queue(s, laptop, phone)
+        test_commands(s, laptop, phone)
         with s.test("both end in order, and no process reported a bug of its own"):
             assert laptop.stop() == 0 and phone.stop() == 0
             for m in [laptop, phone]:
