@@ -104,6 +104,13 @@ static const char *const own_key_places[] = { "ask", "told" };
 
 static void ask_own_control(struct timer *t);
 
+static void start_node(struct mesh *m)
+{
+	if (!m->is_started)
+		node_start(m->node);
+	m->is_started = true;
+}
+
 static bool read_own_key(struct mesh *m)
 {
 	struct join_key key;
@@ -114,6 +121,7 @@ static bool read_own_key(struct mesh *m)
 	if (is_key) {
 		snprintf(m->join_key, sizeof(m->join_key), "%s", key.secret);
 		crypto_wipe(&key, sizeof(key));
+		start_node(m);
 		member_register(node_member(m->node), m->join_key, false);
 		crypto_wipe(m->join_key, sizeof(m->join_key));
 	}
@@ -258,16 +266,21 @@ static void on_state(void *context, const struct member_state *state)
 	mesh_api_tell(m);
 }
 
-static void on_change(void *context, bool is_durable)
+static void on_change(void *context, unsigned what)
 {
 	struct mesh *m = context;
+	uint64_t at_ms =
+		loop_now_ms(m->loop) + (what & NODE_KEEP ? MESH_SAVE_MS : MESH_SAVE_LATER_MS);
 
-	tell_ready(m);
-	mesh_api_tell(m);
-	if (is_durable && !m->is_unsaved) {
-		m->is_unsaved = true;
-		timer_set(&m->save_timer, m->loop, loop_now_ms(m->loop) + MESH_SAVE_MS, save);
+	if (what & NODE_SEEN) {
+		tell_ready(m);
+		mesh_api_tell(m);
 	}
+	if (!(what & (NODE_KEEP | NODE_MOVED)) || (m->is_unsaved && m->save_at_ms <= at_ms))
+		return;
+	m->is_unsaved = true;
+	m->save_at_ms = at_ms;
+	timer_set(&m->save_timer, m->loop, at_ms, save);
 }
 
 /* The supervisor starts this process again, which makes another one. */
@@ -376,7 +389,10 @@ static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
 	}
 	load(m);
 	tell_ready(m);
-	node_start(m->node);
+	if (is_own_control(m) && !m->is_joined)
+		ask_own_control(&m->key_timer); /* so that nobody is waited for */
+	else
+		start_node(m);
 	return OK;
 }
 

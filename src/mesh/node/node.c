@@ -60,7 +60,8 @@ void node_set_services(struct node *n, const struct node_service *services, size
 	node_configure_filter(n);
 	node_tell_member(n);
 	n->sequence++;
-	n->on_change(n->context, false);
+	if (n->on_change)
+		n->on_change(n->context, NODE_SEEN);
 }
 
 size_t node_services(const struct node *n, const struct node_service **ret)
@@ -78,26 +79,40 @@ static void on_state(void *context, const struct member_state *state)
 		n->on_state(n->context, state);
 }
 
+static unsigned what_changed(const struct netmap_change *change)
+{
+	const unsigned seen = NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
+			      NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER;
+	unsigned ret = 0;
+
+	if (change->what & (NETMAP_SELF | NETMAP_RELAYS | NETMAP_DNS | NETMAP_FILTERS |
+			    NETMAP_USERS | NETMAP_DOMAIN))
+		ret |= NODE_SEEN | NODE_KEEP;
+	for (size_t i = 0; i < change->peer_count; i++) {
+		unsigned what = change->peers[i].what;
+
+		if (what & (seen | NETMAP_PEER_ONLINE))
+			ret |= NODE_SEEN;
+		if (what & (seen | NETMAP_PEER_RELAY | NETMAP_PEER_DISCO))
+			ret |= NODE_KEEP;
+		if (what & NETMAP_PEER_ENDPOINTS)
+			ret |= NODE_MOVED;
+	}
+	return ret;
+}
+
 static void on_change(void *context, const struct netmap *m, const struct netmap_change *change)
 {
 	struct node *n = context;
-	unsigned durable = NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
-			   NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER;
-	bool is_durable = change->what & (NETMAP_SELF | NETMAP_RELAYS | NETMAP_DNS |
-					  NETMAP_FILTERS | NETMAP_USERS | NETMAP_DOMAIN);
-	bool is_seen = is_durable;
+	unsigned what = what_changed(change);
 
 	if (!m->self)
 		return;
 	node_apply(n, m, change);
-	for (size_t i = 0; i < change->peer_count; i++) {
-		is_durable |= change->peers[i].what & durable;
-		is_seen |= change->peers[i].what & (durable | NETMAP_PEER_ONLINE);
-	}
-	if (is_seen)
+	if (what & NODE_SEEN)
 		n->sequence++;
-	if (is_seen && n->on_change)
-		n->on_change(n->context, is_durable);
+	if (what && n->on_change)
+		n->on_change(n->context, what);
 }
 
 /* Everything that has the node key in it begins anew. */
@@ -353,9 +368,17 @@ enum err node_load(struct node *n, struct slice json)
 {
 	enum err err = member_load(n->member, json);
 
-	if (!err)
-		node_apply_all(n);
-	return err;
+	if (err)
+		return err;
+	node_apply_all(n);
+	/* Until it is measured: where others look for us. */
+	const struct control_node *self = node_netmap(n)->self;
+	if (n->home_region == 0 && self && self->home_relay > 0) {
+		n->home_region = self->home_relay;
+		derp_client_set_home(n->relays, n->home_region);
+		node_tell_member(n);
+	}
+	return OK;
 }
 
 void node_start(struct node *n)

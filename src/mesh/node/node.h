@@ -29,6 +29,12 @@ enum {
 
 struct node;
 
+enum {
+	NODE_SEEN = 1 << 0,  /* machines, addresses or names changed: node_sequence() did */
+	NODE_KEEP = 1 << 1,  /* what another life needs to find the others changed */
+	NODE_MOVED = 1 << 2, /* where machines are changed: good for another life too */
+};
+
 /* A port of this machine that others are told of, and may reach whatever the policy says, because
  * who listens there asks for each caller. */
 struct node_service {
@@ -54,9 +60,7 @@ struct node_config {
 	const char *exit_node; /* name, address or id; "": none */
 	void *context;
 	void (*on_state)(void *context, const struct member_state *state);
-	/* Addresses, peers or names changed: node_sequence() did. `is_durable`: also what should be
-	 * kept for another start. */
-	void (*on_change)(void *context, bool is_durable);
+	void (*on_change)(void *context, unsigned what); /* NODE_... bits */
 	void (*on_node_secret)(void *context, const struct mesh_key *secret);
 	void (*on_gone)(
 		void *context); /* somebody took the interface away: nothing works any more */

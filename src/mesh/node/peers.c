@@ -92,13 +92,15 @@ static void allow(struct node *n, struct node_peer *p, const struct control_node
 
 static void put_path(struct node *n, struct node_peer *p, const struct control_node *c)
 {
+	if (c->home_relay > 0)
+		p->home = (uint32_t)c->home_relay;
 	p->paths = paths_put_peer(n->paths,
 				  &(struct paths_peer_facts) {
 					  .node = c->key,
 					  .disco = c->disco,
 					  .endpoints = c->endpoints,
 					  .endpoint_count = (int)c->endpoint_count,
-					  .home = (uint32_t)c->home_relay,
+					  .home = p->home,
 					  .context = p,
 				  },
 				  clock_now_us());

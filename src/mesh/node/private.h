@@ -26,7 +26,7 @@ struct node_peer {
 	struct paths_peer *paths;
 	struct ip_prefix *allowed; /* by the tunnel, and routed to the TUN */
 	size_t allowed_count;
-	uint64_t told_disco_ms; /* when it was told our disco key in the tunnel; 0: never */
+	uint32_t home; /* the last relay it had, also while it is looking for one; 0: none yet */
 };
 
 struct node_route {
@@ -95,7 +95,7 @@ struct node {
 
 	void *context;
 	void (*on_state)(void *context, const struct member_state *state);
-	void (*on_change)(void *context, bool is_durable);
+	void (*on_change)(void *context, unsigned what);
 	void (*on_node_secret)(void *context, const struct mesh_key *secret);
 	void (*on_gone)(void *context);
 };

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""A mesh of three machines: one in a cloud, one at home and one in an office, each behind its own
+router; what people do with it, and what is killed meanwhile."""
+
+import contextlib
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import lab
+from machine import Machine
+from scenario import Scenario, skip_all, wait_until
+
+why = lab.why_not()
+if why or not os.path.exists("/dev/net/tun"):
+    skip_all(why or "there is no /dev/net/tun")
+
+
+def ping(machine, address, timeout_s=10):
+    """By the system's own ping, through the interface."""
+    def answers():
+        return machine.where.run("ping", "-c1", "-W1", address, check=False).returncode == 0
+    wait_until(answers, timeout_s, f"{machine.name} reaches {address}")
+
+
+def address(machine, family=4):
+    addresses = machine.json("status")["mesh"]["self"]["addresses"]
+    return next(a for a in addresses if (":" in a) == (family == 6))
+
+
+def ways(machine, name, times=5):
+    """How `hanse ping` says that the machine was reached, each time."""
+    return [pong.get("via") for pong in
+            machine.json("ping", name, "--times", times)["pings"]]
+
+
+def system_of(host):
+    """Everything `hanse up` may touch."""
+    parts = [["ip", "-o", "addr"], ["ip", "route", "show", "table", "all"],
+             ["ip", "-6", "route", "show", "table", "all"], ["ip", "rule"], ["ip", "-6", "rule"],
+             ["nft", "list", "ruleset"]]
+    text = "\n".join(host.run(*part).stdout for part in parts)
+    text = re.sub(r"(valid_lft|preferred_lft|expires) \S+", "", text)
+    return text + Path("/etc/resolv.conf").read_text()
+
+
+def roles(machine):
+    """The processes of a machine, by role."""
+    found = {}
+    children = Path(f"/proc/{machine.process.pid}/task/{machine.process.pid}/children")
+    for pid in children.read_text().split():
+        with contextlib.suppress(OSError):  # it may just have ended
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if len(words) > 1 and words[1].startswith(b"role:"):
+                found[words[1].decode().removeprefix("role:")] = int(pid)
+    return found
+
+
+def names_are_known(machine, name):
+    return any(name in line.split() for line in machine.hosts.read_text().splitlines())
+
+
+with Scenario() as s, lab.Lab(s.scratch) as net:
+    server = net.server("cloud")
+    hosts = {"cloud": server, "home": net.host("home", "apdf"), "office": net.host("office", "sym")}
+    before = {name: system_of(host) for name, host in hosts.items()}
+    cloud = Machine(s, "cloud", where=server, options=["--address", server.ip4])
+    home = office = None
+
+    with s.test("the first machine says what to run on the next one"):
+        cloud.start()
+        assert cloud.key.startswith("hanse-join-1-")
+        assert "hanse-join-1" not in Path(f"/proc/{cloud.process.pid}/cmdline").read_text()
+
+    home = Machine(s, "home", where=hosts["home"], join=cloud.key)
+    office = Machine(s, "office", where=hosts["office"], join=cloud.key)
+    everybody = [cloud, home, office]
+
+    with s.test("two more join by the key, and every machine reaches every other one"):
+        begin = time.monotonic()
+        home.launch()
+        office.launch()
+        for machine in [home, office]:
+            machine.wait_for("This machine is")
+            assert cloud.key not in Path(f"/proc/{machine.process.pid}/cmdline").read_text()
+        for machine in everybody:
+            for other in everybody:
+                if machine is not other:
+                    ping(machine, address(other))
+        ping(home, address(office, 6))
+        print(f"# all pairs after {time.monotonic() - begin:.1f} s")
+
+    with s.test("hanse ping tells a direct way from a relay, and why"):
+        assert "direct" in ways(home, "cloud")
+        assert ways(home, "office", 1) == ["relay"]
+        said = home.run("ping", "office", "--times", 1).stdout
+        assert re.search(r"office \(100\.\S+\) answered in .* by a relay; .*because", said), said
+        assert re.search(r"direct by \S+:41641", home.run("ping", "cloud").stdout)
+
+    with s.test("hanse whois and status know the others"):
+        who = home.json("whois", address(office) + ":1234")["machine"]
+        assert who["name"].startswith("office."), who
+        assert home.run("whois", "100.64.99.99", check=False).returncode == 3
+        peers = home.json("status")["mesh"]["peers"]
+        assert sorted(p["name"].split(".")[0] for p in peers) == ["cloud", "office"]
+        assert "passes" in home.run("netcheck").stdout
+
+    with s.test("machines are called by their names"):
+        for machine in everybody:
+            wait_until(lambda m=machine: all(names_are_known(m, other.name) for other in everybody),
+                       10, f"{machine.name} knows the names")
+
+    with s.test("control renames a machine, and everybody hears of it"):
+        cloud.run("machine", "rename", "office", "desk")
+        wait_until(lambda: home.run("ping", "desk", "--times", 1, check=False).returncode == 0, 10,
+                   "home calls it desk")
+        cloud.run("machine", "rename", "desk", "office")
+
+    with s.test("each process that is killed is started again, and alone"):
+        for role in sorted(roles(cloud)):
+            others = roles(cloud)
+            victim = others.pop(role)
+            os.kill(victim, signal.SIGKILL)
+            now = wait_until(lambda r=role, v=victim: roles(cloud).get(r) not in (None, v)
+                             and roles(cloud), 10, f"{role} is back")
+            assert all(now[name] == pid for name, pid in others.items()), role
+            ping(home, address(office))
+            if role == "mesh":
+                wait_until(lambda: (cloud.run_dir / "mesh.sock").exists(), 10, "mesh.sock")
+        ping(home, address(cloud), 20)
+
+    with s.test("without control links go on, and machines find each other anew"):
+        control = roles(cloud)["realm"]
+        os.kill(control, signal.SIGSTOP)
+        try:
+            ping(home, address(office))
+            os.kill(roles(home)["mesh"], signal.SIGKILL)  # a new life, which nobody announces
+            wait_until(lambda: home.run("status", check=False).returncode == 0, 10,
+                       "home is back")
+            for machine, other in [(home, cloud), (home, office), (office, home)]:
+                ping(machine, address(other), 20)
+            assert "direct" in ways(home, "cloud")
+        finally:
+            os.kill(control, signal.SIGCONT)
+        wait_until(lambda: home.json("status")["mesh"]["state"] == "up", 40, "control is back")
+
+    with s.test("a machine without a key is let in by whoever opens its link"):
+        guest_host = net.host("guest", "apdf")
+        guest = Machine(s, "guest", where=guest_host,
+                        options=["--login-server", f"http://{server.ip4}:8641"])
+        guest.launch()
+        link = guest.wait_for(r"Open this link to let this machine in: (\S+)")[1]
+        cloud.run("machine", "approve", link.rsplit("/", 1)[1])
+        guest.wait_for("This machine is")
+        ping(guest, address(home), 20)
+        assert guest.run("logout").returncode == 0
+        guest.process.wait(20)
+        wait_until(lambda: home.run("ping", "guest", "--times", 1, check=False).returncode != 0,
+                   20, "the guest is gone")
+
+    with s.test("hanse down leaves the machine as it was"):
+        assert "off the mesh" in home.run("down").stdout
+        assert home.process.wait(10) == 0
+        assert system_of(hosts["home"]) == before["home"]
+        assert home.hosts.read_text() == "127.0.0.1 localhost\n"
+        assert office.run("ping", "home", "--times", 1, check=False).returncode == 1
+
+    with s.test("and brings it back without a key"):
+        home.join = None
+        home.start()
+        ping(home, address(office), 20)
+
+    with s.test("what a killed hanse up leaves behind, hanse down removes"):
+        office.process.kill()
+        office.process.wait()
+        wait_until(lambda: "hanse0" not in hosts["office"].run("ip", "-o", "link").stdout, 5,
+                   "the interface is gone")
+        assert office.run("down", check=False).returncode == 4
+        after = system_of(hosts["office"])
+        assert after == before["office"], after
+
+    with s.test("an orderly stop of the first machine leaves nothing either"):
+        assert cloud.stop() == 0
+        assert system_of(server) == before["cloud"]
