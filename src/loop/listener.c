@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/scope.h"
 #include "loop/address.h"
+#include "loop/first_byte.h"
 #include "loop/handshake.h"
 #include "loop/private.h"
 #include "loop/stream.h"
@@ -19,9 +20,11 @@
 enum {
 	LISTENER_MAGIC = 0x4c697374,
 	LISTENER_BACKLOG = 512,
-	LISTENER_ACCEPTS_MAX = 64, /* in one turn */
-	LISTENER_PAUSE_MS = 100,   /* without descriptors */
+	LISTENER_ACCEPTS_MAX = 64,  /* in one turn */
+	LISTENER_PAUSE_MS = 100,    /* without descriptors */
+	LISTENER_SILENT_MAX = 1024, /* who have not said a byte yet; the oldest makes room */
 	UNIX_SOCKET_MODE = 0600,
+	TLS_FIRST_BYTE = 0x16, /* of every client that speaks TLS: a handshake record */
 };
 
 struct listener {
@@ -37,6 +40,9 @@ struct listener {
 	struct tls_identity *identity; /* NULL: in the clear */
 	struct list handshakes;	       /* under way, the oldest first */
 	size_t handshake_count;
+	bool takes_both;    /* in the clear too: the first byte says which */
+	struct list silent; /* have not said it, the oldest first */
+	size_t silent_count;
 	bool is_short; /* of descriptors, said so */
 	bool is_closed;
 	void (*on_accept)(void *context, struct stream *s);
@@ -113,6 +119,63 @@ static void greet(struct listener *l, struct stream *s)
 	l->handshake_count++;
 }
 
+/* --- both in one port ------------------------------------------------------------------------ */
+/* Who has not sent a byte yet. */
+struct newcomer {
+	struct first_byte first;
+	struct listener *listener;
+	char name[ADDRESS_TEXT_BYTES];
+};
+
+static void free_newcomer(struct first_byte *f)
+{
+	memory_free(CONTAINER(f, struct newcomer, first));
+}
+
+static void remove_newcomer(struct newcomer *n)
+{
+	list_remove(&n->first.link);
+	n->listener->silent_count--;
+}
+
+static void on_first_byte(struct first_byte *f, int byte)
+{
+	struct newcomer *n = CONTAINER(f, struct newcomer, first);
+	struct listener *l = n->listener;
+
+	remove_newcomer(n);
+	if (byte < 0) {
+		close(f->fd);
+		return;
+	}
+	struct stream *s = stream_open_fd(l->loop, f->fd, n->name);
+	if (byte == TLS_FIRST_BYTE)
+		greet(l, s);
+	else
+		l->on_accept(l->context, s);
+}
+
+static void cancel_most_silent(struct listener *l)
+{
+	struct newcomer *n = CONTAINER(l->silent.next, struct newcomer, first.link);
+
+	remove_newcomer(n);
+	first_byte_cancel(&n->first);
+}
+
+static void listen_to(struct listener *l, int fd, const char *name)
+{
+	struct newcomer *n = NEW(struct newcomer);
+
+	if (l->silent_count == LISTENER_SILENT_MAX)
+		cancel_most_silent(l);
+	n->listener = l;
+	memcpy(n->name, name, sizeof(n->name));
+	first_byte_start(&n->first, l->loop, fd, TLS_HANDSHAKE_MS, on_first_byte, free_newcomer);
+	list_add(&l->silent, &n->first.link);
+	l->silent_count++;
+}
+
 /* --- accepting ------------------------------------------------------------------------------- */
 static void accept_ready(struct deferred *d)
 {
@@ -134,6 +197,10 @@ static void accept_ready(struct deferred *d)
 		}
 		l->is_short = false;
 		address_text(&peer, name);
+		if (l->takes_both) {
+			listen_to(l, fd, name);
+			continue;
+		}
 		struct stream *s = stream_open_fd(l->loop, fd, name);
 		if (l->identity)
 			greet(l, s);
@@ -171,6 +238,7 @@ static struct listener *listener_new(struct loop *loop, int fd,
 	l->on_accept = on_accept;
 	l->context = context;
 	list_init(&l->handshakes);
+	list_init(&l->silent);
 	int code = uv_poll_init(&loop->uv, &l->poll, fd);
 	assert(code == 0);
 	l->poll.data = l;
@@ -252,6 +320,18 @@ enum err listener_open_tls(struct loop *loop, const char *host, uint16_t port,
 
 	if (!err)
 		(*ret)->identity = identity;
+	return err;
+}
+
+enum err listener_open_both(struct loop *loop, const char *host, uint16_t port,
+			    struct tls_identity *identity,
+			    void (*on_accept)(void *context, struct stream *s), void *context,
+			    struct listener **ret, char why[TASK_WHY_BYTES])
+{
+	enum err err = listener_open_tls(loop, host, port, identity, on_accept, context, ret, why);
+
+	if (!err)
+		(*ret)->takes_both = true;
 	return err;
 }
 
@@ -345,6 +425,8 @@ void listener_close(struct listener *l)
 	l->is_closed = true;
 	while (l->handshake_count > 0)
 		cancel_oldest(l);
+	while (l->silent_count > 0)
+		cancel_most_silent(l);
 	deferred_clear(&l->accept);
 	timer_clear(&l->pause);
 	if (l->path)

@@ -129,6 +129,13 @@ MUST_CHECK enum err listener_open_tls(struct loop *loop, const char *host, uint1
 				      void (*on_accept)(void *context, struct stream *s),
 				      void *context, struct listener **ret,
 				      char why[TASK_WHY_BYTES]);
+/* In the clear and over TLS at one port: what a client sends first says which it speaks.  Who says
+ * nothing for TLS_HANDSHAKE_MS is closed. */
+MUST_CHECK enum err listener_open_both(struct loop *loop, const char *host, uint16_t port,
+				       struct tls_identity *identity,
+				       void (*on_accept)(void *context, struct stream *s),
+				       void *context, struct listener **ret,
+				       char why[TASK_WHY_BYTES]);
 uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked for */
 void listener_close(struct listener *l);
 
