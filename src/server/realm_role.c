@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "loop/stop.h"
 #include "server/key_file.h"
+#include "server/relay_keys.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
@@ -173,8 +174,12 @@ static enum err open_doors(struct realm_role *role, char why[TASK_WHY_BYTES])
 	enum err err = http_server_open_unix(role->loop, path, &admin, &role->admin, why);
 	if (err)
 		return err;
-	err = listener_open_tcp(role->loop, o->realm_listen.host, o->realm_listen.port, on_client,
-				role, &role->clients, why);
+	if (role->tls)
+		err = listener_open_both(role->loop, o->realm_listen.host, o->realm_listen.port,
+					 role->tls, on_client, role, &role->clients, why);
+	else
+		err = listener_open_tcp(role->loop, o->realm_listen.host, o->realm_listen.port,
+					on_client, role, &role->clients, why);
 	if (err)
 		return err;
 	return peer_port_open(role->loop,
@@ -414,7 +419,7 @@ static enum err find_addresses(struct realm_role *role, char why[OPTION_WHY_BYTE
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 	snprintf(role->address, sizeof(role->address), form, a->host,
 		 (unsigned)(a->port + PEER_PORT_DISTANCE));
-	int used = snprintf(role->url, sizeof(role->url), "http://");
+	int used = snprintf(role->url, sizeof(role->url), role->tls ? "https://" : "http://");
 	snprintf(role->url + used, sizeof(role->url) - (size_t)used, form, a->host,
 		 (unsigned)a->port);
 #pragma GCC diagnostic pop
@@ -432,6 +437,10 @@ int realm_role_main(char **argv)
 	enum err err = options_from_flags(&options, argv, why);
 	if (!err)
 		err = options_finish(&options, why);
+	if (!err && options.values[OPTION_CERTIFICATE][0])
+		err = relay_keys_read_identity(options.values[OPTION_CERTIFICATE],
+					       options.values[OPTION_CERTIFICATE_KEY], &role.tls,
+					       why);
 	if (!err)
 		err = find_addresses(&role, why);
 	if (gethostname(role.host, sizeof(role.host)) < 0)
@@ -459,6 +468,8 @@ int realm_role_main(char **argv)
 	journal_buckets_finish(&role.buckets, role.loop);
 	loop_free(role.loop);
 	journal_buckets_close(&role.buckets);
+	if (role.tls)
+		tls_identity_free(role.tls);
 	peer_identity_done(&role.identity);
 	keyring_done(&role.keys);
 	return status;

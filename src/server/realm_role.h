@@ -26,6 +26,7 @@ struct realm_role {
 	struct loop *loop;
 	const struct options *options;
 	char address[OPTION_HOST_BYTES + 16];  /* among nodes: HOST:PORT of the peer port */
+	struct tls_identity *tls;	       /* of clients; NULL: in the clear only */
 	char url[REALM_URL_BYTES];	       /* for clients */
 	char host[JOURNAL_NODE_BYTES_MAX + 1]; /* the machine's name, for people */
 	struct journal_buckets buckets;

@@ -145,8 +145,8 @@ enum err relay_keys_read_file(const char *path, bool is_secret, struct buf *ret,
 	return OK;
 }
 
-static enum err use_given(const char *certificate, const char *key, struct relay_keys *ret,
-			  char why[STATE_WHY_BYTES])
+enum err relay_keys_read_identity(const char *certificate, const char *key,
+				  struct tls_identity **ret, char why[STATE_WHY_BYTES])
 {
 	struct pem pem = { 0 };
 	char detail[TASK_WHY_BYTES];
@@ -155,8 +155,8 @@ static enum err use_given(const char *certificate, const char *key, struct relay
 	if (!err)
 		err = relay_keys_read_file(key, true, &pem.key, why);
 	if (!err) {
-		err = tls_identity_new_server(buf_slice(&pem.certificate), buf_slice(&pem.key),
-					      &ret->identity, detail);
+		err = tls_identity_new_server(buf_slice(&pem.certificate), buf_slice(&pem.key), ret,
+					      detail);
 		if (err)
 			snprintf(why, STATE_WHY_BYTES, "--certificate %.120s: %s", certificate,
 				 detail);
@@ -174,8 +174,9 @@ enum err relay_keys_load(const struct state *state, const char *host, const char
 
 	enum err err = load_key(state, &keys.secret, why);
 	if (!err)
-		err = certificate[0] ? use_given(certificate, key, &keys, why)
-				     : use_own(state, host, &keys, why);
+		err = certificate[0]
+			      ? relay_keys_read_identity(certificate, key, &keys.identity, why)
+			      : use_own(state, host, &keys, why);
 	if (err) {
 		crypto_wipe(&keys, sizeof(keys));
 		return err;

@@ -25,6 +25,9 @@ struct relay_keys {
 MUST_CHECK enum err relay_keys_load(const struct state *state, const char *host,
 				    const char *certificate, const char *key,
 				    struct relay_keys *ret, char why[STATE_WHY_BYTES]);
+/* --certificate and --certificate-key, for whoever serves with them. */
+MUST_CHECK enum err relay_keys_read_identity(const char *certificate, const char *key,
+					     struct tls_identity **ret, char why[STATE_WHY_BYTES]);
 void relay_keys_done(struct relay_keys *keys);
 
 /* A small file of the owner's; one with a secret in it is refused where others may read it. */
