@@ -150,6 +150,7 @@ void paths_relay_up(struct paths *p, uint32_t region, uint64_t latency_us, uint6
 	r->relay_heard_us = now_us;
 	if (latency_us)
 		r->relay_us = latency_us;
+	peers_call_again(p, region, now_us);
 }
 
 void paths_relay_down(struct paths *p, uint32_t region, uint64_t now_us)

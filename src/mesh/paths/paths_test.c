@@ -66,6 +66,16 @@ static struct paths_route route(struct host *h)
 	return r;
 }
 
+static int count_sends(struct host *h)
+{
+	struct paths_effect e;
+	int count = 0;
+
+	while (paths_next(h->paths, &e))
+		count += e.kind == PATHS_SEND;
+	return count;
+}
+
 /* --- finding --- */
 
 static void test_the_first_packet_goes_by_the_relay_while_all_addresses_are_tried(void **state)
@@ -105,6 +115,45 @@ static void test_a_pong_makes_the_path_direct_and_says_so(void **state)
 	assert_true(r.has_udp && !r.has_relay);
 	assert_non_null(strstr(why(a), "direct 203.0.113.11:41641, 2"));
 	assert_int_equal(a->changes, 1);
+	world_free(w);
+}
+
+static void test_a_call_is_repeated_when_its_relay_comes_back(void **state)
+{
+	struct world *w = world_new(seed, NAT_APDF, NAT_APDF, &plain);
+	struct host *a = &w->hosts[0];
+	struct paths_route r;
+
+	(void)state;
+	paths_relay_up(a->paths, WORLD_REGION, MS, w->now_us);
+	assert_effects(a, ""); /* nobody talks */
+	paths_route(a->paths, a->other, w->now_us, &r);
+	assert_int_equal(count_sends(a), 2);
+	paths_relay_down(a->paths, WORLD_REGION, w->now_us);
+	paths_relay_up(a->paths, WORLD_REGION, MS, w->now_us + 2 * SECOND);
+	assert_effects(a, "relay 900 disco\n");
+	world_free(w);
+}
+
+static void test_a_peer_without_a_home_yet_is_looked_for_at_ours(void **state)
+{
+	struct world *w = world_new(seed, NAT_APDF, NAT_APDF, &plain);
+	struct host *a = &w->hosts[0];
+	struct paths_peer_facts facts = {
+		.node = { { 5 } },
+		.disco = *paths_disco_public(w->hosts[1].paths),
+	};
+	struct paths_route r;
+
+	(void)state;
+	a->other = paths_put_peer(a->paths, &facts, w->now_us);
+	paths_route(a->paths, a->other, w->now_us, &r);
+	assert_true(r.has_relay && r.region == WORLD_REGION);
+	assert_effects(a, "relay 900 disco\n");
+	/* It tells where it is: the call goes there at once. */
+	facts.home = 901;
+	paths_put_peer(a->paths, &facts, w->now_us);
+	assert_effects(a, "relay 901 disco\n");
 	world_free(w);
 }
 
@@ -302,16 +351,6 @@ static void call_by_relay(struct host *to, struct host *from, struct slice endpo
 	paths_relay_received(to->paths, WORLD_REGION, &from->node, buf_slice(&packet),
 			     to->world->now_us, &way, &peer);
 	buf_done(&packet);
-}
-
-static int count_sends(struct host *h)
-{
-	struct paths_effect e;
-	int count = 0;
-
-	while (paths_next(h->paths, &e))
-		count += e.kind == PATHS_SEND;
-	return count;
 }
 
 static void test_calls_are_heard_by_relays_only_and_not_without_end(void **state)
@@ -690,6 +729,8 @@ int main(void)
 		cmocka_unit_test(
 			test_the_first_packet_goes_by_the_relay_while_all_addresses_are_tried),
 		cmocka_unit_test(test_a_pong_makes_the_path_direct_and_says_so),
+		cmocka_unit_test(test_a_call_is_repeated_when_its_relay_comes_back),
+		cmocka_unit_test(test_a_peer_without_a_home_yet_is_looked_for_at_ours),
 		cmocka_unit_test(test_stale_addresses_are_asked_for_again_before_a_call),
 		cmocka_unit_test(test_nobody_wakes_up_when_nobody_talks),
 		cmocka_unit_test(test_without_pongs_packets_go_both_ways_after_6_5_seconds),

@@ -66,7 +66,7 @@ struct paths_peer *paths_put_peer(struct paths *p, const struct paths_peer_facts
 				  uint64_t now_us)
 {
 	struct paths_peer *peer = paths_find_peer(p, &facts->node);
-	bool is_new_disco;
+	bool is_new_disco, is_elsewhere;
 
 	if (!peer && p->by_node.count >= PATHS_PEERS_MAX)
 		return NULL;
@@ -75,6 +75,7 @@ struct paths_peer *paths_put_peer(struct paths *p, const struct paths_peer_facts
 	is_new_disco = !mesh_key_equal(&peer->disco, &facts->disco);
 	set_disco(peer, &facts->disco);
 	set_endpoints(peer, facts->endpoints, facts->endpoint_count);
+	is_elsewhere = peer->home != facts->home;
 	peer->home = facts->home;
 	peer->context = facts->context;
 	peer->is_put = true;
@@ -84,8 +85,12 @@ struct paths_peer *paths_put_peer(struct paths *p, const struct paths_peer_facts
 		peer->search_us = peer->called_us = 0;
 	}
 	peer_tell(peer, now_us);
-	if (peer_is_active(peer, now_us) && !candidate_is_trusted(peer->best, now_us))
-		peer_ping_all(peer, false, now_us);
+	if (peer_is_active(peer, now_us) && !candidate_is_trusted(peer->best, now_us)) {
+		if (is_new_disco || is_elsewhere)
+			peer_search(peer, now_us);
+		else
+			peer_ping_all(peer, false, now_us);
+	}
 	peer_schedule(peer, now_us);
 	return peer;
 }
@@ -191,7 +196,8 @@ uint32_t peer_region(const struct paths_peer *peer, uint64_t now_us)
 {
 	if (peer->reverse && now_us < peer->reverse_us + REVERSE_US)
 		return peer->reverse;
-	return peer->home;
+	/* Who has just joined has told nobody where its home is; ours is the best guess. */
+	return peer->home ? peer->home : peer->paths->home;
 }
 
 /* One timer a peer, at the first thing it waits for; a peer that is not active waits for none. */

@@ -317,6 +317,7 @@ void peer_ping_all(struct paths_peer *peer, bool is_now, uint64_t now_us);
 void peer_tick(struct paths_peer *peer, uint64_t now_us);
 void peer_called(struct paths_peer *peer, const struct disco_message *m, uint64_t now_us);
 void peer_no_call(struct paths_peer *peer);
+void peers_call_again(struct paths *p, uint32_t region, uint64_t now_us);
 void peers_call(struct paths *p, uint64_t now_us); /* those that waited for STUN */
 
 /* measure.c */

@@ -116,6 +116,18 @@ static void ping_opened(struct paths_peer *peer, uint64_t now_us)
 	peer_ping_all(peer, false, now_us);
 }
 
+/* A call by a relay that was not connected, or no more, has reached nobody. */
+void peers_call_again(struct paths *p, uint32_t region, uint64_t now_us)
+{
+	struct paths_peer *peer;
+	size_t cursor = 0;
+
+	while (paths_is_active(p, now_us) && (peer = map_next(&p->by_node, &cursor)))
+		if (peer->searching_us && peer_is_active(peer, now_us) &&
+		    peer_region(peer, now_us) == region)
+			call_when_fresh(peer, now_us);
+}
+
 void peer_search(struct paths_peer *peer, uint64_t now_us)
 {
 	uint32_t region = peer_region(peer, now_us);

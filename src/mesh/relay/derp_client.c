@@ -20,7 +20,8 @@
 enum {
 	CLIENT_MAGIC = 0x44436c69,
 	BACKOFF_MS_FIRST = 250,
-	ANSWER_MS = 5000, /* to a ping */
+	ANSWER_MS = 5000,	  /* to a ping */
+	DOUBTED_ANSWER_MS = 1500, /* after a change: nobody reaches us meanwhile */
 	PORT_DEFAULT = 443,
 	TARGETS_MAX = 2 * DERP_NODES_MAX,
 };
@@ -129,7 +130,7 @@ static void write_early(struct region *r)
 static void ping(struct region *r)
 {
 	derp_link_ping(r->link);
-	r->answer_ms = now_of(r) + ANSWER_MS;
+	r->answer_ms = now_of(r) + (r->is_doubted ? DOUBTED_ANSWER_MS : ANSWER_MS);
 }
 
 static void tell_latency(struct region *r, uint64_t latency_us)
