@@ -74,11 +74,8 @@ static void collect_sources(struct compiler *c, struct buf *edges)
 static void describe_intervals(struct compiler *c)
 {
 	c->subjects = arena_take_array(&c->arena, c->interval_count, sizeof(*c->subjects));
-	c->owners = arena_take_array(&c->arena, c->interval_count, sizeof(*c->owners));
-	for (size_t i = 0; i < c->interval_count; i++) {
+	for (size_t i = 0; i < c->interval_count; i++)
 		c->subjects[i] = (struct subject) { .has_ip = true, .ip = c->starts[i] };
-		c->owners[i] = SIZE_MAX;
-	}
 	for (size_t i = 0; i < c->world->machine_count; i++) {
 		const struct access_machine *m = &c->world->machines[i];
 
@@ -86,9 +83,45 @@ static void describe_intervals(struct compiler *c)
 			size_t at = compiler_interval(c, m->addresses[j]);
 
 			c->subjects[at] = subject_of(m, m->addresses[j]);
-			c->owners[at] = i;
 		}
 	}
+}
+
+/* The intervals of its addresses, and of the networks behind it. */
+static void list_intervals(struct compiler *c, const struct access_machine *m, struct buf *ret)
+{
+	for (size_t i = 0; i < m->address_count; i++) {
+		uint32_t at = (uint32_t)compiler_interval(c, m->addresses[i]);
+		buf_add(ret, &at, sizeof(at));
+	}
+	for (size_t i = 0; i < m->route_count; i++) {
+		struct ip_range route = ip_range_of(m->routes[i]);
+		uint32_t at = (uint32_t)compiler_interval(c, route.first);
+
+		for (; m->routes[i].bits > 0 && at < c->interval_count &&
+		       ip_range_contains(&route, c->starts[at]);
+		     at++)
+			buf_add(ret, &at, sizeof(at));
+	}
+}
+
+static void describe_machines(struct compiler *c)
+{
+	struct buf list;
+
+	c->machines =
+		arena_take_array(&c->arena, c->world->machine_count + 1, sizeof(*c->machines));
+	buf_init(&list);
+	for (size_t i = 0; i < c->world->machine_count; i++) {
+		buf_clear(&list);
+		list_intervals(c, &c->world->machines[i], &list);
+		c->machines[i] = (struct interval_list) {
+			(const uint32_t *)(const void *)arena_copy(&c->arena, buf_slice(&list))
+				.data,
+			list.size / sizeof(uint32_t)
+		};
+	}
+	buf_done(&list);
 }
 
 size_t compiler_interval(const struct compiler *c, struct ip ip)
@@ -199,6 +232,7 @@ enum err compiler_new(const struct policy *policy, const struct access_world *wo
 	c->words = c->interval_count / 64 + 1;
 	buf_done(&edges);
 	describe_intervals(c);
+	describe_machines(c);
 	err = collect_protocols(c);
 	if (!err)
 		err = describe_rules(c);
@@ -237,22 +271,12 @@ const uint64_t *compiler_reach(struct compiler *c, size_t index)
 
 static bool reaches(struct compiler *c, size_t from, size_t to)
 {
-	const struct access_machine *m = &c->world->machines[from];
+	const struct interval_list *list = &c->machines[from];
 	const uint64_t *set = compiler_reach(c, to);
 
-	for (size_t i = 0; i < m->address_count; i++)
-		if (set_has(set, compiler_interval(c, m->addresses[i])))
+	for (size_t i = 0; i < list->count; i++)
+		if (set_has(set, list->items[i]))
 			return true;
-	for (size_t i = 0; i < m->route_count; i++) {
-		struct ip_range route = ip_range_of(m->routes[i]);
-		size_t at = compiler_interval(c, route.first);
-
-		for (; m->routes[i].bits > 0 && at < c->interval_count &&
-		       ip_range_contains(&route, c->starts[at]);
-		     at++)
-			if (set_has(set, at))
-				return true;
-	}
 	return false;
 }
 

@@ -12,14 +12,19 @@ enum {
 	COMPILE_ICMPV6 = 58,
 };
 
+struct interval_list {
+	const uint32_t *items;
+	size_t count;
+};
+
 struct compiler {
 	struct arena arena;
 	const struct policy *policy;
 	const struct access_world *world;
 	const struct ip *starts; /* of the intervals of sources, IPv4 first */
 	size_t interval_count, words;
-	struct subject *subjects; /* whom each interval stands for */
-	size_t *owners;		  /* which machine, or SIZE_MAX */
+	struct subject *subjects;	/* whom each interval stands for */
+	struct interval_list *machines; /* where each one sends from */
 	struct map principal_sets;
 	const uint64_t **rule_sets;
 	uint64_t **reach; /* by machine, once it was compiled */

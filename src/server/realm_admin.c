@@ -7,6 +7,7 @@
  *	GET    /v1/keys		POST /v1/keys		DELETE /v1/keys/ID
  *	POST   /verify			a relay of this machine asks whom to let in
  *	GET    /v1/relays	PUT /v1/relays/NAME	DELETE /v1/relays/NAME
+ *	...    /v1/policy	realm_policy.c
  *
  *	PUT    /v1/servers/ADDRESS	DELETE /v1/servers/ADDRESS
  *
@@ -18,7 +19,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "server/realm_role.h"
+#include "server/realm_admin.h"
 #include "wire/crypto/wipe.h"
 #include "wire/join_key.h"
 
@@ -34,7 +35,7 @@ static int add_text(const char *text, size_t size, void *context)
 }
 
 /* Takes `page` over. */
-static void answer(struct http_exchange *e, int status, json_t *page)
+void realm_admin_answer(struct http_exchange *e, int status, json_t *page)
 {
 	struct buf text;
 
@@ -51,12 +52,12 @@ static void answer(struct http_exchange *e, int status, json_t *page)
 	buf_done(&text);
 }
 
-static void answer_error(struct http_exchange *e, int status, const char *why)
+void realm_admin_error(struct http_exchange *e, int status, const char *why)
 {
-	answer(e, status, json_pack("{s:s}", "error", why));
+	realm_admin_answer(e, status, json_pack("{s:s}", "error", why));
 }
 
-static int status_of(enum err err)
+int realm_admin_status(enum err err)
 {
 	switch ((int)err) {
 	case ERR_NOT_FOUND:
@@ -185,8 +186,9 @@ static void get_machines(struct realm_role *role, struct http_exchange *e)
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(machines, machine_json_of(&list[i]));
 	arena_done(&a);
-	answer(e, 200,
-	       json_pack("{s:s, s:o}", "domain", realm_domain(role->realm), "machines", machines));
+	realm_admin_answer(e, 200,
+			   json_pack("{s:s, s:o}", "domain", realm_domain(role->realm), "machines",
+				     machines));
 }
 
 static json_t *key_json(struct arena *a, const struct key_row *k)
@@ -212,7 +214,7 @@ static void get_keys(struct realm_role *role, struct http_exchange *e)
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, key_json(&a, &keys[i]));
 	arena_done(&a);
-	answer(e, 200, json_pack("{s:o}", "keys", list));
+	realm_admin_answer(e, 200, json_pack("{s:o}", "keys", list));
 }
 
 static void get_relays(struct realm_role *role, struct http_exchange *e)
@@ -239,7 +241,7 @@ static void get_relays(struct realm_role *role, struct http_exchange *e)
 					  relay->is_insecure));
 		}
 	}
-	answer(e, 200, json_pack("{s:o}", "relays", list));
+	realm_admin_answer(e, 200, json_pack("{s:o}", "relays", list));
 }
 
 static void get_status(struct realm_role *role, struct http_exchange *e)
@@ -260,25 +262,26 @@ static void get_status(struct realm_role *role, struct http_exchange *e)
 		 (unsigned long long)leader.content_hash.low);
 	for (size_t i = 0; i < url_count; i++)
 		json_array_append_new(list, json_string(urls[i]));
-	answer(e, 200,
-	       json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:{s:I, s:I, s:s}, s:I, s:I, s:I, "
-			 "s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I}",
-			 "state",
-			 realm_is_serving(role->realm) ? "serving"
-			 : is_leading		       ? "starting"
-						       : "standby",
-			 "address", role->address, "url", role->url, "leader",
-			 is_leading ? role->address : role->leader, "domain",
-			 realm_domain(role->realm), "urls", list, "server_key", text, "journal",
-			 "epoch", (json_int_t)leader.epoch.counter, "committed_index",
-			 (json_int_t)leader.committed_index, "content_hash", hash, "machines",
-			 (json_int_t)status.machines, "online", (json_int_t)status.online,
-			 "sessions", (json_int_t)status.sessions, "waiting",
-			 (json_int_t)status.pending, "fanout", "rounds", (json_int_t)status.fanouts,
-			 "longest_us", (json_int_t)status.fanout_us, "whole_us",
-			 (json_int_t)status.whole_us, "messages", (json_int_t)status.messages,
-			 "bytes", (json_int_t)status.message_bytes, "pipes",
-			 (json_int_t)role->pipes.count));
+	realm_admin_answer(
+		e, 200,
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:{s:I, s:I, s:s}, s:I, s:I, s:I, "
+			  "s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:I}",
+			  "state",
+			  realm_is_serving(role->realm) ? "serving"
+			  : is_leading			? "starting"
+							: "standby",
+			  "address", role->address, "url", role->url, "leader",
+			  is_leading ? role->address : role->leader, "domain",
+			  realm_domain(role->realm), "urls", list, "server_key", text, "journal",
+			  "epoch", (json_int_t)leader.epoch.counter, "committed_index",
+			  (json_int_t)leader.committed_index, "content_hash", hash, "machines",
+			  (json_int_t)status.machines, "online", (json_int_t)status.online,
+			  "sessions", (json_int_t)status.sessions, "waiting",
+			  (json_int_t)status.pending, "fanout", "rounds",
+			  (json_int_t)status.fanouts, "longest_us", (json_int_t)status.fanout_us,
+			  "whole_us", (json_int_t)status.whole_us, "messages",
+			  (json_int_t)status.messages, "bytes", (json_int_t)status.message_bytes,
+			  "pipes", (json_int_t)role->pipes.count));
 }
 
 /* --- changing ----------------------------------------------------------------------------------
@@ -321,12 +324,13 @@ static void machine_edited(struct operation *o, enum err err)
 	struct http_exchange *e = o->context;
 
 	if (err) {
-		answer_error(e, status_of(err), o->why);
+		realm_admin_error(e, realm_admin_status(err), o->why);
 		return;
 	}
 	char id[32];
 	snprintf(id, sizeof(id), "n%lld", (long long)m->row.id);
-	answer(e, 200, json_pack("{s:s, s:o}", "id", id, "name", text_json(m->row.name)));
+	realm_admin_answer(e, 200,
+			   json_pack("{s:s, s:o}", "id", id, "name", text_json(m->row.name)));
 }
 
 static void edit_machine(struct realm_role *role, struct http_exchange *e,
@@ -360,13 +364,13 @@ static void key_created(struct operation *o, enum err err)
 	if (!err && !realm_role_join_key(e->handler_state, k->secret, text, sizeof(text)))
 		err = ERR_UNAVAILABLE;
 	if (err) {
-		answer_error(e, status_of(err), o->why);
+		realm_admin_error(e, realm_admin_status(err), o->why);
 		return;
 	}
 	json_t *page = key_json(&o->arena, &k->key);
 	json_object_set_new(page, "key", json_string(text));
 	json_object_set_new(page, "secret", json_string(k->secret));
-	answer(e, 200, page);
+	realm_admin_answer(e, 200, page);
 	crypto_wipe(text, sizeof(text));
 	crypto_wipe(k->secret, sizeof(k->secret));
 }
@@ -391,7 +395,7 @@ static void create_key(struct realm_role *role, struct http_exchange *e)
 	if (!is_good) {
 		arena_done(a);
 		memory_free(k);
-		answer_error(e, 400, "expiry_s and uses are not negative");
+		realm_admin_error(e, 400, "expiry_s and uses are not negative");
 		return;
 	}
 	key_create_start(k, key_created, e);
@@ -402,9 +406,9 @@ static void done(struct operation *o, enum err err)
 	struct http_exchange *e = o->context;
 
 	if (err)
-		answer_error(e, status_of(err), o->why);
+		realm_admin_error(e, realm_admin_status(err), o->why);
 	else
-		answer(e, 200, json_object());
+		realm_admin_answer(e, 200, json_object());
 }
 
 static void revoke_key(struct realm_role *role, struct http_exchange *e, struct slice id)
@@ -412,7 +416,7 @@ static void revoke_key(struct realm_role *role, struct http_exchange *e, struct 
 	uint64_t number;
 
 	if (text_to_u64(id, INT64_MAX, &number)) {
-		answer_error(e, 404, "a join key has a number: `hanse key list` shows it");
+		realm_admin_error(e, 404, "a join key has a number: `hanse key list` shows it");
 		return;
 	}
 	struct key_revoke *k = NEW(struct key_revoke);
@@ -475,7 +479,7 @@ static const struct {
 
 static void not_there(struct http_exchange *e)
 {
-	answer_error(e, 404, "no such path");
+	realm_admin_error(e, 404, "no such path");
 }
 
 static void on_machine(struct realm_role *role, struct http_exchange *e, struct slice rest)
@@ -520,6 +524,8 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 		edit_relay(role, e, rest, is_delete);
 	else if (slice_equal(kind, SLICE("servers")) && rest.size && (is_put || is_delete))
 		edit_server(role, e, rest, is_delete);
+	else if (slice_equal(kind, SLICE("policy")))
+		realm_policy_on_request(role, e, rest);
 	else
 		not_there(e);
 }
@@ -535,7 +541,7 @@ void realm_admin_on_request(void *context, struct http_exchange *e)
 	} else if (!slice_starts_with(e->path, prefix)) {
 		not_there(e);
 	} else if (!role->realm) {
-		answer_error(e, 503, "control is starting or stopping");
+		realm_admin_error(e, 503, "control is starting or stopping");
 	} else if (slice_equal(e->path, SLICE("/v1/status"))) {
 		get_status(role, e);
 	} else if (!realm_is_serving(role->realm)) {

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "mesh/realm/addresses.h"
+#include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
 
 /* --- finding -----------------------------------------------------------------------------------
@@ -47,6 +48,8 @@ void machine_touch(struct realm *r, struct machine *m, unsigned dirty)
 	buf_clear(&m->json);
 	if (!m->is_shown)
 		return;
+	if (dirty & DIRTY_ALL)
+		realm_policy_stale(r);
 	m->dirty |= dirty;
 	if (!list_is_linked(&m->dirty_link))
 		list_add(&r->dirty, &m->dirty_link);
@@ -77,6 +80,7 @@ static void note_removed(struct realm *r, int64_t id)
 		r->removed = memory_grow(r->removed, r->removed_capacity * sizeof(*r->removed));
 	}
 	r->removed[r->removed_count++] = id;
+	realm_policy_stale(r);
 	fanout_set(r);
 }
 

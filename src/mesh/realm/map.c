@@ -1,7 +1,9 @@
 /* POST /machine/map: what a machine says of itself, and the stream of what it is told. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
+#include "mesh/realm/view.h"
 
 /* --- hostinfo ----------------------------------------------------------------------------------
  */
@@ -101,6 +103,8 @@ struct update {
 	int64_t id;
 	struct slice hostinfo;
 	struct slice hostname;
+	const struct ip_prefix *routes; /* it offers */
+	size_t route_count;
 	uint32_t version;
 	bool is_whole; /* then one response, or a stream */
 	bool is_stream;
@@ -116,6 +120,8 @@ static enum err update_run(struct cell *cell, struct operation *o)
 		return err;
 	row.hostinfo = u->hostinfo;
 	row.version = u->version;
+	row.routes = realm_policy_approve(&o->arena, o->realm, realm_user(o->realm, row.user).login,
+					  row.tags, row.routes, u->routes, u->route_count);
 	if (!row.is_named) {
 		err = store_machine_name(&o->arena, cell, u->hostname, row.id, &row.name);
 		if (err)
@@ -135,8 +141,10 @@ static void answer(struct realm *r, struct door_request *request, struct machine
 	} else if (is_stream) {
 		map_stream_start(r, m, request);
 	} else {
-		struct blob *message = whole_message(r, m);
+		struct view view = { 0 };
+		struct blob *message = whole_message(r, m, &view);
 
+		view_done(&view);
 		door_answer(request, 200, "application/json", blob_slice(message));
 		blob_unref(&message);
 	}
@@ -180,6 +188,13 @@ static void start_update(struct realm *r, struct machine *m, struct door_request
 	u->id = m->id;
 	u->hostinfo = arena_copy(&u->operation.arena, hostinfo);
 	u->hostname = arena_copy(&u->operation.arena, q->hostinfo.hostname);
+	u->route_count = q->hostinfo.route_count;
+	if (u->route_count)
+		u->routes = (const struct ip_prefix *)(const void *)arena_copy(
+				    &u->operation.arena,
+				    (struct slice) { (const uint8_t *)q->hostinfo.routes,
+						     u->route_count * sizeof(*u->routes) })
+				    .data;
 	u->version = q->version;
 	u->is_whole = !q->omits_peers;
 	u->is_stream = q->is_stream;

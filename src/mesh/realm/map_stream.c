@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
+#include "mesh/realm/view.h"
 
 static const char json_type[] = "application/json";
 
@@ -61,6 +63,7 @@ void map_stream_end(struct map_stream *s)
 	m->session_count--;
 	if (m->session_count == 0)
 		m->gone_ms = loop_now_ms(r->loop);
+	view_done(&s->view);
 	memory_free(s);
 }
 
@@ -98,7 +101,7 @@ void map_stream_start(struct realm *r, struct machine *m, struct door_request *r
 	m->gone_ms = 0;
 	machine_set_online(r, m, true);
 	door_begin(request, 200, json_type);
-	write_message(s, whole_message(r, m));
+	write_message(s, whole_message(r, m, &s->view));
 	set_keepalive(s);
 }
 
@@ -166,8 +169,8 @@ static void fill_users(struct arena *a, const struct realm *r, struct control_ma
 }
 
 /* A client keeps only the users of machines it sees, so those of changed ones are told again. */
-static void fill_users_of(struct arena *a, const struct realm *r, struct machine *const *machines,
-			  size_t count, struct control_map_response *ret)
+void fill_users_of(struct arena *a, const struct realm *r, struct machine *const *machines,
+		   size_t count, struct control_map_response *ret)
 {
 	struct control_user *users = arena_take_array(a, r->user_count + 1, sizeof(*users));
 
@@ -257,7 +260,19 @@ static struct blob *framed(struct buf *json)
 	return message;
 }
 
-struct blob *whole_message(struct realm *r, struct machine *m)
+/* An empty list of peers says nothing in this protocol: whoever may be known is taken away. */
+static void forget_all(struct arena *a, const struct realm *r, const struct machine *m,
+		       struct control_map_response *ret)
+{
+	int64_t *removed = arena_take_array(a, r->machine_count + 1, sizeof(*removed));
+
+	for (size_t i = 0; i < r->machine_count; i++)
+		if (r->machines[i] != m)
+			removed[ret->removed_count++] = r->machines[i]->id;
+	ret->removed = removed;
+}
+
+struct blob *whole_message(struct realm *r, struct machine *m, struct view *view)
 {
 	struct control_node self = self_node(m);
 	struct control_map_response response = {
@@ -270,6 +285,7 @@ struct blob *whole_message(struct realm *r, struct machine *m)
 		.disables_log = true,
 	};
 	struct machine **peers = NULL;
+	struct control_filter filter;
 	size_t count = 0;
 	struct arena a;
 	struct buf json;
@@ -278,10 +294,23 @@ struct blob *whole_message(struct realm *r, struct machine *m)
 	arena_init(&a);
 	buf_init(&json);
 	fill_dns(&a, r, &response);
-	fill_users(&a, r, &response);
 	fill_urls(&a, r, &response);
+	if (r->policy->read) {
+		filter = realm_policy_filter(&a, r, m);
+		response.filters = &filter;
+		peers = view_all(&a, r, m, view, &count);
+		if (count == 0)
+			forget_all(&a, r, m, &response);
+		peers[count] = m; /* there is room */
+		fill_users_of(&a, r, peers, count + 1, &response);
+	} else {
+		fill_users(&a, r, &response);
+	}
 	control_map_response_encode(&json, &response);
-	if (m->is_shown) {
+	if (r->policy->read) {
+		if (count > 0)
+			add_peers(&json, "Peers", peers, count, m);
+	} else if (m->is_shown) {
 		peers = arena_take_array(&a, r->machine_count + 1, sizeof(struct machine *));
 		for (size_t i = 0; i < r->machine_count; i++)
 			if (r->machines[i]->is_shown)
@@ -298,16 +327,6 @@ struct blob *whole_message(struct realm *r, struct machine *m)
 
 /* --- fan-out -----------------------------------------------------------------------------------
  */
-
-/* What changed since the last round. */
-struct round {
-	struct arena arena;
-	struct machine **all; /* to be told as a whole */
-	size_t all_count;
-	struct control_peer_patch *patches;
-	size_t patch_count;
-	struct blob *shared; /* for all who are not among `all` */
-};
 
 static struct control_peer_patch patch_of(const struct machine *m)
 {
@@ -359,30 +378,51 @@ static void collect(struct realm *r, struct round *round)
 	}
 }
 
-static struct blob *delta_message(struct realm *r, struct round *round, const struct machine *to,
-				  bool has_self)
+struct control_map_response round_response(struct realm *r, struct round *round,
+					   const struct machine *to, bool has_self)
 {
 	struct control_map_response response = {
 		.time_s = realm_now_s(r),
-		.removed = r->removed,
-		.removed_count = r->removed_count,
-		.patches = round->patches,
-		.patch_count = round->patch_count,
 		.relays = r->relays_changed ? r->relays : NULL,
 	};
-	struct control_node self;
-	struct buf json;
 
 	if (has_self) {
-		self = self_node(to);
-		response.node = &self;
+		struct control_node *self = arena_take(&round->arena, sizeof(*self));
+
+		*self = self_node(to);
+		response.node = self;
 	}
+	if (r->urls_changed)
+		fill_urls(&round->arena, r, &response);
+	return response;
+}
+
+struct blob *round_message(const struct control_map_response *response,
+			   struct machine *const *changed, size_t count)
+{
+	struct buf json;
+
+	buf_init(&json);
+	control_map_response_encode(&json, response);
+	if (count)
+		add_peers(&json, "PeersChanged", changed, count, NULL);
+	return framed(&json);
+}
+
+static struct blob *delta_message(struct realm *r, struct round *round, const struct machine *to,
+				  bool has_self)
+{
+	struct control_map_response response = round_response(r, round, to, has_self);
+	struct buf json;
+
 	if (r->users_changed)
 		fill_users(&round->arena, r, &response);
 	else if (round->all_count)
 		fill_users_of(&round->arena, r, round->all, round->all_count, &response);
-	if (r->urls_changed)
-		fill_urls(&round->arena, r, &response);
+	response.removed = r->removed;
+	response.removed_count = r->removed_count;
+	response.patches = round->patches;
+	response.patch_count = round->patch_count;
 	buf_init(&json);
 	control_map_response_encode(&json, &response);
 	if (round->all_count)
@@ -401,13 +441,23 @@ static bool is_among(const struct round *round, const struct machine *m)
 static void tell(struct realm *r, struct round *round, struct map_stream *s)
 {
 	struct machine *m = s->machine;
+	struct control_node self = self_node(m);
 
 	if (s->needs_whole) {
-		write_message(s, whole_message(r, m));
+		write_message(s, whole_message(r, m, &s->view));
+	} else if (r->policy->read && m->is_shown) {
+		struct blob *message = view_delta(r, round, m, &s->view, s->needs_self);
+
+		if (message)
+			write_message(s, message);
 	} else if (!m->is_shown) {
 		if (s->needs_self)
-			write_message(s, delta_message(r, &(struct round) { .all_count = 0 }, m,
-						       true));
+			write_message(s, round_message(
+						 &(struct control_map_response) {
+							 .time_s = realm_now_s(r),
+							 .node = &self,
+						 },
+						 NULL, 0));
 	} else if (s->needs_self || is_among(round, m)) {
 		write_message(s, delta_message(r, round, m, s->needs_self));
 	} else {
@@ -421,7 +471,7 @@ static void tell(struct realm *r, struct round *round, struct map_stream *s)
 static bool has_news(const struct realm *r, const struct round *round)
 {
 	return round->all_count || round->patch_count || r->removed_count || r->relays_changed ||
-	       r->users_changed || r->urls_changed;
+	       r->users_changed || r->urls_changed || r->policy->read;
 }
 
 static void on_fanout(struct timer *t)

@@ -3,6 +3,7 @@
 #define MESH_REALM_PRIVATE_H
 
 #include "base/blob.h"
+#include "base/hash.h"
 #include "base/map.h"
 #include "loop/timer.h"
 #include "mesh/realm/door.h"
@@ -65,6 +66,14 @@ struct request_owner {
 	void (*on_gone)(struct request_owner *owner);
 };
 
+/* What a stream has been told where a policy is in force (view.h). */
+struct view {
+	int64_t *ids; /* of peers, sorted */
+	size_t count;
+	struct hash128 filter;
+	uint64_t serial; /* of the policy it was made of; 0: not yet */
+};
+
 struct map_stream {
 	struct request_owner owner;
 	struct realm *realm;
@@ -75,14 +84,35 @@ struct map_stream {
 	bool needs_whole; /* everything anew */
 	bool needs_self;  /* its own node changed */
 	bool needs_end;	  /* the machine was removed */
+	struct view view;
 };
 
 void map_stream_start(struct realm *r, struct machine *m, struct door_request *request);
 void map_stream_end(struct map_stream *s);
 void map_streams_void(struct realm *r); /* the door is closed */
 
-/* The first message of a stream. */
-struct blob *whole_message(struct realm *r, struct machine *m);
+/* The first message of a stream; *view: what it tells. */
+struct blob *whole_message(struct realm *r, struct machine *m, struct view *view);
+
+/* What changed since the last round. */
+struct round {
+	struct arena arena;
+	struct machine **all; /* to be told as a whole */
+	size_t all_count;
+	struct control_peer_patch *patches;
+	size_t patch_count;
+	struct blob *shared; /* for all who are not among `all` */
+};
+
+/* What a round tells a machine besides its peers; some of it lives in the round's arena. */
+struct control_map_response round_response(struct realm *r, struct round *round,
+					   const struct machine *to, bool has_self);
+/* The users of these machines and no others. */
+void fill_users_of(struct arena *a, const struct realm *r, struct machine *const *machines,
+		   size_t count, struct control_map_response *ret);
+/* With these peers as changed. */
+struct blob *round_message(const struct control_map_response *response,
+			   struct machine *const *changed, size_t count);
 void fanout_set(struct realm *r);
 
 /* --- registrations that wait -------------------------------------------------------------------
@@ -146,7 +176,8 @@ struct realm {
 	size_t pending_count;
 	struct list operations;
 	size_t operation_count;
-	struct task *waiting; /* the stop */
+	struct realm_policy *policy; /* policy.h */
+	struct task *waiting;	     /* the stop */
 	struct timer fanout, sweep;
 	uint64_t fanout_ms, seen_ms;
 	struct blob *keepalive;
@@ -175,6 +206,7 @@ struct operation_parts {
 	size_t server_count;
 	struct relay_row *relays;
 	size_t relay_count;
+	struct policy_row policy;
 };
 
 void realm_read(struct operation *o, struct cell *cell);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
 #include "wire/crypto/wipe.h"
 #include "wire/crypto/x25519.h"
@@ -39,6 +40,9 @@ void realm_read(struct operation *o, struct cell *cell)
 		store_servers(&o->arena, cell, &parts->servers, &parts->server_count);
 	if (o->has_relays)
 		store_relays(&o->arena, cell, &parts->relays, &parts->relay_count);
+	/* What is not there is the policy of a new realm: none. */
+	if (o->has_policy && store_policy_newest(&o->arena, cell, &parts->policy))
+		parts->policy = (struct policy_row) { 0 };
 	o->parts = parts;
 }
 
@@ -118,6 +122,10 @@ void realm_apply(struct operation *o)
 		take_shared(o->realm, o);
 	if (o->has_relays)
 		take_relays(o->realm, o);
+	if (o->has_policy)
+		realm_policy_take(o->realm, &o->parts->policy);
+	if (o->has_users)
+		realm_policy_stale(o->realm);
 	if (o->has_users || o->has_servers || o->has_relays)
 		fanout_set(o->realm);
 }
@@ -259,6 +267,7 @@ void realm_on_leading(struct realm *r)
 
 	operation_init(&b->operation, r);
 	b->operation.has_users = b->operation.has_relays = b->operation.has_servers = true;
+	b->operation.has_policy = true;
 	b->operation.is_first = true;
 	operation_start(&b->operation, begin_run, begin_done, NULL);
 }
@@ -303,6 +312,7 @@ struct realm *realm_new(struct loop *loop, const struct realm_config *config)
 	list_init(&r->pending);
 	list_init(&r->operations);
 	r->relays = control_relay_map_copy(&(struct control_relay_map) { 0 });
+	r->policy = realm_policy_new();
 	return r;
 }
 
@@ -314,6 +324,7 @@ void realm_free(struct realm *r)
 	arena_done(&r->shared);
 	memory_free(r->relays);
 	blob_unref(&r->keepalive);
+	realm_policy_free(r->policy);
 	memory_free(r);
 }
 

@@ -95,7 +95,7 @@ struct operation {
 	void (*on_void)(struct operation *o); /* private from here on: its client has gone */
 	struct operation_change *changes;     /* what became durable, in the arena */
 	struct operation_parts *parts;
-	bool has_users, has_relays, has_servers;
+	bool has_users, has_relays, has_servers, has_policy;
 	bool is_first;
 };
 
@@ -163,6 +163,36 @@ void server_edit_start(struct server_edit *e, void (*done)(struct operation *, e
  * to the one that leads.  `cell` is a root cell; false: it has no key yet. */
 enum { REALM_SERVER_KEY_BYTES = 32 };
 MUST_CHECK bool realm_server_key(struct cell *cell, uint8_t ret[REALM_SERVER_KEY_BYTES]);
+
+/* --- the policy: who may reach what (access/policy.h) ------------------------------------------
+ */
+
+struct policy_edit {
+	struct operation operation;
+	bool is_rollback;
+	int64_t version;   /* of a rollback: to which one, 0 is to none; out: the new one */
+	struct slice text; /* else; empty: no policy any more */
+	struct slice note;
+	struct slice problems; /* out, in the arena: warnings, or why it is refused */
+};
+void policy_edit_start(struct policy_edit *e, void (*done)(struct operation *, enum err), void *);
+
+/* The version in force and its text, which is borrowed; 0: there was never one. */
+int64_t realm_policy_get(const struct realm *r, struct slice *ret_text);
+void realm_policy_history(struct arena *a, struct realm *r, struct policy_row **ret,
+			  size_t *ret_count);
+MUST_CHECK enum err realm_policy_text(struct arena *a, struct realm *r, int64_t version,
+				      struct slice *ret);
+
+/* These append sentences (access/explain.h).  ERR_INVALID: the text may not be used. */
+MUST_CHECK enum err realm_policy_examine(struct realm *r, struct slice text, struct buf *ret);
+MUST_CHECK enum err realm_policy_explain(struct realm *r, struct slice from, struct slice to,
+					 struct slice protocol, struct buf *ret, bool *ret_allowed,
+					 char ret_why[REALM_WHY_BYTES]);
+MUST_CHECK enum err realm_policy_who(struct realm *r, struct slice to, struct slice protocol,
+				     struct buf *ret, char ret_why[REALM_WHY_BYTES]);
+MUST_CHECK enum err realm_policy_difference(struct realm *r, struct slice text, struct buf *ret,
+					    size_t *ret_lines);
 
 /* --- looking -----------------------------------------------------------------------------------
  *

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
 #include "wire/join_key.h"
 
@@ -77,12 +78,27 @@ static const char *key_refuses(const struct key_row *key, int64_t now_s)
 	return NULL;
 }
 
-/* Only tags that the key gives. */
-static bool tags_are_given(const struct control_hostinfo *h, struct slice tags)
+/* The tags of the key, and those asked for that its user owns.  False: others are asked for. */
+static bool give_tags(struct registration *g, const struct key_row *key, struct slice *ret)
 {
-	for (size_t i = 0; i < h->request_tag_count; i++)
-		if (!store_has_line(tags, h->request_tags[i]))
+	struct arena *a = &g->operation.arena;
+	const struct realm *r = g->operation.realm;
+	const struct control_hostinfo *h = &g->request.hostinfo;
+	struct slice user = realm_user(r, key->user).login;
+	size_t count;
+	struct slice *given = store_lines(a, key->tags, &count);
+	struct slice *tags = arena_take_array(a, count + h->request_tag_count + 1, sizeof(*tags));
+
+	for (size_t i = 0; i < count; i++)
+		tags[i] = given[i];
+	for (size_t i = 0; i < h->request_tag_count; i++) {
+		if (store_has_line(key->tags, h->request_tags[i]))
+			continue;
+		if (!realm_policy_owns_tag(r, user, h->request_tags[i]))
 			return false;
+		tags[count++] = h->request_tags[i];
+	}
+	*ret = store_join(a, tags, count);
 	return true;
 }
 
@@ -110,6 +126,10 @@ static enum err renew_row(struct cell *cell, struct registration *g, struct mach
 	row->node = q->node_key;
 	row->version = g->version;
 	row->hostinfo = g->hostinfo;
+	row->routes =
+		realm_policy_approve(&o->arena, o->realm, realm_user(o->realm, row->user).login,
+				     row->tags, row->routes, q->hostinfo.routes,
+				     q->hostinfo.route_count);
 	if (q->expiry_s > o->now_s && (row->expiry_s == 0 || q->expiry_s < row->expiry_s))
 		row->expiry_s = q->expiry_s;
 	if (row->is_named)
@@ -123,6 +143,7 @@ static enum err join(struct cell *cell, struct registration *g)
 	struct slice secret = secret_of(&o->arena, g->request.auth_key);
 	struct machine_row row;
 	struct key_row key;
+	struct slice tags;
 
 	enum err err = store_key_by_secret(&o->arena, cell, secret, &key);
 	if (err == ERR_NOT_FOUND)
@@ -132,8 +153,9 @@ static enum err join(struct cell *cell, struct registration *g)
 	const char *why = key_refuses(&key, o->now_s);
 	if (why)
 		return refuse(g, why);
-	if (!tags_are_given(&g->request.hostinfo, key.tags))
-		return refuse(g, "the join key does not give the tags that are asked for");
+	if (!give_tags(g, &key, &tags))
+		return refuse(g, "neither the join key gives the tags that are asked for nor the "
+				 "policy to its user");
 	err = store_machine_by_machine(&o->arena, cell, &g->machine, key.user, &row);
 	if (err == ERR_NOT_FOUND)
 		err = begin_row(cell, g, key.user, &row);
@@ -142,7 +164,7 @@ static enum err join(struct cell *cell, struct registration *g)
 	if (err)
 		return err;
 	row.expiry_s = 0;
-	row.tags = key.tags;
+	row.tags = tags;
 	row.is_ephemeral = key.is_ephemeral || g->request.is_ephemeral;
 	row.is_authorized |= key.is_preapproved;
 	if (!key.is_preapproved && row.created_s == o->now_s)

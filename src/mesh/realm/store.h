@@ -24,6 +24,7 @@ enum {
 	STORE_USER_TAGGED = 2,	 /* machines with tags belong to nobody */
 	STORE_HASH_BYTES = 32,
 	STORE_POLICY_BYTES_MAX = 512 * 1024,
+	STORE_POLICIES_MAX = 100, /* the history */
 };
 
 extern const struct cell_schema realm_schema[];
@@ -152,6 +153,26 @@ struct server_row {
 void store_servers(struct arena *a, struct cell *cell, struct server_row **ret, size_t *ret_count);
 MUST_CHECK enum err store_server_put(struct cell *cell, const struct server_row *server);
 MUST_CHECK enum err store_server_remove(struct cell *cell, struct slice address);
+
+/* --- policies ----------------------------------------------------------------------------------
+ */
+
+struct policy_row {
+	int64_t version;   /* 1, 2, ...; the newest is in force */
+	struct slice text; /* HuJSON; empty: there is no policy */
+	size_t bytes;	   /* of the text */
+	int64_t created_s;
+	struct slice note; /* what its author says of it */
+};
+
+MUST_CHECK enum err store_policy(struct arena *a, struct cell *cell, int64_t version,
+				 struct policy_row *ret);
+/* ERR_NOT_FOUND: there was never one. */
+MUST_CHECK enum err store_policy_newest(struct arena *a, struct cell *cell, struct policy_row *ret);
+/* The newest first, without their texts. */
+void store_policies(struct arena *a, struct cell *cell, struct policy_row **ret, size_t *ret_count);
+/* It gets its version; beyond STORE_POLICIES_MAX the oldest is forgotten. */
+MUST_CHECK enum err store_policy_add(struct cell *cell, struct policy_row *row);
 
 /* --- texts -------------------------------------------------------------------------------------
  */

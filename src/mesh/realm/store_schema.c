@@ -6,7 +6,7 @@ const struct cell_schema realm_schema[] = {
 		.name = "realm",
 		.version = 1,
 		.sql =
-			/* noise_secret, domain, policy */
+			/* noise_secret, domain */
 		"CREATE TABLE setting (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
 		" value BLOB NOT NULL);"
 		"CREATE TABLE counter (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
@@ -39,6 +39,12 @@ const struct cell_schema realm_schema[] = {
 
 		"CREATE TABLE server (id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE,"
 		" url TEXT NOT NULL);",
+	},
+	{
+		.name = "realm",
+		.version = 2,
+		.sql = "CREATE TABLE policy (id INTEGER PRIMARY KEY, text BLOB NOT NULL,"
+		       " created_s INTEGER NOT NULL, note TEXT NOT NULL);",
 	},
 };
 const size_t realm_schema_count = sizeof(realm_schema) / sizeof(realm_schema[0]);
