@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -10,6 +9,7 @@
 
 #include "base/endian.h"
 #include "base/memory.h"
+#include "base/scope.h"
 #include "loop/stream.h"
 #include "loop/timer.h"
 #include "loop/watch.h"
@@ -65,6 +65,25 @@ static socklen_t address_of(struct ip_port p, union address *ret)
 	ret->v6.sin6_port = htons(p.port);
 	memcpy(&ret->v6.sin6_addr, p.ip.bytes, 16);
 	return sizeof(ret->v6);
+}
+
+/* Only an address of this machine can be bound to.  The system takes no packet from elsewhere that
+ * claims to come from one.  (A socket bound to the loopback device would not hear programs of this
+ * machine: for the system they come from the device that has the address they ask.) */
+static bool is_local(const struct names_server *s, const union address *from)
+{
+	union address a = *from;
+	bool is_v4 = a.any.sa_family == AF_INET;
+
+	if (is_v4 ? memcmp(&a.v4.sin_addr, s->config.address.ip.bytes, 4) == 0
+		  : memcmp(&a.v6.sin6_addr, s->config.address.ip.bytes, 16) == 0)
+		return true;
+	if (is_v4)
+		a.v4.sin_port = 0;
+	else
+		a.v6.sin6_port = 0;
+	AUTO_FD fd = socket(a.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && bind(fd, &a.any, is_v4 ? sizeof(a.v4) : sizeof(a.v6)) == 0;
 }
 
 /* --- queries ---------------------------------------------------------------------------------- */
@@ -137,6 +156,10 @@ static void on_udp(void *context, int fd, bool is_readable, bool is_writable)
 		ssize_t got = recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, &from.any, &size);
 		if (got < 0)
 			return;
+		if (!is_local(s, &from)) {
+			s->counters.strangers++;
+			continue;
+		}
 		handle_datagram(s, (struct slice) { bytes, (size_t)got }, &from, size);
 	}
 }
@@ -269,10 +292,17 @@ static void on_tcp(void *context, int listener, bool is_readable, bool is_writab
 	(void)is_readable;
 	(void)is_writable;
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		union address from;
+		socklen_t size = sizeof(from);
+		int fd = accept4(listener, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			return;
-		add_connection(s, fd);
+		if (is_local(s, &from)) {
+			add_connection(s, fd);
+		} else {
+			s->counters.strangers++;
+			close(fd);
+		}
 	}
 }
 
@@ -292,9 +322,7 @@ static int open_socket(const struct names_server_config *config, int type, uint1
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, type == SOCK_STREAM ? sizeof(on) : 0);
 	setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_FREEBIND : IP_FREEBIND, &on,
 		   sizeof(on));
-	if ((config->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->device,
-					  (socklen_t)strlen(config->device)) < 0) ||
-	    bind(fd, &a.any, size) < 0 || (type == SOCK_STREAM && listen(fd, BACKLOG) < 0)) {
+	if (bind(fd, &a.any, size) < 0 || (type == SOCK_STREAM && listen(fd, BACKLOG) < 0)) {
 		int code = errno;
 		close(fd);
 		errno = code;

@@ -2,7 +2,8 @@
  * answer goes to `forward`, if there is one, and is refused otherwise.
  *
  * The addresses are of the mesh's own (100.100.100.100, fd7a:115c:a1e0::53) and may come later than
- * the sockets.  Only programs of this machine are heard: names of machines are nobody else's. */
+ * the sockets.  Who asks from an address that is not of this machine hears nothing: the names of
+ * machines are nobody else's. */
 #ifndef NAMES_SERVER_H
 #define NAMES_SERVER_H
 
@@ -22,14 +23,13 @@ struct names_server;
 struct forward;
 
 struct names_counters {
-	uint64_t queries, refused, forwarded;
+	uint64_t queries, refused, forwarded, strangers;
 };
 
 /* `zone` is asked for at each query; NULL: SERVFAIL, so that nobody remembers that there is none.
- * `device`: "lo" for only this machine, NULL for anybody who reaches the address (tests). */
+ */
 struct names_server_config {
 	struct ip_port address;
-	const char *device;
 	const struct zone *(*zone)(void *context);
 	struct forward *forward; /* may be NULL */
 	void *context;

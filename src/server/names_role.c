@@ -7,9 +7,11 @@
  * What it knew stays when the mesh process is gone, and is in the state directory for the next
  * start. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -130,7 +132,6 @@ static void open_servers(struct names *n)
 
 	for (size_t i = 0; i < SERVERS; i++) {
 		struct names_server_config config = { .address = { .port = NAMES_PORT },
-						      .device = "lo",
 						      .zone = get_zone,
 						      .forward = n->forward,
 						      .context = n };
@@ -209,16 +210,32 @@ static bool is_same_file(const char *a, const char *b)
 	       first.st_ino == second.st_ino;
 }
 
+/* Is something mounted there, as `ip netns exec` and containers do? */
+static bool is_mount(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, 0, 0, &st) == 0 &&
+	       st.stx_attributes_mask & st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 /* In a network namespace without a file of hosts of its own the file is that of programs that do
- * not see this mesh. */
+ * not see this mesh.  Where process 1 does not let us look, only the first network of a system has
+ * the numbers of its queues. */
 static bool is_hosts_file_ours(const char *path)
 {
 	char others[OPTION_VALUE_BYTES_MAX + 16];
 	struct stat st;
 
+	if (is_mount(path))
+		return true;
+	if (stat("/proc/1/ns/net", &st) < 0)
+		return access("/proc/sys/net/core/netdev_budget", F_OK) == 0 ||
+		       access("/proc/sys/net/core", F_OK) < 0 ||
+		       strcmp(path, HOSTS_FILE_DEFAULT) != 0;
 	snprintf(others, sizeof(others), "/proc/1/root%s", path);
-	return stat("/proc/1/ns/net", &st) < 0 ||
-	       is_same_file("/proc/self/ns/net", "/proc/1/ns/net") || !is_same_file(path, others);
+	return is_same_file("/proc/self/ns/net", "/proc/1/ns/net") || !is_same_file(path, others) ||
+	       strcmp(path, HOSTS_FILE_DEFAULT) != 0;
 }
 
 static bool may_use_hosts(const struct options *o)
