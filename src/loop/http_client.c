@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/text.h"
+#include "loop/tls_certificate.h"
 
 enum { HTTP_CALL_CONNECTED, HTTP_CALL_ANSWERED, HTTP_CALL_PLACES };
 static const char *const call_places[] = { "connected", "answered" };
@@ -83,6 +85,9 @@ static enum step finish(struct http_call *call, enum err err)
 	if (call->stream)
 		stream_close(call->stream);
 	call->stream = NULL;
+	if (call->identity)
+		tls_identity_free(call->identity);
+	call->identity = NULL;
 	memory_free(call->parser);
 	call->parser = NULL;
 	buf_done(&call->request);
@@ -124,20 +129,22 @@ static const struct task_kind call_kind = {
 	.step = call_step,
 };
 
-static void begin(struct http_call *call, struct task *parent, const char *method,
+/* All but where it goes. */
+static void begin(struct http_call *call, struct task *parent, const char *host, const char *method,
 		  const char *target, struct slice body)
 {
 	assert(!call->stream && !call->parser);
 	call->status = 0;
 	call->end = OK;
 	call->is_complete = call->is_ended = false;
+	call->identity = NULL;
 	buf_init(&call->body);
 	buf_init(&call->request);
 	call->parser = NEW(http_parser);
 	http_parser_init(call->parser, HTTP_RESPONSE);
 	call->parser->data = call;
-	buf_add_format(&call->request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
-		       method, target);
+	buf_add_format(&call->request, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
+		       method, target, host);
 	if (body.size > 0)
 		buf_add_format(&call->request,
 			       "Content-Type: application/json\r\nContent-Length: %zu\r\n",
@@ -150,13 +157,50 @@ static void begin(struct http_call *call, struct task *parent, const char *metho
 void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,
 		     const char *method, const char *target, struct slice body)
 {
-	begin(call, parent, method, target, body);
+	begin(call, parent, "localhost", method, target, body);
 	connect_unix(&call->connect, &call->task, socket_path);
 }
 
 void http_call_start_tcp(struct http_call *call, struct task *parent, const char *host,
 			 uint16_t port, const char *method, const char *target, struct slice body)
 {
-	begin(call, parent, method, target, body);
+	begin(call, parent, "localhost", method, target, body);
 	connect_tcp(&call->connect, &call->task, host, port);
+}
+
+/* --- elsewhere -------------------------------------------------------------------------------- */
+enum err http_place_parse(const char *url, struct http_place *ret)
+{
+	struct http_place place = { .is_tls = strncmp(url, "https://", 8) == 0 };
+	char text[HTTP_HOST_BYTES + 8];
+
+	if (!place.is_tls && strncmp(url, "http://", 7) != 0)
+		return ERR_INVALID;
+	const char *host = url + (place.is_tls ? 8 : 7);
+	size_t size = strlen(host);
+	if (size > 0 && host[size - 1] == '/')
+		size--;
+	if (size == 0 || size >= HTTP_HOST_BYTES || memchr(host, '/', size))
+		return ERR_INVALID;
+	memcpy(text, host, size);
+	text[size] = '\0';
+	bool is_bare = text[0] == '[' ? text[size - 1] == ']' : !strchr(text, ':');
+	if (is_bare)
+		memcpy(text + size, place.is_tls ? ":443" : ":80", place.is_tls ? 5 : 4);
+	if (text_host_port(text, place.host, sizeof(place.host), &place.port) || place.port == 0)
+		return ERR_INVALID;
+	*ret = place;
+	return OK;
+}
+
+void http_call_start_at(struct http_call *call, struct task *parent, const struct http_place *place,
+			const char *method, const char *target, struct slice body)
+{
+	begin(call, parent, place->host, method, target, body);
+	if (!place->is_tls) {
+		connect_tcp(&call->connect, &call->task, place->host, place->port);
+		return;
+	}
+	call->identity = tls_identity_new_client(TLS_TRUST_AUTHORITIES, place->host, NULL);
+	connect_tls(&call->connect, &call->task, place->host, place->port, call->identity);
 }

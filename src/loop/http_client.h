@@ -1,12 +1,12 @@
-/* One small HTTP/1.1 request on a Unix socket, as a child task: for the local APIs of this
- * machine's other processes (mesh.sock, realm.sock).  Not for bulk data. */
+/* One small HTTP/1.1 request as a child task: on a Unix socket, for the local APIs of other
+ * processes here (mesh.sock, realm.sock), or to a server elsewhere.  Not for bulk data. */
 #ifndef LOOP_HTTP_CLIENT_H
 #define LOOP_HTTP_CLIENT_H
 
 #include "base/buf.h"
 #include "loop/stream.h"
 
-enum { HTTP_CALL_ANSWER_BYTES_MAX = 32 << 20 };
+enum { HTTP_CALL_ANSWER_BYTES_MAX = 32 << 20, HTTP_HOST_BYTES = 254 };
 
 struct http_call {
 	struct task task;
@@ -15,6 +15,7 @@ struct http_call {
 	/* private */
 	struct connect connect;
 	struct stream *stream;
+	struct tls_identity *identity; /* of https, or NULL */
 	struct http_parser *parser;
 	struct buf request;
 	enum err end; /* how the stream ended */
@@ -30,5 +31,17 @@ void http_call_start(struct http_call *call, struct task *parent, const char *so
 /* The same over TCP, in the clear. */
 void http_call_start_tcp(struct http_call *call, struct task *parent, const char *host,
 			 uint16_t port, const char *method, const char *target, struct slice body);
+
+/* Where a server is: "http://HOST[:PORT]" or "https://HOST[:PORT]". */
+struct http_place {
+	bool is_tls; /* authorities of the system have to vouch for the host */
+	uint16_t port;
+	char host[HTTP_HOST_BYTES];
+};
+MUST_CHECK enum err http_place_parse(const char *url, struct http_place *ret);
+
+/* The same to a server elsewhere. */
+void http_call_start_at(struct http_call *call, struct task *parent, const struct http_place *place,
+			const char *method, const char *target, struct slice body);
 
 #endif

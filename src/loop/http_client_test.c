@@ -3,12 +3,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "loop/http_server.h"
 #include "loop/timer.h"
+#include "loop/tls_certificate.h"
 
 enum { WAIT_MS = 5000 };
 
@@ -23,6 +25,7 @@ struct rig {
 	struct http_exchange *held;
 	char path[64];
 	const char *method, *target;
+	const struct http_place *place; /* NULL: the socket */
 	struct slice body;
 	uint64_t deadline_ms;
 	enum err result;
@@ -50,7 +53,10 @@ static enum step rig_step(struct task *t)
 	struct rig *r = CONTAINER(t, struct rig, task);
 
 	if (t->at == RIG_START) {
-		http_call_start(&r->call, t, r->path, r->method, r->target, r->body);
+		if (r->place)
+			http_call_start_at(&r->call, t, r->place, r->method, r->target, r->body);
+		else
+			http_call_start(&r->call, t, r->path, r->method, r->target, r->body);
 		task_set_deadline(&r->call.task, loop_now_ms(r->loop) + r->deadline_ms);
 		return task_wait(t, RIG_CALLED);
 	}
@@ -205,6 +211,85 @@ static void test_an_answer_that_is_cut_off_is_none(void **state)
 	buf_done(&r.call.body);
 }
 
+static void test_places_are_taken_apart(void **state)
+{
+	struct http_place p;
+
+	(void)state;
+	assert_int_equal(http_place_parse("http://192.0.2.1:8641", &p), OK);
+	assert_true(!p.is_tls && p.port == 8641);
+	assert_string_equal(p.host, "192.0.2.1");
+	assert_int_equal(http_place_parse("https://mesh.example/", &p), OK);
+	assert_true(p.is_tls && p.port == 443);
+	assert_string_equal(p.host, "mesh.example");
+	assert_int_equal(http_place_parse("http://[2001:db8::1]", &p), OK);
+	assert_int_equal(p.port, 80);
+	assert_string_equal(p.host, "2001:db8::1");
+	assert_int_equal(http_place_parse("http://mesh.example/path", &p), ERR_INVALID);
+	assert_int_equal(http_place_parse("mesh.example", &p), ERR_INVALID);
+	assert_int_equal(http_place_parse("http://", &p), ERR_INVALID);
+	assert_int_equal(http_place_parse("http://mesh.example:0", &p), ERR_INVALID);
+}
+
+static void on_stream(void *context, struct stream *s)
+{
+	struct rig *r = context;
+
+	http_server_accept(r->server, s);
+}
+
+/* A server with a certificate that is, or is not, vouched for. */
+static enum err call_over_tls(struct rig *r, bool is_known)
+{
+	static const char *const hosts[] = { "127.0.0.1" };
+	struct http_server_config config = { .on_request = on_request, .context = r };
+	struct buf certificate = { 0 }, key = { 0 };
+	struct http_place place = { .is_tls = true, .host = "127.0.0.1" };
+	struct tls_identity *identity = NULL;
+	char why[TASK_WHY_BYTES], path[] = "/tmp/hanse-authorities-XXXXXX";
+	int fd = mkstemp(path);
+
+	*r = (struct rig) { .loop = loop_new(0),
+			    .method = "GET",
+			    .target = "/v1/x?after=7",
+			    .place = &place,
+			    .deadline_ms = WAIT_MS };
+	assert_int_equal(tls_certificate_make(hosts, 1, &certificate, &key), OK);
+	assert_int_equal(write(fd, certificate.data, certificate.size), certificate.size);
+	close(fd);
+	assert_int_equal(tls_identity_new_server(buf_slice(&certificate), buf_slice(&key),
+						 &identity, why),
+			 OK);
+	r->server = http_server_new(r->loop, &config);
+	assert_int_equal(listener_open_tls(r->loop, "127.0.0.1", 0, identity, on_stream, r, &r->raw,
+					   why),
+			 OK);
+	place.port = listener_port(r->raw);
+	if (is_known)
+		setenv("SSL_CERT_FILE", path, 1);
+	enum err err = run_rig(r);
+	unsetenv("SSL_CERT_FILE");
+	unlink(path);
+	tls_identity_free(identity);
+	buf_done(&certificate);
+	buf_done(&key);
+	return err;
+}
+
+static void test_a_call_elsewhere_goes_over_tls_to_who_is_vouched_for(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	assert_int_equal(call_over_tls(&r, true), OK);
+	assert_int_equal(r.call.status, 201);
+	assert_string_equal(r.seen, "GET /v1/x ?after=7 ");
+	buf_done(&r.call.body);
+	assert_int_equal(call_over_tls(&r, false), ERR_DENIED);
+	assert_string_equal(r.seen, "");
+	buf_done(&r.call.body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +299,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_there_is_said),
 		cmocka_unit_test(test_what_is_no_http_is_invalid),
 		cmocka_unit_test(test_an_answer_that_is_cut_off_is_none),
+		cmocka_unit_test(test_places_are_taken_apart),
+		cmocka_unit_test(test_a_call_elsewhere_goes_over_tls_to_who_is_vouched_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

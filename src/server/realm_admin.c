@@ -447,6 +447,7 @@ static void edit_relay(struct realm_role *role, struct http_exchange *e, struct 
 		.stun_port = (int32_t)body_int(body, "stun_port"),
 		.is_insecure = json_is_true(json_object_get(body, "insecure")),
 	};
+	r->is_shared = json_is_true(json_object_get(body, "is_shared"));
 	json_decref(body);
 	relay_edit_start(r, done, e);
 }

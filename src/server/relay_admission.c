@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "base/map.h"
-#include "loop/http_client.h"
 #include "loop/timer.h"
 
 static const char known_name[] = "relay-known";
@@ -26,6 +25,8 @@ struct relay_admissions {
 	struct loop *loop;
 	const struct state *state;
 	char *socket;
+	bool is_elsewhere;
+	struct http_place place;
 	struct map known; /* by key */
 	struct list by_age;
 	struct list waiting; /* struct question.link, those without a call yet */
@@ -135,7 +136,12 @@ static enum step ask(struct question *q)
 
 	mesh_key_text(MESH_KEY_NODE, &q->key, key);
 	snprintf(body, sizeof(body), "{\"NodePublic\":\"%s\",\"Source\":\"%s\"}", key, q->source);
-	http_call_start(&q->call, &q->task, q->of->socket, "POST", "/verify", slice_from(body));
+	if (q->of->is_elsewhere)
+		http_call_start_at(&q->call, &q->task, &q->of->place, "POST", "/verify",
+				   slice_from(body));
+	else
+		http_call_start(&q->call, &q->task, q->of->socket, "POST", "/verify",
+				slice_from(body));
 	task_set_deadline(&q->call.task, loop_now_ms(q->of->loop) + ADMISSION_CALL_MS);
 	return task_wait(&q->task, ASK_ANSWERED);
 }
@@ -289,13 +295,17 @@ void relay_admissions_void(void *admissions, struct relay_admission *admission)
 
 /* --- life ------------------------------------------------------------------------------------- */
 struct relay_admissions *relay_admissions_new(struct loop *loop, const struct state *state,
-					      const char *realm_socket)
+					      const char *realm_socket,
+					      const struct http_place *place)
 {
 	struct relay_admissions *a = NEW(struct relay_admissions);
 
 	a->loop = loop;
 	a->state = state;
 	a->socket = memory_copy_text(realm_socket);
+	a->is_elsewhere = place != NULL;
+	if (place)
+		a->place = *place;
 	map_init(&a->known);
 	list_init(&a->by_age);
 	list_init(&a->waiting);

@@ -2,6 +2,7 @@
 #ifndef SERVER_RELAY_ADMISSION_H
 #define SERVER_RELAY_ADMISSION_H
 
+#include "loop/http_client.h"
 #include "mesh/relay/relay_port.h"
 #include "server/state.h"
 
@@ -17,9 +18,11 @@ enum {
 
 struct relay_admissions;
 
-/* `state` outlives it.  What was known before is read at once. */
+/* The realm is at a Unix socket of this machine, or elsewhere: `place`, NULL if not.  `state`
+ * outlives it.  What was known before is read at once. */
 struct relay_admissions *relay_admissions_new(struct loop *loop, const struct state *state,
-					      const char *realm_socket);
+					      const char *realm_socket,
+					      const struct http_place *place);
 
 /* For struct relay_port_config. */
 void relay_admissions_ask(void *admissions, struct relay_admission *a);

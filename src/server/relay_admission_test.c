@@ -61,7 +61,7 @@ static void open_relay(void)
 {
 	struct relay_port_config config = { .host = "127.0.0.1", .name = "a" };
 
-	admissions = relay_admissions_new(loop, &state, socket_path);
+	admissions = relay_admissions_new(loop, &state, socket_path, NULL);
 	memset(config.secret.bytes, 'S', 32);
 	config.context = admissions;
 	config.on_admission = relay_admissions_ask;

@@ -43,6 +43,8 @@ struct relay_role {
 	struct state state;
 	char socket[OPTION_VALUE_BYTES_MAX + 32];
 	char host[OPTION_HOST_BYTES]; /* as which it is announced */
+	bool is_elsewhere;	      /* the realm: an administrator announces the relay */
+	struct http_place place;
 	struct relay_keys keys;
 	struct relay_admissions *admissions;
 	struct relay_port *port;
@@ -183,6 +185,8 @@ static enum step role_step(struct task *t)
 			buf_done(&r->call.body);
 		return task_done(t, ERR_CANCELED);
 	}
+	if (r->is_elsewhere)
+		return rest(r, RELAY_ANNOUNCE_MS);
 	switch (t->at) {
 	case ROLE_START:
 	case ROLE_RESTED:
@@ -326,6 +330,21 @@ static enum err read_mates(struct relay_role *r, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+/* What an administrator tells the realm, in one word that `hanse relay add` takes. */
+static void say_word(const struct relay_role *r)
+{
+	char hex[2 * TLS_FINGERPRINT_BYTES + 1] = "-", text[STATUS_LINE_BYTES_MAX];
+
+	if (r->keys.is_own)
+		hex_encode(hex, (struct slice) { r->keys.fingerprint, TLS_FINGERPRINT_BYTES });
+	snprintf(text, sizeof(text),
+		 "Run this where control runs, so that machines hear of this relay: "
+		 "hanse relay add %.63s,%s,%u,%u,%s,%d",
+		 r->options->values[OPTION_NAME], r->host, relay_port_number(r->port),
+		 stun_server_port(r->stun), hex, r->options->region);
+	supervisor_tell_status(text);
+}
+
 static void say_ready(const struct relay_role *r)
 {
 	char text[OPTION_HOST_BYTES + 32];
@@ -333,6 +352,8 @@ static void say_ready(const struct relay_role *r)
 	snprintf(text, sizeof(text), "%s port %u", r->host, relay_port_number(r->port));
 	log_info("relays for machines at %s, STUN at UDP port %u", text, stun_server_port(r->stun));
 	supervisor_tell_ready(text);
+	if (r->is_elsewhere)
+		say_word(r);
 }
 
 static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
@@ -343,6 +364,12 @@ static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
 		 o->address.host[0] ? o->address.host : "127.0.0.1");
 	r->region = o->region ? o->region : first_region(o->values[OPTION_NAME]);
 	up_options_socket(o, "realm.sock", r->socket);
+	r->is_elsewhere = o->values[OPTION_LOGIN_SERVER][0] && !o->roles[ROLE_REALM];
+	if (r->is_elsewhere && http_place_parse(o->values[OPTION_LOGIN_SERVER], &r->place)) {
+		snprintf(why, OPTION_WHY_BYTES, "--login-server %.200s: HOST[:PORT] after http://",
+			 o->values[OPTION_LOGIN_SERVER]);
+		return ERR_INVALID;
+	}
 	enum err err = state_open(&r->state, o->values[OPTION_STATE], false, why);
 	if (!err)
 		err = relay_keys_load(&r->state, r->host, o->values[OPTION_CERTIFICATE],
@@ -354,7 +381,8 @@ static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
 	if (err)
 		return err;
 	r->loop = loop_new(0);
-	r->admissions = relay_admissions_new(r->loop, &r->state, r->socket);
+	r->admissions = relay_admissions_new(r->loop, &r->state, r->socket,
+					     r->is_elsewhere ? &r->place : NULL);
 	err = open_stun(r, why);
 	return err ? err : open_relay(r, why);
 }

@@ -13,6 +13,9 @@
  *		clients.  Anything else is tried again.
  *		ipv4 and ipv6 are numbers, "none", or "" where `host` is to be resolved.
  *
+ * With --login-server the realm is elsewhere: whom to let in is asked there, and the relay says
+ * the word with which an administrator announces it (`hanse relay add`).
+ *
  *	POST /verify  {"NodePublic": "nodekey:HEX", "Source": "192.0.2.9"}  ->  {"Allow": true}
  *
  *		May the owner of this key use relays?  A key that the realm once allowed goes on

@@ -336,6 +336,48 @@ def check_derper(s, programs):
     return ours
 
 
+def check_elsewhere(s):
+    """A realm here, a relay there; an administrator brings them together with one word."""
+    port = free_port()
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("HANSE_")}
+    directory = Path(s.scratch) / "realm"
+    directory.mkdir()
+    run_dir, log_path = directory / "run", directory / "log"
+    with open(log_path, "ab") as log:
+        s.spawn(program(), "up", "--roles", "realm", "--state", directory / "state",
+                "--run-dir", run_dir, "--realm", f"127.0.0.1:{port}", "--address",
+                f"127.0.0.1:{port}", stdout=log, stderr=log, env=plain)
+    wait_until(lambda: b"Hanse is up" in log_path.read_bytes(), 20, "the realm is up")
+    far = Relay(s, "far", "--login-server", f"http://127.0.0.1:{port}").start()
+    said = wait_until(lambda: re.search(r"hanse relay add (\S+)", far.log_path.read_text()), 10,
+                      "it says its word")
+
+    def relays(*words):
+        done = subprocess.run([program(), "relay", *words, "--run-dir", str(run_dir)], env=plain,
+                              capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout + done.stderr
+    assert relays("list") == (0, "hanse: there are no relays yet: `hanse up` with the role relay "
+                              "is one\n")
+    code, text = relays("add", said[1])
+    assert code == 0, text
+    (told,) = json.loads(relays("list", "--json")[1])["relays"]
+    assert told["name"] == "far" and 900 <= told["region"] <= 999, told
+    assert told["relay_port"] == far.port and told["stun_port"] == far.stun, told
+    assert told["cert_name"] == f"sha256-raw:{far.fingerprint()}", told
+    assert relays("add", said[1])[0] == 0, "once more is no other relay"
+    assert len(json.loads(relays("list", "--json")[1])["relays"]) == 1
+    assert relays("add", said[1][:-3])[0] == 2
+    try:
+        derp.Client(far.address)
+        raise AssertionError("somebody the realm does not know was let in")
+    except (ConnectionError, ssl.SSLError):
+        pass
+    assert not far.realm.puts and not far.realm.asked
+    assert relays("remove", "far")[0] == 0
+    assert relays("remove", "far")[0] == 3
+    return far
+
+
 def check_regions(relay):
     """A region that is taken is not insisted on."""
     first = relay.realm.puts[-1][1]["region"]
@@ -381,6 +423,8 @@ def main():
             check_derpprobe(s, relay, programs)
         with s.test("an official derper and our relay are one region"):
             relays.append(check_derper(s, programs))
+        with s.test("a relay elsewhere is announced with one word, and asks the realm there"):
+            relays.append(check_elsewhere(s))
         with s.test("a region that is taken is not insisted on"):
             check_regions(relay)
         with s.test("no relay reported a bug of its own"):

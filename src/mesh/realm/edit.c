@@ -338,7 +338,7 @@ static enum err relay_run(struct cell *cell, struct operation *o)
 
 		if (is_same_name && same_relay(&rows[i], &e->relay))
 			return OK;
-		if (!is_same_name && rows[i].region == e->relay.region)
+		if (!is_same_name && rows[i].region == e->relay.region && !e->is_shared)
 			return operation_fail(o, ERR_EXISTS, "region %d has another relay",
 					      rows[i].region);
 	}

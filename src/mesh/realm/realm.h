@@ -148,6 +148,7 @@ struct relay_edit {
 	struct operation operation;
 	struct relay_row relay; /* by name */
 	bool is_removed;
+	bool is_shared; /* its region may have other relays: they know of each other */
 };
 void relay_edit_start(struct relay_edit *e, void (*done)(struct operation *, enum err), void *);
 
