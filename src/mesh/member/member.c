@@ -123,6 +123,7 @@ static void close_channel(struct member *m)
 	m->registering.exchange = m->update.exchange = NULL;
 	m->registering.is_done = m->update.is_done = false;
 	m->is_map_lost = false;
+	m->probe_by_ms = 0;
 	m->answer_count = 0;
 	buf_clear(&m->frames);
 	buf_clear(&m->told);
@@ -359,6 +360,26 @@ static bool is_expired(const struct member *m)
 		(self->key_expiry_s > 0 && self->key_expiry_s <= clock_wall_ms() / 1000));
 }
 
+/* After a change of the network a connection may lead nowhere, and nothing says so for minutes. */
+static void probe(struct member *m, uint64_t now)
+{
+	if (m->is_channel_ended)
+		return;
+	struct http2 *http2 = channel_http2(m->channel);
+	if (m->probe_by_ms && http2_pong_count(http2) != m->probe_pongs)
+		m->probe_by_ms = 0;
+	if (m->probe_by_ms && now >= m->probe_by_ms) {
+		member_set_why(m, "control does not answer after the network changed");
+		m->is_map_lost = true;
+	}
+	if (m->hurries && !m->probe_by_ms) {
+		m->probe_by_ms = now + MEMBER_PROBE_MS;
+		m->probe_pongs = http2_pong_count(http2);
+		http2_ping(http2);
+	}
+	m->hurries = false;
+}
+
 static enum step step_up(struct member *m)
 {
 	uint64_t now = loop_now_ms(m->loop);
@@ -367,7 +388,7 @@ static enum step step_up(struct member *m)
 		member_drop_calls(m);
 		return m->is_channel_ended ? pause(m) : start_registration(m);
 	}
-	m->hurries = false;
+	probe(m, now);
 	if (now >= m->heard_ms + m->config.silence_ms) {
 		member_set_why(m, "control has been silent for too long");
 		m->is_map_lost = true;
@@ -390,6 +411,8 @@ static enum step step_up(struct member *m)
 	uint64_t at = m->heard_ms + m->config.silence_ms;
 	if (m->update_at_ms > now && m->update_at_ms < at)
 		at = m->update_at_ms;
+	if (m->probe_by_ms && m->probe_by_ms < at)
+		at = m->probe_by_ms;
 	wake_at(m, at);
 	return task_wait(&m->task, MEMBER_AT_UP);
 }

@@ -24,6 +24,7 @@ enum {
 	MEMBER_PAUSE_MS_MIN = 500,	 /* the first pause is drawn below it, */
 	MEMBER_PAUSE_MS_MAX = 30 * 1000, /* every later one below twice as much, up to this */
 	MEMBER_UPDATE_MS = 500,		 /* between two updates; the newest wins */
+	MEMBER_PROBE_MS = 3000,		 /* for an answer of control, after the network changed */
 };
 
 enum member_place {
@@ -99,7 +100,8 @@ void member_update(struct member *m, const struct member_about *about);
 /* Leave the realm: control is told (within `timeout_ms`), and the place becomes LOGGED_OUT. */
 void member_log_out(struct member *m, uint64_t timeout_ms);
 
-/* The network came back or changed: do not wait for the pause to end. */
+/* The network came back or changed: do not wait for the pause to end, and see whether the
+ * connection that stands still leads to control. */
 void member_hurry(struct member *m);
 
 /* POST `json` to the URL of a ping that asked for it. */

@@ -22,6 +22,10 @@ static struct mesh_key control_secret; /* of the servers that are opened */
 static const struct mesh_key machine_secret = { { 8 } };
 static const struct mesh_key node_secret = { { 9 } };
 
+static const struct control_register_response welcome = {
+	.user_id = 1, .login_name = { (const uint8_t *)"me", 2 }, .is_authorized = true
+};
+
 /* --- a control server ------------------------------------------------------------------------- */
 struct control {
 	struct door *door;
@@ -33,6 +37,7 @@ struct control {
 	int map_status;		 /* 0: 200 and a map */
 	bool holds_registration; /* it is answered later */
 	struct door_request *map, *held;
+	struct stream *last; /* that was accepted */
 	struct mesh_key node_key, old_node_key;
 	char auth_key[64], followup[128], update[TEXT_BYTES];
 	int64_t expiry_s;
@@ -195,9 +200,8 @@ static void on_gone(void *context, struct door_request *r)
 
 static void on_accept(void *context, struct stream *s)
 {
-	struct control *c = context;
-
-	door_accept(c->door, s);
+	((struct control *)context)->last = s;
+	door_accept(((struct control *)context)->door, s);
 }
 
 static void open_control(struct control *c)
@@ -211,9 +215,7 @@ static void open_control(struct control *c)
 	char why[TASK_WHY_BYTES];
 
 	if (c->answer_count == 0) {
-		c->answers[0] = (struct control_register_response) { .user_id = 1,
-								     .login_name = SLICE("me"),
-								     .is_authorized = true };
+		c->answers[0] = welcome;
 		c->answer_count = 1;
 	}
 	c->door = door_new(rig.loop, &config);
@@ -236,9 +238,7 @@ static void close_control(struct control *c)
 /* --- the rig ---------------------------------------------------------------------------------- */
 static void on_state(void *context, const struct member_state *state)
 {
-	(void)context;
-	(void)state;
-	rig.state_count++;
+	rig.state_count += context == NULL && state->url != NULL;
 }
 
 static void on_change(void *context, const struct netmap *m, const struct netmap_change *change)
@@ -423,9 +423,7 @@ static void test_a_person_approves_the_machine(void **state)
 	(void)state;
 	rig.join_key = "";
 	c->answers[0] = (struct control_register_response) { .auth_url = SLICE("http://c/r/1") };
-	c->answers[1] = (struct control_register_response) { .user_id = 1,
-							     .login_name = SLICE("me"),
-							     .is_authorized = true };
+	c->answers[1] = welcome;
 	c->answer_count = 2;
 	c->holds_registration = true;
 	start();
@@ -453,9 +451,7 @@ static void test_a_refused_machine_waits_until_it_is_told_to_try_again(void **st
 
 	(void)state;
 	c->answers[0] = (struct control_register_response) { .error = SLICE("no such key") };
-	c->answers[1] = (struct control_register_response) { .user_id = 1,
-							     .login_name = SLICE("me"),
-							     .is_authorized = true };
+	c->answers[1] = welcome;
 	c->answer_count = 2;
 	start();
 	TURN_UNTIL(place() == MEMBER_REFUSED);
@@ -559,9 +555,7 @@ static void test_an_expired_key_is_replaced_with_the_join_key(void **state)
 	(void)state;
 	c->answers[0] = (struct control_register_response) { .login_name = SLICE("me"),
 							     .is_key_expired = true };
-	c->answers[1] = (struct control_register_response) { .user_id = 1,
-							     .login_name = SLICE("me"),
-							     .is_authorized = true };
+	c->answers[1] = welcome;
 	c->answer_count = 2;
 	start();
 	TURN_UNTIL(place() == MEMBER_UP);
@@ -662,6 +656,28 @@ static void test_a_silent_map_is_asked_for_again(void **state)
 	assert_int_equal(c->register_count, 1);
 }
 
+static void test_after_a_change_of_the_network_a_dead_connection_is_found(void **state)
+{
+	struct control *c = &rig.control[0];
+
+	(void)state;
+	start();
+	TURN_UNTIL(place() == MEMBER_UP);
+	uint64_t before = member_get_state(rig.member).up_since_ms;
+	member_hurry(rig.member);
+	for (int i = 0; i < 2 * MEMBER_PROBE_MS; i++) { /* it leads there */
+		loop_turn(rig.loop);
+		usleep(1000);
+	}
+	assert_int_equal(member_get_state(rig.member).up_since_ms, before);
+	stream_pause(c->last); /* nothing arrives any more */
+	member_hurry(rig.member);
+	TURN_UNTIL(place() == MEMBER_CONNECTING);
+	assert_non_null(strstr(member_get_state(rig.member).why, "network changed"));
+	TURN_UNTIL(place() == MEMBER_UP);
+	assert_int_equal(c->map_count, 2);
+}
+
 static void test_a_map_that_breaks_the_rules_ends_the_connection_only(void **state)
 {
 	struct control *c = &rig.control[0];
@@ -723,9 +739,7 @@ static void test_a_machine_that_is_known_keeps_its_join_key_back(void **state)
 	c->register_count = 0;
 	c->map_status = 404;
 	c->answers[0] = (struct control_register_response) { .auth_url = SLICE("http://c/r/1") };
-	c->answers[1] = (struct control_register_response) { .user_id = 1,
-							     .login_name = SLICE("me"),
-							     .is_authorized = true };
+	c->answers[1] = welcome;
 	c->answer_count = 2;
 	open_control(c);
 	TURN_UNTIL(c->register_count == 2);
@@ -774,6 +788,7 @@ int main(void)
 		TEST(test_a_log_out_without_control_ends_in_time),
 		TEST(test_pings_are_answered),
 		TEST(test_a_silent_map_is_asked_for_again),
+		TEST(test_after_a_change_of_the_network_a_dead_connection_is_found),
 		TEST(test_a_map_that_breaks_the_rules_ends_the_connection_only),
 		TEST(test_a_kept_map_is_there_without_control),
 		TEST(test_a_machine_that_is_known_keeps_its_join_key_back),

@@ -69,6 +69,8 @@ struct member {
 	bool is_freed;		  /* the owner is gone */
 	uint64_t pause_until_ms, pause_max_ms;
 	uint64_t up_since_ms, heard_ms, update_at_ms, log_out_by_ms, register_by_ms;
+	uint64_t probe_by_ms; /* 0: no probe is under way */
+	uint64_t probe_pongs; /* before it */
 	struct timer timer;   /* for whatever comes first of the times above */
 	struct deferred tell; /* the state changed */
 	char auth_url[MEMBER_AUTH_URL_BYTES_MAX];
