@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/socket.h"
 #include "mesh/node/node.h"
+#include "names/hosts_file.h"
 #include "server/up_options.h"
 
 enum { DOWN_MS = 20 * 1000, LOOK_AGAIN_US = 50 * 1000, LOG_OUT_MS = 15 * 1000 };
@@ -27,6 +28,17 @@ static bool is_over(const char *path, uint64_t deadline_ms)
 	return false;
 }
 
+/* What a life that ended in disorder left behind. */
+static void clean_up(void)
+{
+	char why[HOSTS_FILE_WHY_BYTES];
+
+	node_clean_system();
+	if (hosts_file_is_ours(HOSTS_FILE_DEFAULT) &&
+	    hosts_file_set(HOSTS_FILE_DEFAULT, (struct slice) { 0 }, why))
+		say("names of the mesh cannot be taken away: %s", why);
+}
+
 static enum command_status stop(const struct command_line *l, const char *request,
 				uint64_t timeout_ms, const char *done)
 {
@@ -39,7 +51,7 @@ static enum command_status stop(const struct command_line *l, const char *reques
 		local_request(l, "mesh.sock", "POST", request, NULL, timeout_ms, &answer);
 	json_decref(answer);
 	if (status == COMMAND_UNREACHABLE)
-		node_clean_system(); /* what a life that ended in disorder left behind */
+		clean_up();
 	if (status)
 		return status;
 	if (!is_over(path, clock_now_ms() + DOWN_MS)) {

@@ -205,7 +205,8 @@ static void on_alive(struct timer *timer)
 	struct counter *c = CONTAINER(timer, struct counter, alive);
 
 	tell(c, SLICE(": still here\n\n"));
-	timer_set(timer, c->loop, loop_now_ms(c->loop) + COUNTER_ALIVE_MS, on_alive);
+	if (c->listener_count > 0)
+		timer_set(timer, c->loop, loop_now_ms(c->loop) + COUNTER_ALIVE_MS, on_alive);
 }
 
 void counter_tell_file(struct counter *c, const struct store_item *i)
@@ -244,6 +245,7 @@ static void begin_events(struct counter *c, struct http_request *r)
 		return;
 	}
 	talk_new(c, TALK_EVENTS, r);
+	timer_set(&c->alive, c->loop, loop_now_ms(c->loop) + COUNTER_ALIVE_MS, on_alive);
 	http_request_begin(r, 200, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n",
 			   HTTP_BODY_UNKNOWN);
 	http_request_write(r, SLICE(": listening\n\n"));
@@ -512,7 +514,6 @@ enum err counter_open(struct loop *loop, const char *path, const struct counter_
 		memory_free(c);
 		return err;
 	}
-	timer_set(&c->alive, loop, loop_now_ms(loop) + COUNTER_ALIVE_MS, on_alive);
 	*ret = c;
 	return OK;
 }

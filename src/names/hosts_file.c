@@ -205,3 +205,38 @@ enum err hosts_file_set(const char *path, struct slice block, char why[HOSTS_FIL
 	buf_done(&new);
 	return err;
 }
+
+/* --- whose it is -----------------------------------------------------------------------------
+ */
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
+/* Is something mounted there, as `ip netns exec` and containers do? */
+static bool is_mount(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, 0, 0, &st) == 0 &&
+	       st.stx_attributes_mask & st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+/* Where process 1 does not let us look, only the first network of a system has the numbers of its
+ * queues. */
+bool hosts_file_is_ours(const char *path)
+{
+	struct stat st;
+
+	if (strcmp(path, HOSTS_FILE_DEFAULT) != 0 || is_mount(path))
+		return true;
+	if (stat("/proc/1/ns/net", &st) < 0)
+		return access("/proc/sys/net/core/netdev_budget", F_OK) == 0 ||
+		       access("/proc/sys/net/core", F_OK) < 0;
+	return is_same_file("/proc/self/ns/net", "/proc/1/ns/net") ||
+	       !is_same_file(path, "/proc/1/root" HOSTS_FILE_DEFAULT);
+}

@@ -29,6 +29,10 @@ void hosts_block_add(struct buf *block, struct ip ip, const char *names);
 /* The file with `block` (empty: without any of our lines) in place of our lines. */
 void hosts_file_replace(struct slice file, struct slice block, struct buf *ret);
 
+/* May names of the mesh go there?  In a network namespace without a file of hosts of its own it is
+ * the file of programs that do not see this mesh.  Another path than the default one is meant. */
+bool hosts_file_is_ours(const char *path);
+
 /* Makes it so; nothing is written where it is so already.  A link is followed.  ERR_NOT_FOUND: no
  * such file, and a block to add; ERR_TOO_BIG; ERR_DENIED and others.  `why` is a sentence. */
 MUST_CHECK enum err hosts_file_set(const char *path, struct slice block,

@@ -23,6 +23,14 @@ union address {
 	struct sockaddr_in6 v6;
 };
 
+/* Datagrams that are read in one call. */
+struct batch {
+	struct mmsghdr messages[NAMES_DATAGRAMS_MAX];
+	struct iovec parts[NAMES_DATAGRAMS_MAX];
+	union address from[NAMES_DATAGRAMS_MAX];
+	uint8_t bytes[NAMES_DATAGRAMS_MAX][NAMES_DATAGRAM_BYTES_MAX];
+};
+
 struct names_server {
 	struct loop *loop;
 	struct names_server_config config;
@@ -33,6 +41,7 @@ struct names_server {
 	size_t connection_count;
 	struct names_counters counters;
 	struct buf answer;
+	struct batch *batch;
 };
 
 /* Of a program that asks over TCP. */
@@ -88,14 +97,13 @@ static bool is_local(const struct names_server *s, const union address *from)
 
 /* --- queries ---------------------------------------------------------------------------------- */
 
-/* The answer is in s->answer; false: nothing goes back, or not now. */
+/* The answer is added to s->answer; false: nothing goes back, or not now. */
 static bool answer(struct names_server *s, struct slice message, bool is_udp,
 		   struct dns_query *query, struct zone_route *route, bool *ret_is_forwarded)
 {
 	const struct zone *z = s->config.zone(s->config.context);
 
 	*ret_is_forwarded = false;
-	buf_clear(&s->answer);
 	s->counters.queries++;
 	if (!z) {
 		(void)!dns_read_query(message, query);
@@ -126,42 +134,81 @@ static void on_udp_answer(void *context, struct slice bytes)
 	memory_free(p);
 }
 
-static void handle_datagram(struct names_server *s, struct slice message, const union address *from,
+/* One datagram of a batch; returns whether its answer was added to s->answer. */
+static bool handle_datagram(struct names_server *s, struct slice message, const union address *from,
 			    socklen_t from_size)
 {
 	struct dns_query query;
 	struct zone_route route;
 	bool is_forwarded;
 
+	if (!is_local(s, from)) {
+		s->counters.strangers++;
+		return false;
+	}
 	if (answer(s, message, true, &query, &route, &is_forwarded))
-		(void)!sendto(s->udp, s->answer.data, s->answer.size, MSG_DONTWAIT, &from->any,
-			      from_size);
+		return true;
 	if (!is_forwarded)
-		return;
+		return false;
 	struct pending *p = NEW(struct pending);
 	*p = (struct pending) { .server = s, .from = *from, .from_size = from_size };
 	forward_query(s->config.forward, &query, message, true, &route, on_udp_answer, p);
+	return false;
+}
+
+/* What goes back, by the number of the datagram it answers. */
+static void send_answers(struct names_server *s, const size_t *ends, const unsigned *numbers,
+			 unsigned count)
+{
+	struct batch *b = s->batch;
+	struct mmsghdr messages[NAMES_DATAGRAMS_MAX];
+	struct iovec parts[NAMES_DATAGRAMS_MAX];
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t begin = i ? ends[i - 1] : 0;
+		parts[i] = (struct iovec) { s->answer.data + begin, ends[i] - begin };
+		messages[i] =
+			(struct mmsghdr) { .msg_hdr = {
+						   .msg_name = &b->from[numbers[i]],
+						   .msg_namelen = b->messages[numbers[i]]
+									  .msg_hdr.msg_namelen,
+						   .msg_iov = &parts[i],
+						   .msg_iovlen = 1,
+					   } };
+	}
+	/* What cannot be sent is asked for again. */
+	for (unsigned done = 0; done < count;) {
+		int sent = sendmmsg(s->udp, messages + done, count - done, MSG_DONTWAIT);
+		done += sent > 0 ? (unsigned)sent : 1;
+	}
 }
 
 static void on_udp(void *context, int fd, bool is_readable, bool is_writable)
 {
 	struct names_server *s = context;
-	uint8_t bytes[DNS_UDP_BYTES_MAX * 4];
+	struct batch *b = s->batch;
+	size_t ends[NAMES_DATAGRAMS_MAX];
+	unsigned numbers[NAMES_DATAGRAMS_MAX], count = 0;
 
 	(void)is_readable;
 	(void)is_writable;
-	for (int i = 0; i < NAMES_DATAGRAMS_MAX; i++) {
-		union address from;
-		socklen_t size = sizeof(from);
-		ssize_t got = recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, &from.any, &size);
-		if (got < 0)
-			return;
-		if (!is_local(s, &from)) {
-			s->counters.strangers++;
-			continue;
-		}
-		handle_datagram(s, (struct slice) { bytes, (size_t)got }, &from, size);
+	for (unsigned i = 0; i < NAMES_DATAGRAMS_MAX; i++) {
+		b->parts[i] = (struct iovec) { b->bytes[i], NAMES_DATAGRAM_BYTES_MAX };
+		b->messages[i] = (struct mmsghdr) { .msg_hdr = { .msg_name = &b->from[i],
+								 .msg_namelen = sizeof(b->from[i]),
+								 .msg_iov = &b->parts[i],
+								 .msg_iovlen = 1 } };
 	}
+	int got = recvmmsg(fd, b->messages, NAMES_DATAGRAMS_MAX, MSG_DONTWAIT, NULL);
+	buf_clear(&s->answer);
+	for (unsigned i = 0; got > 0 && i < (unsigned)got; i++) {
+		struct slice message = { b->bytes[i], b->messages[i].msg_len };
+		if (!handle_datagram(s, message, &b->from[i], b->messages[i].msg_hdr.msg_namelen))
+			continue;
+		ends[count] = s->answer.size;
+		numbers[count++] = i;
+	}
+	send_answers(s, ends, numbers, count);
 }
 
 /* --- TCP -------------------------------------------------------------------------------------- */
@@ -211,6 +258,7 @@ static void handle_message(struct connection *c, struct slice message)
 	struct zone_route route;
 	bool is_forwarded;
 
+	buf_clear(&s->answer);
 	if (answer(s, message, false, &query, &route, &is_forwarded))
 		write_answer(c, buf_slice(&s->answer));
 	if (!is_forwarded)
@@ -365,6 +413,7 @@ enum err names_server_open(struct loop *loop, const struct names_server_config *
 	s->tcp = tcp;
 	list_init(&s->connections);
 	buf_init(&s->answer);
+	s->batch = NEW(struct batch);
 	s->udp_watch = watch_open(loop, udp, on_udp, s);
 	s->tcp_watch = watch_open(loop, tcp, on_tcp, s);
 	assert(s->udp_watch && s->tcp_watch);
@@ -397,5 +446,6 @@ void names_server_close(struct names_server *s)
 	close(s->udp);
 	close(s->tcp);
 	buf_done(&s->answer);
+	memory_free(s->batch);
 	memory_free(s);
 }

@@ -13,7 +13,8 @@
 
 enum {
 	NAMES_PORT = 53,
-	NAMES_DATAGRAMS_MAX = 64,	      /* answered in one turn */
+	NAMES_DATAGRAMS_MAX = 32, /* answered in one turn */
+	NAMES_DATAGRAM_BYTES_MAX = 1500,
 	NAMES_CONNECTIONS_MAX = 64,	      /* the oldest goes when there is one more */
 	NAMES_IDLE_MS = 10 * 1000,	      /* a connection without a whole query */
 	NAMES_PENDING_BYTES_MAX = 256 * 1024, /* of answers a connection does not read */

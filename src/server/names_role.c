@@ -7,11 +7,8 @@
  * What it knew stays when the mesh process is gone, and is in the state directory for the next
  * start. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -202,47 +199,11 @@ static void start_showing(struct names *n)
 	worker_start(&n->job, &n->task, hosts_work);
 }
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat first, second;
-
-	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
-	       first.st_ino == second.st_ino;
-}
-
-/* Is something mounted there, as `ip netns exec` and containers do? */
-static bool is_mount(const char *path)
-{
-	struct statx st;
-
-	return statx(AT_FDCWD, path, 0, 0, &st) == 0 &&
-	       st.stx_attributes_mask & st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
-}
-
-/* In a network namespace without a file of hosts of its own the file is that of programs that do
- * not see this mesh.  Where process 1 does not let us look, only the first network of a system has
- * the numbers of its queues. */
-static bool is_hosts_file_ours(const char *path)
-{
-	char others[OPTION_VALUE_BYTES_MAX + 16];
-	struct stat st;
-
-	if (is_mount(path))
-		return true;
-	if (stat("/proc/1/ns/net", &st) < 0)
-		return access("/proc/sys/net/core/netdev_budget", F_OK) == 0 ||
-		       access("/proc/sys/net/core", F_OK) < 0 ||
-		       strcmp(path, HOSTS_FILE_DEFAULT) != 0;
-	snprintf(others, sizeof(others), "/proc/1/root%s", path);
-	return is_same_file("/proc/self/ns/net", "/proc/1/ns/net") || !is_same_file(path, others) ||
-	       strcmp(path, HOSTS_FILE_DEFAULT) != 0;
-}
-
 static bool may_use_hosts(const struct options *o)
 {
 	const char *path = o->values[OPTION_HOSTS];
 
-	return strcmp(path, "no") != 0 && is_hosts_file_ours(path);
+	return strcmp(path, "no") != 0 && hosts_file_is_ours(path);
 }
 
 static enum showing choose_showing(const struct options *o)
