@@ -43,7 +43,10 @@ static void print_flags(FILE *out, uint64_t flags)
 void help_print(FILE *out)
 {
 	fputs("Examples:\n"
-	      "  hanse serve                               a node, with its records in ./var\n"
+	      "  hanse up                                  the first machine of a private network\n"
+	      "  hanse up --join hanse-join-1-...          another one; the first prints the key\n"
+	      "  hanse ping laptop                         directly or by a relay, and why\n"
+	      "  hanse serve                               Kafka, with its records in ./var\n"
 	      "  hanse topic create orders --partitions 4\n"
 	      "  hanse topic describe orders\n"
 	      "  hanse group describe readers              how far each consumer is\n"
@@ -52,7 +55,8 @@ void help_print(FILE *out)
 	      "\n"
 	      "Usage: hanse COMMAND [OPTION]... [NAME]\n"
 	      "\n"
-	      "A Kafka broker whose only storage is a bucket.\n"
+	      "A private network of your own machines, and a Kafka broker whose only storage\n"
+	      "is a bucket.\n"
 	      "\n",
 	      out);
 	print_commands(out, NULL);
