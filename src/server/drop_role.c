@@ -17,20 +17,15 @@
 #include "drop/counter.h"
 #include "drop/courier.h"
 #include "drop/desk.h"
-#include "loop/http_client.h"
 #include "loop/stop.h"
-#include "loop/timer.h"
+#include "server/mesh_follow.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
 
 enum {
-	ASK_TIMEOUT_MS = 90 * 1000,
 	TELL_TIMEOUT_MS = 5000,
-	REST_MS_MIN = 100,
-	REST_MS_MAX = 5000,
-	REST_UNCHANGED_MS = 500,
 	OPEN_AGAIN_MS = 1000,
 	EXPIRE_MS = 10 * 60 * 1000,
 	DROP_HTTP_PORT = 80,
@@ -60,11 +55,7 @@ struct drop {
 	struct arena arena; /* of the view */
 	struct mesh_view view;
 	bool has_view, is_stopping;
-	/* following the mesh */
-	struct task follow;
-	struct http_call call;
-	struct sleep sleep;
-	uint64_t rest_ms;
+	struct mesh_follow follow;
 	/* telling it where we listen */
 	struct task tell;
 	struct http_call tell_call;
@@ -240,18 +231,16 @@ static const struct mesh_view *get_view(void *context)
 }
 
 /* A netmap without this machine is not used: the last good one stays. */
-static void take_netmap(struct drop *d, struct slice json)
+static uint64_t on_netmap(void *context, struct slice json)
 {
-	struct mesh_view view;
+	struct drop *d = context;
+	struct mesh_view view = { .sequence = 0 };
 	struct arena a;
 
 	arena_init(&a);
-	enum err err = mesh_view_parse(&a, json, &view);
-	if (err || !view.has_self) {
-		if (!err)
-			d->view.sequence = view.sequence;
+	if (mesh_view_parse(&a, json, &view) || !view.has_self) {
 		arena_done(&a);
-		return;
+		return view.sequence;
 	}
 	arena_done(&d->arena);
 	d->arena = a;
@@ -261,59 +250,8 @@ static void take_netmap(struct drop *d, struct slice json)
 	if (!is_told(d))
 		tell_services(d);
 	courier_poke(d->courier);
+	return view.sequence;
 }
-
-static enum step ask(struct drop *d)
-{
-	char target[64];
-
-	snprintf(target, sizeof(target), "/v1/netmap?after=%llu",
-		 (unsigned long long)d->view.sequence);
-	http_call_start(&d->call, &d->follow, d->socket, "GET", target, (struct slice) { 0 });
-	task_set_deadline(&d->call.task, loop_now_ms(d->loop) + ASK_TIMEOUT_MS);
-	return task_wait(&d->follow, 1);
-}
-
-static enum step heard(struct drop *d)
-{
-	bool is_answer = d->call.task.err == OK && d->call.status == 200;
-	uint64_t before = d->view.sequence, ms = d->rest_ms;
-
-	if (is_answer)
-		take_netmap(d, buf_slice(&d->call.body));
-	buf_done(&d->call.body);
-	if (is_answer && d->view.sequence != before) {
-		d->rest_ms = REST_MS_MIN;
-		return ask(d);
-	}
-	if (is_answer)
-		ms = REST_UNCHANGED_MS;
-	else
-		d->rest_ms = 2 * ms < REST_MS_MAX ? 2 * ms : REST_MS_MAX;
-	sleep_start(&d->sleep, &d->follow, loop_now_ms(d->loop) + ms);
-	return task_wait(&d->follow, 0);
-}
-
-static enum step follow_step(struct task *t)
-{
-	struct drop *d = CONTAINER(t, struct drop, follow);
-
-	if (t->children > 0)
-		return task_wait(t, t->at);
-	if (task_is_canceled(t)) {
-		buf_done(&d->call.body);
-		return task_done(t, ERR_CANCELED);
-	}
-	return t->at == 0 ? ask(d) : heard(d);
-}
-
-static const char *const follow_places[] = { "rested", "asked" };
-static const struct task_kind follow_kind = {
-	.name = "follow",
-	.places = follow_places,
-	.place_count = 2,
-	.step = follow_step,
-};
 
 /* --- life ------------------------------------------------------------------------------------- */
 
@@ -357,7 +295,7 @@ static void on_stop(void *context)
 	d->is_stopping = true;
 	timer_clear(&d->open_again);
 	timer_clear(&d->expire);
-	task_cancel(&d->follow);
+	mesh_follow_stop(&d->follow);
 	if (task_is_running(&d->tell))
 		task_cancel(&d->tell);
 	close_doors(d);
@@ -418,10 +356,9 @@ static enum err open_drop(struct drop *d, char why[OPTION_WHY_BYTES])
 static void run(struct drop *d)
 {
 	up_options_socket(d->options, "mesh.sock", d->socket);
-	d->rest_ms = REST_MS_MIN;
 	stop_install(d->loop, on_stop, d);
 	on_expire(&d->expire);
-	task_start_root(&d->follow, &follow_kind, d->loop);
+	mesh_follow_start(&d->follow, d->loop, d->socket, on_netmap, d);
 	supervisor_tell_ready("files are taken");
 	loop_run(d->loop);
 	loop_free(d->loop);

@@ -1,8 +1,8 @@
 /* The names process: follows the netmap of the mesh process, answers for its names, and sees to it
  * that programs of this machine find them.
  *
- *	ask --(a newer netmap)--> show --> ask     show: /etc/hosts, or systemd-resolved
- *	 ^ \--(mesh is not there)--> rest -/
+ *	netmap --> zone --> the sockets of the resolver
+ *		    \---> /etc/hosts, or systemd-resolved
  *
  * What it knew stays when the mesh process is gone, and is in the state directory for the next
  * start. */
@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "loop/http_client.h"
 #include "loop/stop.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
@@ -20,17 +19,14 @@
 #include "names/hosts_file.h"
 #include "names/resolved.h"
 #include "names/server.h"
+#include "server/mesh_follow.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
 
 enum {
-	ASK_TIMEOUT_MS = 90 * 1000, /* longer than mesh lets one wait */
-	REST_MS_MIN = 100,
-	REST_MS_MAX = 5000,
-	REST_UNCHANGED_MS = 500, /* after an answer that was no newer */
-	READY_MS = 3000,	 /* without a netmap */
+	READY_MS = 3000, /* without a netmap */
 	OPEN_AGAIN_MS = 5000,
 	RESOLV_CONF_BYTES_MAX = 64 * 1024,
 	SERVERS = 2,
@@ -43,7 +39,8 @@ static const char *const addresses[SERVERS] = { "100.100.100.100", "fd7a:115c:a1
 enum showing { SHOW_NOWHERE, SHOW_IN_HOSTS, SHOW_BY_RESOLVED };
 
 struct names {
-	struct task task;
+	struct mesh_follow follow;
+	struct task show; /* brings the zone to where programs look */
 	struct loop *loop;
 	const struct options *options;
 	struct state state;
@@ -53,17 +50,13 @@ struct names {
 	struct forward *forward;
 	struct timer open_again;
 	bool has_complained; /* that a server cannot be opened */
-	struct http_call call;
-	struct sleep sleep;
-	uint64_t rest_ms;
 	struct worker_job job;
 	enum showing showing;
 	struct buf block; /* for the job */
 	struct arena plan_arena;
 	struct resolved_commands plan;
 	char job_why[HOSTS_FILE_WHY_BYTES];
-	bool is_ready;
-	uint64_t seen_sequence;
+	bool is_ready, is_shown_again, is_stopping;
 	struct timer ready; /* for whoever waits, when no netmap comes */
 };
 
@@ -76,28 +69,24 @@ static const struct zone *get_zone(void *context)
 	return n->zone;
 }
 
-/* False: it is no netmap with names in it, and the one before stays. */
-static bool take_netmap(struct names *n, struct slice json)
+/* Returns its sequence; *ret_zone stays where it is no netmap with names in it. */
+static uint64_t read_netmap(struct slice json, struct zone **ret_zone)
 {
-	struct mesh_view view;
+	struct mesh_view view = { .sequence = 0 };
 	struct arena a;
 	struct zone *zone = NULL;
 
 	arena_init(&a);
 	enum err err = mesh_view_parse(&a, json, &view);
-	if (!err) {
-		n->seen_sequence = view.sequence;
+	if (!err)
 		zone = zone_new(&view);
-	}
 	arena_done(&a);
-	if (!zone) {
+	if (!zone)
 		log_warn("a netmap without names is not used%s%s", err ? ": " : "",
 			 err ? err_name(err) : "");
-		return false;
-	}
-	zone_free(n->zone);
-	n->zone = zone;
-	return true;
+	else
+		*ret_zone = zone;
+	return view.sequence;
 }
 
 static void load_last(struct names *n)
@@ -105,12 +94,12 @@ static void load_last(struct names *n)
 	struct buf json;
 
 	buf_init(&json);
-	if (state_read(&n->state, STATE_NAMES, STATE_FILE_BYTES_MAX, &json) == OK &&
-	    take_netmap(n, buf_slice(&json)))
+	if (state_read(&n->state, STATE_NAMES, STATE_FILE_BYTES_MAX, &json) == OK)
+		read_netmap(buf_slice(&json), &n->zone);
+	if (n->zone)
 		log_info("names as of netmap %llu, until there is a newer one",
 			 (unsigned long long)zone_sequence(n->zone));
 	buf_done(&json);
-	n->seen_sequence = 0;
 }
 
 /* --- the sockets ------------------------------------------------------------------------------ */
@@ -190,13 +179,13 @@ static void start_showing(struct names *n)
 	if (n->showing == SHOW_BY_RESOLVED) {
 		arena_reset(&n->plan_arena);
 		resolved_plan(&n->plan_arena, n->options->values[OPTION_TUN], n->zone, &n->plan);
-		worker_start(&n->job, &n->task, resolved_work);
+		worker_start(&n->job, &n->show, resolved_work);
 		return;
 	}
 	buf_clear(&n->block);
 	hosts_block_begin(&n->block);
 	zone_each_host(n->zone, add_host, &n->block);
-	worker_start(&n->job, &n->task, hosts_work);
+	worker_start(&n->job, &n->show, hosts_work);
 }
 
 static bool may_use_hosts(const struct options *o)
@@ -248,108 +237,74 @@ static void on_ready_timer(struct timer *t)
 	tell_ready(CONTAINER(t, struct names, ready));
 }
 
-/* --- following -------------------------------------------------------------------------------- */
+/* --- showing, each time the zone is another --------------------------------------------------- */
 
-enum { NAMES_START, NAMES_ASKED, NAMES_SHOWN, NAMES_RESTED, NAMES_PLACES };
-static const char *const names_places[] = { "start", "asked", "shown", "rested" };
-
-static enum step ask(struct names *n)
+static enum step show_step(struct task *t)
 {
-	char target[64];
-
-	snprintf(target, sizeof(target), "/v1/netmap?after=%llu",
-		 (unsigned long long)n->seen_sequence);
-	http_call_start(&n->call, &n->task, n->socket, "GET", target, (struct slice) { 0 });
-	task_set_deadline(&n->call.task, loop_now_ms(n->loop) + ASK_TIMEOUT_MS);
-	return task_wait(&n->task, NAMES_ASKED);
-}
-
-static enum step show(struct names *n)
-{
-	if (!n->zone)
-		return ask(n);
-	if (n->showing == SHOW_NOWHERE) {
-		tell_ready(n);
-		return ask(n);
-	}
-	start_showing(n);
-	return task_wait(&n->task, NAMES_SHOWN);
-}
-
-static enum step rest(struct names *n, uint64_t ms)
-{
-	sleep_start(&n->sleep, &n->task, loop_now_ms(n->loop) + ms);
-	return task_wait(&n->task, NAMES_RESTED);
-}
-
-static enum step heard(struct names *n)
-{
-	bool is_answer = n->call.task.err == OK && n->call.status == 200;
-	uint64_t before = n->seen_sequence;
-	bool is_new = is_answer && take_netmap(n, buf_slice(&n->call.body));
-
-	if (is_new && n->seen_sequence != before &&
-	    state_write(&n->state, STATE_NAMES, buf_slice(&n->call.body)))
-		log_warn("the names cannot be kept in %s for the next start",
-			 n->options->values[OPTION_STATE]);
-	buf_done(&n->call.body);
-	if (is_answer)
-		n->rest_ms = REST_MS_MIN;
-	if (is_new && n->seen_sequence != before)
-		return show(n);
-	if (is_answer)
-		return rest(n, REST_UNCHANGED_MS);
-	uint64_t ms = n->rest_ms;
-	n->rest_ms = ms * 2 < REST_MS_MAX ? ms * 2 : REST_MS_MAX;
-	return rest(n, ms);
-}
-
-static enum step names_step(struct task *t)
-{
-	struct names *n = CONTAINER(t, struct names, task);
+	struct names *n = CONTAINER(t, struct names, show);
 
 	if (t->children > 0)
 		return task_wait(t, t->at);
-	if (task_is_canceled(t)) {
-		buf_done(&n->call.body);
-		return task_done(t, ERR_CANCELED);
+	if (t->at == 0 && !task_is_canceled(t)) {
+		start_showing(n);
+		return task_wait(t, 1);
 	}
-	switch (t->at) {
-	case NAMES_START:
-		return show(n);
-	case NAMES_ASKED:
-		return heard(n);
-	case NAMES_SHOWN:
-		if (note_shown(n))
-			return show(n);
-		tell_ready(n);
-		return ask(n);
-	case NAMES_RESTED:
-		return ask(n);
-	}
-	abort();
+	return task_done(t, task_is_canceled(t) ? ERR_CANCELED : n->job.task.err);
 }
 
-/* The loop ends by itself then. */
-static void close_all(struct task *t)
+static void show(struct names *n);
+
+static void on_shown(struct task *t)
 {
-	struct names *n = CONTAINER(t, struct names, task);
+	struct names *n = CONTAINER(t, struct names, show);
 
-	timer_clear(&n->open_again);
-	timer_clear(&n->ready);
-	forward_close(n->forward);
-	for (size_t i = 0; i < SERVERS; i++)
-		if (n->servers[i])
-			names_server_close(n->servers[i]);
+	if (n->is_stopping)
+		return;
+	bool is_again = note_shown(n);
+	tell_ready(n);
+	if (is_again || n->is_shown_again)
+		show(n);
 }
 
-static const struct task_kind names_kind = {
-	.name = "names",
-	.places = names_places,
-	.place_count = NAMES_PLACES,
-	.step = names_step,
-	.on_end = close_all,
+static const char *const show_places[] = { "start", "shown" };
+static const struct task_kind show_kind = {
+	.name = "show",
+	.places = show_places,
+	.place_count = 2,
+	.step = show_step,
+	.on_end = on_shown,
 };
+
+static void show(struct names *n)
+{
+	if (!n->zone)
+		return;
+	if (n->showing == SHOW_NOWHERE) {
+		tell_ready(n);
+		return;
+	}
+	n->is_shown_again = task_is_running(&n->show);
+	if (!n->is_shown_again)
+		task_start_root(&n->show, &show_kind, n->loop);
+}
+
+static uint64_t on_netmap(void *context, struct slice json)
+{
+	struct names *n = context;
+	struct zone *zone = NULL;
+
+	uint64_t sequence = read_netmap(json, &zone);
+	if (!zone)
+		return sequence;
+	bool is_same = n->zone && zone_sequence(n->zone) == sequence;
+	zone_free(n->zone);
+	n->zone = zone;
+	if (!is_same && state_write(&n->state, STATE_NAMES, json))
+		log_warn("the names cannot be kept in %s for the next start",
+			 n->options->values[OPTION_STATE]);
+	show(n);
+	return sequence;
+}
 
 /* --- life ------------------------------------------------------------------------------------- */
 
@@ -357,7 +312,16 @@ static void on_stop(void *context)
 {
 	struct names *n = context;
 
-	task_cancel(&n->task);
+	n->is_stopping = true;
+	mesh_follow_stop(&n->follow);
+	if (task_is_running(&n->show))
+		task_cancel(&n->show);
+	timer_clear(&n->open_again);
+	timer_clear(&n->ready);
+	forward_close(n->forward);
+	for (size_t i = 0; i < SERVERS; i++)
+		if (n->servers[i])
+			names_server_close(n->servers[i]);
 }
 
 /* As if there had never been a mesh. */
@@ -380,7 +344,6 @@ static void hide(struct names *n)
 
 static void run(struct names *n)
 {
-	n->rest_ms = REST_MS_MIN;
 	n->showing = choose_showing(n->options);
 	buf_init(&n->block);
 	arena_init(&n->plan_arena);
@@ -393,7 +356,8 @@ static void run(struct names *n)
 	n->forward = open_forward(n);
 	open_servers(n);
 	timer_set(&n->ready, n->loop, loop_now_ms(n->loop) + READY_MS, on_ready_timer);
-	task_start_root(&n->task, &names_kind, n->loop);
+	show(n);
+	mesh_follow_start(&n->follow, n->loop, n->socket, on_netmap, n);
 	loop_run(n->loop);
 	loop_free(n->loop);
 	hide(n);
