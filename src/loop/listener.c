@@ -286,7 +286,7 @@ enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,
 {
 	struct address a;
 	char name[ADDRESS_TEXT_BYTES];
-	int on = 1;
+	int on = 1, off = 0;
 
 	enum err err = resolve_host(host, port, &a);
 	if (err) {
@@ -299,6 +299,8 @@ enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,
 	if (fd < 0)
 		return refuse(why, errno, name);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* "::" is every address of both families, whatever the system's default is. */
+	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if (bind(fd, (const struct sockaddr *)&a.storage, a.size) < 0 ||
 	    listen(fd, LISTENER_BACKLOG) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&a.storage, &a.size) < 0) {

@@ -110,7 +110,8 @@ void connect_unix(struct connect *connect, struct task *parent, const char *path
 void connect_tls(struct connect *connect, struct task *parent, const char *host, uint16_t port,
 		 struct tls_identity *identity);
 
-/* Listeners: on_accept gets a stream to own.  ERR_BUSY: the address is in use. */
+/* Listeners: on_accept gets a stream to own.  ERR_BUSY: the address is in use.  "::" is every
+ * address of both families; IPv4 peers have names like "[::ffff:192.0.2.1]:1234" then. */
 struct listener;
 
 MUST_CHECK enum err listener_open_tcp(struct loop *loop, const char *host, uint16_t port,

@@ -24,6 +24,8 @@ enum {
 	RELAY_PORT_DEFAULT = 8643,	/* TCP: DERP */
 	STUN_PORT_DEFAULT = 3478,	/* UDP */
 	WIREGUARD_PORT_DEFAULT = 41641, /* UDP */
+	RELAY_RATE_MIN = 1000,
+	RELAY_RATE_MAX = 1000 * 1000 * 1000,
 	RELAY_REGION_MIN = 900,
 	RELAY_REGION_MAX = 999, /* those that users may choose */
 };
@@ -59,6 +61,7 @@ enum option {
 	OPTION_REGION,
 	OPTION_RELAY_MATES,
 	OPTION_RELAY_MESH_KEY,
+	OPTION_RELAY_RATE,
 	OPTION_PORT,
 	OPTION_TUN,
 	OPTION_LOGIN_SERVER,
@@ -135,7 +138,8 @@ struct options {
 				      */
 	struct address realm_listen; /* what control of the mesh listens on */
 	struct address relay_listen, stun_listen;
-	int region; /* of the relay; 0: any that is free */
+	int region;	     /* of the relay; 0: any that is free */
+	uint64_t relay_rate; /* bytes a second of each client; 0: no limit */
 	uint16_t wireguard_port;
 	uint64_t inbox_quota, inbox_sender_quota, inbox_reserve; /* bytes */
 	uint32_t inbox_keep_days;

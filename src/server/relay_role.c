@@ -35,6 +35,7 @@ enum {
 	HTTP_CONFLICT = 409,
 	REGION_COUNT = RELAY_REGION_MAX - RELAY_REGION_MIN + 1,
 	MESH_KEY_DIGITS = 2 * MESH_KEY_BYTES,
+	RATE_BURST_BYTES_MIN = 128 * 1024,
 };
 
 struct relay_role {
@@ -254,6 +255,12 @@ static enum err open_stun(struct relay_role *r, char why[OPTION_WHY_BYTES])
 	return err;
 }
 
+/* What a client may send at once after a pause: a second's worth, and one frame in any case. */
+static uint64_t burst_of(uint64_t rate)
+{
+	return rate > RATE_BURST_BYTES_MIN ? rate : RATE_BURST_BYTES_MIN;
+}
+
 static enum err open_relay(struct relay_role *r, char why[OPTION_WHY_BYTES])
 {
 	char detail[TASK_WHY_BYTES];
@@ -265,12 +272,22 @@ static enum err open_relay(struct relay_role *r, char why[OPTION_WHY_BYTES])
 		.secret = r->keys.secret,
 		.has_mesh_key = r->has_mesh_key,
 		.mesh_key = r->mesh_key,
+		.bytes_per_second = r->options->relay_rate,
+		.bytes_burst = burst_of(r->options->relay_rate),
 		.context = r->admissions,
 		.on_admission = relay_admissions_ask,
 		.on_admission_void = relay_admissions_void,
 	};
 
+	/* 0.0.0.0 is said and every address is meant, as long as there is IPv6. */
+	bool is_any = strcmp(config.host, "0.0.0.0") == 0;
+	if (is_any)
+		config.host = "::";
 	enum err err = relay_port_open(r->loop, &config, &r->port, detail);
+	if (err && err != ERR_BUSY && is_any) {
+		config.host = "0.0.0.0";
+		err = relay_port_open(r->loop, &config, &r->port, detail);
+	}
 	crypto_wipe(&config.secret, sizeof(config.secret));
 	crypto_wipe(&config.mesh_key, sizeof(config.mesh_key));
 	if (err)

@@ -163,7 +163,7 @@ static enum err check_yes_or_no(const struct options *o, enum option option,
 /* Of the relay. */
 static enum err read_relay(struct options *o, char why[OPTION_WHY_BYTES])
 {
-	const char *region = o->values[OPTION_REGION];
+	const char *region = o->values[OPTION_REGION], *rate = o->values[OPTION_RELAY_RATE];
 	uint64_t number = 0;
 
 	if (!o->values[OPTION_CERTIFICATE][0] != !o->values[OPTION_CERTIFICATE_KEY][0]) {
@@ -182,6 +182,12 @@ static enum err read_relay(struct options *o, char why[OPTION_WHY_BYTES])
 		return ERR_INVALID;
 	}
 	o->region = (int)number;
+	if (rate[0] && (text_to_u64(slice_from(rate), RELAY_RATE_MAX, &o->relay_rate) ||
+			o->relay_rate < RELAY_RATE_MIN)) {
+		snprintf(why, OPTION_WHY_BYTES, "--relay-rate is %d to %d bytes", RELAY_RATE_MIN,
+			 RELAY_RATE_MAX);
+		return ERR_INVALID;
+	}
 	return OK;
 }
 

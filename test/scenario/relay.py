@@ -227,6 +227,20 @@ def check_idle(relay):
         client.close()
 
 
+def check_families(s):
+    """0.0.0.0 is every address."""
+    if not Path("/proc/net/if_inet6").exists():
+        raise Skip("this machine has no IPv6")
+    both = Relay(s, "both")
+    both.words = [str(word).replace(f"127.0.0.1:{both.port}", f"0.0.0.0:{both.port}")
+                  for word in both.words]
+    both.start()
+    four, six = derp.Client(("127.0.0.1", both.port)), derp.Client(("::1", both.port))
+    four.send_packet(six.key.public, b"across")
+    assert six.read_kind(derp.RECEIVE) == four.key.public + b"across"
+    return both
+
+
 def check_stop(relay):
     client = derp.Client(relay.address)
     relay.process.terminate()
@@ -336,6 +350,24 @@ def check_derper(s, programs):
     return ours
 
 
+def check_rate(s):
+    """A machine that may send so much a second, and another one that is not held up by it."""
+    slow = Relay(s, "slow", "--relay-rate", "100000").start()
+    a, b = derp.Client(slow.address), derp.Client(slow.address)
+    began = time.monotonic()
+    for i in range(8):
+        a.send_packet(b.key.public, b"x" * 60000)
+        if i == 2:
+            b.send_packet(a.key.public, b"quick")
+            assert a.read_kind(derp.RECEIVE) == b.key.public + b"quick"
+            assert time.monotonic() - began < 1
+    for _ in range(8):
+        assert len(b.read_kind(derp.RECEIVE)) == 60032
+    took = time.monotonic() - began
+    assert 2.5 < took < 8, f"480 kB at 100 kB/s, 128 kB of them at once, took {took:.1f} s"
+    return slow
+
+
 def check_elsewhere(s):
     """A realm here, a relay there; an administrator brings them together with one word."""
     port = free_port()
@@ -423,6 +455,10 @@ def main():
             check_derpprobe(s, relay, programs)
         with s.test("an official derper and our relay are one region"):
             relays.append(check_derper(s, programs))
+        with s.test("IPv4 and IPv6 meet at one relay"):
+            relays.append(check_families(s))
+        with s.test("who may send so much a second sends no more"):
+            relays.append(check_rate(s))
         with s.test("a relay elsewhere is announced with one word, and asks the realm there"):
             relays.append(check_elsewhere(s))
         with s.test("a region that is taken is not insisted on"):
