@@ -491,6 +491,13 @@ struct stream *stream_open_fd(struct loop *loop, int fd, const char *peer)
 	return s;
 }
 
+void stream_set_patience(struct stream *s, unsigned unacknowledged_ms)
+{
+	assert_open(s);
+	setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
+		   sizeof(unacknowledged_ms));
+}
+
 void stream_set_owner(struct stream *s, const struct stream_owner *owner, void *context)
 {
 	assert_open(s);

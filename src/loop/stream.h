@@ -78,6 +78,10 @@ void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
  * For when that answer will take long. */
 void stream_acknowledge(struct stream *s);
 
+/* A TCP peer that has not acknowledged what was sent for so long is gone.  Otherwise that takes a
+ * quarter of an hour; a silent peer to whom nothing is sent is found out sooner, always. */
+void stream_set_patience(struct stream *s, unsigned unacknowledged_ms);
+
 /* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, not yet, or it has no peers. */
 const uint8_t *stream_peer_key(const struct stream *s);
 

@@ -24,6 +24,7 @@ enum {
 	REALM_FANOUT_MS_MIN = 10,	/* after a change in a quiet time */
 	REALM_KEEPALIVE_MS = 50 * 1000, /* and up to REALM_KEEPALIVE_JITTER_MS more */
 	REALM_KEEPALIVE_JITTER_MS = 9 * 1000,
+	REALM_PATIENCE_MS = 60 * 1000,	     /* with a client that acknowledges nothing */
 	REALM_OFFLINE_MS = 5 * 1000,	     /* a machine may take to connect again */
 	REALM_EPHEMERAL_MS = 10 * 60 * 1000, /* an ephemeral one may be away */
 	REALM_SEEN_MS = 60 * 1000,	     /* between two writes of when machines were seen */
@@ -34,7 +35,6 @@ enum {
 	REALM_PENDING_MAX = 1000, /* registrations that wait for a person */
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
-	REALM_SESSIONS_MAX = 4,	     /* streams of one machine; the oldest goes */
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
 	REALM_WHY_BYTES = 160,
 	REALM_URL_BYTES_MAX = 300,

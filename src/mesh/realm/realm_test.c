@@ -1,0 +1,374 @@
+/* What machines and administrators ask of a realm, what they are told, and when. */
+#include "mesh/realm/realm_testing.h"
+
+/* --- who is let in -----------------------------------------------------------------------------
+ */
+
+static void test_a_key_lets_in_as_many_as_it_says(void **state)
+{
+	struct machine_client a, b;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&b, "two");
+	register_with(&a, "guess");
+	assert_text(a.registered.error, "the join key is not one of this realm");
+	const char *key = new_key(1, 0, "");
+	register_with(&a, key);
+	assert_joined(&a);
+	register_with(&b, key);
+	assert_text(b.registered.error, "the join key has been used already");
+	client_close(&a);
+	client_close(&b);
+}
+
+static void test_a_key_that_is_over_lets_nobody_in(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	const char *key = new_key(0, 0, "");
+	struct key_revoke *k = NEW(struct key_revoke);
+	operation_init(&k->operation, rig.realm);
+	k->id = rig.key_id;
+	rig.is_done = false;
+	key_revoke_start(k, on_done, NULL);
+	WAIT_UNTIL(rig.is_done);
+	register_with(&a, key);
+	assert_text(a.registered.error, "the join key was revoked");
+	key = new_key(0, 1, "");
+	for (int i = 0; i < 2500000 / TURN_US; i++)
+		turn();
+	register_with(&a, key);
+	assert_text(a.registered.error, "the join key has expired");
+	client_close(&a);
+}
+
+static void test_who_is_known_stays_who_it_is(void **state)
+{
+	struct machine_client a, thief;
+	struct machine_row first;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&thief, "thief");
+	register_with(&a, new_key(1, 0, ""));
+	assert_joined(&a);
+	register_with(&a, ""); /* it was started again */
+	assert_joined(&a);
+	thief.node = a.node;
+	register_with(&thief, "");
+	assert_text(thief.registered.error, "the node key belongs to another machine");
+	assert_int_equal(edit(MACHINE_RENAME, "one", "uno", 0), OK);
+	first = rig.row;
+	a.old_node = a.node;
+	a.node.bytes[0] ^= 1;
+	register_with(&a, ""); /* another node key, proven by the machine key */
+	assert_joined(&a);
+	assert_int_equal(edit(MACHINE_EXPIRE, "uno", "", 0), OK);
+	assert_int_equal(rig.row.id, first.id);
+	assert_int_equal(rig.row.v4, first.v4);
+	register_with(&a, "");
+	assert_true(a.registered.is_key_expired);
+	a.old_node = a.node;
+	a.node.bytes[0] ^= 2;
+	register_with(&a, ""); /* that does not renew what has expired */
+	assert_true(a.registered.auth_url.size > 0);
+	register_with(&a, new_key(1, 0, ""));
+	assert_joined(&a);
+	assert_int_equal(edit(MACHINE_RENAME, "uno", "one", 0), OK);
+	assert_int_equal(rig.row.id, first.id);
+	client_close(&a);
+	client_close(&thief);
+}
+
+static void test_tags_come_with_the_key(void **state)
+{
+	struct machine_client a, b;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&b, "two");
+	b.tag = "tag:db";
+	const char *key = new_key(0, 0, "tag:web\ntag:prod");
+	register_with(&a, key);
+	assert_joined(&a);
+	assert_text(a.registered.login_name, "tagged-devices");
+	register_with(&b, key);
+	assert_text(b.registered.error,
+		    "neither the join key gives the tags that are asked for nor "
+		    "the policy to its user");
+	begin_stream(&a);
+	assert_int_equal(a.map.self->tag_count, 2);
+	client_close(&a);
+	client_close(&b);
+}
+
+static void test_without_a_key_a_person_approves(void **state)
+{
+	struct machine_client a;
+	char url[200];
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, "");
+	assert_true(a.registered.auth_url.size > 0);
+	snprintf(url, sizeof(url), "%.*s", SLICE_ARG(a.registered.auth_url));
+	begin_register(&a, "", "http://127.0.0.1:1/register/000000000000000000000000", 0);
+	end_register(&a);
+	assert_text(a.registered.auth_url, url); /* a link that is over gets the one that is not */
+	begin_register(&a, "", url, 0);
+	for (int i = 0; i < 500; i++)
+		turn();
+	assert_false(a.has_answer);
+	assert_int_equal(edit(MACHINE_APPROVE, "two", "", 0), ERR_NOT_FOUND);
+	assert_int_equal(edit(MACHINE_APPROVE, "one", "", 0), OK);
+	end_register(&a);
+	assert_joined(&a);
+	begin_stream(&a);
+	assert_text(a.map.self->name, "one.test.example.");
+	client_close(&a);
+}
+
+static void test_logging_out_ends_the_key(void **state)
+{
+	struct machine_client a, b;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&b, "two");
+	const char *key = new_key(0, 0, "");
+	register_with(&a, key);
+	register_with(&b, key);
+	begin_stream(&a);
+	begin_stream(&b);
+	WAIT_UNTIL(peer_of(&b, &a));
+	begin_register(&a, "", "", CONTROL_LOGOUT_EXPIRY_S);
+	end_register(&a);
+	assert_true(a.registered.is_key_expired);
+	WAIT_UNTIL(!peer_of(&b, &a));
+	WAIT_UNTIL(a.map.self->is_expired);
+	register_with(&a, key);
+	assert_joined(&a);
+	WAIT_UNTIL(peer_of(&b, &a));
+	client_close(&a);
+	client_close(&b);
+}
+
+/* --- what is told ------------------------------------------------------------------------------
+ */
+
+static void test_changes_reach_all_others(void **state)
+{
+	struct machine_client a, b;
+
+	(void)state;
+	client_open(&a, "box");
+	client_open(&b, "box");
+	const char *key = new_key(0, 0, "");
+	register_with(&a, key);
+	begin_stream(&a);
+	assert_int_equal(a.map.peer_count, 0);
+	assert_int_equal(a.map.filter_count, 1);
+	assert_string_equal(a.map.domain, "test.example");
+	assert_text(a.map.self->name, "box.test.example.");
+	register_with(&b, key);
+	begin_stream(&b);
+	WAIT_UNTIL(peer_of(&a, &b) && peer_of(&a, &b)->endpoint_count == 1);
+	assert_text(peer_of(&a, &b)->name, "box-1.test.example.");
+	assert_int_equal(peer_of(&a, &b)->online, CONTROL_YES);
+	assert_int_equal(peer_of(&a, &b)->home_relay, 900);
+	b.port = 2000;
+	send_map(&b, false);
+	WAIT_UNTIL(peer_of(&a, &b)->endpoints[0].port == 2000);
+	assert_int_equal(a.change.peers[0].what, NETMAP_PEER_ENDPOINTS);
+	assert_int_equal(edit(MACHINE_RENAME, "box-1", "crate", 0), OK);
+	WAIT_UNTIL(slice_equal(control_node_label(peer_of(&a, &b)), SLICE("crate")));
+	WAIT_UNTIL(slice_equal(control_node_label(b.map.self), SLICE("crate")));
+	assert_int_equal(edit(MACHINE_RENAME, "box", "crate", 0), ERR_EXISTS);
+	assert_int_equal(edit(MACHINE_RENAME, "box", "Not A Name", 0), ERR_INVALID);
+	assert_null(peer_of(&a, &a));
+	assert_null(peer_of(&b, &b));
+	assert_int_equal(edit(MACHINE_REMOVE, "crate", "", 0), OK);
+	WAIT_UNTIL(!peer_of(&a, &b));
+	WAIT_UNTIL(b.is_ended && b.map.self->is_expired);
+	client_close(&a);
+	client_close(&b);
+}
+
+static void test_a_newer_stream_takes_the_place_of_the_older(void **state)
+{
+	struct machine_client a, b;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&b, "two");
+	const char *key = new_key(0, 0, "");
+	register_with(&a, key);
+	register_with(&b, key);
+	begin_stream(&a);
+	begin_stream(&b);
+	WAIT_UNTIL(peer_of(&b, &a));
+	struct channel *old = a.dial.channel;
+	connect_client(&a); /* it has forgotten the old one */
+	begin_stream(&a);
+	for (int i = 0; i < 1000; i++)
+		turn();
+	assert_int_equal(peer_of(&b, &a)->online, CONTROL_YES);
+	struct realm_status status;
+	realm_get_status(rig.realm, &status);
+	assert_int_equal(status.sessions, 2);
+	channel_close(old, 0);
+	client_close(&a);
+	client_close(&b);
+}
+
+static void test_of_two_that_carry_a_network_one_does(void **state)
+{
+	struct machine_client a, b, c;
+
+	(void)state;
+	client_open(&a, "one");
+	client_open(&b, "two");
+	client_open(&c, "three");
+	assert_int_equal(ip_prefix_parse(SLICE("10.1.0.0/16"), &a.route), OK);
+	b.route = a.route;
+	a.has_route = b.has_route = true;
+	const char *key = new_key(0, 0, "");
+	register_with(&a, key);
+	register_with(&b, key);
+	register_with(&c, key);
+	begin_stream(&a);
+	begin_stream(&b);
+	begin_stream(&c);
+	WAIT_UNTIL(peer_of(&c, &a) && peer_of(&c, &b));
+	assert_int_equal(peer_of(&c, &a)->allowed_count, 2); /* nobody has approved it */
+	assert_int_equal(edit(MACHINE_ROUTES, "two", "10.1.0.0/16\n10.9.0.0/16", 0), OK);
+	assert_int_equal(edit(MACHINE_ROUTES, "one", "10.1.0.0/16", 0), OK);
+	assert_int_equal(edit(MACHINE_ROUTES, "one", "10.1.0.0/99", 0), ERR_INVALID);
+	WAIT_UNTIL(peer_of(&c, &b)->allowed_count == 3);
+	assert_int_equal(peer_of(&c, &a)->allowed_count, 2);
+	assert_int_equal(b.map.self->primary_route_count, 1);
+	channel_close(b.dial.channel, 0);
+	WAIT_UNTIL(peer_of(&c, &a)->allowed_count == 3);
+	assert_int_equal(peer_of(&c, &b)->allowed_count, 2);
+	assert_int_equal(peer_of(&c, &b)->online, CONTROL_NO);
+	connect_client(&b);
+	begin_stream(&b);
+	WAIT_UNTIL(peer_of(&c, &b)->online == CONTROL_YES);
+	assert_int_equal(peer_of(&c, &a)->allowed_count, 3); /* it keeps what it has */
+	client_close(&a);
+	client_close(&b);
+	client_close(&c);
+}
+
+static void test_nonsense_is_answered_and_forgotten(void **state)
+{
+	static const char *const bodies[] = { "", "{", "[]", "{\"NodeKey\":1}", "null" };
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		static const char *const paths[] = { "/machine/register", "/machine/map", "/x" };
+
+		for (size_t k = 0; k < 3; k++) {
+			struct buf json;
+
+			buf_init(&json);
+			buf_add_text(&json, bodies[i]);
+			a.has_answer = false;
+			a.asking = post(&a, paths[k], &json);
+			WAIT_UNTIL(a.has_answer);
+		}
+	}
+	send_map(&a, false); /* of a node that nobody knows */
+	register_with(&a, new_key(1, 0, ""));
+	assert_joined(&a);
+	client_close(&a);
+}
+
+/* --- what survives -----------------------------------------------------------------------------
+ */
+
+static void test_nobody_is_let_in_before_it_is_durable(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	const char *key = new_key(1, 0, "");
+	fault_add(rig.node.buckets[0],
+		  &(struct fault) { .verbs = FAULT_WRITES, .effect = FAULT_HOLD });
+	begin_register(&a, key, "", 0);
+	for (int i = 0; i < 2000; i++)
+		turn();
+	assert_false(a.has_answer);
+	fault_clear(rig.node.buckets[0]);
+	fault_release(rig.node.buckets[0], "");
+	end_register(&a);
+	assert_joined(&a);
+	client_close(&a);
+}
+
+static void test_the_next_leader_knows_all(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, new_key(0, 0, ""));
+	char key[64];
+	snprintf(key, sizeof(key), "%s", rig.secret);
+	begin_stream(&a);
+	struct mesh_key server = realm_public_key(rig.realm);
+	int64_t id = a.map.self->id;
+	stop_leading();
+	WAIT_UNTIL(a.is_channel_over);
+	channel_close(a.dial.channel, 0);
+	lead("second");
+	assert_false(rig.is_new);
+	struct mesh_key now = realm_public_key(rig.realm);
+	assert_true(mesh_key_equal(&server, &now));
+	connect_client(&a);
+	register_with(&a, "");
+	assert_joined(&a);
+	begin_stream(&a);
+	assert_int_equal(a.map.self->id, id);
+	assert_int_equal(a.map.control_url_count, 1);
+	struct machine_client b;
+	client_open(&b, "two");
+	register_with(&b, key);
+	assert_joined(&b);
+	client_close(&a);
+	client_close(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_key_lets_in_as_many_as_it_says, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_key_that_is_over_lets_nobody_in, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_who_is_known_stays_who_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tags_come_with_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_without_a_key_a_person_approves, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_logging_out_ends_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_changes_reach_all_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_newer_stream_takes_the_place_of_the_older,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_of_two_that_carry_a_network_one_does, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense_is_answered_and_forgotten, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_nobody_is_let_in_before_it_is_durable, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_the_next_leader_knows_all, setup, teardown),
+	};
+
+	log_set_level(LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
