@@ -25,7 +25,7 @@ TABLE = {
     "sympm": "DDDDDDDD",
 }
 TABLE_S = 20
-PUNCH_S = 100  # one in fifty fails and is tried again after a minute
+PUNCH_S = 60  # one in fifty fails and is tried again
 
 
 def letters(row, columns):

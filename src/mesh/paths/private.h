@@ -49,12 +49,13 @@
 #define SILENCE_US (15 * SECOND)     /* packets go out for so long and nothing is answered */
 #define SENDING_GAP_US (7 * SECOND)  /* a longer pause begins a new silence */
 #define SOCKET_IDLE_US (15 * SECOND) /* of a punch, over which nothing came */
-#define VOLLEY_PAUSE_US (20 * SECOND)
+#define VOLLEY_PAUSE_US (12 * SECOND)
 #define PACE_US (10 * MS)	       /* between two bursts of pings */
 #define PUNCH_AFTER_US (4 * SECOND)    /* of looking in vain */
 #define PEER_IS_THERE_US (10 * SECOND) /* after it was heard by a relay */
-#define PUNCH_WAIT_US (8 * SECOND)     /* until it has failed */
-#define PUNCH_PAUSE_US (60 * SECOND)   /* before the next one, doubled each time */
+#define PUNCH_WAIT_US (5 * SECOND)     /* until it has failed */
+#define PUNCH_AGAIN_US (10 * SECOND)   /* once: one in fifty fails by chance */
+#define PUNCH_PAUSE_US (60 * SECOND)   /* then it was no chance; doubled each time */
 #define PUNCH_PAUSE_MAX_US (3600 * SECOND)
 #define HOME_KEEP_US (8 * SECOND)
 

@@ -130,7 +130,9 @@ static void punch_failed(struct paths *p, uint64_t now_us)
 	struct paths_peer *peer = p->punch.peer;
 	uint64_t pause_us = 2 * peer->punch_pause_us;
 
-	pause_us = pause_us < PUNCH_PAUSE_US ? PUNCH_PAUSE_US : pause_us;
+	if (pause_us && pause_us < PUNCH_PAUSE_US)
+		pause_us = PUNCH_PAUSE_US;
+	pause_us = pause_us ? pause_us : PUNCH_AGAIN_US;
 	pause_us = pause_us > PUNCH_PAUSE_MAX_US ? PUNCH_PAUSE_MAX_US : pause_us;
 	peer->punch_pause_us = pause_us;
 	peer->punch_after_us = now_us + pause_us;
