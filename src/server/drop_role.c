@@ -6,6 +6,7 @@
  * It listens at the machine's addresses in the mesh once they are known, and tells the mesh process
  * where.  With that one gone it goes on with what it knew. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "drop/desk.h"
 #include "loop/stop.h"
 #include "server/mesh_follow.h"
+#include "server/privilege.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
@@ -388,6 +390,7 @@ int drop_role_main(char **argv)
 		supervisor_tell_fatal(why);
 		return EXIT_CONFIG;
 	}
+	privilege_keep(PRIVILEGE(CAP_NET_BIND_SERVICE)); /* its doors open and close */
 	run(&d);
 	return 0;
 }

@@ -7,6 +7,7 @@
  * What it knew stays when the mesh process is gone, and is in the state directory for the next
  * start. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "names/resolved.h"
 #include "names/server.h"
 #include "server/mesh_follow.h"
+#include "server/privilege.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
@@ -31,6 +33,11 @@ enum {
 	RESOLV_CONF_BYTES_MAX = 64 * 1024,
 	SERVERS = 2,
 };
+
+/* Port 53; a file of hosts of any owner and mode; the last one systemd-resolved asks for. */
+#define KEPT_PRIVILEGES                                                                            \
+	(PRIVILEGE(CAP_NET_BIND_SERVICE) | PRIVILEGE(CAP_CHOWN) | PRIVILEGE(CAP_FOWNER) |          \
+	 PRIVILEGE(CAP_DAC_OVERRIDE) | PRIVILEGE(CAP_NET_ADMIN))
 
 #define STATE_NAMES "names" /* the last netmap that had names */
 
@@ -56,7 +63,7 @@ struct names {
 	struct arena plan_arena;
 	struct resolved_commands plan;
 	char job_why[HOSTS_FILE_WHY_BYTES];
-	bool is_ready, is_shown_again, is_stopping;
+	bool is_ready, is_shown_again, is_stopping, may_use_hosts;
 	struct timer ready; /* for whoever waits, when no netmap comes */
 };
 
@@ -195,13 +202,13 @@ static bool may_use_hosts(const struct options *o)
 	return strcmp(path, "no") != 0 && hosts_file_is_ours(path);
 }
 
-static enum showing choose_showing(const struct options *o)
+static enum showing choose_showing(const struct names *n)
 {
-	if (strcmp(o->values[OPTION_ACCEPT_DNS], "yes") != 0)
+	if (strcmp(n->options->values[OPTION_ACCEPT_DNS], "yes") != 0)
 		return SHOW_NOWHERE;
 	if (resolved_is_used(""))
 		return SHOW_BY_RESOLVED;
-	return may_use_hosts(o) ? SHOW_IN_HOSTS : SHOW_NOWHERE;
+	return n->may_use_hosts ? SHOW_IN_HOSTS : SHOW_NOWHERE;
 }
 
 /* True: try again at once, by other means. */
@@ -209,7 +216,7 @@ static bool note_shown(struct names *n)
 {
 	enum err err = n->job.task.err;
 
-	if (err && n->showing == SHOW_BY_RESOLVED && may_use_hosts(n->options)) {
+	if (err && n->showing == SHOW_BY_RESOLVED && n->may_use_hosts) {
 		log_warn("%s (%s): names go into %s", n->job_why, err_name(err),
 			 n->options->values[OPTION_HOSTS]);
 		n->showing = SHOW_IN_HOSTS;
@@ -335,7 +342,7 @@ static void hide(struct names *n)
 		err = resolved_run(&n->plan); /* fails when the link is gone, and all with it */
 		log_debug("systemd-resolved: %s", err_name(err));
 	}
-	if (!may_use_hosts(n->options))
+	if (!n->may_use_hosts)
 		return;
 	err = hosts_file_set(n->options->values[OPTION_HOSTS], (struct slice) { 0 }, n->job_why);
 	if (err)
@@ -344,13 +351,15 @@ static void hide(struct names *n)
 
 static void run(struct names *n)
 {
-	n->showing = choose_showing(n->options);
+	n->may_use_hosts = may_use_hosts(n->options);
+	n->showing = choose_showing(n);
 	buf_init(&n->block);
 	arena_init(&n->plan_arena);
 	if (n->showing != SHOW_IN_HOSTS)
 		hide(n); /* what a process left that was killed */
 	up_options_socket(n->options, "mesh.sock", n->socket);
 	load_last(n);
+	privilege_keep(KEPT_PRIVILEGES);
 	n->loop = loop_new(0);
 	stop_install(n->loop, on_stop, n);
 	n->forward = open_forward(n);

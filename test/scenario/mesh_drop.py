@@ -182,7 +182,10 @@ def main():
         test_files(s, first, laptop, desk, shelf)
         test_official(s, first, laptop)
         with s.test("stopped, each leaves its file of hosts as it was"):
-            for m in [laptop, desk, shelf, first]:
+            laptop.run("down")
+            laptop.process.wait(10)
+            assert laptop.hosts.read_text() == "127.0.0.1 localhost\n"
+            for m in [desk, shelf, first]:
                 m.stop()
                 assert m.hosts.read_text() == "127.0.0.1 localhost\n", m.name
 

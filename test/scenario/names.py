@@ -3,8 +3,10 @@
 runs beside others: a network namespace of its own."""
 
 import os
+import random
 import shutil
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -146,6 +148,20 @@ def main():
                                      check=False).stdout
                 assert "100.64.0.1" not in said and "status:" not in said, said
             assert n.short("-b", "192.0.2.1", f"@{SERVICE}", "laptop") == ["100.64.0.1"]
+
+        with s.test("garbage costs nothing, and it has given up what it does not need"):
+            noise = random.Random(5)
+            with n.space.socket() as udp:
+                for _ in range(300):
+                    udp.sendto(noise.randbytes(noise.randrange(0, 1400)), (SERVICE, 53))
+            for _ in range(20):
+                with n.space.socket(socket.SOCK_STREAM) as tcp:
+                    tcp.connect((SERVICE, 53))
+                    tcp.sendall(noise.randbytes(noise.randrange(1, 3000)))
+            assert n.process.poll() is None
+            assert n.run("getent", "ahostsv4", "laptop").stdout
+            status = Path(f"/proc/{n.process.pid}/status").read_text()
+            assert int(status.split("CapEff:")[1].split()[0], 16) & 1 << 21 == 0  # SYS_ADMIN
 
         with s.test("a new machine and a new name are there at once"):
             n.mesh.change(peers=[machine("telephone", "100.64.0.2"),
