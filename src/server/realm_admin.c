@@ -287,6 +287,82 @@ static void get_status(struct realm_role *role, struct http_exchange *e)
 /* --- changing ----------------------------------------------------------------------------------
  */
 
+/* What bodies may have: a wrong type must not read as "nothing". */
+static const struct {
+	const char *name;
+	json_type type; /* JSON_TRUE: a boolean; an array is one of texts */
+} members[] = {
+	{ "name", JSON_STRING },	{ "user", JSON_STRING },
+	{ "description", JSON_STRING }, { "url", JSON_STRING },
+	{ "code", JSON_STRING },	{ "title", JSON_STRING },
+	{ "host", JSON_STRING },	{ "ipv4", JSON_STRING },
+	{ "ipv6", JSON_STRING },	{ "cert_name", JSON_STRING },
+	{ "tags", JSON_ARRAY },		{ "routes", JSON_ARRAY },
+	{ "in_s", JSON_INTEGER },	{ "expiry_s", JSON_INTEGER },
+	{ "uses", JSON_INTEGER },	{ "region", JSON_INTEGER },
+	{ "relay_port", JSON_INTEGER }, { "stun_port", JSON_INTEGER },
+	{ "ephemeral", JSON_TRUE },	{ "needs_approval", JSON_TRUE },
+	{ "insecure", JSON_TRUE },	{ "is_shared", JSON_TRUE },
+};
+
+/* Texts that can stand in one line each. */
+static bool are_lines(const json_t *array)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value)
+	{
+		const char *text = json_string_value(value);
+
+		if (!text || !text[0] || strchr(text, '\n'))
+			return false;
+	}
+	return true;
+}
+
+static bool has_type(const json_t *value, json_type type)
+{
+	if (!value)
+		return true;
+	if (type == JSON_TRUE)
+		return json_is_boolean(value);
+	if (json_typeof(value) != type)
+		return false;
+	if (type == JSON_INTEGER)
+		return json_integer_value(value) >= INT32_MIN &&
+		       json_integer_value(value) <= INT32_MAX;
+	return type != JSON_ARRAY || are_lines(value);
+}
+
+/* The body as an object, the caller's to release; NULL: it was answered.  `needed` is a member that
+ * must be there, or NULL. */
+static json_t *read_body(struct http_exchange *e, const char *needed)
+{
+	char why[80];
+	json_t *body = e->body.size ? json_loadb((const char *)e->body.data, e->body.size, 0, NULL)
+				    : json_object();
+
+	if (!json_is_object(body)) {
+		json_decref(body);
+		realm_admin_error(e, 400, "the body is not a JSON object");
+		return NULL;
+	}
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		const json_t *value = json_object_get(body, members[i].name);
+		bool is_missing = !value && needed && strcmp(needed, members[i].name) == 0;
+
+		if (!is_missing && has_type(value, members[i].type))
+			continue;
+		snprintf(why, sizeof(why), "\"%s\" %s", members[i].name,
+			 is_missing ? "is missing" : "has the wrong type, or is too large");
+		json_decref(body);
+		realm_admin_error(e, 400, why);
+		return NULL;
+	}
+	return body;
+}
+
 /* A text member of a body, in the arena; "" when it is not there. */
 static struct slice body_text(struct arena *a, const json_t *body, const char *name)
 {
@@ -336,10 +412,16 @@ static void machine_edited(struct operation *o, enum err err)
 static void edit_machine(struct realm_role *role, struct http_exchange *e,
 			 enum machine_edit_kind kind, struct slice name)
 {
+	static const char *const needed[] = {
+		[MACHINE_RENAME] = "name", [MACHINE_TAG] = "tags",   [MACHINE_ROUTES] = "routes",
+		[MACHINE_EXPIRE] = "in_s", [MACHINE_APPROVE] = NULL, [MACHINE_REMOVE] = NULL
+	};
+	json_t *body = read_body(e, needed[kind]);
+
+	if (!body)
+		return;
 	struct machine_edit *m = NEW(struct machine_edit);
 	struct arena *a = &m->operation.arena;
-	json_t *body = json_loadb((const char *)e->body.data, e->body.size, 0, NULL);
-
 	operation_init(&m->operation, role->realm);
 	m->kind = kind;
 	m->machine = arena_copy(a, name);
@@ -377,10 +459,12 @@ static void key_created(struct operation *o, enum err err)
 
 static void create_key(struct realm_role *role, struct http_exchange *e)
 {
+	json_t *body = read_body(e, NULL);
+
+	if (!body)
+		return;
 	struct key_create *k = NEW(struct key_create);
 	struct arena *a = &k->operation.arena;
-	json_t *body = json_loadb((const char *)e->body.data, e->body.size, 0, NULL);
-
 	operation_init(&k->operation, role->realm);
 	e->handler_state = role;
 	k->user = body_text(a, body, "user");
@@ -428,10 +512,12 @@ static void revoke_key(struct realm_role *role, struct http_exchange *e, struct 
 static void edit_relay(struct realm_role *role, struct http_exchange *e, struct slice name,
 		       bool is_removed)
 {
+	json_t *body = read_body(e, is_removed ? NULL : "host");
+
+	if (!body)
+		return;
 	struct relay_edit *r = NEW(struct relay_edit);
 	struct arena *a = &r->operation.arena;
-	json_t *body = json_loadb((const char *)e->body.data, e->body.size, 0, NULL);
-
 	operation_init(&r->operation, role->realm);
 	r->is_removed = is_removed;
 	r->relay = (struct relay_row) {
@@ -455,10 +541,12 @@ static void edit_relay(struct realm_role *role, struct http_exchange *e, struct 
 static void edit_server(struct realm_role *role, struct http_exchange *e, struct slice address,
 			bool is_removed)
 {
+	json_t *body = read_body(e, is_removed ? NULL : "url");
+
+	if (!body)
+		return;
 	struct server_edit *edit = NEW(struct server_edit);
 	struct arena *a = &edit->operation.arena;
-	json_t *body = json_loadb((const char *)e->body.data, e->body.size, 0, NULL);
-
 	operation_init(&edit->operation, role->realm);
 	edit->is_removed = is_removed;
 	edit->server.address = arena_copy(a, address);

@@ -78,6 +78,10 @@ def control_tests(s, a, b):
                                           for key in a.ask("GET", "keys")["keys"]]
         assert "there is no machine" in b.run("machine", "rename", "x", "y", check=False).stdout
         b.ask("GET", "machines/x", status=404)
+        for path, body in [("keys", []), ("keys", {"uses": "5"}), ("machines/x/tag", {}),
+                           ("machines/x/tag", {"tags": [1]}), ("machines/x/expire", {"in_s": None}),
+                           ("machines/x/routes", {"routes": "10.0.0.0/8"})]:
+            assert "error" in b.ask("POST", path, body, status=400)
 
 
 def takeover_tests(s, a, b, client):

@@ -269,7 +269,10 @@ void store_relays(struct arena *a, struct cell *cell, struct relay_row **ret, si
 
 enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 {
-	if (count_rows(cell, "SELECT count(*) FROM relay") >= STORE_RELAYS_MAX)
+	sqlite3_stmt *known = cell_statement(cell, "SELECT 1 FROM relay WHERE name = ?");
+	cell_bind_text(known, 1, relay->name);
+	if (!cell_next(cell, known) &&
+	    count_rows(cell, "SELECT count(*) FROM relay") >= STORE_RELAYS_MAX)
 		return ERR_FULL;
 	sqlite3_stmt *s = cell_statement(
 		cell,
@@ -319,10 +322,24 @@ void store_servers(struct arena *a, struct cell *cell, struct server_row **ret, 
 	*ret_count = count;
 }
 
+/* The one that was told of first makes room for a new one: it is most likely gone. */
+static enum err forget_oldest_server(struct cell *cell, struct slice address)
+{
+	sqlite3_stmt *known = cell_statement(cell, "SELECT 1 FROM server WHERE address = ?");
+
+	cell_bind_text(known, 1, address);
+	if (cell_next(cell, known) ||
+	    count_rows(cell, "SELECT count(*) FROM server") < STORE_SERVERS_MAX)
+		return OK;
+	return cell_execute(cell, cell_statement(cell, "DELETE FROM server WHERE id ="
+						       " (SELECT min(id) FROM server)"));
+}
+
 enum err store_server_put(struct cell *cell, const struct server_row *server)
 {
-	if (count_rows(cell, "SELECT count(*) FROM server") >= STORE_SERVERS_MAX)
-		return ERR_FULL;
+	enum err err = forget_oldest_server(cell, server->address);
+	if (err)
+		return err;
 	sqlite3_stmt *s =
 		cell_statement(cell, "INSERT INTO server (address, url) VALUES (?, ?)"
 				     " ON CONFLICT (address) DO UPDATE SET url = excluded.url");

@@ -253,6 +253,44 @@ static void test_of_a_join_key_only_the_hash_is_kept(void **state)
 	rig_free(r);
 }
 
+static enum err more_than_fit(struct rig *r)
+{
+	struct server_row *servers;
+	struct relay_row *relays;
+	size_t count;
+	char text[32];
+
+	for (int i = 0; i < STORE_SERVERS_MAX + 3; i++) {
+		snprintf(text, sizeof(text), "10.0.0.%d:8642", i);
+		struct server_row server = { slice_from(text), SLICE("http://x") };
+		assert_int_equal(store_server_put(r->cell, &server), OK);
+		assert_int_equal(store_server_put(r->cell, &server), OK);
+	}
+	store_servers(&r->a, r->cell, &servers, &count);
+	assert_int_equal(count, STORE_SERVERS_MAX);
+	assert_true(slice_equal(servers[0].address, SLICE("10.0.0.3:8642")));
+	for (int i = 0; i <= STORE_RELAYS_MAX; i++) {
+		snprintf(text, sizeof(text), "relay-%d", i);
+		struct relay_row relay = { .name = slice_from(text), .host = SLICE("h") };
+		assert_int_equal(store_relay_put(r->cell, &relay),
+				 i < STORE_RELAYS_MAX ? OK : ERR_FULL);
+	}
+	struct relay_row known = { .name = SLICE("relay-0"), .host = SLICE("other") };
+	assert_int_equal(store_relay_put(r->cell, &known), OK);
+	store_relays(&r->a, r->cell, &relays, &count);
+	assert_int_equal(count, STORE_RELAYS_MAX);
+	return OK;
+}
+
+static void test_what_is_full_still_takes_what_it_knows(void **state)
+{
+	struct rig *r = rig_new();
+
+	(void)state;
+	run(r, more_than_fit);
+	rig_free(r);
+}
+
 static void test_lists_are_lines(void **state)
 {
 	struct arena a;
@@ -300,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_no_machine_gets_an_address_of_the_services),
 		cmocka_unit_test(test_machines_are_found_by_whatever_names_them),
 		cmocka_unit_test(test_of_a_join_key_only_the_hash_is_kept),
+		cmocka_unit_test(test_what_is_full_still_takes_what_it_knows),
 		cmocka_unit_test(test_lists_are_lines),
 		cmocka_unit_test(test_what_changes_often_is_not_kept),
 	};
