@@ -8,18 +8,115 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "base/buf.h"
 #include "base/memory.h"
 #include "loop/tls_identity_private.h"
 
+enum { QUEUE_KEPT_BYTES = 4096 }; /* of a connection on which little happens */
+
+/* Bytes on their way, taken from the front.  Memory that one burst needed goes with the next small
+ * one: thousands of connections are idle most of the time. */
+struct queue {
+	struct buf bytes;
+	size_t at;     /* what stands before it is gone */
+	size_t passed; /* since it was empty */
+};
+
 struct tls {
 	SSL *ssl;
-	BIO *in, *out; /* in memory; of the SSL */
-	size_t fed;    /* bytes, before the handshake was over */
+	struct queue in, out;
+	size_t fed; /* bytes, before the handshake was over */
 	bool is_secure;
 	bool has_peer_key;
 	uint8_t peer_key[TLS_KEY_BYTES];
 };
 
+/* --- queues ---------------------------------------------------------------------------------- */
+static struct slice queue_slice(const struct queue *q)
+{
+	return slice_part(buf_slice(&q->bytes), q->at, q->bytes.size);
+}
+
+static void queue_add(struct queue *q, struct slice bytes)
+{
+	if (q->at > 0) {
+		buf_drop_front(&q->bytes, q->at);
+		q->at = 0;
+	}
+	buf_add_slice(&q->bytes, bytes);
+	q->passed += bytes.size;
+}
+
+static void queue_drop(struct queue *q, size_t size)
+{
+	assert(size <= q->bytes.size - q->at);
+	q->at += size;
+	if (q->at < q->bytes.size)
+		return;
+	buf_clear(&q->bytes);
+	if (q->bytes.capacity > QUEUE_KEPT_BYTES && q->passed <= QUEUE_KEPT_BYTES)
+		buf_done(&q->bytes);
+	q->at = q->passed = 0;
+}
+
+/* --- what OpenSSL takes for a socket --------------------------------------------------------- */
+static int on_bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
+{
+	struct tls *t = BIO_get_data(bio);
+
+	queue_add(&t->out, (struct slice) { (const uint8_t *)data, size });
+	*ret_size = size;
+	return 1;
+}
+
+static int on_bio_read(BIO *bio, char *room, size_t size, size_t *ret_size)
+{
+	struct tls *t = BIO_get_data(bio);
+	struct slice bytes = slice_part(queue_slice(&t->in), 0, size);
+
+	BIO_clear_retry_flags(bio);
+	if (bytes.size == 0) { /* more will come */
+		BIO_set_retry_read(bio);
+		return 0;
+	}
+	memcpy(room, bytes.data, bytes.size);
+	*ret_size = bytes.size;
+	queue_drop(&t->in, bytes.size);
+	return 1;
+}
+
+static long on_bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio;
+	(void)number;
+	(void)pointer;
+	return command == BIO_CTRL_FLUSH; /* everything else there is not */
+}
+
+static int on_bio_create(BIO *bio)
+{
+	BIO_set_init(bio, 1);
+	return 1;
+}
+
+/* One for the whole process: it only names functions. */
+static const BIO_METHOD *queue_method(void)
+{
+	static BIO_METHOD *method;
+
+	if (method)
+		return method;
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "queues");
+	assert(method);
+	int ok = BIO_meth_set_write_ex(method, on_bio_write) &
+		 BIO_meth_set_read_ex(method, on_bio_read) &
+		 BIO_meth_set_ctrl(method, on_bio_control) &
+		 BIO_meth_set_create(method, on_bio_create);
+	assert(ok == 1);
+	return method;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
 bool tls_identity_has_peers(const struct tls_identity *identity)
 {
 	return identity->peer_count > 0;
@@ -30,12 +127,10 @@ struct tls *tls_new(struct tls_identity *identity, bool is_server)
 	struct tls *t = NEW(struct tls);
 
 	t->ssl = SSL_new(identity->context);
-	t->in = BIO_new(BIO_s_mem());
-	t->out = BIO_new(BIO_s_mem());
-	assert(t->ssl && t->in && t->out);
-	BIO_set_mem_eof_return(t->in, -1); /* empty: more will come */
-	BIO_set_mem_eof_return(t->out, -1);
-	SSL_set_bio(t->ssl, t->in, t->out);
+	BIO *bio = BIO_new(queue_method());
+	assert(t->ssl && bio);
+	BIO_set_data(bio, t);
+	SSL_set_bio(t->ssl, bio, bio); /* its own from here on */
 	if (is_server)
 		SSL_set_accept_state(t->ssl);
 	else
@@ -51,16 +146,16 @@ struct tls *tls_new(struct tls_identity *identity, bool is_server)
 void tls_free(struct tls *t)
 {
 	SSL_free(t->ssl);
+	buf_done(&t->in.bytes);
+	buf_done(&t->out.bytes);
 	memory_free(t);
 }
 
 void tls_feed(struct tls *t, struct slice bytes)
 {
-	assert(bytes.size <= INT32_MAX);
 	if (!t->is_secure)
 		t->fed += bytes.size;
-	int written = BIO_write(t->in, bytes.data, (int)bytes.size);
-	assert(written == (int)bytes.size);
+	queue_add(&t->in, bytes);
 }
 
 /* The words of OpenSSL as ours; the only function that translates them. */
@@ -153,22 +248,12 @@ void tls_end(struct tls *t)
 
 struct slice tls_output(const struct tls *t)
 {
-	char *data = NULL;
-	long size = BIO_get_mem_data(t->out, &data);
-
-	return (struct slice) { (const uint8_t *)data, size > 0 ? (size_t)size : 0 };
+	return queue_slice(&t->out);
 }
 
 void tls_drop_output(struct tls *t, size_t size)
 {
-	uint8_t dropped[TLS_RECORD_BYTES];
-
-	while (size > 0) {
-		int part = size < sizeof(dropped) ? (int)size : (int)sizeof(dropped);
-		int n = BIO_read(t->out, dropped, part);
-		assert(n == part);
-		size -= (size_t)part;
-	}
+	queue_drop(&t->out, size);
 }
 
 const uint8_t *tls_peer_key(const struct tls *t)
