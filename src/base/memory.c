@@ -1,10 +1,14 @@
 #include "base/memory.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include "base/scope.h"
 
 static void *must_have(void *memory, size_t size)
 {
@@ -45,4 +49,27 @@ void memory_keep_freed(void)
 {
 	mallopt(M_MMAP_THRESHOLD, MEMORY_MAPPED_BYTES_MIN);
 	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
+}
+
+/* Code is mapped read-only and private: what is dropped of it is what stands in the file. */
+static void drop_code(const char *line)
+{
+	uintptr_t from, to;
+	char rights[5];
+	unsigned long inode;
+
+	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*x %*s %lu", &from, &to, rights, &inode) ==
+		    4 &&
+	    inode != 0 && strcmp(rights, "r-xp") == 0)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED); /* no harm when it stays */
+}
+
+void memory_settle(void)
+{
+	char line[512];
+	AUTO_FILE maps = fopen("/proc/self/maps", "re");
+
+	malloc_trim(0);
+	while (maps && fgets(line, sizeof(line), maps))
+		drop_code(line);
 }

@@ -25,6 +25,11 @@ void memory_free(void *memory);
 enum { MEMORY_KEPT_BYTES = 64 << 20, MEMORY_MAPPED_BYTES_MIN = 32 << 20 };
 void memory_keep_freed(void);
 
+/* For a process that has started and will mostly wait: what only the start needed goes back to the
+ * system, freed memory and the pages of programs' code, which come again from the file when they
+ * are used. */
+void memory_settle(void);
+
 #define NEW(type) ((type *)memory_take(sizeof(type)))
 #define CONTAINER(pointer, type, member)                                                           \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))

@@ -16,8 +16,23 @@ static const char host[] = "mesh:";
 static const int rows[] = { OPTION_KAFKA, OPTION_ADVERTISE, OPTION_PEER };
 
 /* --- asking ----------------------------------------------------------------------------------- */
+/* Where `hanse up` has its sockets: the same directory, or its own default one. */
+static void find_socket(const struct options *o, char ret[OPTION_VALUE_BYTES_MAX + 32])
+{
+	char run_dir[OPTION_VALUE_BYTES_MAX];
+
+	if (o->values[OPTION_RUN_DIR][0]) {
+		up_options_socket(o, "mesh.sock", ret);
+		if (access(ret, F_OK) == 0)
+			return;
+	}
+	up_options_run_dir(run_dir);
+	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/mesh.sock", run_dir);
+}
+
 struct question {
 	struct task task;
+	const struct options *options;
 	struct http_call call;
 	struct sleep pause;
 	char path[OPTION_VALUE_BYTES_MAX + 32];
@@ -53,6 +68,7 @@ static enum step question_step(struct task *t)
 		return task_done(t, ERR_CANCELED);
 	switch (t->at) {
 	case QUESTION_ASK:
+		find_socket(q->options, q->path);
 		http_call_start(&q->call, t, q->path, "GET", "/v1/netmap", (struct slice) { 0 });
 		task_set_deadline(&q->call.task, loop_now_ms(t->loop) + ASK_MS);
 		return task_wait(t, QUESTION_TOLD);
@@ -78,27 +94,12 @@ static const struct task_kind question_kind = {
 	.step = question_step,
 };
 
-/* Where `hanse up` has its sockets: the same directory, or its own default one. */
-static void find_socket(const struct options *o, char ret[OPTION_VALUE_BYTES_MAX + 32])
-{
-	char run_dir[OPTION_VALUE_BYTES_MAX];
-
-	if (o->values[OPTION_RUN_DIR][0]) {
-		up_options_socket(o, "mesh.sock", ret);
-		if (access(ret, F_OK) == 0)
-			return;
-	}
-	up_options_run_dir(run_dir);
-	snprintf(ret, OPTION_VALUE_BYTES_MAX + 32, "%s/mesh.sock", run_dir);
-}
-
 static struct ip ask(const struct options *o, uint64_t wait_ms)
 {
 	static struct question q;
 	struct loop *loop = loop_new(0);
 
-	q = (struct question) { .until_ms = loop_now_ms(loop) + wait_ms };
-	find_socket(o, q.path);
+	q = (struct question) { .options = o, .until_ms = loop_now_ms(loop) + wait_ms };
 	task_start_root(&q.task, &question_kind, loop);
 	loop_run(loop);
 	loop_free(loop);

@@ -37,6 +37,12 @@ static void tell(struct mesh *m, const char *format, const char *text)
 	supervisor_tell_status(line);
 }
 
+static void settle(struct timer *t)
+{
+	(void)t;
+	memory_settle();
+}
+
 static void tell_ready(struct mesh *m)
 {
 	const struct netmap *map = node_netmap(m->node);
@@ -51,6 +57,7 @@ static void tell_ready(struct mesh *m)
 		 map->peer_count + 1, map->domain);
 	log_info("this machine is %s", line);
 	supervisor_tell_ready(line);
+	timer_set(&m->settle_timer, m->loop, loop_now_ms(m->loop) + MESH_SETTLE_MS, settle);
 }
 
 /* --- the disk --------------------------------------------------------------------------------- */
@@ -408,6 +415,7 @@ static void close_all(struct mesh *m)
 	m->leaving = NULL;
 	timer_clear(&m->poll_timer);
 	timer_clear(&m->key_timer);
+	timer_clear(&m->settle_timer);
 	if (m->node && m->is_unsaved)
 		save(&m->save_timer);
 	timer_clear(&m->save_timer);

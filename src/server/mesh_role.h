@@ -11,8 +11,9 @@
 #include "wire/join_key.h"
 
 enum {
-	MESH_WAITERS_MAX = 64,		 /* long polls of the netmap; more are answered at once */
-	MESH_POLL_MS = 50 * 1000,	 /* then it is answered without news */
+	MESH_WAITERS_MAX = 64,	  /* long polls of the netmap; more are answered at once */
+	MESH_POLL_MS = 50 * 1000, /* then it is answered without news */
+	MESH_SETTLE_MS = 5000,
 	MESH_SAVE_MS = 1000,		 /* from a change to the file */
 	MESH_SAVE_LATER_MS = 60 * 1000,	 /* from one of where machines are */
 	MESH_URLS_MAX = MEMBER_URLS_MAX, /* of control */
@@ -33,6 +34,7 @@ struct mesh {
 	struct http_server *server;
 	struct mesh_waiter waiters[MESH_WAITERS_MAX];
 	uint64_t save_at_ms;
+	struct timer settle_timer; /* once after the start */
 	struct timer poll_timer, save_timer, key_timer;
 	bool is_ready, is_joined; /* READY was said; control has had us once */
 	bool is_started, is_stopping, is_failed, is_unsaved, is_gone;

@@ -16,7 +16,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from node import free_port, program
+from node import children_of, free_port, program, words_of
 from scenario import wait_until
 
 START_S = 20
@@ -102,6 +102,15 @@ class Machine:
         """What the official client is told: where control is, and a key."""
         found = self.wait_for(r"tailscale up --login-server (\S+) --auth-key (\S+)")
         return found[1], found[2]
+
+    def roles(self):
+        """Its processes, by role."""
+        found = {}
+        for pid in children_of(self.process.pid):
+            words = words_of(pid)  # none when it has just ended
+            if len(words) > 1 and words[1].startswith("role:"):
+                found[words[1].removeprefix("role:")] = pid
+        return found
 
     # --- its commands -----------------------------------------------------------------------------
 

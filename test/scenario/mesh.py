@@ -2,7 +2,6 @@
 """A mesh of three machines: one in a cloud, one at home and one in an office, each behind its own
 router; what people do with it, and what is killed meanwhile."""
 
-import contextlib
 import os
 import re
 import signal
@@ -44,18 +43,6 @@ def system_of(host):
     text = "\n".join(host.run(*part).stdout for part in parts)
     text = re.sub(r"(valid_lft|preferred_lft|expires) \S+", "", text)
     return text + Path("/etc/resolv.conf").read_text()
-
-
-def roles(machine):
-    """The processes of a machine, by role."""
-    found = {}
-    children = Path(f"/proc/{machine.process.pid}/task/{machine.process.pid}/children")
-    for pid in children.read_text().split():
-        with contextlib.suppress(OSError):  # it may just have ended
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if len(words) > 1 and words[1].startswith(b"role:"):
-                found[words[1].decode().removeprefix("role:")] = int(pid)
-    return found
 
 
 def names_are_known(machine, name):
@@ -119,12 +106,12 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         cloud.run("machine", "rename", "desk", "office")
 
     with s.test("each process that is killed is started again, and alone"):
-        for role in sorted(roles(cloud)):
-            others = roles(cloud)
+        for role in sorted(cloud.roles()):
+            others = cloud.roles()
             victim = others.pop(role)
             os.kill(victim, signal.SIGKILL)
-            now = wait_until(lambda r=role, v=victim: roles(cloud).get(r) not in (None, v)
-                             and roles(cloud), 10, f"{role} is back")
+            now = wait_until(lambda r=role, v=victim: cloud.roles().get(r) not in (None, v)
+                             and cloud.roles(), 10, f"{role} is back")
             assert all(now[name] == pid for name, pid in others.items()), role
             ping(home, address(office))
             if role == "mesh":
@@ -132,11 +119,14 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         ping(home, address(cloud), 20)
 
     with s.test("without control links go on, and machines find each other anew"):
-        control = roles(cloud)["realm"]
+        control = cloud.roles()["realm"]
+        for machine in everybody:  # a relay that was killed has to have seen them again
+            wait_until(lambda m=machine: m.json("status")["mesh"]["relay_connected"], 10,
+                       f"{machine.name} has its relay")
         os.kill(control, signal.SIGSTOP)
         try:
             ping(home, address(office))
-            os.kill(roles(home)["mesh"], signal.SIGKILL)  # a new life, which nobody announces
+            os.kill(home.roles()["mesh"], signal.SIGKILL)  # a new life, which nobody announces
             wait_until(lambda: home.run("status", check=False).returncode == 0, 10,
                        "home is back")
             for machine, other in [(home, cloud), (home, office), (office, home)]:

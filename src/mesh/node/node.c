@@ -338,6 +338,7 @@ enum err node_new(struct loop *loop, const struct node_config *config, struct no
 void node_free(struct node *n)
 {
 	timer_clear(&n->timer);
+	timer_clear(&n->hello_timer);
 	for (size_t i = 0; i < NODE_PINGS_MAX; i++) {
 		struct node_ping *ping = &n->pings[i];
 		deferred_clear(&ping->told);

@@ -186,6 +186,8 @@ static void open_all(struct node *n, struct opened *o)
 	o->accepted_count = 0;
 	for (size_t i = 0; i < o->count; i++) {
 		struct tunnel_datagram *d = &o->datagrams[i];
+		if (d->verdict == TUNNEL_UNKNOWN)
+			n->stranger_ms = clock_now_ms();
 		if (d->verdict == TUNNEL_PACKET || d->verdict == TUNNEL_CONTROL)
 			take_packet(n, o, tunnel_peer_context(d->peer), d->packet);
 	}
@@ -274,6 +276,7 @@ static void take_tunnel_effect(struct node *n, const struct tunnel_effect *e)
 		answer_cookie(n, e);
 		return;
 	case TUNNEL_READY:
+		node_end_hello(peer);
 		tell_disco_key(n, peer);
 		return;
 	case TUNNEL_SILENT:

@@ -281,12 +281,17 @@ void node_configure_filter(struct node *n)
 }
 
 /* Another disco key is another life of the peer: it has forgotten our session, and would not hear
- * us until WireGuard notices. */
-static void greet(struct node *n, int64_t id)
+ * us until WireGuard notices.  A new peer may have called a moment ago, when we did not know it:
+ * it would call again only after 5 s. */
+static void greet(struct node *n, const struct netmap_peer_change *change)
 {
-	struct node_peer *p = node_peer_by_id(n, id);
+	struct node_peer *p = node_peer_by_id(n, change->id);
+	bool is_new = change->what & NETMAP_PEER_ADDED, is_other = change->what & NETMAP_PEER_DISCO;
+	bool has_called = n->stranger_ms > 0 && n->stranger_ms + NODE_STRANGER_MS > clock_now_ms();
 
-	if (p && tunnel_peer_state(p->tunnel, node_now()).has_session)
+	if (!p || (!is_new && !is_other))
+		return;
+	if ((is_new && has_called) || tunnel_peer_state(p->tunnel, node_now()).has_session)
 		tunnel_greet(n->tunnel, node_now(), p->tunnel);
 }
 
@@ -307,8 +312,7 @@ void node_apply(struct node *n, const struct netmap *m, const struct netmap_chan
 		node_set_addresses(n, m->self);
 	for (size_t i = 0; i < change->peer_count; i++) {
 		apply_peer(n, m, change->peers[i].id);
-		if (change->peers[i].what & NETMAP_PEER_DISCO)
-			greet(n, change->peers[i].id);
+		greet(n, &change->peers[i]);
 	}
 	if (has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
 					NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER))

@@ -14,8 +14,9 @@
 #include "mesh/tunnel/tunnel.h"
 
 enum {
-	NODE_BATCH = 64, /* datagrams opened, and packets sealed, in one call */
-	NODE_PEER_PREFIXES_MAX = CONTROL_ROUTES_MAX,
+	NODE_BATCH = 64,	 /* datagrams opened, and packets sealed, in one call */
+	NODE_HELLO_BYTES = 148,	 /* the first message of a handshake */
+	NODE_STRANGER_MS = 5000, /* as WireGuard tries again */
 };
 
 /* A machine of the netmap that has keys, as tunnel and paths know it. */
@@ -26,6 +27,9 @@ struct node_peer {
 	struct paths_peer *paths;
 	struct ip_prefix *allowed; /* by the tunnel, and routed to the TUN */
 	size_t allowed_count;
+	uint8_t hello[NODE_HELLO_BYTES]; /* hello.c: zeros: none */
+	uint64_t hello_at_ms;		 /* when it is sent again; 0: it is not */
+	int hello_count;
 	uint32_t home; /* the last relay it had, also while it is looking for one; 0: none yet */
 };
 
@@ -71,6 +75,7 @@ struct node {
 
 	struct node_socket *sockets[PATHS_SOCKETS_MAX]; /* NULL: closed */
 	uint16_t port;
+	struct timer hello_timer;
 	struct timer timer; /* the first deadline of tunnel and paths */
 	uint64_t timer_at_ms;
 
@@ -87,6 +92,7 @@ struct node {
 	size_t service_count;
 
 	uint64_t sequence;
+	uint64_t stranger_ms; /* when somebody called who is no peer; 0: never */
 	int32_t home_region;
 	struct node_ping pings[NODE_PINGS_MAX];
 	/* Whence what is being opened came, for what has to be answered there. */
@@ -121,6 +127,12 @@ void node_on_relay_packet(void *context, int region, const struct mesh_key *from
 void node_on_tun(void *context, struct tun_packet *packets, size_t count);
 /* Whatever tunnel and paths want done, and when they want to be asked again. */
 void node_run_effects(struct node *n);
+
+/* hello.c: handshakes that reached nobody. */
+bool node_is_hello(const struct tunnel_run *run);
+void node_keep_hello(struct node_peer *p, const uint8_t *message);
+void node_lost_hello(struct node *n, struct node_peer *p);
+void node_end_hello(struct node_peer *p); /* there is a session */
 
 /* sockets.c: UDP and relays. */
 MUST_CHECK enum err node_open_sockets(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);

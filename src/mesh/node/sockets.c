@@ -90,6 +90,11 @@ void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_r
 	size_t step = run->segment_size;
 
 	paths_route(n->paths, peer->paths, clock_now_us(), &route);
+	if (node_is_hello(run)) {
+		node_keep_hello(peer, run->data);
+		if (!route.has_udp && !route.has_relay)
+			node_lost_hello(n, peer);
+	}
 	if (route.has_relay)
 		for (size_t at = 0; at < run->size; at += step)
 			(void)derp_client_send(n->relays, (int)route.region, &peer->key,
@@ -113,9 +118,12 @@ void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_r
 static void on_peer_gone(void *context, int region, const struct mesh_key *peer, uint8_t reason)
 {
 	struct node *n = context;
+	struct paths_peer *p = paths_find_peer(n->paths, peer);
 
 	(void)reason;
 	paths_relay_peer_gone(n->paths, (uint32_t)region, peer);
+	if (p)
+		node_lost_hello(n, paths_peer_context(p));
 	node_run_effects(n);
 }
 
