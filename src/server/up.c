@@ -200,7 +200,7 @@ static void on_status(void *context, const char *role, const char *text)
 {
 	struct banner *b = context;
 
-	if (b->is_printed)
+	if (b->is_printed || strcmp(role, role_name(ROLE_MESH)) != 0)
 		log_info("%s: %s", role, text);
 	else
 		fprintf(stderr, "\n  %s\n\n", text);

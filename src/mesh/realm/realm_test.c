@@ -105,6 +105,35 @@ static void test_tags_come_with_the_key(void **state)
 	client_close(&b);
 }
 
+/* The node key stays, the user is another one. */
+static void test_a_machine_can_come_back_as_somebody_elses(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, new_key(1, 0, ""));
+	assert_joined(&a);
+	assert_int_equal(edit(MACHINE_EXPIRE, "one", "", 0), OK);
+	int64_t id = rig.row.id;
+	register_with(&a, new_key(1, 0, "tag:web"));
+	assert_joined(&a);
+	assert_text(a.registered.login_name, "tagged-devices");
+	assert_int_equal(edit(MACHINE_EXPIRE, "one", "", 0), OK);
+	assert_int_equal(rig.row.id, id);
+	a.old_node = a.node;
+	a.node.bytes[0] ^= 1;
+	register_with(&a, new_key(1, 0, "")); /* beside the first */
+	assert_joined(&a);
+	assert_int_equal(edit(MACHINE_EXPIRE, "one-1", "", 0), OK);
+	register_with(&a, new_key(1, 0, "tag:web")); /* and in its place */
+	assert_joined(&a);
+	assert_int_equal(edit(MACHINE_RENAME, "one-1", "", 0), ERR_NOT_FOUND);
+	assert_int_equal(edit(MACHINE_RENAME, "one", "", 0), OK);
+	assert_int_equal(rig.row.id, id);
+	client_close(&a);
+}
+
 static void test_without_a_key_a_person_approves(void **state)
 {
 	struct machine_client a;
@@ -354,6 +383,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_who_is_known_stays_who_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags_come_with_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_machine_can_come_back_as_somebody_elses,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_a_key_a_person_approves, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_logging_out_ends_the_key, setup, teardown),

@@ -137,6 +137,31 @@ static enum err renew_row(struct cell *cell, struct registration *g, struct mach
 	return store_machine_name(&o->arena, cell, q->hostinfo.hostname, row->id, &row->name);
 }
 
+/* The row that joins: the machine's own with this user; else the one that has its node key, which
+ * goes over to the user; else a new one. */
+static enum err find_row(struct cell *cell, struct registration *g, int64_t user,
+			 struct machine_row *row)
+{
+	struct operation *o = &g->operation;
+	struct machine_row same_key;
+
+	enum err err = store_machine_by_machine(&o->arena, cell, &g->machine, user, row);
+	enum err key_err = store_machine_by_node(&o->arena, cell, &g->request.node_key, &same_key);
+	if (key_err && key_err != ERR_NOT_FOUND)
+		return key_err;
+	if (err == ERR_NOT_FOUND && !key_err) {
+		*row = same_key;
+		row->user = user;
+		return OK;
+	}
+	if (!err && !key_err && same_key.id != row->id) {
+		err = store_machine_remove(cell, same_key.id);
+		if (!err)
+			operation_removed(o, same_key.id);
+	}
+	return err == ERR_NOT_FOUND ? begin_row(cell, g, user, row) : err;
+}
+
 static enum err join(struct cell *cell, struct registration *g)
 {
 	struct operation *o = &g->operation;
@@ -156,9 +181,7 @@ static enum err join(struct cell *cell, struct registration *g)
 	if (!give_tags(g, &key, &tags))
 		return refuse(g, "neither the join key gives the tags that are asked for nor the "
 				 "policy to its user");
-	err = store_machine_by_machine(&o->arena, cell, &g->machine, key.user, &row);
-	if (err == ERR_NOT_FOUND)
-		err = begin_row(cell, g, key.user, &row);
+	err = find_row(cell, g, key.user, &row);
 	if (err == ERR_FULL)
 		return refuse(g, "the realm is full");
 	if (err)
