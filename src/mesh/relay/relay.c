@@ -345,6 +345,8 @@ static struct forwarding *find_forwarding(const struct relay_peer *peer, const v
 void relay_add_forwarder(struct relay *relay, const struct mesh_key *key, void *forwarder)
 {
 	check(relay);
+	if (relay->counts.forwarded_keys == RELAY_FORWARDED_MAX)
+		return;
 	struct relay_peer *peer = find_or_add(relay, key);
 
 	if (peer->forwarder_count == RELAY_FORWARDERS_PER_KEY_MAX ||

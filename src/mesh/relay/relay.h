@@ -40,6 +40,7 @@ enum {
 	RELAY_GONE_PER_SECOND = 1,		  /* "not here" */
 	RELAY_GONE_BURST = 3,
 	RELAY_FORWARDERS_PER_KEY_MAX = 8,
+	RELAY_FORWARDED_MAX = 500 * 1000, /* keys of other relays; more are not known here */
 };
 
 struct relay;

@@ -387,6 +387,20 @@ static void test_packets_go_to_the_relay_that_has_the_key(void **state)
 	assert_int_equal(relay_count(relay).forwarded_keys, 0);
 }
 
+static void test_what_other_relays_claim_to_have_is_bounded(void **state)
+{
+	struct mesh_key key = key_of('k');
+
+	(void)state;
+	for (uint32_t i = 0; i < RELAY_FORWARDED_MAX + 10; i++) {
+		put_u32(key.bytes, i);
+		relay_add_forwarder(relay, &key, &connections[5]);
+	}
+	assert_int_equal(relay_count(relay).keys, RELAY_FORWARDED_MAX);
+	relay_drop_forwarder(relay, &connections[5]);
+	assert_int_equal(relay_count(relay).keys, 0);
+}
+
 static void test_what_was_forwarded_is_not_forwarded_again(void **state)
 {
 	uint8_t payload[64 + 5];
@@ -490,6 +504,7 @@ int main(void)
 		TEST(test_who_takes_nothing_is_closed_in_time),
 		TEST(test_a_watcher_sees_who_comes_and_goes),
 		TEST(test_packets_go_to_the_relay_that_has_the_key),
+		TEST(test_what_other_relays_claim_to_have_is_bounded),
 		TEST(test_what_was_forwarded_is_not_forwarded_again),
 		TEST(test_only_relays_may_do_what_relays_do),
 		TEST(test_everybody_hears_from_time_to_time_that_the_relay_lives),
