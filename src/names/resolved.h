@@ -9,6 +9,9 @@
 
 enum { RESOLVED_COMMAND_WORDS_MAX = 512, RESOLVED_COMMANDS = 3, RESOLVED_TIMEOUT_MS = 5000 };
 
+/* It is another one after a restart. */
+#define RESOLVED_SOCKET "/run/systemd/resolve/io.systemd.Resolve"
+
 /* What to run for a link; each ends with NULL. */
 struct resolved_commands {
 	const char *const *argv[RESOLVED_COMMANDS];

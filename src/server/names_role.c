@@ -8,8 +8,11 @@
  * start. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -30,8 +33,11 @@
 enum {
 	READY_MS = 3000, /* without a netmap */
 	OPEN_AGAIN_MS = 5000,
+	CHECK_MS = 10 * 1000, /* did somebody undo it */
 	RESOLV_CONF_BYTES_MAX = 64 * 1024,
 	SERVERS = 2,
+	TELL_ATTEMPTS = 5,
+	TELL_AGAIN_US = 300 * 1000,
 };
 
 /* Port 53; a file of hosts of any owner and mode; the last one systemd-resolved asks for. */
@@ -64,7 +70,10 @@ struct names {
 	struct resolved_commands plan;
 	char job_why[HOSTS_FILE_WHY_BYTES];
 	bool is_ready, is_shown_again, is_stopping, may_use_hosts;
+	bool was_resolved_told;
 	struct timer ready; /* for whoever waits, when no netmap comes */
+	struct timer check;
+	struct stat shown; /* what we left the names in */
 };
 
 /* --- the zone --------------------------------------------------------------------------------- */
@@ -172,18 +181,33 @@ static enum err hosts_work(struct worker_job *job)
 	return hosts_file_set(n->options->values[OPTION_HOSTS], buf_slice(&n->block), n->job_why);
 }
 
+/* It may just be starting again; with the link all is gone that it knew. */
+static enum err tell_resolved(const struct names *n)
+{
+	enum err err = resolved_run(&n->plan);
+
+	for (int i = 1; err && err != ERR_NOT_FOUND && i < TELL_ATTEMPTS; i++) {
+		if (if_nametoindex(n->options->values[OPTION_TUN]) == 0)
+			break;
+		usleep(TELL_AGAIN_US);
+		err = resolved_run(&n->plan);
+	}
+	return err;
+}
+
 static enum err resolved_work(struct worker_job *job)
 {
 	struct names *n = CONTAINER(job, struct names, job);
 
 	snprintf(n->job_why, sizeof(n->job_why), "systemd-resolved could not be told");
-	return resolved_run(&n->plan);
+	return tell_resolved(n);
 }
 
 static void start_showing(struct names *n)
 {
 	n->job_why[0] = '\0';
 	if (n->showing == SHOW_BY_RESOLVED) {
+		n->was_resolved_told = true;
 		arena_reset(&n->plan_arena);
 		resolved_plan(&n->plan_arena, n->options->values[OPTION_TUN], n->zone, &n->plan);
 		worker_start(&n->job, &n->show, resolved_work);
@@ -261,6 +285,30 @@ static enum step show_step(struct task *t)
 
 static void show(struct names *n);
 
+/* The file of hosts; or the socket of systemd-resolved, which is another one when that was started
+ * again and knows nothing of us. */
+static void look(const struct names *n, struct stat *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (stat(n->showing == SHOW_BY_RESOLVED ? RESOLVED_SOCKET
+						: n->options->values[OPTION_HOSTS],
+		 ret) < 0)
+		ret->st_size = -1;
+}
+
+static void on_check(struct timer *t)
+{
+	struct names *n = CONTAINER(t, struct names, check);
+	struct stat now;
+
+	look(n, &now);
+	if (now.st_ino != n->shown.st_ino || now.st_dev != n->shown.st_dev ||
+	    now.st_size != n->shown.st_size || now.st_mtim.tv_sec != n->shown.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != n->shown.st_mtim.tv_nsec)
+		show(n);
+	timer_set(t, n->loop, loop_now_ms(n->loop) + CHECK_MS, on_check);
+}
+
 static void on_shown(struct task *t)
 {
 	struct names *n = CONTAINER(t, struct names, show);
@@ -268,6 +316,8 @@ static void on_shown(struct task *t)
 	if (n->is_stopping)
 		return;
 	bool is_again = note_shown(n);
+	look(n, &n->shown);
+	timer_set(&n->check, n->loop, loop_now_ms(n->loop) + CHECK_MS, on_check);
 	tell_ready(n);
 	if (is_again || n->is_shown_again)
 		show(n);
@@ -325,6 +375,7 @@ static void on_stop(void *context)
 		task_cancel(&n->show);
 	timer_clear(&n->open_again);
 	timer_clear(&n->ready);
+	timer_clear(&n->check);
 	forward_close(n->forward);
 	for (size_t i = 0; i < SERVERS; i++)
 		if (n->servers[i])
@@ -337,9 +388,9 @@ static void hide(struct names *n)
 	enum err err = OK;
 
 	n->job_why[0] = '\0';
-	if (n->showing == SHOW_BY_RESOLVED) {
+	if (n->was_resolved_told) {
 		resolved_plan(&n->plan_arena, n->options->values[OPTION_TUN], NULL, &n->plan);
-		err = resolved_run(&n->plan); /* fails when the link is gone, and all with it */
+		err = tell_resolved(n);
 		log_debug("systemd-resolved: %s", err_name(err));
 	}
 	if (!n->may_use_hosts)

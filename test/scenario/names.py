@@ -175,6 +175,11 @@ def main():
                 assert n.short(f"@{SERVICE}", "db.home.example") == ["10.9.8.7"]
                 assert "NXDOMAIN" in n.dig(f"@{SERVICE}", "phone.home.example")
 
+        with s.test("what another program wrote over is there again soon"):
+            n.hosts.write_bytes(ORDINARY)
+            wait_until(lambda: in_hosts(n, "printer"), 15, "the names again")
+            assert n.hosts.read_bytes().startswith(ORDINARY + b"\n")
+
         with s.test("an empty netmap and a dead mesh process take no name away"):
             need("dig")
             before = n.hosts.read_bytes()
