@@ -37,6 +37,10 @@ KINDS = ["open", "fw", "eif", "adf", "apdf", "adm", "sym", "sympm"]
 MESH_PORT = 41641
 PUBLIC, ROUTED = "203.0.113", "44.0.113"
 
+# A bridge without an address of its own takes the lowest of its ports: a host that comes later may
+# change it, and whoever knows the old one sends into the void until ARP finds out.
+BRIDGE_MAC = "02:00:00:00:00:01"
+
 CLONE_NEWNET = 0x40000000
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE, MS_BIND = 0x4000, 0x40000, 0x1000
@@ -258,8 +262,8 @@ class Router(Namespace):
         self.lan = ipaddress.ip_network(lan)
         self.lan6 = f"2001:db8:{self.number:x}::"
         self.hosts = 1
-        self.ip("link add lan0 type bridge forward_delay 0", f"addr add {self.gateway}/"
-                f"{self.lan.prefixlen} dev lan0", "link set lan0 up")
+        self.ip(f"link add lan0 address {BRIDGE_MAC} type bridge forward_delay 0",
+                f"addr add {self.gateway}/{self.lan.prefixlen} dev lan0", "link set lan0 up")
         outside = {"net": net} if net else {}
         self.ip4, self.ip6 = self.outer.attach(self, "wan0", ipv6, **outside)
         if kind == "fw":
@@ -380,8 +384,8 @@ class Internet(Namespace):
         super().__init__()
         self.lab = lab
         self.used = 1
-        self.ip("link add br0 type bridge forward_delay 0", f"addr add {PUBLIC}.1/24 dev br0",
-                f"addr add {ROUTED}.1/24 dev br0",
+        self.ip(f"link add br0 address {BRIDGE_MAC} type bridge forward_delay 0",
+                f"addr add {PUBLIC}.1/24 dev br0", f"addr add {ROUTED}.1/24 dev br0",
                 "addr add 10.99.0.1/24 dev br0", "addr add 2001:db8:ffff::1/64 dev br0 nodad",
                 "link set br0 up", "route add blackhole 10.0.0.0/8",
                 "route add blackhole 192.168.0.0/16", "route add blackhole 172.16.0.0/12",
