@@ -51,16 +51,18 @@ void memory_keep_freed(void)
 	mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
 }
 
-/* Code is mapped read-only and private: what is dropped of it is what stands in the file. */
+/* Code is mapped read-only and private: what is dropped of it is what stands in the file.  So is
+ * the beginning of each file, where its symbols are. */
 static void drop_code(const char *line)
 {
-	uintptr_t from, to;
+	uintptr_t from, to, offset;
 	char rights[5];
 	unsigned long inode;
 
-	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*x %*s %lu", &from, &to, rights, &inode) ==
-		    4 &&
-	    inode != 0 && strcmp(rights, "r-xp") == 0)
+	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %" SCNxPTR " %*s %lu", &from, &to, rights,
+		   &offset, &inode) == 5 &&
+	    inode != 0 &&
+	    (strcmp(rights, "r-xp") == 0 || (strcmp(rights, "r--p") == 0 && offset == 0)))
 		(void)madvise((void *)from, to - from, MADV_DONTNEED); /* no harm when it stays */
 }
 

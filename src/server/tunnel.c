@@ -480,6 +480,7 @@ enum err tunnel_run(const struct tunnel_settings *settings, char why[TUNNEL_WHY_
 			 tun_name(h.tun), h.device.port,
 			 tun_has_offloads(h.tun) ? "" : ", without offloads", tun_name(h.tun));
 		stop_install(h.loop, on_stop, &h);
+		memory_settle();
 		loop_run(h.loop);
 	}
 	end(&h);
