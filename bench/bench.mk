@@ -41,3 +41,8 @@ $(KAFKA_LOAD): | bench-packages
 $(BENCHES) $(KAFKA_LOAD) $(RELAY_LOAD) $(REALM_LOAD): $(B)/bench/%: bench/%.c $(B)/flags $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call run,BENCH,$(COMPILE) $(LDFLAGS) -o $@ $< $(filter %.a,$^) $(LIBS))
+
+# Tunnels in network namespaces, beside the bare link and those of others; needs root.
+.PHONY: bench-mesh
+bench-mesh: $(B)/hanse
+	@bench/mesh.py $(B)/hanse
