@@ -619,14 +619,26 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 		not_there(e);
 }
 
+/* A node that stands by knows nearly all machines, also while nobody leads; of the others it
+ * asks. */
+static void verify(struct realm_role *role, struct http_exchange *e)
+{
+	struct cell *cell =
+		role->leadership.standby ? standby_cell(role->leadership.standby) : NULL;
+
+	if (realm_is_serving(role->realm))
+		realm_verify(role->realm, e);
+	else if (!cell || !realm_verify_known(cell, e))
+		realm_forward_ask(&role->forwards, e);
+}
+
 void realm_admin_on_request(void *context, struct http_exchange *e)
 {
 	struct realm_role *role = context;
 	struct slice prefix = SLICE("/v1/");
 
-	if (slice_equal(e->path, SLICE("/verify")) && role->realm &&
-	    realm_is_serving(role->realm)) {
-		realm_verify(role->realm, e);
+	if (slice_equal(e->path, SLICE("/verify")) && role->realm) {
+		verify(role, e);
 	} else if (!slice_starts_with(e->path, prefix)) {
 		not_there(e);
 	} else if (!role->realm) {

@@ -3,10 +3,11 @@
 administrators on, and takes over when the first is killed.  Nothing of the mesh is lost, machines
 come back by themselves, and while nobody controls it the mesh goes on."""
 
+import json
 import time
 
 import official
-from machine import Machine, free_udp_port
+from machine import Machine, UnixConnection, free_udp_port
 from node import IS_ASAN, free_port
 from scenario import Scenario, Skip, say, wait_until
 
@@ -52,6 +53,13 @@ def kept(node):
     return machines, keys, relays, status["server_key"], status["domain"]
 
 
+def admits(node, key):
+    """Whether the relay beside this control would let the machine in."""
+    connection = UnixConnection(node.run_dir / "realm.sock")
+    connection.request("POST", "/verify", json.dumps({"NodePublic": key, "Source": "::"}))
+    return json.loads(connection.getresponse().read())["Allow"]
+
+
 def online(node):
     return node.status()["online"]
 
@@ -93,6 +101,13 @@ def takeover_tests(s, a, b, client):
             machine.up(node.url, s.key)
         wait_until(lambda: online(a) == 2, 10, "both are online")
         s.one.ping(s.two.ip4)
+
+    with s.test("relays beside both let them in, and nobody else"):
+        need(client)
+        for node in [a, b]:
+            assert all(admits(node, machine["node_key"])
+                       for machine in a.ask("GET", "machines")["machines"])
+            assert not admits(node, "nodekey:" + 64 * "7")
 
     with s.test(f"the leader is killed: the other leads within {TAKEOVER_S} s, with all it had"):
         a.run("machine", "list")

@@ -1,6 +1,7 @@
 /* What others may see of a realm, and what they ask it in the clear. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "mesh/realm/private.h"
 
@@ -130,6 +131,23 @@ void realm_verify(struct realm *r, struct http_exchange *e)
 		http_answer(e, 200, "application/json",
 			    realm_has_node(r, &node) ? SLICE("{\"Allow\":true}\n")
 						     : SLICE("{\"Allow\":false}\n"));
+}
+
+bool realm_verify_known(struct cell *cell, struct http_exchange *e)
+{
+	struct machine_row row;
+	struct mesh_key node;
+	struct arena a;
+
+	if (control_verify_request_decode(e->body, &node))
+		return false;
+	arena_init(&a);
+	bool is_allowed = store_machine_by_node(&a, cell, &node, &row) == OK && row.is_authorized &&
+			  (row.expiry_s == 0 || row.expiry_s > clock_wall_ms() / 1000);
+	arena_done(&a);
+	if (is_allowed)
+		http_answer(e, 200, "application/json", SLICE("{\"Allow\":true}\n"));
+	return is_allowed;
 }
 
 void plain_request(void *context, struct http_exchange *e)

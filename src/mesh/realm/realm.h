@@ -219,7 +219,12 @@ struct mesh_key realm_public_key(const struct realm *r);
 const char *const *realm_urls(const struct realm *r, size_t *ret_count);
 /* A relay asks whether this key belongs here. */
 struct http_exchange;
-void realm_verify(struct realm *r, struct http_exchange *e); /* POST /verify, in its words */
+void realm_verify(struct realm *r, struct http_exchange *e);
+
+/* The same from the root cell of a node that stands by.  False, and not answered: it does not
+ * know the machine, or not as one that may. */
+MUST_CHECK bool realm_verify_known(struct cell *cell, struct http_exchange *e);
+/* POST /verify, in its words */
 bool realm_has_node(const struct realm *r, const struct mesh_key *node);
 
 struct realm_status {
