@@ -13,6 +13,7 @@ struct realm_policy *realm_policy_new(void)
 	arena_init(&p->arena);
 	arena_init(&p->compiled_arena);
 	p->serial = 1;
+	p->is_stale = true;
 	return p;
 }
 
@@ -20,7 +21,7 @@ static void forget_compiled(struct realm_policy *p)
 {
 	compiler_free(p->compiler);
 	p->compiler = NULL;
-	p->compiled_serial = 0;
+	p->world = (struct access_world) { 0 };
 	arena_done(&p->compiled_arena);
 	arena_init(&p->compiled_arena);
 }
@@ -63,27 +64,79 @@ static void describe(struct arena *a, const struct realm *r, const struct machin
 	};
 }
 
-static void compile(struct realm *r)
+static void add_text(struct buf *b, struct slice text)
+{
+	buf_add_u32(b, (uint32_t)text.size);
+	buf_add_slice(b, text);
+}
+
+static struct hash128 hash_world(const struct access_world *world)
+{
+	struct hash128 hash;
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < world->machine_count; i++) {
+		const struct access_machine *m = &world->machines[i];
+
+		buf_add_u64(&b, m->id);
+		add_text(&b, m->name);
+		add_text(&b, m->user);
+		buf_add_u32(&b, (uint32_t)m->tag_count);
+		for (size_t j = 0; j < m->tag_count; j++)
+			add_text(&b, m->tags[j]);
+		buf_add_u32(&b, (uint32_t)m->address_count);
+		buf_add(&b, m->addresses, m->address_count * sizeof(*m->addresses));
+		buf_add_u32(&b, (uint32_t)m->route_count);
+		buf_add(&b, m->routes, m->route_count * sizeof(*m->routes));
+	}
+	hash = hash_content(buf_slice(&b));
+	buf_done(&b);
+	return hash;
+}
+
+/* Most changes of machines are none to a policy: the description is compared, not the machines. */
+static bool describe_all(struct realm *r)
 {
 	struct realm_policy *p = r->policy;
 	struct access_machine *machines;
+	struct hash128 hash;
+	struct arena fresh;
 	size_t count = 0;
 
-	if (p->compiled_serial == p->serial)
-		return;
-	forget_compiled(p);
-	machines = arena_take_array(&p->compiled_arena, r->machine_count + 1, sizeof(*machines));
+	arena_init(&fresh);
+	machines = arena_take_array(&fresh, r->machine_count + 1, sizeof(*machines));
 	for (size_t i = 0; i < r->machine_count; i++)
 		if (r->machines[i]->is_shown)
-			describe(&p->compiled_arena, r, r->machines[i], &machines[count++]);
+			describe(&fresh, r, r->machines[i], &machines[count++]);
+	hash = hash_world(&(struct access_world) { machines, count });
+	if (p->world.machines && hash128_equal(hash, p->world_hash)) {
+		arena_done(&fresh);
+		return false;
+	}
+	forget_compiled(p);
+	p->compiled_arena = fresh;
 	p->world = (struct access_world) { machines, count };
-	p->compiled_serial = p->serial;
+	p->world_hash = hash;
+	return true;
+}
+
+static void compile(struct realm *r)
+{
+	struct realm_policy *p = r->policy;
+
+	if (!p->is_stale)
+		return;
+	p->is_stale = false;
+	if (!describe_all(r))
+		return;
+	p->serial++;
 	if (!p->read)
 		return;
 	enum err err = compiler_new(p->read, &p->world, &p->compiler);
 	if (err) {
 		log_error("the policy cannot be used for %zu machines, so everything is denied: %s",
-			  count, err_name(err));
+			  p->world.machine_count, err_name(err));
 		p->compiler = NULL;
 	}
 }
@@ -215,7 +268,7 @@ struct control_filter realm_policy_filter(struct arena *a, struct realm *r, cons
 
 void realm_policy_stale(struct realm *r)
 {
-	r->policy->serial++;
+	r->policy->is_stale = true;
 	if (r->policy->read)
 		fanout_set(r);
 }
@@ -232,7 +285,7 @@ void realm_policy_take(struct realm *r, const struct policy_row *row)
 	p->version = row->version;
 	p->text = arena_copy(&p->arena, row->text);
 	p->read = NULL;
-	p->serial++;
+	p->is_stale = true;
 	problems = NEW(struct policy_problems);
 	if (p->text.size && policy_parse(&p->arena, p->text, &p->read, problems)) {
 		log_error("policy %lld is not understood, so everything is denied: line %u: %s",

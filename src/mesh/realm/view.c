@@ -117,7 +117,7 @@ struct blob *view_delta(struct realm *r, struct round *round, struct machine *m,
 			bool has_self)
 {
 	struct control_map_response response = round_response(r, round, m, has_self);
-	bool is_other = v->serial != r->policy->serial;
+	bool is_other = realm_policy_serial(r) != v->serial;
 	const int64_t *ids = v->ids;
 	size_t count = v->count, changed_count;
 	struct control_filter filter;
