@@ -6,61 +6,18 @@ bytes flow."""
 # Its sockets are in namespaces of its own, so it runs beside others.  timeout: 150 s
 
 import os
-import socket
 import threading
 import time
 
 import lab
 from lab import KINDS, Lab
 from machine import Machine
+from mesh_traffic import exchange, is_direct, serve_echo
 from scenario import Deadline, Scenario, say, skip_all, wait_until
 
 # When everything was tried, the birthday punch too, only two hard NATs stay with the relay.
 HARD = {"adm", "sym"}
 DIRECT_S = 60
-PORT = 7007
-BYTES = 100_000
-
-
-def serve_echo(machine):
-    """TCP on the machine's address in the mesh: what comes goes back."""
-    listener = machine.where.socket(socket.SOCK_STREAM)
-    listener.bind((machine.address, PORT))
-    listener.listen(32)
-
-    def serve(stream):
-        with stream:
-            while data := stream.recv(65536):
-                stream.sendall(data)
-
-    def accept():
-        while True:
-            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-    threading.Thread(target=accept, daemon=True).start()
-
-
-def exchange(one, other, size=BYTES, pause_s=0.0):
-    """So many bytes go to the other machine and come back; the longest pause, in seconds."""
-    data, longest = os.urandom(size), 0.0
-    with one.where.socket(socket.SOCK_STREAM) as stream:
-        stream.settimeout(20)
-        stream.connect((other.address, PORT))
-        for at in range(0, size, 10_000):
-            begin = time.monotonic()
-            part, back = data[at:at + 10_000], b""
-            stream.sendall(part)
-            while len(back) < len(part):
-                more = stream.recv(65536)
-                assert more, "the connection ended"
-                back += more
-            assert back == part
-            longest = max(longest, time.monotonic() - begin)
-            time.sleep(pause_s)
-    return longest
-
-
-def is_direct(one, other):
-    return one.json("ping", other.name, "--times", "1")["direct"]
 
 
 why = lab.why_not() or (None if os.path.exists("/dev/net/tun") else "there is no /dev/net/tun")

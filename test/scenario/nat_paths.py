@@ -113,6 +113,7 @@ with Scenario(checks_logs=False) as s, Lab(s.scratch) as internet:
                           second_settings={"udp_timeout_s": 5})
         talk(a, b)
         wait_direct(a, b, 10, "short timeouts")
+        time.sleep(0.5)  # both have talked
         # Nobody sends packets now, and pings go on for a while.
         quiet(a, b)
         time.sleep(7)

@@ -335,6 +335,17 @@ enum err node_new(struct loop *loop, const struct node_config *config, struct no
 	return OK;
 }
 
+/* The port that a router keeps for us; nothing else is sent any more. */
+static void give_back(struct node *n)
+{
+	struct paths_effect e;
+
+	paths_give_back(n->paths);
+	while (paths_next(n->paths, &e))
+		if (e.kind == PATHS_SEND)
+			node_take_path_effect(n, &e);
+}
+
 void node_free(struct node *n)
 {
 	timer_clear(&n->timer);
@@ -345,8 +356,10 @@ void node_free(struct node *n)
 		if (ping->on_pong)
 			ping->on_pong(ping->context, &(struct node_pong) { .is_lost = true });
 	}
-	if (n->paths)
+	if (n->paths) {
+		give_back(n);
 		node_drop_peers(n);
+	}
 	if (n->relays)
 		derp_client_free(n->relays);
 	if (n->member)

@@ -1,6 +1,7 @@
-/* A port that our router keeps open for us, so that everybody reaches us: asked for with PCP and
- * NAT-PMP at once, from the socket whose port it is; whichever answers first is renewed at half of
- * its time. */
+/* A port that our router keeps open for us, so that everybody reaches us: asked for by PCP, and
+ * by NAT-PMP when that is not answered, from the socket whose port it is, and renewed at half of
+ * its time.  Not by both at once: a router that knows both takes the second for another owner, who
+ * replaces the first and lets nobody renew it or give it back (seen with miniupnpd). */
 #include "mesh/paths/private.h"
 #include "wire/port_mapping/port_mapping.h"
 
@@ -37,24 +38,24 @@ static void send_bytes(struct paths *p, const uint8_t *bytes, size_t size)
 	paths_push_bytes(p, effect, (struct slice) { bytes, size });
 }
 
-static void ask(struct paths *p, bool pcp, bool natpmp, uint32_t seconds)
+/* 0 seconds: give it back. */
+static void ask(struct paths *p, bool by_pcp, uint32_t seconds)
 {
 	uint8_t address[NATPMP_ADDRESS_BYTES], map[NATPMP_MAP_BYTES], pcp_map[PCP_MAP_BYTES];
 	struct endpoint local = ours(p);
 	uint16_t suggested = p->mapping.outside_port ? p->mapping.outside_port : local.port;
 
-	if (pcp) {
+	if (by_pcp) {
 		pcp_ask_map(p->mapping.nonce, &local, seconds ? suggested : 0, seconds, pcp_map);
 		send_bytes(p, pcp_map, sizeof(pcp_map));
+		return;
 	}
-	if (natpmp && seconds) {
+	if (seconds) {
 		natpmp_ask_address(address);
 		send_bytes(p, address, sizeof(address));
 	}
-	if (natpmp) {
-		natpmp_ask_map(local.port, seconds ? suggested : 0, seconds, map);
-		send_bytes(p, map, sizeof(map));
-	}
+	natpmp_ask_map(local.port, seconds ? suggested : 0, seconds, map);
+	send_bytes(p, map, sizeof(map));
 }
 
 void mapping_start(struct paths *p, uint64_t now_us)
@@ -70,7 +71,7 @@ void mapping_start(struct paths *p, uint64_t now_us)
 	m->step = MAPPING_ASKING;
 	m->tries = 1;
 	m->next_us = now_us + ANSWER_US;
-	ask(p, true, true, LEASE_SECONDS);
+	ask(p, true, LEASE_SECONDS);
 }
 
 bool mapping_is_answer(const struct paths *p, const struct endpoint *from)
@@ -166,8 +167,7 @@ void mapping_tick(struct paths *p, uint64_t now_us)
 	}
 	m->tries++;
 	m->next_us = now_us + ANSWER_US;
-	ask(p, m->step == MAPPING_ASKING || m->is_pcp, m->step == MAPPING_ASKING || !m->is_pcp,
-	    LEASE_SECONDS);
+	ask(p, m->step == MAPPING_HELD && m->is_pcp, LEASE_SECONDS);
 }
 
 void mapping_wanted(struct paths *p, uint64_t now_us)
@@ -182,6 +182,6 @@ void paths_give_back(struct paths *p)
 
 	if (m->step != MAPPING_HELD)
 		return;
-	ask(p, m->is_pcp, !m->is_pcp, 0);
+	ask(p, m->is_pcp, 0);
 	*m = (struct mapping) { .next_us = NEVER };
 }

@@ -572,6 +572,8 @@ static void test_a_port_of_the_router_comes_first_and_is_renewed(void **state)
 	paths_network_changed(a->paths, &local, w->now_us);
 	asked = next_to_router(a);
 	assert_int_equal(asked.size, PCP_MAP_BYTES);
+	assert_int_equal(next_to_router(a).size, 0);
+	paths_tick(a->paths, w->now_us += 300 * MS);
 	assert_int_equal(next_to_router(a).size, NATPMP_ADDRESS_BYTES);
 	assert_int_equal(next_to_router(a).size, NATPMP_MAP_BYTES);
 	answer_natpmp(a, 7777);

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""What else lies between two machines of a mesh than a NAT each: a router that gives ports away,
+IPv6, blocked UDP, one LAN, a carrier's NAT.  Bytes get through at once, and directly where they
+can."""
+
+# Its sockets are in namespaces of its own, so it runs beside others.
+
+import os
+import shutil
+import time
+
+import lab
+from lab import ROUTED, Lab
+from machine import Machine
+from mesh_traffic import exchange, is_direct, serve_echo
+from scenario import Scenario, Skip, say, skip_all, wait_until
+
+
+def become_direct(one, other, timeout_s=20):
+    begin = time.monotonic()
+    wait_until(lambda: exchange(one, other, 10_000) and is_direct(one, other), timeout_s,
+               f"{one.name} and {other.name} are direct")
+    say(f"direct after {time.monotonic() - begin:.1f} s")
+
+
+why = lab.why_not() or (None if os.path.exists("/dev/net/tun") else "there is no /dev/net/tun")
+if why:
+    skip_all(f"mesh_paths.py: {why}")
+
+with Scenario() as s, Lab(s.scratch) as internet:
+    first = Machine(s, "first", where=(server := internet.server("server", addresses=2)),
+                    options=["--address", server.ip4])
+    first.start()
+
+    def machine(name, host):
+        it = Machine(s, name, where=host, join=first.key)
+        it.launch()
+        return it
+
+    def ready(*machines):
+        """They have joined, and know each other."""
+        for it in machines:
+            it.address = it.wait_for(r"This machine is \S+ (100\.[0-9.]+),")[1]
+            it.wait_for("connected to relay")
+            serve_echo(it)
+        for it in machines:
+            wait_until(lambda: all(it.run("ping", other.name, "--times", "1",
+                                          check=False).returncode == 0
+                                   for other in machines if other is not it), 15, "they ping")
+        return machines
+
+    with s.test("two hard NATs, one of which gives ports away (miniupnpd): direct"):
+        if not shutil.which("miniupnpd"):
+            raise Skip("miniupnpd is not installed")
+        router = internet.router("sym", net=ROUTED)
+        router.start_port_mapper()
+        time.sleep(0.3)
+        mapped, other = ready(machine("mapped", internet.host("mapped", router=router)),
+                              machine("hard", internet.host("hard", "sym")))
+        become_direct(other, mapped)
+        assert "port mapping          yes" in mapped.run("netcheck").stdout
+        assert f"direct by {router.ip4}:" in other.run("ping", "mapped").stdout
+        # What the router lent is given back at the end.
+        assert ":41641" in router.run("nft", "list", "chain", "inet", "upnp", "upnpdnat").stdout
+        mapped.run("down")
+        wait_until(lambda: ":41641" not in router.run("nft", "list", "chain", "inet", "upnp",
+                                                      "upnpdnat").stdout, 10, "the port is back")
+
+    with s.test("two hard NATs with IPv6 behind firewalls: direct by IPv6"):
+        a, b = ready(*(machine(f"six{i}", internet.host(f"six{i}", "sym", ipv6=True))
+                       for i in range(2)))
+        become_direct(a, b)
+        assert "direct by [2001:db8:" in a.run("ping", b.name).stdout
+
+    with s.test("UDP is blocked: the relay carries everything, and ping says why"):
+        blocked, = ready(machine("blocked", internet.host("blocked", "apdf", udp=False)))
+        exchange(blocked, a)
+        exchange(a, blocked)
+        time.sleep(3)
+        answer = blocked.run("ping", a.name, "--times", "1", check=False).stdout
+        assert "UDP does not get out of this network" in answer, answer
+
+    with s.test("one LAN behind a hard NAT: direct, and by the private addresses"):
+        router = internet.router("sym")
+        a, b = ready(*(machine(f"near{i}", internet.host(f"near{i}", router=router))
+                       for i in range(2)))
+        become_direct(a, b)
+        assert f"direct by {b.where.ip4}:" in a.run("ping", b.name).stdout
+
+    with s.test("two customers of one carrier, whose NAT lets them meet: direct"):
+        carrier = internet.router("eif", lan="100.64.0.0/24", hairpin=True)
+        a, b = ready(*(machine(f"carried{i}", internet.host(f"carried{i}", "apdf",
+                                                            upstream=carrier))
+                       for i in range(2)))
+        become_direct(a, b)
+        assert f"direct by {carrier.ip4}:" in a.run("ping", b.name).stdout
