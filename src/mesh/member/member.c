@@ -40,6 +40,9 @@ void member_set_why(struct member *m, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(m->why, sizeof(m->why), format, arguments);
 	va_end(arguments);
+	for (char *p = m->why; *p; p++) /* a server's words end on somebody's terminal */
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 }
 
 static void tell_state(struct deferred *d)
@@ -271,8 +274,8 @@ static enum step wait_for_person(struct member *m, struct slice auth_url)
 {
 	bool is_same = slice_equal(auth_url, slice_from(m->auth_url));
 
-	if (auth_url.size >= sizeof(m->auth_url)) {
-		member_set_why(m, "control sends people to a place with too long a name");
+	if (auth_url.size >= sizeof(m->auth_url) || control_url_path(auth_url).size == 0) {
+		member_set_why(m, "control sends people to a place that is none");
 		return stop_at(m, MEMBER_REFUSED);
 	}
 	memcpy(m->auth_url, auth_url.data, auth_url.size);

@@ -450,12 +450,12 @@ static void test_a_refused_machine_waits_until_it_is_told_to_try_again(void **st
 	struct control *c = &rig.control[0];
 
 	(void)state;
-	c->answers[0] = (struct control_register_response) { .error = SLICE("no such key") };
+	c->answers[0] = (struct control_register_response) { .error = SLICE("no\x1b[31m key\n") };
 	c->answers[1] = welcome;
 	c->answer_count = 2;
 	start();
 	TURN_UNTIL(place() == MEMBER_REFUSED);
-	assert_string_equal(member_get_state(rig.member).why, "no such key");
+	assert_string_equal(member_get_state(rig.member).why, "no?[31m key?"); /* of no colour */
 	for (int i = 0; i < 500; i++)
 		loop_turn(rig.loop);
 	assert_int_equal(c->register_count, 1);
