@@ -69,7 +69,7 @@ static void why_relay(const struct paths *p, const struct paths_peer *peer, uint
 		snprintf(ret, size, "routers in between are hard, and being punched");
 	else
 		snprintf(ret, size, "%s%d address%s did not answer",
-			 p->measure.varies == PATHS_YES
+			 measure_varies(p) == PATHS_YES
 				 ? "our router takes another port for every destination, and its "
 				 : "its ",
 			 answerless_count(peer), answerless_count(peer) == 1 ? "" : "es");

@@ -142,6 +142,39 @@ static void compare_answers(struct measure *m)
 	}
 }
 
+enum paths_answer measure_varies(const struct paths *p)
+{
+	const struct measure *m = &p->measure;
+
+	return m->varies != PATHS_UNKNOWN ? m->varies : m->varies_for_peers;
+}
+
+static bool is_server(const struct measure *m, const struct endpoint *address)
+{
+	for (int i = 0; i < m->probe_count; i++)
+		if (endpoint_same_ip(&m->probes[i].server, address))
+			return true;
+	return false;
+}
+
+/* One STUN server says a port; whether others are shown the same, only somebody at another address
+ * can say.  A peer may lie, so it does not change what we tell others of ourselves. */
+void measure_seen(struct paths *p, const struct endpoint *by, const struct endpoint *seen)
+{
+	struct measure *m = &p->measure;
+	enum paths_answer before = m->varies_for_peers;
+
+	if (m->varies != PATHS_UNKNOWN || endpoint_is_none(&m->public4) ||
+	    !endpoint_same_ip(seen, &m->public4) || endpoint_same_ip(by, &m->public4))
+		return;
+	if (seen->port != m->public4.port)
+		m->varies_for_peers = PATHS_YES;
+	else if (!is_server(m, by))
+		m->varies_for_peers = PATHS_NO;
+	if (m->varies_for_peers != before)
+		paths_push(p, PATHS_NETINFO_CHANGED);
+}
+
 static void conclude(struct paths *p)
 {
 	struct measure *m = &p->measure;

@@ -237,6 +237,8 @@ static void on_pong(struct paths_peer *peer, const struct paths_from *from,
 	if (!c)
 		return;
 	c->seen = m->seen;
+	if (c->socket == 0)
+		measure_seen(p, &c->address, &m->seen);
 	c->heard_us = now_us;
 	candidate_pong(c, latency_us, now_us);
 	if (peer->best == c)

@@ -274,6 +274,7 @@ void paths_network_changed(struct paths *p, const struct paths_local *local, uin
 	p->local = *local;
 	p->has_local = true;
 	p->measure.has_udp = p->measure.has_ipv6 = p->measure.varies = PATHS_UNKNOWN;
+	p->measure.varies_for_peers = PATHS_UNKNOWN;
 	p->measure.public4 = p->measure.public6 = (struct endpoint) { 0 };
 	p->measure.done_us = 0;
 	p->mapping = (struct mapping) { .next_us = NEVER };
@@ -291,7 +292,7 @@ void paths_netinfo(const struct paths *p, struct paths_netinfo *ret)
 		.home = p->home,
 		.has_udp = p->measure.has_udp,
 		.has_ipv6 = p->measure.has_ipv6,
-		.mapping_varies = p->measure.varies,
+		.mapping_varies = measure_varies(p),
 		.has_mapping = p->mapping.step == MAPPING_HELD	    ? PATHS_YES
 			       : p->mapping.step == MAPPING_RESTING ? PATHS_NO
 								    : PATHS_UNKNOWN,

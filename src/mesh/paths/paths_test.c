@@ -476,6 +476,29 @@ static void test_hard_nats_blocked_udp_and_homes_are_found_out(void **state)
 	world_free(w);
 }
 
+static void test_with_one_stun_server_peers_tell_a_hard_nat(void **state)
+{
+	static const enum nat_kind kinds[] = { NAT_SYM, NAT_ADM, NAT_APDF };
+	static const enum paths_answer answers[] = { PATHS_YES, PATHS_YES, PATHS_NO };
+	struct paths_endpoint e[PATHS_ENDPOINTS_MAX];
+	struct paths_netinfo info;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct world *w = world_new_with_stun(1, seed, kinds[i], NAT_OPEN, &plain);
+
+		paths_netinfo(w->hosts[0].paths, &info);
+		assert_int_equal(info.mapping_varies, PATHS_UNKNOWN);
+		talk(w, 3);
+		paths_netinfo(w->hosts[0].paths, &info);
+		assert_int_equal(info.mapping_varies, answers[i]);
+		/* What we tell others of ourselves does not follow a peer's word. */
+		paths_endpoints(w->hosts[0].paths, e);
+		assert_int_equal(e[0].kind, PATHS_ENDPOINT_STUN);
+		world_free(w);
+	}
+}
+
 static void test_endpoints_are_listed_with_the_best_first(void **state)
 {
 	struct world *w = world_new(seed, NAT_APDF, NAT_SYM, &plain);
@@ -744,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_a_long_call_pings_one_address_at_a_pace_and_no_others),
 		cmocka_unit_test(test_home_is_the_fastest_and_moves_only_for_much_better),
 		cmocka_unit_test(test_hard_nats_blocked_udp_and_homes_are_found_out),
+		cmocka_unit_test(test_with_one_stun_server_peers_tell_a_hard_nat),
 		cmocka_unit_test(test_endpoints_are_listed_with_the_best_first),
 		cmocka_unit_test(
 			test_another_network_takes_all_trust_away_and_is_looked_at_at_once),

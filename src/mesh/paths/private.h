@@ -198,6 +198,7 @@ struct measure {
 	uint64_t all_us;  /* when the last round of all regions was done */
 	uint64_t next_us; /* of the next one; NEVER */
 	enum paths_answer has_udp, has_ipv6, varies;
+	enum paths_answer varies_for_peers; /* as they see us; believed where STUN cannot tell */
 	struct endpoint public4, public6;
 };
 
@@ -324,6 +325,9 @@ void peers_call(struct paths *p, uint64_t now_us); /* those that waited for STUN
 /* measure.c */
 void measure_start(struct paths *p, bool all, uint64_t now_us);
 void measure_wanted(struct paths *p, uint64_t now_us); /* somebody became active */
+enum paths_answer measure_varies(const struct paths *p);
+/* A peer of the internet saw our ping come from `seen`. */
+void measure_seen(struct paths *p, const struct endpoint *by, const struct endpoint *seen);
 bool measure_is_fresh(const struct paths *p, uint64_t now_us);
 void measure_received(struct paths *p, const struct endpoint *from, struct slice packet,
 		      uint64_t now_us);

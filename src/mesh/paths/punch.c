@@ -70,8 +70,8 @@ static bool is_worth_a_punch(const struct paths_peer *peer, uint64_t now_us)
 {
 	const struct measure *m = &peer->paths->measure;
 
-	return m->varies != PATHS_NO && !endpoint_is_none(&m->public4) && peer->reverse &&
-	       now_us < peer->reverse_us + PEER_IS_THERE_US;
+	return measure_varies(peer->paths) != PATHS_NO && !endpoint_is_none(&m->public4) &&
+	       peer->reverse && now_us < peer->reverse_us + PEER_IS_THERE_US;
 }
 
 void punch_consider(struct paths_peer *peer, uint64_t now_us)
