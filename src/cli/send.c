@@ -33,6 +33,7 @@ struct send {
 	struct send_file *file;
 	int fd;
 	int attempts;
+	char token[ITEM_ID_BYTES]; /* of the file */
 	uint64_t began_ms;
 	struct push push;
 	struct sleep sleep;
@@ -127,7 +128,7 @@ static const char *const send_places[] = { "next", "pushed", "rested" };
 static enum step push(struct send *s)
 {
 	s->began_ms = clock_now_ms();
-	push_start(&s->push, &s->task, &s->target, s->file->name, s->fd, s->file->size);
+	push_start(&s->push, &s->task, &s->target, s->file->name, s->token, s->fd, s->file->size);
 	if (s->shows)
 		timer_set(&s->show, s->loop, loop_now_ms(s->loop) + SHOW_MS, on_show);
 	return task_wait(&s->task, SEND_PUSHED);
@@ -150,6 +151,7 @@ static bool open_file(struct send *s)
 		return false;
 	s->file = CONTAINER(node, struct send_file, link);
 	s->attempts = 0;
+	item_draw_id(clock_wall_ms(), s->token);
 	s->fd = open(s->file->path, O_RDONLY | O_CLOEXEC);
 	if (s->fd < 0)
 		say("%s: %s", s->file->path, strerror(errno));

@@ -97,8 +97,8 @@ static enum step slot_step(struct task *t)
 	if (t->children > 0)
 		return task_wait(t, t->at);
 	if (t->at == 0 && !task_is_canceled(t)) {
-		push_start(&s->push, t, &s->target, slice_from(s->item->item.name), s->fd,
-			   s->item->item.size);
+		push_start(&s->push, t, &s->target, slice_from(s->item->item.name),
+			   s->item->item.id, s->fd, s->item->item.size);
 		return task_wait(t, 1);
 	}
 	if (t->at == 0)

@@ -241,13 +241,39 @@ static void put_fail(struct put *p, int status, const char *why)
 
 static void put_end(struct put *p);
 
+static struct slice token_of(const struct http_request *r)
+{
+	struct slice token = http_request_header(r, DROP_TOKEN_HEADER);
+	char text[ITEM_ID_BYTES];
+
+	if (token.size != ITEM_ID_BYTES - 1)
+		return (struct slice) { 0 };
+	memcpy(text, token.data, token.size);
+	text[token.size] = '\0';
+	return item_is_id(text) ? token : (struct slice) { 0 };
+}
+
+/* It came already, and its sender did not hear of it. */
+static void answer_there(struct http_request *r, enum desk_kind kind)
+{
+	if (kind == DESK_PEERAPI)
+		http_request_answer(r, 200, "Content-Type: application/json\r\n", SLICE("{}\n"));
+	else
+		say(r, 200, "it is in the inbox already\n");
+}
+
 static void begin_put(struct desk *d, enum desk_kind kind, struct http_request *r,
 		      const struct mesh_view_machine *caller, struct slice name)
 {
 	struct slice id = caller->id.size ? caller->id : caller->name;
-	struct store_sender who = { id, caller->name, caller->user };
+	struct store_sender who = { id, caller->name, caller->user, token_of(r) };
 	char why[STORE_WHY_BYTES];
 	uint64_t offset;
+
+	if (store_find_token(d->config.store, id, who.token)) {
+		answer_there(r, kind);
+		return;
+	}
 
 	if (d->put_count >= DESK_PUTS_MAX || count_puts(d, id) >= DESK_SENDER_PUTS_MAX) {
 		http_request_answer(r, 503, PLAIN "Retry-After: 5\r\n",

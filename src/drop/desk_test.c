@@ -33,6 +33,7 @@ struct rig {
 	struct push push;
 	struct push_target target;
 	struct slice name;
+	char token[ITEM_ID_BYTES];
 	int fd;
 	uint8_t *data;
 	struct timer tick;
@@ -78,6 +79,7 @@ static void open_rig(struct rig *r)
 	assert_int_equal(desk_listen(r->desk, DESK_PEERAPI, at, &r->servers[1], why), OK);
 	r->machines[0].peerapi4 = http_stream_port(r->servers[1]);
 	assert_int_equal(push_find_target(&r->machines[0], &r->target), OK);
+	item_draw_id(1, r->token);
 	r->data = memory_take(BIG_BYTES);
 	for (size_t i = 0; i < BIG_BYTES; i++)
 		r->data[i] = (uint8_t)(i * 2654435761u >> 13);
@@ -106,7 +108,7 @@ static enum step rig_step(struct task *t)
 	struct rig *r = CONTAINER(t, struct rig, task);
 
 	if (t->at == 0) {
-		push_start(&r->push, t, &r->target, r->name, r->fd, BIG_BYTES);
+		push_start(&r->push, t, &r->target, r->name, r->token, r->fd, BIG_BYTES);
 		return task_wait(t, 1);
 	}
 	if (t->children > 0)
@@ -176,7 +178,7 @@ static void test_a_file_is_pushed_with_its_folders(void **state)
 
 static void add_part(struct rig *r, size_t size)
 {
-	const struct store_sender who = { SLICE("n1"), SLICE("here"), SLICE("me") };
+	const struct store_sender who = { SLICE("n1"), SLICE("here"), SLICE("me"), { 0 } };
 	struct upload *u;
 	char why[STORE_WHY_BYTES];
 
@@ -210,6 +212,21 @@ static void test_a_part_that_is_another_is_replaced_from_there(void **state)
 	assert_int_equal(push(&r, "file"), OK);
 	assert_int_equal(r.push.offset, 2 * DROP_BLOCK_BYTES);
 	expect_file(&r, "file");
+	close_rig(&r);
+}
+
+static void test_a_file_whose_answer_was_lost_is_not_taken_twice(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	open_rig(&r);
+	assert_int_equal(push(&r, "file"), OK);
+	assert_int_equal(push(&r, "file"), OK);
+	expect_file(&r, "file");
+	item_draw_id(2, r.token); /* another file of this name is another file */
+	assert_int_equal(push(&r, "file"), OK);
+	assert_int_equal(r.items, 2);
 	close_rig(&r);
 }
 
@@ -280,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_is_pushed_with_its_folders),
 		cmocka_unit_test(test_what_is_there_is_not_sent_again),
 		cmocka_unit_test(test_a_part_that_is_another_is_replaced_from_there),
+		cmocka_unit_test(test_a_file_whose_answer_was_lost_is_not_taken_twice),
 		cmocka_unit_test(test_a_push_can_be_canceled_at_any_moment_and_gone_on_with),
 		cmocka_unit_test(test_who_may_not_is_told_why),
 		cmocka_unit_test(test_nobody_there_is_unavailable),

@@ -20,7 +20,7 @@ void item_init(struct item *i)
 			     .sender = memory_copy_text(""),
 			     .from = memory_copy_text(""),
 			     .user = memory_copy_text(""),
-			     .to = memory_copy_text("") };
+			     .token = memory_copy_text("") };
 }
 
 void item_done(struct item *i)
@@ -29,7 +29,7 @@ void item_done(struct item *i)
 	memory_free(i->sender);
 	memory_free(i->from);
 	memory_free(i->user);
-	memory_free(i->to);
+	memory_free(i->token);
 }
 
 void item_set(char **text, struct slice s)
@@ -74,7 +74,7 @@ void item_encode(const struct item *i, struct buf *ret)
 	add_line(ret, "sender", i->sender);
 	add_line(ret, "from", i->from);
 	add_line(ret, "user", i->user);
-	add_line(ret, "to", i->to);
+	add_line(ret, "token", i->token);
 	buf_add_format(ret, "size %llu\ntime %lld\nend\n", (unsigned long long)i->size,
 		       (long long)i->time_ms);
 }
@@ -93,7 +93,7 @@ static bool set_value(struct item *i, struct slice key, struct slice value)
 		      { "sender", &i->sender },
 		      { "from", &i->from },
 		      { "user", &i->user },
-		      { "to", &i->to } };
+		      { "token", &i->token } };
 	uint64_t time;
 
 	if (value.size > ITEM_VALUE_BYTES_MAX || memchr(value.data, '\0', value.size))

@@ -21,7 +21,7 @@ struct item {
 	char *sender; /* the id of the machine it is from; "" in a queue */
 	char *from;   /* what that machine is called */
 	char *user;   /* whose it is */
-	char *to;     /* in a queue: the machine it goes to */
+	char *token;  /* of the sender's, the same when it sends the file again; or "" */
 	uint64_t size;
 	int64_t time_ms; /* Unix time: received, or put into the queue */
 };

@@ -228,8 +228,8 @@ static void write_request(struct push *p)
 	if (!p->is_asking && p->offset > 0)
 		buf_add_format(&head, "Range: bytes=%llu-\r\n", (unsigned long long)p->offset);
 	if (!p->is_asking)
-		buf_add_format(&head, "Content-Length: %llu\r\n",
-			       (unsigned long long)(p->size - p->offset));
+		buf_add_format(&head, DROP_TOKEN_HEADER ": %s\r\nContent-Length: %llu\r\n",
+			       p->token, (unsigned long long)(p->size - p->offset));
 	buf_add_text(&head, "\r\n");
 	stream_write(p->stream, buf_slice(&head));
 	buf_done(&head);
@@ -331,11 +331,12 @@ static const struct task_kind push_kind = {
 };
 
 void push_start(struct push *p, struct task *parent, const struct push_target *target,
-		struct slice name, int fd, uint64_t size)
+		struct slice name, const char token[ITEM_ID_BYTES], int fd, uint64_t size)
 {
 	assert(!p->stream && !p->parser);
 	p->target = *target;
 	p->fd = fd;
+	memcpy(p->token, token, ITEM_ID_BYTES);
 	p->size = size;
 	p->offset = p->sent = p->read = 0;
 	p->is_asking = size >= PUSH_ASK_BYTES_MIN;

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/ip.h"
+#include "drop/item.h"
 #include "loop/stream.h"
 #include "wire/mesh_view.h"
 
@@ -42,6 +43,7 @@ struct push {
 	/* private */
 	struct push_target target;
 	struct buf name; /* encoded */
+	char token[ITEM_ID_BYTES];
 	int fd;
 	struct connect connect;
 	struct stream *stream;
@@ -52,8 +54,10 @@ struct push {
 	bool is_asking, is_complete, is_compared, is_over;
 };
 
-/* Borrows `fd` until the end; `name` is copied. */
+/* Borrows `fd` until the end; `name` is copied.  `token` (as item_draw_id() draws them) is the same
+ * each time this file is sent: a machine of ours that has it already, because only its answer was
+ * lost, does not take it twice. */
 void push_start(struct push *p, struct task *parent, const struct push_target *target,
-		struct slice name, int fd, uint64_t size);
+		struct slice name, const char token[ITEM_ID_BYTES], int fd, uint64_t size);
 
 #endif

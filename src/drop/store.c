@@ -255,6 +255,17 @@ struct store_item *store_find(struct store *s, const char *id)
 	return NULL;
 }
 
+struct store_item *store_find_token(struct store *s, struct slice sender, struct slice token)
+{
+	if (token.size == 0)
+		return NULL;
+	LIST_EACH (&s->items, struct store_item, link, i)
+		if (slice_equal(slice_from(i->item.token), token) &&
+		    slice_equal(slice_from(i->item.sender), sender))
+			return i;
+	return NULL;
+}
+
 enum err store_open_data(struct store *s, const struct store_item *i, int *ret_fd)
 {
 	char path[ITEM_ID_BYTES + 8];
@@ -490,6 +501,7 @@ enum err store_begin(struct store *s, const struct store_sender *who, struct sli
 	item_set(&u->item.sender, who->id);
 	item_set(&u->item.from, who->name);
 	item_set(&u->item.user, who->user);
+	item_set(&u->item.token, who->token);
 	u->has_total = total != STORE_SIZE_UNKNOWN;
 	u->total = total;
 	err = open_files(u, offset, why);

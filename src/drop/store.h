@@ -48,6 +48,8 @@ struct store_item {
 
 struct list *store_items(struct store *s);
 struct store_item *store_find(struct store *s, const char *id); /* or NULL */
+/* The file that this sender sent with this token, or NULL. */
+struct store_item *store_find_token(struct store *s, struct slice sender, struct slice token);
 MUST_CHECK enum err store_open_data(struct store *s, const struct store_item *i, int *ret_fd);
 MUST_CHECK enum err store_remove(struct store *s, struct store_item *i);
 
@@ -67,6 +69,7 @@ struct upload;
 /* Who sends: texts are borrowed for the call. */
 struct store_sender {
 	struct slice id, name, user;
+	struct slice token; /* of this file, or empty */
 };
 
 /* Go on at `offset` with a file of `total` bytes or STORE_SIZE_UNKNOWN; what was there behind

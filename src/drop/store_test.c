@@ -28,8 +28,8 @@ struct rig {
 	char why[STORE_WHY_BYTES];
 };
 
-static const struct store_sender phone = { SLICE("n2"), SLICE("phone"), SLICE("me") };
-static const struct store_sender laptop = { SLICE("n1"), SLICE("laptop"), SLICE("me") };
+static const struct store_sender phone = { SLICE("n2"), SLICE("phone"), SLICE("me"), { 0 } };
+static const struct store_sender laptop = { SLICE("n1"), SLICE("laptop"), SLICE("me"), { 0 } };
 
 static void reopen(struct rig *r)
 {

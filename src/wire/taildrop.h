@@ -14,6 +14,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+/* Of a PUT between machines of ours: 24 hexadecimal digits that name the file for its sender. */
+#define DROP_TOKEN_HEADER "Hanse-File"
+
 enum {
 	DROP_NAME_BYTES_MAX = 1024,
 	DROP_PART_BYTES_MAX = 255, /* between two slashes */
