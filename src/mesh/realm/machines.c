@@ -43,9 +43,15 @@ struct machine *machine_find_node(const struct realm *r, const struct mesh_key *
 /* --- changing ----------------------------------------------------------------------------------
  */
 
-void machine_touch(struct realm *r, struct machine *m, unsigned dirty)
+static void forget_json(struct realm *r, struct machine *m)
 {
 	buf_clear(&m->json);
+	m->generation = ++r->generation;
+}
+
+void machine_touch(struct realm *r, struct machine *m, unsigned dirty)
+{
+	forget_json(r, m);
 	if (!m->is_shown)
 		return;
 	if (dirty & DIRTY_ALL)
@@ -65,7 +71,7 @@ void machine_set(struct realm *r, struct machine *m, const struct control_node *
 	m->node = control_node_copy(node);
 	(void)map_put(&r->by_node, node_key(&m->node->key), m);
 	memory_free(old);
-	buf_clear(&m->json);
+	forget_json(r, m);
 }
 
 bool machine_is_expired(const struct realm *r, const struct machine *m)
@@ -289,6 +295,7 @@ void machines_unload_all(struct realm *r)
 	r->removed = NULL;
 	r->removed_count = r->removed_capacity = 0;
 	list_init(&r->dirty);
+	peer_blocks_done(r);
 }
 
 /* --- routes ------------------------------------------------------------------------------------

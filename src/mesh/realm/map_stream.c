@@ -272,6 +272,25 @@ static void forget_all(struct arena *a, const struct realm *r, const struct mach
 	ret->removed = removed;
 }
 
+/* The same with all peers as its last member, of which most is compressed already. */
+static struct blob *framed_in_blocks(struct realm *r, struct buf *json, const struct machine *m)
+{
+	struct buf frame;
+
+	buf_init(&frame);
+	json->size--;
+	buf_add_text(json, ",\"Peers\":[");
+	control_frame_begin(&frame);
+	control_chunk_encode(&frame, buf_slice(json));
+	peer_blocks_add(r, &frame, m);
+	control_chunk_encode(&frame, SLICE("]}"));
+	control_frame_end(&frame, 0);
+	struct blob *message = blob_from(buf_slice(&frame));
+	buf_done(&frame);
+	buf_done(json);
+	return message;
+}
+
 struct blob *whole_message(struct realm *r, struct machine *m, struct view *view)
 {
 	struct control_node self = self_node(m);
@@ -286,6 +305,7 @@ struct blob *whole_message(struct realm *r, struct machine *m, struct view *view
 	};
 	struct machine **peers = NULL;
 	struct control_filter filter;
+	bool is_in_blocks = false;
 	size_t count = 0;
 	struct arena a;
 	struct buf json;
@@ -310,6 +330,8 @@ struct blob *whole_message(struct realm *r, struct machine *m, struct view *view
 	if (r->policy->read) {
 		if (count > 0)
 			add_peers(&json, "Peers", peers, count, m);
+	} else if (m->is_shown && r->machine_count > PEER_BLOCK_MACHINES) {
+		is_in_blocks = true;
 	} else if (m->is_shown) {
 		peers = arena_take_array(&a, r->machine_count + 1, sizeof(struct machine *));
 		for (size_t i = 0; i < r->machine_count; i++)
@@ -318,7 +340,7 @@ struct blob *whole_message(struct realm *r, struct machine *m, struct view *view
 		add_peers(&json, "Peers", peers, count, m);
 	}
 	arena_done(&a);
-	struct blob *message = framed(&json);
+	struct blob *message = is_in_blocks ? framed_in_blocks(r, &json, m) : framed(&json);
 	uint64_t took_us = clock_now_us() - begin_us;
 	if (took_us > r->status.whole_us)
 		r->status.whole_us = took_us;

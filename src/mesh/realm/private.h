@@ -27,6 +27,7 @@ struct machine {
 	int64_t id;
 	struct control_node *node; /* as peers see it */
 	struct buf json;	   /* of the node; empty: to be written */
+	uint64_t generation;	   /* another one whenever that changes */
 	struct ip_prefix *approved;
 	size_t approved_count;
 	bool is_named, is_ephemeral;
@@ -53,6 +54,12 @@ void machines_unload_all(struct realm *r);
 /* Expired meanwhile, or no longer. */
 void machine_check_shown(struct realm *r, struct machine *m);
 struct slice machine_json(struct machine *m);
+
+/* The list of all shown machines but one, compressed, the parts that many get only once; for more
+ * machines than one block has. */
+enum { PEER_BLOCK_MACHINES = 64 };
+void peer_blocks_add(struct realm *r, struct buf *frame, const struct machine *except);
+void peer_blocks_done(struct realm *r);
 
 /* Who carries which prefix: one machine each, which stays as long as it is there. */
 void routes_update(struct realm *r);
@@ -165,6 +172,9 @@ struct realm {
 	struct machine **machines; /* by id */
 	size_t machine_count, machine_capacity;
 	struct map by_node; /* node key -> machine */
+	struct peer_block *blocks;
+	size_t block_count;
+	uint64_t generation; /* of the last change of a machine */
 	struct list sessions;
 	size_t session_count;
 	struct list dirty;

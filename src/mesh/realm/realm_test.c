@@ -1,4 +1,5 @@
 /* What machines and administrators ask of a realm, what they are told, and when. */
+#include "mesh/realm/private.h"
 #include "mesh/realm/realm_testing.h"
 
 /* --- who is let in -----------------------------------------------------------------------------
@@ -226,6 +227,71 @@ static void test_changes_reach_all_others(void **state)
 	client_close(&b);
 }
 
+static void load_row(int i, const char *prefix, bool is_shown)
+{
+	char name[32];
+	struct machine_row row = { .id = 1000 + i,
+				   .user = STORE_USER_OWNER,
+				   .v4 = (uint32_t)(0x64410000 + i),
+				   .hostinfo = SLICE("{}"),
+				   .is_authorized = is_shown };
+
+	snprintf(name, sizeof(name), "%s-%d", prefix, i);
+	row.name = slice_from(name);
+	row.node.bytes[0] = (uint8_t)i;
+	row.node.bytes[1] = 1;
+	machine_load(rig.realm, &row);
+}
+
+/* What comes in blocks is what came in one piece. */
+static void assert_peers(const struct machine_client *m, size_t count, int changed, int hidden,
+			 int removed)
+{
+	char name[64];
+
+	assert_int_equal(m->map.peer_count, count);
+	for (int i = 0; i < 200; i++) {
+		const struct control_node *n = netmap_peer(&m->map, 1000 + i);
+
+		if (i == hidden || i == removed) {
+			assert_null(n);
+			continue;
+		}
+		snprintf(name, sizeof(name), "%s-%d.test.example.", i == changed ? "other" : "m",
+			 i);
+		assert_text(n->name, name);
+	}
+}
+
+static void test_many_machines_are_told_of_in_blocks(void **state)
+{
+	struct machine_client clients[4];
+	const char *key = new_key(0, 0, "");
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		load_row(i, "m", true);
+	for (int i = 0; i < 4; i++) {
+		client_open(&clients[i], "one");
+		register_with(&clients[i], key);
+	}
+	begin_stream(&clients[0]);
+	assert_peers(&clients[0], 203, -1, -1, -1);
+	load_row(130, "other", true);
+	begin_stream(&clients[1]);
+	assert_peers(&clients[1], 203, 130, -1, -1);
+	load_row(70, "m", false);
+	begin_stream(&clients[2]);
+	assert_peers(&clients[2], 202, 130, 70, -1);
+	machine_unload(rig.realm, 1005);
+	begin_stream(&clients[3]);
+	assert_peers(&clients[3], 201, 130, 70, 5);
+	WAIT_UNTIL(clients[0].map.peer_count == 201);
+	assert_peers(&clients[0], 201, 130, 70, 5);
+	for (int i = 0; i < 4; i++)
+		client_close(&clients[i]);
+}
+
 static void test_a_newer_stream_takes_the_place_of_the_older(void **state)
 {
 	struct machine_client a, b;
@@ -388,6 +454,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_a_key_a_person_approves, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_logging_out_ends_the_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_machines_are_told_of_in_blocks, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_changes_reach_all_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_newer_stream_takes_the_place_of_the_older,
 						setup, teardown),
