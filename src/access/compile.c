@@ -269,6 +269,12 @@ const uint64_t *compiler_reach(struct compiler *c, size_t index)
 	return c->reach[index];
 }
 
+uint64_t compiler_steps(const struct compiler *c, bool *ret_is_exceeded)
+{
+	*ret_is_exceeded = c->is_exceeded;
+	return c->steps;
+}
+
 static bool reaches(struct compiler *c, size_t from, size_t to)
 {
 	const struct interval_list *list = &c->machines[from];

@@ -17,6 +17,7 @@
 enum {
 	COMPILE_PROTOCOLS_MAX = 64, /* different ones in a policy */
 	COMPILE_SETS_BYTES_MAX = 64 << 20,
+	COMPILE_STEPS_MAX = 100 << 20, /* of one machine: words of sets looked at, about 0.1 s */
 };
 
 struct compiled_ports {
@@ -56,13 +57,17 @@ MUST_CHECK enum err compiler_new(const struct policy *policy, const struct acces
 				 struct compiler **ret);
 void compiler_free(struct compiler *c);
 
-/* What others may begin towards machine `index` of the world; lives in the arena. */
+/* What others may begin towards machine `index` of the world; lives in the arena.  What would take
+ * more than COMPILE_STEPS_MAX is denied. */
 void compiler_filter(struct compiler *c, struct arena *a, size_t index,
 		     struct compiled_filter *ret);
 
 /* May one of the two begin anything towards the other, or has a capability there?  If not, neither
  * needs to know that the other exists. */
 bool compiler_sees(struct compiler *c, size_t index, size_t other);
+
+/* Words of sets looked at so far, and whether a machine had too many. */
+uint64_t compiler_steps(const struct compiler *c, bool *ret_is_exceeded);
 
 /* Does a compiled filter let this in?  For comparisons and tests, not for packets. */
 bool compiled_allows(const struct compiled_filter *f, struct ip from, struct ip to,

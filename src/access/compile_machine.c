@@ -34,6 +34,7 @@ struct work {
 	struct buf cells;
 	struct map sets;
 	uint64_t *reach;
+	uint64_t steps;
 };
 
 /* --- parts of the machine ------------------------------------------------------------------- */
@@ -168,13 +169,18 @@ static const uint64_t *sources_of(struct work *w, uint64_t *set, uint8_t protoco
 {
 	size_t words = w->c->words;
 
+	w->steps += w->active_count + words;
+	if (w->steps > COMPILE_STEPS_MAX)
+		return NULL;
 	memset(set, 0, words * sizeof(*set));
 	for (int forbids = 0; forbids < 2; forbids++)
 		for (size_t i = 0; i < w->active_count; i++) {
 			const struct active *it = &w->active[i];
 
+			w->steps += it->target->service_count;
 			if (it->rule->is_forbid != forbids || !has_service(it, protocol, port))
 				continue;
+			w->steps += words;
 			for (size_t word = 0; word < words; word++) {
 				uint64_t of = it->sources[word];
 
@@ -479,6 +485,8 @@ void compiler_filter(struct compiler *c, struct arena *a, size_t index, struct c
 	make_rules(&w, ret);
 	make_grants(&w, ret);
 	c->reach[index] = w.reach;
+	c->steps += w.steps;
+	c->is_exceeded |= w.steps > COMPILE_STEPS_MAX;
 	memory_free(w.active);
 	map_done(&w.sets);
 	buf_done(&w.cells);

@@ -29,6 +29,8 @@ struct compiler {
 	const uint64_t **rule_sets;
 	uint64_t **reach; /* by machine, once it was compiled */
 	size_t set_bytes;
+	uint64_t steps;
+	bool is_exceeded;
 	uint8_t protocols[COMPILE_PROTOCOLS_MAX];
 	size_t protocol_count;
 };

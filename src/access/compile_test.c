@@ -162,6 +162,41 @@ static void test_capabilities_are_granted_and_forbidden(void **state)
 	arena_done(&a);
 }
 
+/* Nobody waits for a policy that is made to take for ever; what was not looked at is denied. */
+static void test_a_policy_that_takes_too_long_is_denied(void **state)
+{
+	struct testing_company company;
+	struct compiled_filter filter;
+	bool is_exceeded = false;
+	struct compiler *c;
+	struct buf text;
+	struct arena a;
+
+	(void)state;
+	testing_company_init(&company);
+	arena_init(&a);
+	buf_init(&text);
+	buf_add_text(&text, "{\"allow\":[");
+	for (int i = 0; i < POLICY_RULES_MAX; i++) {
+		buf_add_format(&text, "%s{\"src\":[\"*\"],\"dst\":[\"db:%d", i ? "," : "", i + 1);
+		for (int j = 0; j < 30; j++)
+			buf_add_format(&text, ",%d", 2000 + i * 31 + j * 2);
+		buf_add_text(&text, "\"]}");
+	}
+	buf_add_text(&text, "]}");
+	assert_int_equal(compiler_new(parse(&a, arena_text(&a, buf_slice(&text))), &company.world,
+				      &c),
+			 OK);
+	compiler_filter(c, &a, 4, &filter);
+	assert_true(compiler_steps(c, &is_exceeded) > COMPILE_STEPS_MAX);
+	assert_true(is_exceeded);
+	assert_false(compiled_allows(&filter, testing_ip("100.64.0.1"), testing_ip("100.64.0.5"),
+				     17, 33000));
+	compiler_free(c);
+	buf_done(&text);
+	arena_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_who_may_not_talk_does_not_see_each_other),
 		cmocka_unit_test(test_equal_parts_become_one_rule),
 		cmocka_unit_test(test_capabilities_are_granted_and_forbidden),
+		cmocka_unit_test(test_a_policy_that_takes_too_long_is_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

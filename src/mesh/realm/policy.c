@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "mesh/filter/filter.h"
 
+enum { POLICY_STEPS_MAX = 1 << 30 /* for all machines together, about 1 s */ };
+
 struct realm_policy *realm_policy_new(void)
 {
 	struct realm_policy *p = NEW(struct realm_policy);
@@ -340,13 +342,35 @@ struct slice realm_policy_approve(struct arena *a, const struct realm *r, struct
 /* --- what administrators do --------------------------------------------------------------------
  */
 
+/* Can every machine take its filter, and all be made before anybody waits? */
+static enum err try_all(struct compiler *c, const struct access_world *world)
+{
+	bool is_exceeded = false;
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct compiled_filter filter;
+		size_t pairs = 0;
+		struct arena a;
+
+		arena_init(&a);
+		compiler_filter(c, &a, i, &filter);
+		for (size_t j = 0; j < filter.rule_count; j++)
+			pairs += filter.rules[j].destination_count;
+		arena_done(&a);
+		if (pairs > FILTER_RULES_MAX ||
+		    compiler_steps(c, &is_exceeded) > POLICY_STEPS_MAX || is_exceeded)
+			return ERR_TOO_BIG;
+	}
+	return OK;
+}
+
 /* Of a text: may it be used?  The problems as lines go into *ret. */
 static enum err examine(struct arena *a, const struct access_world *world, struct slice text,
 			struct buf *ret, const struct policy **ret_policy)
 {
 	struct policy_problems *problems = NEW(struct policy_problems);
 	const struct policy *policy = NULL;
-	struct compiler *c;
+	struct compiler *c = NULL;
 	enum err err = policy_parse(a, text, &policy, problems);
 
 	if (!err) {
@@ -355,13 +379,14 @@ static enum err examine(struct arena *a, const struct access_world *world, struc
 	}
 	if (!err) {
 		err = compiler_new(policy, world, &c);
+		if (!err)
+			err = try_all(c, world);
 		if (err)
 			policy_complain(problems, false, 1, 1,
-					"too many sources and rules for %zu machines; name groups "
-					"and networks instead of single addresses",
+					"too many sources, rules and ports for %zu machines; name "
+					"groups, networks and ranges instead of single ones",
 					world->machine_count);
-		else
-			compiler_free(c);
+		compiler_free(c);
 	}
 	explain_problems(problems, ret);
 	memory_free(problems);
