@@ -63,6 +63,33 @@ static void test_it_does_not_matter_who_begins(void **state)
 	}
 }
 
+static void test_what_can_be_found_is_found_when_a_third_is_lost(void **state)
+{
+	const struct paths_config plain = { .is_punch_off = true };
+	int direct = 0, wanted = 0;
+
+	(void)state;
+	for (enum nat_kind a = NAT_OPEN; a < NATS; a++) {
+		for (enum nat_kind b = NAT_OPEN; b < NATS; b++) {
+			struct world *w = world_new(seed + 2, a, b, &plain);
+			int heard;
+
+			w->loss_percent = 33;
+			for (int i = 0; i < 12 && letter(w) != 'D'; i++)
+				talk(w, 5);
+			wanted += table[a][b] == 'D';
+			direct += letter(w) == 'D';
+			/* Packets are lost, but not for long: the relay steps in. */
+			heard = w->hosts[0].heard_udp + w->hosts[0].heard_relay;
+			talk(w, 60);
+			heard = w->hosts[0].heard_udp + w->hosts[0].heard_relay - heard;
+			assert_true(heard > 30);
+			world_free(w);
+		}
+	}
+	assert_int_equal(direct, wanted);
+}
+
 /* A birthday with 256 sockets and 1000 ports fails once in fifty, and is tried again soon. */
 static void check_punch(enum nat_kind a, enum nat_kind b)
 {
@@ -190,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sixty_four_pairs_find_what_can_be_found),
 		cmocka_unit_test(test_it_does_not_matter_who_begins),
+		cmocka_unit_test(test_what_can_be_found_is_found_when_a_third_is_lost),
 		cmocka_unit_test(test_hard_nats_are_punched),
 		cmocka_unit_test(test_with_one_stun_server_a_search_in_vain_is_sign_enough),
 		cmocka_unit_test(test_a_peer_that_is_not_there_is_not_punched),

@@ -76,6 +76,7 @@ struct world {
 	struct host hosts[HOSTS];
 	struct endpoint stun[STUN_SERVERS];
 	int stun_count;
+	uint64_t loss_percent; /* of what does not go by the relay */
 };
 
 /* --- routers --- */
@@ -179,9 +180,12 @@ static inline void post(struct world *w, struct host *to, bool by_relay,
 			const struct endpoint *source, const struct endpoint *target,
 			const struct mesh_key *sender, struct slice data)
 {
-	struct packet *packet = memory_take(sizeof(*packet) + data.size);
 	uint64_t jitter_us = prng_below(&w->prng, 1000);
+	struct packet *packet;
 
+	if (!by_relay && prng_below(&w->prng, 100) < w->loss_percent)
+		return;
+	packet = memory_take(sizeof(*packet) + data.size);
 	packet->to = to;
 	packet->by_relay = by_relay;
 	if (source)
