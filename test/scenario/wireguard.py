@@ -192,6 +192,8 @@ def check_pair(s, lab, kinds, words, offloads="all"):
             for size in [0, 1, 15, 16, 17, 1391, 1392, 1393, 4000, 20000]:
                 a.ping(b, 1, 2, True, False, "-s", size)
                 b.ping(a, 1, 2, True, False, "-s", size)
+        if offloads != "all":
+            return
         with s.test(f"{words}: a session ends and another one begins"):
             before = a.handshake_s(b)
             b.wg("set", b.name, "peer", a.public, "remove")
@@ -245,7 +247,7 @@ def check_rules(s, lab):
             a.ping(b)
             a.wg("set", a.name, "peer", stranger, "remove")
         with s.test("packets are padded, and never beyond the MTU"):
-            for mtu in [1420, 1280, 1390]:
+            for mtu in [1280, 1390]:
                 for d in (a, b):
                     d.host.run("ip", "link", "set", d.name, "mtu", mtu)
                 time.sleep(1.1)  # it is asked for once a second
