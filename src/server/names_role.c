@@ -71,6 +71,7 @@ struct names {
 	char job_why[HOSTS_FILE_WHY_BYTES];
 	bool is_ready, is_shown_again, is_stopping, may_use_hosts;
 	bool was_resolved_told;
+	enum err said;	    /* of the last time the names were shown */
 	struct timer ready; /* for whoever waits, when no netmap comes */
 	struct timer check;
 	struct stat shown; /* what we left the names in */
@@ -246,9 +247,10 @@ static bool note_shown(struct names *n)
 		n->showing = SHOW_IN_HOSTS;
 		return true;
 	}
-	if (err)
+	if (err && err != n->said)
 		log_warn("programs do not find names by themselves: %s",
 			 n->job_why[0] ? n->job_why : err_name(err));
+	n->said = err;
 	return false;
 }
 
