@@ -290,9 +290,7 @@ static int teardown(void **state)
 	stop_leading();
 	listener_close(rig.listener);
 	dial_target_done(&rig.target);
-	uint64_t end_ms = clock_now_ms() + 2 * REALM_LINGER_MS;
-	while (clock_now_ms() < end_ms) /* streams linger */
-		turn();
+	loop_run(rig.world.loop); /* streams linger */
 	world_close(&rig.world);
 	return 0;
 }
