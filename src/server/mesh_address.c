@@ -37,27 +37,36 @@ struct question {
 	struct sleep pause;
 	char path[OPTION_VALUE_BYTES_MAX + 32];
 	uint64_t until_ms;
-	bool is_told; /* that it waits */
-	struct ip ret;
+	bool is_told;	     /* that it waits */
+	struct ip ret, also; /* of the other family, where there is one */
 };
 
 enum { QUESTION_ASK, QUESTION_TOLD, QUESTION_PLACES };
 static const char *const question_places[] = { "ask", "told" };
 
-/* IPv4 where there is one: more clients have it. */
-static struct ip own_address(const struct buf *answer)
+static void add_address(struct question *q, struct ip ip)
 {
-	struct ip ret = { .family = IP_NONE };
+	bool is_first = q->ret.family == IP_NONE || (ip.family == IP_V4 && q->ret.family == IP_V6);
+
+	if (is_first) {
+		q->also = q->ret;
+		q->ret = ip;
+	} else if (ip.family != q->ret.family) {
+		q->also = ip;
+	}
+}
+
+/* IPv4 first where there is one: more clients have it. */
+static void take_addresses(struct question *q, const struct buf *answer)
+{
 	struct mesh_view view;
 	struct arena a;
 
 	arena_init(&a);
 	if (mesh_view_parse(&a, buf_slice(answer), &view) == OK && view.has_self)
-		for (size_t i = view.machines[0].address_count; i-- > 0;)
-			if (ret.family != IP_V4)
-				ret = view.machines[0].addresses[i];
+		for (size_t i = 0; i < view.machines[0].address_count; i++)
+			add_address(q, view.machines[0].addresses[i]);
 	arena_done(&a);
-	return ret;
 }
 
 static enum step question_step(struct task *t)
@@ -74,7 +83,7 @@ static enum step question_step(struct task *t)
 		return task_wait(t, QUESTION_TOLD);
 	case QUESTION_TOLD:
 		if (!q->call.task.err && q->call.status == HTTP_OK)
-			q->ret = own_address(&q->call.body);
+			take_addresses(q, &q->call.body);
 		buf_done(&q->call.body);
 		if (q->ret.family != IP_NONE || loop_now_ms(t->loop) >= q->until_ms)
 			return task_done(t, OK);
@@ -94,7 +103,7 @@ static const struct task_kind question_kind = {
 	.step = question_step,
 };
 
-static struct ip ask(const struct options *o, uint64_t wait_ms)
+static struct ip ask(const struct options *o, uint64_t wait_ms, struct ip *ret_also)
 {
 	static struct question q;
 	struct loop *loop = loop_new(0);
@@ -103,6 +112,7 @@ static struct ip ask(const struct options *o, uint64_t wait_ms)
 	task_start_root(&q.task, &question_kind, loop);
 	loop_run(loop);
 	loop_free(loop);
+	*ret_also = q.also;
 	return q.ret;
 }
 
@@ -121,12 +131,17 @@ enum err mesh_address_fill(struct options *o, uint64_t wait_ms, char why[OPTION_
 		is_wanted |= has_mesh(o->values[rows[i]]);
 	if (!is_wanted)
 		return OK;
-	struct ip ip = ask(o, wait_ms);
+	struct ip also, ip = ask(o, wait_ms, &also);
 	if (ip.family == IP_NONE) {
 		snprintf(why, OPTION_WHY_BYTES,
 			 "this machine has no address in a mesh: `hanse up` gives it one, and "
 			 "`hanse status` says how far that is");
 		return ERR_UNAVAILABLE;
+	}
+	if (has_mesh(o->values[OPTION_KAFKA]) && o->values[OPTION_KAFKA_ALSO][0] == '\0') {
+		/* A name of the mesh leads to both: who tries one must not be refused. */
+		ip_text(also, address);
+		memcpy(o->values[OPTION_KAFKA_ALSO], address, sizeof(address));
 	}
 	ip_text(ip, address);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -70,6 +70,7 @@ static void test_mesh_stands_for_the_own_address(void **state)
 		usleep(10000);
 	assert_int_equal(mesh_address_fill(&o, 10000, why), OK);
 	assert_string_equal(o.values[OPTION_KAFKA], "100.64.0.7:9092");
+	assert_string_equal(o.values[OPTION_KAFKA_ALSO], "fd7a:115c:a1e0::7");
 	assert_string_equal(o.values[OPTION_ADVERTISE], "laptop.home.example:9092");
 	assert_string_equal(o.values[OPTION_PEER], "100.64.0.7:9192");
 	kill(pid, SIGKILL);

@@ -27,6 +27,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			     FOR_BOTH },
 	[OPTION_KAFKA] = { "kafka", "HOST:PORT", "127.0.0.1:9092", "serve Kafka clients here",
 			   FOR_SERVE },
+	[OPTION_KAFKA_ALSO] = { "kafka-also", "HOST", NULL,
+				"and here, on the same port (with mesh: its other address)" },
 	[OPTION_ADVERTISE] = { "advertise", "HOST:PORT", NULL,
 			       "what clients are told to connect to (default: as --kafka)",
 			       FOR_SERVE },

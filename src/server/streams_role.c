@@ -128,6 +128,7 @@ int streams_role_main(char **argv)
 	stop_install(s.loop, on_stop, &s);
 	s.agent = agent_new(s.loop, &(struct agent_config) {
 					    .kafka_host = options.kafka.host,
+					    .kafka_also = options.values[OPTION_KAFKA_ALSO],
 					    .kafka_port = options.kafka.port,
 					    .advertise_host = options.advertise.host,
 					    .advertise_port = options.advertise.port,

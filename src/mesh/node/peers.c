@@ -292,7 +292,7 @@ static void greet(struct node *n, const struct netmap_peer_change *change)
 	if (!p || (!is_new && !is_other))
 		return;
 	if ((is_new && has_called) || tunnel_peer_state(p->tunnel, node_now()).has_session)
-		tunnel_greet(n->tunnel, node_now(), p->tunnel);
+		tunnel_greet_anew(n->tunnel, node_now(), p->tunnel);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */

@@ -61,6 +61,12 @@ void tunnel_greet(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p
 	peer_initiate(p, now, false);
 }
 
+void tunnel_greet_anew(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p)
+{
+	p->initiated_ms = 0;
+	tunnel_greet(t, now, p);
+}
+
 /* --- theirs ---------------------------------------------------------------------------------- */
 /* Not older than one that was seen, which would be a replay, and not too soon after it. */
 static bool is_fresh(const struct tunnel_peer *p, uint64_t now_ms,

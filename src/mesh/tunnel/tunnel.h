@@ -208,4 +208,8 @@ void tunnel_tick(struct tunnel *t, struct tunnel_now now);
 /* Begin a handshake whatever there is, unless one began within the last 5 s. */
 void tunnel_greet(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p);
 
+/* The same whenever the last one began: it is known that the peer has begun another life, and has
+ * forgotten its sessions. */
+void tunnel_greet_anew(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p);
+
 #endif

@@ -40,6 +40,19 @@ static void test_an_initiator_with_nothing_to_say_confirms_its_key(void **state)
 		     "1.000 b ready\n");
 }
 
+static void test_a_peer_in_another_life_is_greeted_whenever_the_last_time_was(void **state)
+{
+	(void)state;
+	world.loses = true;
+	tunnel_greet(world.sides[0].tunnel, world.now, world.sides[0].peer);
+	tunnel_greet(world.sides[0].tunnel, world.now, world.sides[0].peer);
+	world_drain(0);
+	world_expect("1.000 a>b initiation lost\n");
+	tunnel_greet_anew(world.sides[0].tunnel, world.now, world.sides[0].peer);
+	world_drain(0);
+	world_expect("1.000 a>b initiation lost\n");
+}
+
 static void test_a_responder_does_not_send_before_its_key_is_confirmed(void **state)
 {
 	(void)state;
@@ -675,6 +688,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD(test_the_first_packet_waits_for_a_handshake_and_arrives),
 		WORLD(test_an_initiator_with_nothing_to_say_confirms_its_key),
+		WORLD(test_a_peer_in_another_life_is_greeted_whenever_the_last_time_was),
 		WORLD(test_a_responder_does_not_send_before_its_key_is_confirmed),
 		WORLD(test_both_may_begin_at_once),
 		WORLD(test_a_lost_initiation_is_sent_again_every_five_seconds_for_ninety),

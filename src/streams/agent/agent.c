@@ -57,6 +57,30 @@ static bool wait_for_port(struct agent *agent)
 	return true;
 }
 
+static void close_listeners(struct agent *agent)
+{
+	if (agent->listener)
+		listener_close(agent->listener);
+	if (agent->listener_also)
+		listener_close(agent->listener_also);
+	agent->listener = agent->listener_also = NULL;
+}
+
+/* At both places or at none. */
+static enum err open_listeners(struct agent *agent, char why[TASK_WHY_BYTES])
+{
+	const struct agent_config *c = &agent->config;
+	enum err err = listener_open_tcp(agent->loop, c->kafka_host, c->kafka_port, on_accept,
+					 agent, &agent->listener, why);
+
+	if (!err && c->kafka_also && c->kafka_also[0])
+		err = listener_open_tcp(agent->loop, c->kafka_also, c->kafka_port, on_accept, agent,
+					&agent->listener_also, why);
+	if (err)
+		close_listeners(agent);
+	return err;
+}
+
 /* Kafka is open exactly while the replica is whole and the link stands. */
 static void open_kafka(struct agent *agent)
 {
@@ -64,9 +88,7 @@ static void open_kafka(struct agent *agent)
 
 	if (agent->listener || agent->is_stopping)
 		return;
-	enum err err =
-		listener_open_tcp(agent->loop, agent->config.kafka_host, agent->config.kafka_port,
-				  on_accept, agent, &agent->listener, why);
+	enum err err = open_listeners(agent, why);
 	if (err == ERR_BUSY && wait_for_port(agent))
 		return;
 	if (err) {
@@ -164,8 +186,7 @@ static void close_kafka(struct agent *agent, const char *why)
 	timer_clear(&agent->reopen);
 	if (!agent->listener)
 		return;
-	listener_close(agent->listener);
-	agent->listener = NULL;
+	close_listeners(agent);
 	each_connection(agent, connection_abort);
 	agent->config.on_serving(agent->config.context, false, why);
 	condition_update(agent);
@@ -416,9 +437,7 @@ static enum step drain(struct agent_stop *s)
 	replica_set_idle(agent->replica, &s->task);
 	timer_clear(&agent->orphan);
 	timer_clear(&agent->reopen);
-	if (agent->listener)
-		listener_close(agent->listener);
-	agent->listener = NULL;
+	close_listeners(agent);
 	each_connection(agent, connection_drain);
 	replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
 	room_wake_all(&agent->answers);

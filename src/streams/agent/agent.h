@@ -43,6 +43,7 @@ enum {
 
 struct agent_config {
 	const char *kafka_host; /* listen here */
+	const char *kafka_also; /* and here, on the same port; "" or NULL: nowhere else */
 	uint16_t kafka_port;
 	const char *advertise_host; /* what clients are told */
 	uint16_t advertise_port;
@@ -89,6 +90,7 @@ struct agent {
 	struct reporter *reporter;
 	struct usage_traffic traffic; /* since the process began */
 	struct listener *listener;    /* NULL while not serving */
+	struct listener *listener_also;
 	struct list connections;
 	size_t connection_count;
 	size_t connection_count_max;
