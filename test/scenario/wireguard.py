@@ -367,6 +367,23 @@ def check_roaming(s, lab):
             b.ping(a)
 
 
+def check_ipv6_outside(s, lab):
+    hosts = [lab.host(name, ipv6=True) for name in "ab"]
+    for kinds in (("hanse", "hanse"), ("hanse", "go")):
+        with pair(s, lab, kinds, hosts=hosts) as (a, b):
+            with s.test(f"over IPv6 outside, and from there to IPv4, with {kinds[1]}"):
+                need_go(kinds)
+                a.knows(b, f"[{b.host.ip6}]:{b.port}")
+                b.knows(a)
+                a.ping(b)
+                assert b.show("endpoints", a) == [f"[{a.host.ip6}]:{a.port}"]
+                carry(a, b)
+                a.knows(b, b.at())
+                a.ping(b)
+                assert b.show("endpoints", a) == [a.at()]
+                carry(b, a)
+
+
 def check_nat(s, lab):
     router = lab.router("apdf", udp_timeout_s=2)
     inside = lab.host("inside", router=router)
@@ -446,6 +463,7 @@ def main():
         check_rules(s, lab)
         check_configuration(s, lab)
         check_roaming(s, lab)
+        check_ipv6_outside(s, lab)
         check_nat(s, lab)
         check_death(s, lab)
         with s.test("no process reported a bug of its own"):
