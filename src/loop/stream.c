@@ -649,6 +649,14 @@ void stream_acknowledge(struct stream *s)
 	setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on)); /* fails on Unix sockets */
 }
 
+void stream_limit_backlog(struct stream *s, size_t bytes)
+{
+	int limit = bytes > INT32_MAX ? INT32_MAX : (int)bytes;
+
+	assert_open(s);
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, sizeof(limit)); /* TCP only */
+}
+
 const char *stream_peer_name(const struct stream *s)
 {
 	assert(s->magic == STREAM_MAGIC);

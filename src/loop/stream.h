@@ -65,6 +65,10 @@ void stream_write_part(struct stream *s, struct blob *b, size_t offset, size_t s
 void stream_write_buf(struct stream *s, struct buf *b);
 size_t stream_pending_bytes(const struct stream *s);
 
+/* Of what was written the system holds no more than about `bytes` that it has not sent: for those
+ * to whom late bytes are worth little, and who decide what to drop by stream_pending_bytes(). */
+void stream_limit_backlog(struct stream *s, size_t bytes);
+
 /* Close now, dropping what is queued; frees the stream later, from the loop; the owner hears
  * nothing more. */
 void stream_close(struct stream *s);

@@ -45,12 +45,16 @@ def frame(kind, payload=b""):
 class Client:
     """Connected and admitted when it is there."""
 
-    def __init__(self, address, key=None, mesh_key=None, timeout_s=10):
+    def __init__(self, address, key=None, mesh_key=None, timeout_s=10, receive_bytes=None):
         self.key = key or Key()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        plain = socket.create_connection(address, timeout_s)
+        plain = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        if receive_bytes:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        plain.settimeout(timeout_s)
+        plain.connect(address)
         self.socket = context.wrap_socket(plain)
         self.bytes = b""
         self.socket.sendall(b"GET /derp HTTP/1.1\r\nHost: x\r\nUpgrade: DERP\r\n"

@@ -3,6 +3,8 @@
 # stunc, derper) where they are, and by frames of our own.  What the realm would answer is played
 # here, on its socket.  timeout: 180 s
 
+import bisect
+import contextlib
 import hashlib
 import http.server
 import json
@@ -24,6 +26,8 @@ from scenario import BROKEN, Scenario, Skip, skip_all, wait_until
 
 FLOOD_PACKETS = 3000
 IDLE_CLIENTS = 200
+SLOW_S = 4
+QUEUE_BYTES_MAX = 1600000  # the relay's and the system's; the system alone would take 4 MB
 
 
 class Realm(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -44,10 +48,11 @@ class Realm(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, document):
         body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(BrokenPipeError):  # whoever asked has gone
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     def body(self):
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -183,6 +188,38 @@ def check_slow_reader(relay):
     assert grown < 20, f"{grown:.0f} MiB more"
     for client in sender, slow, quick:
         client.close()
+
+
+def check_age(relay):
+    """How much waits in front of a packet for a slow reader: what that reads while it waits."""
+    sender = derp.Client(relay.address)
+    slow = derp.Client(relay.address, receive_bytes=65536)
+    is_over = threading.Event()
+
+    def flood():
+        while not is_over.is_set():
+            for _ in range(10):
+                stamp = struct.pack(">d", time.monotonic())
+                sender.send_packet(slow.key.public, stamp + b"x" * 1372)
+            time.sleep(0.001)
+    flooding = threading.Thread(target=flood, daemon=True)
+    flooding.start()
+    read, sent_at = [], []  # when the reader had so many packets
+    end = time.monotonic() + SLOW_S
+    while time.monotonic() < end:
+        for _ in range(40):
+            packet = slow.read_kind(derp.RECEIVE)
+            sent_at.append(struct.unpack(">d", packet[32:40])[0])
+            read.append(time.monotonic())
+        time.sleep(0.05)
+    is_over.set()
+    flooding.join()
+    ahead = [i - bisect.bisect(read, sent_at[i]) for i in range(len(read) // 2, len(read))]
+    queue = sorted(ahead)[len(ahead) // 2] * 1380
+    print(f"# {queue / 1e6:.2f} MB wait for a slow reader", flush=True)
+    assert queue < QUEUE_BYTES_MAX, queue
+    sender.close()
+    slow.close()
 
 
 def check_garbage(relay):
@@ -443,6 +480,8 @@ def main():
             check_realm_away(relay)
         with s.test("a slow reader loses packets, others do not, and memory does not grow"):
             check_slow_reader(relay)
+        with s.test("what a slow reader gets has not waited behind megabytes"):
+            check_age(relay)
         with s.test("garbage at every place hurts nobody else"):
             check_garbage(relay)
         with s.test("idle clients cost little"):

@@ -15,6 +15,7 @@ enum {
 	PORT_MAGIC = 0x52506f72,
 	CONNECTION_MAGIC = 0x52436f6e,
 	GREETING_INBOX_BYTES = 32 * 1024, /* ClientInfo, and what a client sends right after it */
+	BACKLOG_BYTES = 512 * 1024, /* unsent in the system, where packets would wait too long */
 	CHALLENGE_BYTES_MAX = 64,
 	WHY_BYTES = 64,
 };
@@ -322,6 +323,7 @@ static void greet(struct relay_port *port, struct stream *s, bool is_not_ideal)
 	stream_write(s, buf_slice(&frame));
 	buf_done(&frame);
 	stream_set_inbox_limit(s, GREETING_INBOX_BYTES);
+	stream_limit_backlog(s, BACKLOG_BYTES);
 	timer_set(&c->timer, port->loop, loop_now_ms(port->loop) + RELAY_GREETING_MS,
 		  on_greeting_late);
 	stream_set_owner(s, &connection_owner, c);
