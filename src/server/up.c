@@ -23,7 +23,7 @@
 #include "wire/crypto/wipe.h"
 #include "wire/join_key.h"
 
-enum { READY_BYTES = 1, LOG_BYTES_MAX = 1 << 20 };
+enum { READY = 0, LOG_BYTES_MAX = 1 << 20 };
 
 static const char log_name[] = "up.log";
 
@@ -101,11 +101,10 @@ static enum err check_key(const struct options *o, char why[OPTION_WHY_BYTES])
 struct banner {
 	const struct options *options;
 	struct first_start *first_start;
-	struct state *state;
 	bool is_ready[ROLE_COUNT], is_printed;
 	char machine[STATUS_LINE_BYTES_MAX]; /* of mesh: "laptop 100.64.0.1" */
 	char key[JOIN_KEY_TEXT_BYTES];	     /* of realm: for the next machine; "": none */
-	int parent;			     /* of --background, waits; -1: nobody */
+	FILE *out;			     /* where a person reads it */
 };
 
 static void print_key(const struct banner *b)
@@ -114,7 +113,7 @@ static void print_key(const struct banner *b)
 
 	if (join_key_parse(slice_from(b->key), &key))
 		return;
-	fprintf(stderr,
+	fprintf(b->out,
 		"  Run this on the next machine:\n\n"
 		"    hanse up --join %s\n\n"
 		"  or, with the official client of Tailscale:\n\n"
@@ -123,21 +122,12 @@ static void print_key(const struct banner *b)
 	crypto_wipe(&key, sizeof(key));
 }
 
-/* The log goes on in a file when nobody looks any more. */
+/* The process that waits hears that all is well, and ends. */
 static void leave_terminal(struct banner *b)
 {
-	AUTO_FD fd = openat(b->state->directory, log_name,
-			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd >= 0) {
-		if (lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX && ftruncate(fd, 0) < 0)
-			log_warn("%s cannot be cut: %s", log_name, strerror(errno));
-		dup2(fd, STDERR_FILENO);
-	}
-	if (write(b->parent, "", READY_BYTES) != READY_BYTES)
-		log_warn("nobody waits any more: %s", strerror(errno));
-	close(b->parent);
-	b->parent = -1;
+	fputc(READY, b->out);
+	fclose(b->out);
+	b->out = stderr;
 }
 
 static void print_banner(struct banner *b)
@@ -151,12 +141,12 @@ static void print_banner(struct banner *b)
 		return;
 	b->is_printed = true;
 	if (o->roles[ROLE_MESH])
-		fprintf(stderr, "\n  This machine is %s\n\n", b->machine);
+		fprintf(b->out, "\n  This machine is %s\n\n", b->machine);
 	else
-		fprintf(stderr, "\n  Hanse is up: %s\n\n", o->values[OPTION_ROLES]);
+		fprintf(b->out, "\n  Hanse is up: %s\n\n", o->values[OPTION_ROLES]);
 	print_key(b);
-	fflush(stderr);
-	if (b->parent >= 0)
+	fflush(b->out);
+	if (b->out != stderr)
 		leave_terminal(b);
 }
 
@@ -200,22 +190,32 @@ static void on_status(void *context, const char *role, const char *text)
 {
 	struct banner *b = context;
 
-	if (b->is_printed || strcmp(role, role_name(ROLE_MESH)) != 0)
+	if (b->is_printed || strcmp(role, role_name(ROLE_MESH)) != 0) {
 		log_info("%s: %s", role, text);
-	else
-		fprintf(stderr, "\n  %s\n\n", text);
+		return;
+	}
+	fprintf(b->out, "\n  %s\n\n", text);
+	fflush(b->out);
+}
+
+static void on_fatal(void *context, const char *role, const char *text)
+{
+	struct banner *b = context;
+
+	log_error("%s cannot serve: %s", role, text);
+	if (b->out != stderr)
+		fprintf(b->out, "hanse up: %s cannot serve: %s\n", role, text);
+	fflush(b->out);
 }
 
 /* --- starting --------------------------------------------------------------------------------- */
-static int run(const struct options *o, struct first_start *f, struct state *state, int parent)
+static int run(const struct options *o, struct first_start *f, FILE *out)
 {
 	static struct banner banner;
 	struct supervisor_role roles[ROLE_COUNT];
 	size_t count = 0;
 
-	banner = (struct banner) {
-		.options = o, .first_start = f, .state = state, .parent = parent
-	};
+	banner = (struct banner) { .options = o, .first_start = f, .out = out };
 	open_files_raise();
 	for (enum role_kind role = 0; role < ROLE_COUNT; role++) {
 		struct slice secret = { 0 };
@@ -236,18 +236,48 @@ static int run(const struct options *o, struct first_start *f, struct state *sta
 		.on_status = on_status,
 		.on_denied = on_denied,
 		.on_asking = on_asking,
+		.on_fatal = on_fatal,
 		.context = &banner,
 	});
 }
 
-/* Returns in the process that goes on, with where to say that all is well, or -1; in the one that
+/* From here on nobody looks: what was said goes into a file. */
+static void log_to_file(const struct state *state)
+{
+	AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	AUTO_FD fd = openat(state->directory, log_name,
+			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(fd >= 0 ? fd : null, STDERR_FILENO);
+	if (fd >= 0 && lseek(fd, 0, SEEK_END) > LOG_BYTES_MAX && ftruncate(fd, 0) < 0)
+		log_warn("%s cannot be cut: %s", log_name, strerror(errno));
+}
+
+/* Prints what the other process says until it is READY, or ends. */
+static int wait_for_ready(int fd, const struct state *state)
+{
+	char text[1024];
+	bool is_ready = false;
+	ssize_t got;
+
+	while ((got = read(fd, text, sizeof(text))) > 0) {
+		is_ready = text[got - 1] == READY;
+		fwrite(text, 1, (size_t)(is_ready ? got - 1 : got), stderr);
+	}
+	if (!is_ready)
+		fprintf(stderr, "hanse up: it has ended; its messages are in %s/%s\n", state->path,
+			log_name);
+	return is_ready ? 0 : EXIT_CONFIG;
+}
+
+/* True in the process that goes on, with where to speak to the person; false in the one that
  * waited, with its exit status. */
-static bool go_to_background(int *ret_parent, int *ret_status)
+static bool go_to_background(const struct state *state, FILE **ret_out, int *ret_status)
 {
 	int fds[2];
-	char byte;
 
-	*ret_parent = -1;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return true;
 	fflush(NULL);
@@ -255,14 +285,13 @@ static bool go_to_background(int *ret_parent, int *ret_status)
 	if (pid == 0) {
 		close(fds[0]);
 		setsid();
-		AUTO_FD null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		*ret_parent = fds[1];
+		log_to_file(state);
+		FILE *out = fdopen(fds[1], "w");
+		*ret_out = out ? out : stderr;
 		return true;
 	}
 	close(fds[1]);
-	*ret_status = pid > 0 && read(fds[0], &byte, READY_BYTES) == READY_BYTES ? 0 : EXIT_CONFIG;
+	*ret_status = pid > 0 ? wait_for_ready(fds[0], state) : EXIT_CONFIG;
 	close(fds[0]);
 	return false;
 }
@@ -313,7 +342,8 @@ int up_main(char **argv)
 	static struct first_start first_start;
 	struct state state = { .directory = -1, .lock = -1 };
 	char why[OPTION_WHY_BYTES];
-	int status = EXIT_USAGE, parent = -1;
+	FILE *out = stderr;
+	int status = EXIT_USAGE;
 
 	for (char **arg = argv; *arg; arg++) {
 		if (strcmp(*arg, "--help") == 0 || strcmp(*arg, "-h") == 0) {
@@ -328,8 +358,8 @@ int up_main(char **argv)
 		fprintf(stderr, "hanse up: %s\n", why);
 		status = err == ERR_BUSY || err == ERR_DENIED ? EXIT_CONFIG : EXIT_USAGE;
 	} else if (strcmp(options.values[OPTION_BACKGROUND], "yes") != 0 ||
-		   go_to_background(&parent, &status)) {
-		status = run(&options, &first_start, &state, parent);
+		   go_to_background(&state, &out, &status)) {
+		status = run(&options, &first_start, out);
 		if (options.roles[ROLE_MESH])
 			node_clean_system(); /* when the process that should have is no more */
 	}

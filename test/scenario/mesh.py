@@ -150,6 +150,17 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         wait_until(lambda: home.run("ping", "guest", "--times", 1, check=False).returncode != 0,
                    20, "the guest is gone")
 
+    with s.test("a machine joins in the background, with a key from standard input"):
+        late = Machine(s, "late", where=net.host("late", "apdf"))
+        words = [*late.command(), "--join", "-", "--background"]
+        done = late.where.run(*words, input=cloud.key + "\n", env=late.environment)
+        assert "This machine is late" in done.stdout, done.stdout
+        ping(late, address(home), 20)
+        again = late.where.run(*words, input=cloud.key + "\n", env=late.environment, check=False)
+        assert again.returncode == 1 and "runs already" in again.stdout, again.stdout
+        assert "off the mesh" in late.run("down").stdout
+        assert "control at" in (late.state / "up.log").read_text()
+
     with s.test("hanse down leaves the machine as it was"):
         assert "off the mesh" in home.run("down").stdout
         assert home.process.wait(10) == 0
