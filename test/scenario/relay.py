@@ -328,7 +328,8 @@ def check_derpprobe(s, relay, programs):
     path.write_text(json.dumps(map_of(relay)))
     code, said = run(need(programs).program("derpprobe"), "-once", "-spread=false",
                      "-derp-map", f"file://{path}", "-bw-interval", "1s",
-                     "-bw-probe-size-bytes", "5000000",
+                     # it takes a lost packet for a fault: no more than the queue's 32
+                     "-bw-probe-size-bytes", "2000000",
                      environment={"SSL_CERT_FILE": str(relay.certificate)})
     good = set(re.findall(r"good: (\S+):", said))
     place = "derp/relay-a/relay-a"

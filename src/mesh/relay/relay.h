@@ -34,7 +34,7 @@ enum {
 	RELAY_UNSENT_BYTES_TOTAL_MAX = 256 * 1024 * 1024, /* of all: then memory is short */
 	RELAY_UNSENT_BYTES_MESH_MAX = 4 * 1024 * 1024,	  /* of another relay; more is dropped */
 	RELAY_QUEUE_PACKETS_MAX = 32,			  /* of each of a client's two queues */
-	RELAY_QUEUE_BYTES_MAX = 128 * 1024,
+	RELAY_QUEUE_BYTES_MIN = 128 * 1024,		  /* of its packets while memory is short */
 	RELAY_NOTES_BYTES_MAX = 16 * 1024 * 1024, /* unsent, of a watcher: then it is closed */
 	RELAY_CONTACTS_MAX = 256,		  /* senders of whose end a client is told */
 	RELAY_GONE_PER_SECOND = 1,		  /* "not here" */

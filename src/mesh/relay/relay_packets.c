@@ -47,13 +47,20 @@ void relay_queues_done(struct relay_client *c)
 			drop_oldest(&c->lanes[i]);
 }
 
+/* 32 packets are little, unless all of them are as long as can be. */
+static size_t queue_max(const struct relay *relay)
+{
+	return relay->counts.unsent_bytes > RELAY_UNSENT_BYTES_TOTAL_MAX ? RELAY_QUEUE_BYTES_MIN
+									 : SIZE_MAX;
+}
+
 static void put_in_queue(struct relay_client *c, struct relay_queue *q, struct slice head,
 			 struct slice packet)
 {
 	size_t size = head.size + packet.size;
 
 	while (q->count == RELAY_QUEUE_PACKETS_MAX ||
-	       (q->count > 0 && q->bytes + size > RELAY_QUEUE_BYTES_MAX)) {
+	       (q->count > 0 && q->bytes + size > queue_max(c->relay))) {
 		drop_oldest(q);
 		c->relay->counts.dropped_full++;
 	}

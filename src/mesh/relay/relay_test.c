@@ -320,18 +320,29 @@ static void test_a_slow_reader_loses_the_oldest_packets_and_disco_passes(void **
 	assert_int_equal(relay_count(relay).unsent_bytes, 0);
 }
 
-static void test_what_waits_is_bounded_in_bytes(void **state)
+static void test_what_waits_is_bounded_and_less_while_memory_is_short(void **state)
 {
 	static uint8_t big[60 * 1024];
+	struct slice packet = { big, sizeof(big) };
 
 	(void)state;
 	join(0, 'a', false);
 	join(1, 'b', false);
-	connections[1].is_stuck = true;
+	join(2, 'c', false);
+	connections[1].is_stuck = connections[2].is_stuck = true;
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(send_bytes(0, 'b', (struct slice) { big, sizeof(big) }), OK);
-	assert_true(relay_count(relay).unsent_bytes <=
-		    RELAY_UNSENT_BYTES_MAX + 64 * 1024 + RELAY_QUEUE_BYTES_MAX);
+		assert_int_equal(send_bytes(0, 'b', packet), OK);
+	size_t of_b = relay_count(relay).unsent_bytes;
+	assert_true(of_b <= RELAY_UNSENT_BYTES_MAX + (1 + RELAY_QUEUE_PACKETS_MAX) * 64 * 1024);
+	/* Somebody has it all. */
+	connections[1].unsent = RELAY_UNSENT_BYTES_TOTAL_MAX;
+	assert_int_equal(send_bytes(0, 'b', packet), OK);
+	size_t of_all = relay_count(relay).unsent_bytes;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(send_bytes(0, 'c', packet), OK);
+	assert_true(relay_count(relay).unsent_bytes - of_all <=
+		    RELAY_UNSENT_BYTES_MIN + 64 * 1024 + RELAY_QUEUE_BYTES_MIN);
+	connections[1].unsent = of_b;
 }
 
 static void test_who_takes_nothing_is_closed_in_time(void **state)
@@ -500,7 +511,7 @@ int main(void)
 		TEST(test_the_client_that_talks_is_the_one_of_its_key),
 		TEST(test_one_key_does_not_fill_the_relay),
 		TEST(test_a_slow_reader_loses_the_oldest_packets_and_disco_passes),
-		TEST(test_what_waits_is_bounded_in_bytes),
+		TEST(test_what_waits_is_bounded_and_less_while_memory_is_short),
 		TEST(test_who_takes_nothing_is_closed_in_time),
 		TEST(test_a_watcher_sees_who_comes_and_goes),
 		TEST(test_packets_go_to_the_relay_that_has_the_key),
