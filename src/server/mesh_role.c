@@ -250,6 +250,7 @@ static void on_state(void *context, const struct member_state *state)
 		break;
 	case MEMBER_UP:
 		m->is_joined = true;
+		member_forget_join_key(node_member(m->node));
 		crypto_wipe(m->join_key, sizeof(m->join_key));
 		if (!state->is_authorized)
 			tell(m,

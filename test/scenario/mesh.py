@@ -161,6 +161,19 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         assert "off the mesh" in late.run("down").stdout
         assert "control at" in (late.state / "up.log").read_text()
 
+    with s.test("who has expired is none of the mesh until it joins again"):
+        cloud.run("machine", "expire", "late")
+        late.join = cloud.key
+        late.start()
+        ping(late, address(home), 20)
+        cloud.run("machine", "expire", "late")
+        wait_until(lambda: late.json("status")["mesh"]["state"] == "expired", 10, "it is told")
+        assert cloud.run("ping", "late", "--times", 1, check=False).returncode != 0
+        late.stop()
+        late.start()
+        ping(late, address(home), 20)
+        late.stop()
+
     with s.test("hanse down leaves the machine as it was"):
         assert "off the mesh" in home.run("down").stdout
         assert home.process.wait(10) == 0

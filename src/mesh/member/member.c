@@ -580,6 +580,12 @@ void member_register(struct member *m, const char *join_key, bool is_new_key)
 	want(m, WANT_REGISTER);
 }
 
+void member_forget_join_key(struct member *m)
+{
+	free_texts(m);
+	m->join_key = memory_copy_text("");
+}
+
 void member_log_out(struct member *m, uint64_t timeout_ms)
 {
 	m->log_out_by_ms = loop_now_ms(m->loop) + timeout_ms;

@@ -86,6 +86,9 @@ MUST_CHECK enum err member_load(struct member *m, struct slice json);
  * none: a person approves). `is_new_key`: with a new node key. */
 void member_register(struct member *m, const char *join_key, bool is_new_key);
 
+/* The join key has done its work: when the machine expires, somebody has to let it in again. */
+void member_forget_join_key(struct member *m);
+
 /* What control should know of this machine.  It is kept, told soon if it differs from what was
  * told, and told again whenever there is a new connection.  Copied. */
 struct member_about {
