@@ -54,6 +54,17 @@ def check_libc(result):
         raise OSError(code, os.strerror(code))
 
 
+def files_why_not():
+    """Why a process in a lab cannot be given other files, or None: a root that is not mounted, as
+    in a chroot, cannot be made private."""
+    child = os.fork()
+    if child == 0:
+        failed = libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE,
+                                                         None)
+        os._exit(1 if failed else 0)
+    return "there are no private mounts here" if os.waitpid(child, 0)[1] else None
+
+
 def why_not():
     """Why a lab cannot be built here, or None."""
     for tool in ["ip", "nft"]:

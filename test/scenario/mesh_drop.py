@@ -167,7 +167,7 @@ def test_official(s, first, laptop):
 
 
 def main():
-    why = lab.why_not()
+    why = lab.why_not() or lab.files_why_not()
     if why:
         skip_all(why)
     with Scenario() as s, lab.Lab(s.scratch) as place:

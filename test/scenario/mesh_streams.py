@@ -15,7 +15,7 @@ from scenario import Scenario, skip_all, wait_until
 
 LINES = 20000
 
-why = lab.why_not()
+why = lab.why_not() or lab.files_why_not()
 if why or not os.path.exists("/dev/net/tun"):
     skip_all(why or "there is no /dev/net/tun")
 if not shutil.which("kcat"):

@@ -98,7 +98,7 @@ def answer_anything(space):
 
 
 def main():
-    why = labs.why_not()
+    why = labs.why_not() or labs.files_why_not()
     if why:
         skip_all(why)
     with Scenario() as s:

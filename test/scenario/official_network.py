@@ -171,7 +171,7 @@ def run_all(s, client, place):
 
 
 def main():
-    why = lab.why_not() or official.why_not()
+    why = lab.why_not() or lab.files_why_not() or official.why_not()
     if why:
         skip_all(why)
     client = official.find()

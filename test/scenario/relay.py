@@ -117,9 +117,8 @@ class Relay:
 
     def pid(self):
         """Of the process that relays."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True,
-                               text=True, check=True).stdout.split()
-        return int(found[0])
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(children.read_text().split()[0])
 
     def rss_mb(self):
         status = Path(f"/proc/{self.pid()}/status").read_text()

@@ -78,6 +78,8 @@ class Machine:
 def why_not():
     if labs.why_not():
         return labs.why_not()
+    if labs.files_why_not():
+        return labs.files_why_not()
     if not os.access(RESOLVED, os.X_OK):
         return "systemd-resolved is not there: set HANSE_RESOLVED"
     for tool in ["dbus-daemon", "nsenter"]:
