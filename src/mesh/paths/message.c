@@ -275,6 +275,22 @@ static struct paths_peer *find_sender(struct paths *p, const struct mesh_key *no
 	return peer && mesh_key_equal(&peer->disco, disco) ? peer : NULL;
 }
 
+/* Of the peers that claim the disco key it was sealed with, whose shared secrets are the same. */
+static struct paths_peer *find_author(struct paths *p, struct paths_peer *peer,
+				      const struct disco_message *m)
+{
+	struct slice key = { m->transaction, sizeof(m->transaction) };
+	struct paths_peer *author = peer;
+
+	if (m->type == DISCO_PING && !mesh_key_is_zero(&m->node))
+		author = paths_find_peer(p, &m->node);
+	if (m->type == DISCO_PONG) {
+		struct ping *ping = map_get(&p->pings_by_transaction, key);
+		author = ping ? ping->peer : NULL;
+	}
+	return author && mesh_key_equal(&author->disco, &peer->disco) ? author : NULL;
+}
+
 void message_received(struct paths *p, const struct paths_from *from, const struct mesh_key *node,
 		      struct slice packet, uint64_t now_us)
 {
@@ -290,6 +306,10 @@ void message_received(struct paths *p, const struct paths_from *from, const stru
 	}
 	room = memory_take(packet.size);
 	err = disco_open(peer->shared, packet, room, &m);
+	if (!err && !node)
+		peer = find_author(p, peer, &m);
+	if (!err && !peer)
+		err = ERR_NOT_FOUND;
 	if (!err && from->region) {
 		peer->reverse = from->region;
 		peer->reverse_us = now_us;

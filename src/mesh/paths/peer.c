@@ -11,20 +11,37 @@ static struct slice key_slice(const struct mesh_key *key)
 
 /* --- facts --- */
 
-/* The last peer that claims a disco key has it. */
+/* One of those that claim it stays to be found by it. */
+static void leave_disco(struct paths_peer *peer)
+{
+	struct paths *p = peer->paths;
+	struct paths_peer *other;
+	size_t cursor = 0;
+
+	if (map_get(&p->by_disco, key_slice(&peer->disco)) != peer)
+		return;
+	map_remove(&p->by_disco, key_slice(&peer->disco));
+	while (p->has_disco_twins && (other = map_next(&p->by_node, &cursor))) {
+		if (other == peer || !mesh_key_equal(&other->disco, &peer->disco))
+			continue;
+		map_put(&p->by_disco, key_slice(&other->disco), other);
+		return;
+	}
+}
+
+/* Disco keys are public, so a peer can claim that of another: messages say whose they are. */
 static void set_disco(struct paths_peer *peer, const struct mesh_key *disco)
 {
 	struct paths *p = peer->paths;
 
 	if (mesh_key_equal(&peer->disco, disco))
 		return;
-	if (map_get(&p->by_disco, key_slice(&peer->disco)) == peer)
-		map_remove(&p->by_disco, key_slice(&peer->disco));
+	leave_disco(peer);
 	peer->disco = *disco;
 	peer->has_shared = peer->is_shared_bad = false;
 	crypto_wipe(peer->shared, sizeof(peer->shared));
-	if (!mesh_key_is_zero(disco))
-		map_put(&p->by_disco, key_slice(&peer->disco), peer);
+	if (!mesh_key_is_zero(disco) && map_put(&p->by_disco, key_slice(&peer->disco), peer))
+		p->has_disco_twins = true;
 }
 
 static struct paths_peer *peer_new(struct paths *p, const struct mesh_key *node)
@@ -121,8 +138,7 @@ void peer_free(struct paths_peer *peer)
 	LIST_EACH (&peer->candidates, struct candidate, node, it)
 		candidate_free(it);
 	heap_remove(&p->timers, &peer->timer);
-	if (map_get(&p->by_disco, key_slice(&peer->disco)) == peer)
-		map_remove(&p->by_disco, key_slice(&peer->disco));
+	leave_disco(peer);
 	map_remove(&p->by_node, key_slice(&peer->node));
 	for (size_t i = p->effect_next; i < p->effect_count; i++)
 		if (p->effects[i].effect.peer == peer)

@@ -236,6 +236,7 @@ struct paths {
 	struct paths_config config;
 	struct mesh_key disco_public;
 	struct map by_node, by_disco, by_address;
+	bool has_disco_twins; /* two peers claimed one disco key; by_disco has one of them */
 	size_t peer_count;
 	struct heap timers;
 	struct list pings;
