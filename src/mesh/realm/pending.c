@@ -97,10 +97,20 @@ static void on_gone(struct request_owner *owner)
 	memory_free(w);
 }
 
+/* Requests that wait keep their connections open, so each registration has one of them: strangers
+ * could take all that control has otherwise.  A client has forgotten the older one. */
 void pending_wait(struct realm *r, struct pending *p, struct door_request *request)
 {
 	struct pending_waiter *w = NEW(struct pending_waiter);
 
+	LIST_EACH (&p->waiters, struct pending_waiter, link, older) {
+		struct door_request *forgotten = older->owner.request;
+
+		forgotten->owner_state = NULL;
+		door_answer(forgotten, 409, "text/plain", SLICE("another request waits for it\n"));
+		list_remove(&older->link);
+		memory_free(older);
+	}
 	w->owner = (struct request_owner) { request, on_gone };
 	w->pending = p;
 	w->realm = r;
