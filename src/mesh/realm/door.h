@@ -23,7 +23,7 @@ enum {
 	DOOR_BODY_BYTES_MAX = 1024 * 1024, /* of a request; more is 413 */
 	DOOR_REQUESTS_MAX = 128,	   /* of one client at the same time */
 	/* Pieces that a client does not read; above it the client is dropped (on_gone). */
-	DOOR_PENDING_BYTES_MAX = 16 * 1024 * 1024,
+	DOOR_PENDING_BYTES_MAX = 32 * 1024 * 1024, /* the longest netmap fits */
 };
 
 /* One request that waits for its answer: door_answer(), door_end() and on_gone() end it, whichever

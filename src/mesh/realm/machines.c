@@ -5,6 +5,8 @@
 #include "mesh/realm/policy.h"
 #include "mesh/realm/private.h"
 
+enum { SHORT_SERVICES_MAX = 16 }; /* what is kept of a machine that says too much */
+
 /* --- finding -----------------------------------------------------------------------------------
  */
 
@@ -126,10 +128,32 @@ void machine_set_online(struct realm *r, struct machine *m, bool is_online)
 		routes_update(r);
 }
 
+/* A machine may say much of itself, and all others would have to hear it. */
+static void encode_short(struct machine *m)
+{
+	struct control_service services[SHORT_SERVICES_MAX];
+	struct control_node n = *m->node;
+	const struct control_hostinfo *from = &m->node->hostinfo;
+	struct control_hostinfo to = { .services = services };
+
+	for (size_t i = 0; i < from->service_count && i < SHORT_SERVICES_MAX; i++)
+		services[to.service_count++] =
+			(struct control_service) { .proto = from->services[i].proto,
+						   .port = from->services[i].port };
+	to.hostname = slice_part(from->hostname, 0,
+				 from->hostname.size > CONTROL_NAME_BYTES_MAX ? 0 : SIZE_MAX);
+	n.hostinfo = to;
+	buf_clear(&m->json);
+	control_node_encode(&m->json, &n);
+}
+
 struct slice machine_json(struct machine *m)
 {
-	if (m->json.size == 0)
-		control_node_encode(&m->json, m->node);
+	if (m->json.size > 0)
+		return buf_slice(&m->json);
+	control_node_encode(&m->json, m->node);
+	if (m->json.size > REALM_MACHINE_JSON_BYTES_MAX)
+		encode_short(m);
 	return buf_slice(&m->json);
 }
 

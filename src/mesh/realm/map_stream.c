@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "mesh/realm/policy.h"
@@ -235,17 +236,24 @@ static void add_peers(struct buf *json, const char *name, struct machine *const 
 		      size_t count, const struct machine *except)
 {
 	bool is_first = true;
+	size_t left_out = 0;
 
 	json->size--;
 	buf_add_format(json, ",\"%s\":", name);
 	for (size_t i = 0; i < count; i++) {
 		if (peers[i] == except)
 			continue;
+		if (json->size + machine_json(peers[i]).size > REALM_NETMAP_BYTES_MAX) {
+			left_out++;
+			continue;
+		}
 		buf_add_u8(json, is_first ? '[' : ',');
 		buf_add_slice(json, machine_json(peers[i]));
 		is_first = false;
 	}
 	buf_add_text(json, is_first ? "[]}" : "]}");
+	if (left_out)
+		log_error("%zu machines do not fit into a netmap and are left out", left_out);
 }
 
 static struct blob *framed(struct buf *json)

@@ -32,7 +32,9 @@ enum {
 	REALM_LINGER_MS = 1100,
 	REALM_DIAL_DELAY_S = 1, /* before a client tries the second node */
 	REALM_DIAL_TIMEOUT_S = 5,
-	REALM_PENDING_MAX = 1000, /* registrations that wait for a person */
+	REALM_MACHINE_JSON_BYTES_MAX = 8 * 1024, /* more: without most of what it says of itself */
+	REALM_NETMAP_BYTES_MAX = 28 << 20, /* JSON of one message; machines beyond are left out */
+	REALM_PENDING_MAX = 1000,	   /* registrations that wait for a person */
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
