@@ -22,7 +22,7 @@ struct part {
 	struct list link;
 	char key[KEY_BYTES];
 	char *sender, *name;
-	uint64_t size;
+	uint64_t size, promised; /* bytes that are here, and that are still to come now */
 	int64_t time_ms;
 	bool is_active; /* somebody is sending it */
 	bool is_sure;	/* written since the machine was started */
@@ -339,7 +339,7 @@ static uint64_t sender_bytes(const struct store *s, const char *sender, size_t *
 	LIST_EACH (&s->parts, struct part, link, p) {
 		if (strcmp(p->sender, sender) != 0)
 			continue;
-		sum += p->size;
+		sum += p->size + p->promised;
 		++*ret_parts;
 	}
 	return sum;
@@ -388,7 +388,7 @@ static struct part *find_part(struct store *s, struct slice sender, struct slice
 static void set_promised(struct upload *u, uint64_t bytes)
 {
 	u->store->promised += bytes - u->promised;
-	u->promised = bytes;
+	u->promised = u->part->promised = bytes;
 }
 
 static void upload_free(struct upload *u)

@@ -199,6 +199,8 @@ static void test_room_is_for_everybody_and_counted_before_it_is_used(void **stat
 	assert_non_null(strstr(r.why, "one sender"));
 	assert_int_equal(begin(&r, &phone, "a", 0, 600), OK);
 	first_upload = r.upload;
+	assert_int_equal(begin(&r, &phone, "beside", 0, 1), ERR_FULL);
+	assert_non_null(strstr(r.why, "one sender"));
 	assert_int_equal(begin(&r, &laptop, "b", 0, 401), ERR_FULL);
 	assert_int_equal(begin(&r, &laptop, "b", 0, 400), OK);
 	upload_discard(r.upload);
