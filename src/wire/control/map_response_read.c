@@ -366,13 +366,15 @@ static struct slice read_base64(struct json_reader *r, const json_t *object, con
 	struct slice text = json_get_text(r, object, name, CONTROL_REQUEST_BYTES_MAX);
 	size_t padding = 0;
 
-	if (text.size == 0)
-		return text;
+	if (text.size % 4 != 0)
+		json_reader_fail(r, ERR_INVALID);
+	if (text.size == 0 || text.size % 4 != 0)
+		return (struct slice) { 0 };
 	uint8_t *bytes = arena_take(r->a, text.size);
 	int size = EVP_DecodeBlock(bytes, text.data, (int)text.size);
 	while (padding < 2 && text.data[text.size - 1 - padding] == '=')
 		padding++;
-	if (text.size % 4 != 0 || size < (int)padding) {
+	if (size < (int)padding) {
 		json_reader_fail(r, ERR_INVALID);
 		return (struct slice) { 0 };
 	}

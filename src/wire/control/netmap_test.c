@@ -304,6 +304,7 @@ static void test_nonsense_is_refused_and_changes_nothing(void **state)
 		"{\"DNSConfig\":{\"Routes\":{\"a\":7}}}",
 		"{\"PeersChangedPatch\":[{}]}",
 		"{\"PingRequest\":{\"Payload\":\"x\"}}",
+		"{\"PingRequest\":{\"Payload\":\"=\"}}",
 	};
 	struct fixture f;
 
