@@ -86,8 +86,8 @@ def iperf(sender, receiver, address, *words):
         time.sleep(0.1)
 
 
-def round_trips_ms(host, address):
-    said = host.run("ping", "-n", "-i", "0.005", "-c", PINGS, address).stdout
+def round_trips_ms(host, address, *words):
+    said = host.run("ping", "-n", "-c", PINGS, *words, address).stdout
     times = sorted(float(word) for word in re.findall(r"time=([0-9.]+)", said))
     return statistics.median(times), times[len(times) * 99 // 100]
 
@@ -98,7 +98,9 @@ class Row:
         self.pids = list(pids)
 
     def measure(self):
-        self.p50, self.p99 = round_trips_ms(self.sender, self.address)
+        self.p50, self.p99 = round_trips_ms(self.sender, self.address, "-i", "0.005")
+        # One after the other, so that the cores do not fall asleep in between.
+        self.awake, _ = round_trips_ms(self.sender, self.address, "-A")
         before, begin, moved, best, parallel = cpu_s(self.pids), time.monotonic(), 0, 0, 0
         for _ in range(ROUNDS):
             got = iperf(self.sender, self.receiver, self.address)
@@ -205,17 +207,18 @@ def is_there(name):
 
 
 def show(rows):
-    bare_p50 = rows[0].p50 if rows and rows[0].name == "bare link" else 0
-    print(f"\n{'':34}{'Gbit/s':>8}{'4 back':>8}{'ms p50':>8}{'added':>8}{'p99':>8}"
+    bare_p50 = rows[0].awake if rows and rows[0].name == "bare link" else 0
+    print(f"\n{'':34}{'Gbit/s':>8}{'4 back':>8}{'RTT ms':>8}{'added':>8}{'rested':>8}{'p99':>8}"
           f"{'CPU s/GiB':>11}{'RSS MiB':>9}{'private':>9}{'wakes/s':>9}{'idle CPU':>10}")
     for row in rows:
-        line = (f"{row.name:34}{row.gbits:8.2f}{row.parallel:8.2f}{row.p50:8.3f}"
-                f"{row.p50 - bare_p50:8.3f}{row.p99:8.3f}")
+        line = (f"{row.name:34}{row.gbits:8.2f}{row.parallel:8.2f}{row.awake:8.3f}"
+                f"{row.awake - bare_p50:8.3f}{row.p50:8.3f}{row.p99:8.3f}")
         if row.pids:
             line += (f"{row.cpu_per_gib:11.2f}{max(row.rss_mib):9.1f}{max(row.anon_mib):9.1f}"
                      f"{row.woken_per_s:9.2f}{row.idle_cpu:9.2f}%")
         print(line)
-    print(f"\nCPU is of both ends together; memory after the load, of the larger one; load average "
+    print("\nRTT: median of pings without a pause; rested, p99: of those with 5 ms between.")
+    print(f"CPU is of both ends together; memory after the load, of the larger one; load average "
           f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.", flush=True)
 
 
