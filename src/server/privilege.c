@@ -31,3 +31,12 @@ void privilege_keep(uint64_t capabilities)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, has) < 0)
 		log_warn("privileges cannot be given up: %s", strerror(errno));
 }
+
+bool privilege_has(int capability)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct has[2] = { { 0 }, { 0 } };
+
+	return syscall(SYS_capget, &head, has) == 0 &&
+	       has[capability / 32].effective >> capability % 32 & 1;
+}

@@ -32,6 +32,9 @@ static bool keeps_what_it_may(void)
 	uint64_t before = set_of("CapEff"), kept = PRIVILEGE(CAP_NET_BIND_SERVICE);
 
 	privilege_keep(kept);
+	if (privilege_has(CAP_NET_BIND_SERVICE) != ((before & kept) != 0) ||
+	    privilege_has(CAP_NET_ADMIN))
+		return false;
 	return set_of("CapEff") == (before & kept) && set_of("CapPrm") == (before & kept) &&
 	       (before == 0 || (set_of("CapBnd") & ~kept) == 0) && set_of("NoNewPrivs") == 1;
 }

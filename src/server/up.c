@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "mesh/node/node.h"
 #include "server/first_start.h"
 #include "server/launch.h"
+#include "server/privilege.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
@@ -310,6 +312,19 @@ static enum err check_roles(struct options *o, bool is_asked, char why[OPTION_WH
 	return OK;
 }
 
+/* Said before anything is made, a realm for instance that nobody wanted here. */
+static enum err check_privilege(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *roles = o->values[OPTION_ROLES];
+
+	if ((roles[0] && !strstr(roles, role_name(ROLE_MESH))) || privilege_has(CAP_NET_ADMIN))
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES,
+		 "a machine of a mesh has a network interface, and to make it needs root, or the "
+		 "capability CAP_NET_ADMIN: `sudo hanse up`");
+	return ERR_DENIED;
+}
+
 /* What was joined before is gone on with. */
 static enum err read_options(struct options *o, struct state *state, char **argv,
 			     char why[OPTION_WHY_BYTES])
@@ -323,6 +338,8 @@ static enum err read_options(struct options *o, struct state *state, char **argv
 		up_options_state_dir(o->values[OPTION_STATE]);
 	read_key_from_input(o);
 	err = check_key(o, why);
+	if (!err)
+		err = check_privilege(o, why);
 	if (!err)
 		err = state_open(state, o->values[OPTION_STATE], true, why);
 	if (err)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lab
 from machine import Machine
+from node import program
 from scenario import Scenario, skip_all, wait_until
 
 why = lab.why_not()
@@ -185,6 +186,13 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         home.join = None
         home.start()
         ping(home, address(office), 20)
+
+    with s.test("who may not make an interface is told so, and nothing is made"):
+        nothing = Path(s.scratch) / "nothing"
+        done = server.run("setpriv", "--bounding-set=-net_admin", program(), "up", "--state",
+                          nothing, check=False)
+        assert done.returncode == 1 and "sudo hanse up" in done.stdout, done.stdout
+        assert not nothing.exists()
 
     with s.test("what a killed hanse up leaves behind, hanse down removes"):
         office.process.kill()
