@@ -151,7 +151,7 @@ enum command_status drop_ask(const struct command_line *l, const struct drop_req
 	struct answer a = { .request = r };
 	AUTO_FD fd = -1;
 
-	up_options_run_dir(run_dir);
+	up_options_find_run_dir("drop.sock", run_dir);
 	snprintf(path, sizeof(path), "%s/drop.sock", command_line_value(l, FLAG_RUN_DIR, run_dir));
 	enum err err = socket_connect_unix(path, clock_now_ms() + DROP_SILENCE_MS, &fd, why);
 	if (err)

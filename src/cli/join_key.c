@@ -8,6 +8,8 @@
 #include "cli/duration.h"
 #include "cli/mesh.h"
 #include "cli/output.h"
+#include "wire/crypto/wipe.h"
+#include "wire/join_key.h"
 
 enum { KEY_LIFETIME_S = 7 * 86400, USES_MAX = 1000000, KEY_TARGET_BYTES = 64 };
 
@@ -30,12 +32,16 @@ static void print_key(const json_t *answer)
 {
 	const char *key = json_string_value(json_object_get(answer, "key"));
 	const char *secret = json_string_value(json_object_get(answer, "secret"));
+	struct join_key parts;
 
 	printf("%s\n", key);
 	fflush(stdout);
 	say_more("Run `hanse up --join KEY` with it on the new machine, or, with the official "
 		 "client,");
-	say_more("`tailscale up --login-server URL --auth-key %s`.", secret);
+	bool is_read = join_key_parse(slice_from(key), &parts) == OK;
+	say_more("`tailscale up --login-server %s --auth-key %s`.", is_read ? parts.urls[0] : "URL",
+		 secret);
+	crypto_wipe(&parts, sizeof(parts));
 	say_more("It is not shown again.");
 }
 
@@ -102,7 +108,7 @@ static struct slice uses_of(struct arena *a, const json_t *key)
 	json_int_t max = json_integer_value(json_object_get(key, "uses_max"));
 
 	if (max == 0)
-		return slice_from(arena_format(a, "%" PRId64, (int64_t)uses));
+		return slice_from(arena_format(a, "%" PRId64 " of any", (int64_t)uses));
 	return slice_from(arena_format(a, "%" PRId64 " of %" PRId64, (int64_t)uses, (int64_t)max));
 }
 

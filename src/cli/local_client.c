@@ -11,13 +11,16 @@ enum { HTTP_OK = 200, HTTP_NOT_FOUND = 404, HTTP_UNAVAILABLE = 503 };
 
 static enum command_status unreachable(enum err err, const char *path, const char *why)
 {
+	bool is_control = strcmp(strrchr(path, '/'), "/realm.sock") == 0;
+
 	if (err == ERR_NOT_FOUND) {
-		say("this machine has no %s", path);
-		say_more(
-			"`hanse up` makes it part of a mesh; only a machine that runs control of "
-			"the"
-			" mesh has a realm.sock.  --run-dir DIR names the one that was started with"
-			" it.");
+		say("%s does not run here: there is no %s",
+		    is_control ? "control of the mesh" : "`hanse up`", path);
+		say_more(is_control ? "Run this on the machine that has it, the first one of the"
+				      " mesh.  --run-dir DIR names the one that was started with"
+				      " it."
+				    : "It makes this machine one of a mesh.  --run-dir DIR names"
+				      " the one that was started with it.");
 	} else if (err == ERR_DENIED) {
 		say("%s is another user's: use `sudo`", path);
 		return COMMAND_REFUSED;
@@ -80,7 +83,7 @@ enum command_status local_request(const struct command_line *l, const char *sock
 	struct buf text;
 	struct arena a;
 
-	up_options_run_dir(run_dir);
+	up_options_find_run_dir(socket, run_dir);
 	arena_init(&a);
 	buf_init(&text);
 	if (body && json_dump_callback(body, add_text, &text, JSON_COMPACT))

@@ -38,7 +38,7 @@ json_t *mesh_status(const struct command_line *l)
 	json_t *ret = NULL;
 	struct arena a;
 
-	up_options_run_dir(run_dir);
+	up_options_find_run_dir("mesh.sock", run_dir);
 	arena_init(&a);
 	const char *path =
 		arena_format(&a, "%s/mesh.sock", command_line_value(l, FLAG_RUN_DIR, run_dir));

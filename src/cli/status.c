@@ -17,7 +17,9 @@ static enum command_status unreachable(enum err err, const char *path, const cha
 {
 	if (err == ERR_NOT_FOUND) {
 		say("no node runs here: there is no %s", path);
-		say_more("`hanse serve` starts one.  --kafka HOST:PORT and --run-dir DIR name the"
+		say_more("`hanse serve` starts one, and `hanse up` makes this machine one of a"
+			 " mesh; where root runs them: `sudo`.  --kafka HOST:PORT and --run-dir "
+			 "DIR name the"
 			 " one that was started with them.  One without the control role has no"
 			 " status: ask where control runs.");
 	} else if (err == ERR_UNAVAILABLE) {

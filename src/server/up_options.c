@@ -12,12 +12,24 @@
 
 enum { NAME_BYTES_MAX = 63, HOST_NAME_BYTES = 256, KEEP_DAYS_MAX = 36500 };
 
+static const char root_run_dir[] = "/run/hanse";
+
 void up_options_run_dir(char ret[OPTION_VALUE_BYTES_MAX])
 {
 	if (getuid() == 0)
-		snprintf(ret, OPTION_VALUE_BYTES_MAX, "/run/hanse");
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "%s", root_run_dir);
 	else
 		options_run_dir(ret);
+}
+
+void up_options_find_run_dir(const char *socket, char ret[OPTION_VALUE_BYTES_MAX])
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32];
+
+	up_options_run_dir(ret);
+	snprintf(path, sizeof(path), "%s/%s", ret, socket);
+	if (access(path, F_OK) < 0 && access(root_run_dir, F_OK) == 0)
+		snprintf(ret, OPTION_VALUE_BYTES_MAX, "%s", root_run_dir);
 }
 
 void up_options_state_dir(char ret[OPTION_VALUE_BYTES_MAX])

@@ -10,6 +10,8 @@ MUST_CHECK enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYT
 
 /* /run/hanse for root, else options_run_dir(): where realm.sock and mesh.sock are. */
 void up_options_run_dir(char ret[OPTION_VALUE_BYTES_MAX]);
+/* For who asks: the same, or root's where `socket` is not there and root has one. */
+void up_options_find_run_dir(const char *socket, char ret[OPTION_VALUE_BYTES_MAX]);
 
 /* /var/lib/hanse for root, else ~/.local/share/hanse; "": no HOME. */
 void up_options_state_dir(char ret[OPTION_VALUE_BYTES_MAX]);

@@ -194,6 +194,10 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         assert done.returncode == 1 and "sudo hanse up" in done.stdout, done.stdout
         assert not nothing.exists()
 
+    with s.test("what is asked of a machine that has it not is said"):
+        done = office.run("machine", "list", check=False)
+        assert done.returncode == 4 and "control of the mesh does not run here" in done.stdout
+
     with s.test("what a killed hanse up leaves behind, hanse down removes"):
         office.process.kill()
         office.process.wait()
