@@ -1,5 +1,7 @@
 /* hanse down, hanse logout: `hanse up` ends, and with it what it made of this machine. */
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,6 +30,18 @@ static bool is_over(const char *path, uint64_t deadline_ms)
 	return false;
 }
 
+/* The state directory is its until it ends, and only then another `hanse up` may come. */
+static bool has_ended(pid_t supervisor, uint64_t deadline_ms)
+{
+	uint64_t now_ms = clock_now_ms();
+	AUTO_FD fd = supervisor > 1 ? (int)syscall(SYS_pidfd_open, supervisor, 0) : -1;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd < 0)
+		return true; /* it has, or cannot be looked at */
+	return poll(&p, 1, deadline_ms > now_ms ? (int)(deadline_ms - now_ms) : 0) == 1;
+}
+
 /* What a life that ended in disorder left behind. */
 static void clean_up(void)
 {
@@ -45,16 +59,18 @@ static enum command_status stop(const struct command_line *l, const char *reques
 	char run_dir[OPTION_VALUE_BYTES_MAX], path[OPTION_VALUE_BYTES_MAX + 32];
 	json_t *answer = NULL;
 
-	up_options_run_dir(run_dir);
+	up_options_find_run_dir("mesh.sock", run_dir);
 	snprintf(path, sizeof(path), "%s/mesh.sock", command_line_value(l, FLAG_RUN_DIR, run_dir));
 	enum command_status status =
 		local_request(l, "mesh.sock", "POST", request, NULL, timeout_ms, &answer);
+	pid_t supervisor = (pid_t)json_integer_value(json_object_get(answer, "supervisor"));
 	json_decref(answer);
 	if (status == COMMAND_UNREACHABLE)
 		clean_up();
 	if (status)
 		return status;
-	if (!is_over(path, clock_now_ms() + DOWN_MS)) {
+	uint64_t deadline_ms = clock_now_ms() + DOWN_MS;
+	if (!is_over(path, deadline_ms) || !has_ended(supervisor, deadline_ms)) {
 		say("`hanse up` has not ended after %d s: its messages may say why",
 		    DOWN_MS / 1000);
 		return COMMAND_REFUSED;

@@ -505,7 +505,7 @@ static void put_services(struct mesh *m, struct http_exchange *e)
 static void post_down(struct mesh *m, struct http_exchange *e)
 {
 	(void)m;
-	answer(e, 200, json_object());
+	answer(e, 200, json_pack("{s:I}", "supervisor", (json_int_t)getppid()));
 	kill(getppid(), SIGTERM); /* all of `hanse up` */
 }
 

@@ -191,7 +191,9 @@ static void forget(struct mesh *m)
 	state_remove(&m->state, STATE_JOINED);
 	state_remove(&m->state, STATE_NODE_KEY);
 	if (m->leaving) {
-		http_answer(m->leaving, HTTP_OK, "application/json", SLICE("{}\n"));
+		char text[64];
+		snprintf(text, sizeof(text), "{\"supervisor\":%ld}\n", (long)getppid());
+		http_answer(m->leaving, HTTP_OK, "application/json", slice_from(text));
 		m->leaving = NULL;
 	}
 	kill(getppid(), SIGTERM); /* all of `hanse up` */

@@ -187,6 +187,13 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         home.start()
         ping(home, address(office), 20)
 
+    with s.test("what went down comes back at once"):
+        home.options += ["--exit-node", "nobody"]
+        for _ in range(3):
+            home.run("down")  # returns when all of it has ended
+            home.launch()
+            home.wait_for("This machine is")
+
     with s.test("who may not make an interface is told so, and nothing is made"):
         nothing = Path(s.scratch) / "nothing"
         done = server.run("setpriv", "--bounding-set=-net_admin", program(), "up", "--state",
