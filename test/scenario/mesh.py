@@ -194,6 +194,10 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
             home.launch()
             home.wait_for("This machine is")
 
+    with s.test("an exit node that is not there is warned of"):
+        home.wait_for("--exit-node nobody is not used")
+        ping(home, address(office), 20)
+
     with s.test("who may not make an interface is told so, and nothing is made"):
         nothing = Path(s.scratch) / "nothing"
         done = server.run("setpriv", "--bounding-set=-net_admin", program(), "up", "--state",

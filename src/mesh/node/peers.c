@@ -67,6 +67,26 @@ static bool is_wanted(const struct node *n, const struct control_node *c, struct
 	return n->accepts_routes;
 }
 
+/* Who believes to be behind an exit node and is not has to hear of it. */
+static void check_exit(struct node *n)
+{
+	const struct control_node *c = node_find(n, slice_from(n->exit_node));
+	const char *why = c ? "it does not offer that (--advertise-exit-node), or nobody has "
+			      "approved it (`hanse machine routes`)"
+			    : "no machine of the mesh has this name";
+
+	for (size_t i = 0; c && i < c->allowed_count; i++)
+		if (c->allowed[i].bits == 0)
+			why = NULL;
+	if (n->exit_node[0] && why && why != n->exit_told)
+		log_warn("--exit-node %s is not used, and what goes to the Internet leaves here: "
+			 "%s",
+			 n->exit_node, why);
+	else if (!why && n->exit_told)
+		log_info("what goes to the Internet leaves at %s", n->exit_node);
+	n->exit_told = why;
+}
+
 static void allow(struct node *n, struct node_peer *p, const struct control_node *c)
 {
 	struct ip_prefix *wanted = memory_take_array(c->allowed_count, sizeof(*wanted));
@@ -175,6 +195,7 @@ static void apply_routes(struct node *n)
 		if (count == 0 || compare_routes(&routes[count - 1], &routes[i]) != 0)
 			routes[count++] = routes[i];
 	node_set_routes(n, routes, count);
+	check_exit(n);
 	memory_free(routes);
 }
 

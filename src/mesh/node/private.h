@@ -83,6 +83,7 @@ struct node {
 
 	/* the configuration, kept */
 	char name[NODE_NAME_BYTES], version[NODE_NAME_BYTES], exit_node[CONTROL_NAME_BYTES_MAX + 1];
+	const char *exit_told; /* why the exit node is not used, as it was said; NULL: it is */
 	char *tags[CONTROL_TAGS_MAX];
 	size_t tag_count;
 	struct ip_prefix offered[NODE_ROUTES_MAX];
