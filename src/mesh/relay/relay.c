@@ -199,6 +199,18 @@ static void announce(struct relay_client *c)
 	buf_done(&note);
 }
 
+/* The one that has been silent longest; those that are about to leave still count. */
+static void end_one(struct relay_peer *peer)
+{
+	struct list *it = peer->clients.prev;
+
+	while (it != &peer->clients && CONTAINER(it, struct relay_client, of_peer)->is_ending)
+		it = it->prev;
+	if (it != &peer->clients)
+		relay_end(CONTAINER(it, struct relay_client, of_peer),
+			  "too many connections with its key");
+}
+
 struct relay_client *relay_join(struct relay *relay, void *connection,
 				const struct relay_joining *joining, uint64_t now_ms)
 {
@@ -218,9 +230,8 @@ struct relay_client *relay_join(struct relay *relay, void *connection,
 	rate_init(&c->gone, RELAY_GONE_PER_SECOND, RELAY_GONE_BURST, now_ms);
 	relay->now_ms = now_ms;
 	c->peer = find_or_add(relay, &joining->key);
-	if (c->peer->client_count == RELAY_CLIENTS_PER_KEY_MAX)
-		relay_end(CONTAINER(c->peer->clients.prev, struct relay_client, of_peer),
-			  "too many connections with its key");
+	if (c->peer->client_count >= RELAY_CLIENTS_PER_KEY_MAX)
+		end_one(c->peer);
 	list_add_front(&c->peer->clients, &c->of_peer);
 	c->peer->client_count++;
 	list_add(&relay->clients, &c->all);

@@ -291,6 +291,9 @@ static void test_one_key_does_not_fill_the_relay(void **state)
 	join(RELAY_CLIENTS_PER_KEY_MAX, 'd', false);
 	assert_true(connections[0].is_closed);
 	assert_false(connections[1].is_closed);
+	join(RELAY_CLIENTS_PER_KEY_MAX + 1, 'd', false); /* before the first has left */
+	assert_true(connections[1].is_closed);
+	assert_false(connections[2].is_closed);
 }
 
 /* --- slow readers ----------------------------------------------------------------------------- */
