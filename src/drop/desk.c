@@ -463,7 +463,7 @@ static void begin_blocks(struct desk *d, struct http_request *r,
 		http_request_answer(r, 200, type, (struct slice) { 0 });
 		return;
 	}
-	if (d->put_count >= DESK_PUTS_MAX) {
+	if (d->put_count >= DESK_PUTS_MAX || count_puts(d, id) >= DESK_SENDER_PUTS_MAX) {
 		close(part);
 		http_request_answer(r, 503, PLAIN "Retry-After: 5\r\n",
 				    SLICE("too many files at once\n"));

@@ -53,7 +53,8 @@ static void on_item(void *context, struct store_item *i)
 
 static void open_rig(struct rig *r)
 {
-	const struct store_limits limits = { INT64_MAX, INT64_MAX, 0, INT64_MAX / 2 };
+	const struct store_limits limits = { INT64_MAX, INT64_MAX, STORE_ITEMS_MAX, 0,
+					     INT64_MAX / 2 };
 	struct ip_port at = { ip_v4(INADDR_LOOPBACK), 0 };
 	char why[STORE_WHY_BYTES];
 

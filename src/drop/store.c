@@ -328,21 +328,29 @@ struct store_usage store_usage(const struct store *s)
 
 /* --- room ------------------------------------------------------------------------------------- */
 
-static uint64_t sender_bytes(const struct store *s, const char *sender, size_t *ret_parts)
-{
-	uint64_t sum = 0;
+/* What one sender has here; bytes that are promised too. */
+struct share {
+	uint64_t bytes;
+	size_t items, parts;
+};
 
-	*ret_parts = 0;
-	LIST_EACH (&s->items, struct store_item, link, i)
-		if (strcmp(i->item.sender, sender) == 0)
-			sum += i->item.size;
+static struct share sender_share(const struct store *s, const char *sender)
+{
+	struct share share = { 0 };
+
+	LIST_EACH (&s->items, struct store_item, link, i) {
+		if (strcmp(i->item.sender, sender) != 0)
+			continue;
+		share.bytes += i->item.size;
+		share.items++;
+	}
 	LIST_EACH (&s->parts, struct part, link, p) {
 		if (strcmp(p->sender, sender) != 0)
 			continue;
-		sum += p->size + p->promised;
-		++*ret_parts;
+		share.bytes += p->size + p->promised;
+		share.parts++;
 	}
-	return sum;
+	return share;
 }
 
 /* `more` bytes on top of all that is there or was promised. */
@@ -351,7 +359,6 @@ static enum err check_room(const struct store *s, const char *sender, uint64_t m
 {
 	const struct store_limits *l = &s->limits;
 	uint64_t used = s->item_bytes + s->part_bytes + s->promised;
-	size_t parts;
 
 	if (s->item_count >= STORE_ITEMS_MAX || used > l->inbox_bytes ||
 	    more > l->inbox_bytes - used) {
@@ -359,7 +366,12 @@ static enum err check_room(const struct store *s, const char *sender, uint64_t m
 			 (unsigned long long)used, (unsigned long long)l->inbox_bytes);
 		return ERR_FULL;
 	}
-	uint64_t own = sender_bytes(s, sender, &parts);
+	struct share share = sender_share(s, sender);
+	uint64_t own = share.bytes;
+	if (share.items + share.parts >= l->sender_items) {
+		snprintf(why, STORE_WHY_BYTES, "one sender may not have more files in this inbox");
+		return ERR_FULL;
+	}
 	if (own > l->sender_bytes || more > l->sender_bytes - own) {
 		snprintf(why, STORE_WHY_BYTES,
 			 "what this inbox holds for one sender is full: %llu of %llu bytes",
@@ -448,7 +460,6 @@ static enum err check_begin(struct store *s, const struct store_sender *who, con
 			    uint64_t offset, uint64_t total, char why[STORE_WHY_BYTES])
 {
 	char *sender = NULL;
-	size_t parts;
 	uint64_t have = p ? p->size : 0;
 
 	snprintf(why, STORE_WHY_BYTES, "this file is being sent already");
@@ -462,7 +473,7 @@ static enum err check_begin(struct store *s, const struct store_sender *who, con
 	if (total != STORE_SIZE_UNKNOWN && total < offset)
 		return ERR_INVALID;
 	item_set(&sender, who->id);
-	sender_bytes(s, sender, &parts);
+	size_t parts = sender_share(s, sender).parts;
 	uint64_t more = total == STORE_SIZE_UNKNOWN ? 0 : total - offset;
 	more = more > have - offset ? more - (have - offset) : 0; /* that part is counted */
 	enum err err = check_room(s, sender, more, why);

@@ -15,8 +15,9 @@
 
 enum {
 	STORE_WHY_BYTES = 160,
-	STORE_ITEMS_MAX = 10000, /* files in the inbox */
-	STORE_PARTS_MAX = 1000,	 /* of all senders */
+	STORE_ITEMS_MAX = 10000,       /* files in the inbox */
+	STORE_SENDER_ITEMS_MAX = 8000, /* of one sender */
+	STORE_PARTS_MAX = 1000,	       /* of all senders */
 	STORE_SENDER_PARTS_MAX = 100,
 	STORE_PART_KEEP_DAYS = 7,
 	STORE_CHECK_BYTES = 4 << 20, /* written between two looks at the space that is left */
@@ -27,6 +28,7 @@ enum {
 struct store_limits {
 	uint64_t inbox_bytes;	/* of everything */
 	uint64_t sender_bytes;	/* of one sender */
+	size_t sender_items;	/* and how many files, of whatever size */
 	uint64_t reserve_bytes; /* always left free on the disk */
 	int64_t keep_ms;	/* a file that nobody takes */
 };

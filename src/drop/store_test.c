@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/scope.h"
 
-enum { NOW = 1763800000 };
+enum { NOW = 1763800000, SENDER_ITEMS = 5 };
 #define NOW_MS (NOW * 1000LL)
 
 struct rig {
@@ -43,6 +43,7 @@ static void open_rig(struct rig *r)
 	*r = (struct rig) { .loop = loop_new(0),
 			    .limits = { .inbox_bytes = 1000,
 					.sender_bytes = 600,
+					.sender_items = SENDER_ITEMS,
 					.reserve_bytes = 1,
 					.keep_ms = 86400 * 1000 } };
 	snprintf(r->dir, sizeof(r->dir), "/tmp/store-test-%d-XXXXXX", (int)getpid());
@@ -213,6 +214,25 @@ static void test_room_is_for_everybody_and_counted_before_it_is_used(void **stat
 	close_rig(&r);
 }
 
+static void test_one_sender_does_not_fill_the_inbox_with_files_of_nothing(void **state)
+{
+	struct rig r;
+	char name[16];
+
+	(void)state;
+	open_rig(&r);
+	for (int i = 0; i < SENDER_ITEMS; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		assert_int_equal(begin(&r, &phone, name, 0, 0), OK);
+		assert_int_equal(finish(&r), OK);
+	}
+	assert_int_equal(begin(&r, &phone, "more", 0, 0), ERR_FULL);
+	assert_non_null(strstr(r.why, "one sender"));
+	assert_int_equal(begin(&r, &laptop, "mine", 0, 0), OK);
+	upload_discard(r.upload);
+	close_rig(&r);
+}
+
 static void test_what_nobody_takes_goes_after_its_time(void **state)
 {
 	struct rig r;
@@ -291,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_a_part_goes_on_where_it_was_left),
 		cmocka_unit_test(test_what_goes_on_is_one_file),
 		cmocka_unit_test(test_room_is_for_everybody_and_counted_before_it_is_used),
+		cmocka_unit_test(test_one_sender_does_not_fill_the_inbox_with_files_of_nothing),
 		cmocka_unit_test(test_what_nobody_takes_goes_after_its_time),
 		cmocka_unit_test(test_what_is_damaged_is_left_and_what_hardly_began_is_removed),
 		cmocka_unit_test(test_descriptions_are_read_whole_or_not_at_all),

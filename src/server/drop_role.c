@@ -316,6 +316,7 @@ static enum err open_store(struct drop *d, const char *name, struct store **ret,
 	struct store_limits limits = {
 		.inbox_bytes = o->inbox_quota,
 		.sender_bytes = is_queue ? o->inbox_quota : o->inbox_sender_quota,
+		.sender_items = is_queue ? STORE_ITEMS_MAX : STORE_SENDER_ITEMS_MAX,
 		.reserve_bytes = o->inbox_reserve,
 		.keep_ms = (int64_t)o->inbox_keep_days * DAY_MS,
 	};
