@@ -52,11 +52,15 @@ tidy: $(GENERATED_HEADERS)
 
 install: build
 	install -D -m 755 build/hanse $(DESTDIR)$(PREFIX)/bin/hanse
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 doc/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 doc/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -D -m 644 packaging/prices.conf $(DESTDIR)$(PREFIX)/share/hanse/prices.conf
-	sed 's|/usr/local|$(PREFIX)|' packaging/hanse.service \
-		> $(DESTDIR)$(PREFIX)/lib/systemd/system/hanse.service
+	for unit in hanse hanse-up; do \
+		sed 's|/usr/local|$(PREFIX)|' packaging/$$unit.service \
+			> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit 1; \
+	done
 
 # sim, bench and interop are defined where their programs are.
 -include test/nat/nat.mk test/sim/sim.mk bench/bench.mk test/matrix/matrix.mk \
