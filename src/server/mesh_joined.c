@@ -87,6 +87,26 @@ static enum err read_file(struct mesh *m, char why[OPTION_WHY_BYTES])
 	return err ? err : ERR_INVALID;
 }
 
+/* What is kept of another realm is not this machine's in the new one. */
+static bool is_moving(const struct mesh *m)
+{
+	struct mesh_key joined = { { 0 } };
+	struct buf text;
+
+	if (mesh_key_is_zero(&m->server_key) || !state_has(&m->state, STATE_NETMAP))
+		return false;
+	buf_init(&text);
+	enum err err = state_read(&m->state, STATE_JOINED, FILE_BYTES_MAX, &text);
+	struct slice rest = buf_slice(&text);
+	while (!err && rest.size > 0) {
+		struct slice line = slice_cut(&rest, '\n'), word = slice_cut(&line, ' ');
+		if (slice_equal(word, SLICE("server-key")))
+			err = mesh_key_parse(MESH_KEY_MACHINE, line, &joined);
+	}
+	buf_done(&text);
+	return !mesh_key_equal(&joined, &m->server_key);
+}
+
 enum err mesh_joined_load(struct mesh *m, char why[OPTION_WHY_BYTES])
 {
 	const struct options *o = m->options;
@@ -95,6 +115,7 @@ enum err mesh_joined_load(struct mesh *m, char why[OPTION_WHY_BYTES])
 	enum err err = take_join_key(m, why);
 	if (err)
 		return err;
+	m->is_moving = is_moving(m);
 	if (o->values[OPTION_LOGIN_SERVER][0])
 		add_url(m, slice_from(o->values[OPTION_LOGIN_SERVER]));
 	/* The nearest control is this machine's own. */

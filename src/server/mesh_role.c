@@ -81,6 +81,10 @@ static void load(struct mesh *m)
 {
 	struct buf text;
 
+	if (m->is_moving) {
+		log_info("--join is of another mesh than the one this machine was in");
+		return;
+	}
 	buf_init(&text);
 	enum err err = state_read(&m->state, STATE_NETMAP, STATE_FILE_BYTES_MAX, &text);
 	if (!err)
@@ -269,6 +273,9 @@ static void on_state(void *context, const struct member_state *state)
 	case MEMBER_CONNECTING:
 		if (state->why[0])
 			log_debug("control: %s", state->why);
+		if (state->why[0] && !m->is_joined && !is_own_control(m))
+			tell(m, "Control cannot be reached yet, and is tried again: %s",
+			     state->why);
 		break;
 	case MEMBER_REGISTERING:
 		break;

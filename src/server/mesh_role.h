@@ -37,6 +37,7 @@ struct mesh {
 	struct timer settle_timer; /* once after the start */
 	struct timer poll_timer, save_timer, key_timer;
 	bool is_ready, is_joined; /* READY was said; control has had us once */
+	bool is_moving;		  /* --join is of another realm than the one that was joined */
 	bool is_started, is_stopping, is_failed, is_unsaved, is_gone;
 	enum member_place place;
 	struct http_exchange *leaving; /* who asked for it; NULL: nobody */

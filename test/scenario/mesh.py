@@ -175,6 +175,25 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         ping(late, address(home), 20)
         late.stop()
 
+    with s.test("why a machine does not join yet is said"):
+        early = Machine(s, "early", where=net.host("early", "apdf"), join="any",
+                        options=["--login-server", "http://127.0.0.1:9"])
+        early.launch()
+        early.wait_for(r"Control cannot be reached yet, .*refused")
+        early.kill()
+
+    with s.test("a machine that joins another mesh is told what it is there"):
+        there = net.server("there")
+        other = Machine(s, "other", where=there,
+                        options=["--address", there.ip4, "--domain", "other.internal"])
+        other.start()
+        late.join = other.key
+        late.launch()
+        late.wait_for("This machine is late, 100.64.0.2, one of 2 of other.internal")
+        late.run("logout")
+        late.process.wait(20)
+        assert other.stop() == 0
+
     with s.test("hanse down leaves the machine as it was"):
         assert "off the mesh" in home.run("down").stdout
         assert home.process.wait(10) == 0
