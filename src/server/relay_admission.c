@@ -29,9 +29,11 @@ struct relay_admissions {
 	struct http_place place;
 	struct map known; /* by key */
 	struct list by_age;
-	struct list waiting; /* struct question.link, those without a call yet */
+	/* struct question.link, those without a call yet.  Strangers ask again and again while the
+	 * realm is away, and known keys do not wait for that. */
+	struct list waiting_known, waiting;
 	struct list running;
-	size_t call_count, question_count;
+	size_t call_count, stranger_count, question_count;
 	struct timer save;
 	bool is_changed, is_closed, has_complained;
 };
@@ -39,7 +41,7 @@ struct relay_admissions {
 struct question {
 	struct task task;
 	struct list link;
-	bool is_running;
+	bool is_running, is_stranger;
 	struct relay_admissions *of;
 	struct relay_admission *admission; /* NULL: void */
 	struct mesh_key key;
@@ -232,6 +234,7 @@ static void on_ask_end(struct task *t)
 	struct relay_admissions *a = q->of;
 
 	list_remove(&q->link);
+	a->stranger_count -= q->is_stranger;
 	memory_free(q);
 	a->call_count--;
 	a->question_count--;
@@ -247,11 +250,22 @@ static const struct task_kind ask_kind = {
 	.on_end = on_ask_end,
 };
 
+static struct question *pop_next(struct relay_admissions *a)
+{
+	struct list *next = list_pop(&a->waiting_known);
+
+	if (!next && a->stranger_count < ADMISSION_STRANGERS_MAX)
+		next = list_pop(&a->waiting);
+	return next ? CONTAINER(next, struct question, link) : NULL;
+}
+
 static void start_next(struct relay_admissions *a)
 {
-	while (!list_is_empty(&a->waiting) && a->call_count < ADMISSION_CALLS_MAX) {
-		struct question *q = CONTAINER(list_pop(&a->waiting), struct question, link);
+	struct question *q;
+
+	while (a->call_count < ADMISSION_CALLS_MAX && (q = pop_next(a))) {
 		a->call_count++;
+		a->stranger_count += q->is_stranger;
 		q->is_running = true;
 		list_add(&a->running, &q->link);
 		task_start_root(&q->task, &ask_kind, a->loop);
@@ -275,7 +289,8 @@ void relay_admissions_ask(void *admissions, struct relay_admission *admission)
 	endpoint_ip_text(&admission->from, q->source);
 	q->since_ms = loop_now_ms(a->loop);
 	admission->owner_state = q;
-	list_add(&a->waiting, &q->link);
+	q->is_stranger = !map_get(&a->known, key_slice(&q->key));
+	list_add(q->is_stranger ? &a->waiting : &a->waiting_known, &q->link);
 	a->question_count++;
 	start_next(a);
 }
@@ -308,6 +323,7 @@ struct relay_admissions *relay_admissions_new(struct loop *loop, const struct st
 		a->place = *place;
 	map_init(&a->known);
 	list_init(&a->by_age);
+	list_init(&a->waiting_known);
 	list_init(&a->waiting);
 	list_init(&a->running);
 	load(a);
@@ -322,7 +338,8 @@ size_t relay_admissions_known(const struct relay_admissions *a)
 
 void relay_admissions_close(struct relay_admissions *a)
 {
-	assert(list_is_empty(&a->waiting)); /* the port is closed by now */
+	/* the port is closed by now */
+	assert(list_is_empty(&a->waiting_known) && list_is_empty(&a->waiting));
 	timer_clear(&a->save);
 	save(a);
 	LIST_EACH (&a->by_age, struct known, link, k)

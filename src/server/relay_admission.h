@@ -8,6 +8,7 @@
 
 enum {
 	ADMISSION_CALLS_MAX = 16,	/* at the same time; others wait */
+	ADMISSION_STRANGERS_MAX = 8,	/* of them, for keys that were never here */
 	ADMISSION_QUESTIONS_MAX = 4096, /* that wait; more are refused */
 	ADMISSION_CALL_MS = 3000,	/* for an answer */
 	ADMISSION_AGAIN_MS = 500,	/* a key nobody knows is asked for again, */

@@ -18,7 +18,7 @@
 #include "mesh/relay/derp_link.h"
 #include "wire/crypto/x25519.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 20000, STRANGERS = 60, FIRST_STRANGERS = 8 };
 
 static char directory[64], socket_path[96], why[STATE_WHY_BYTES];
 static struct state state;
@@ -212,6 +212,66 @@ static void test_unknown_keys_wait_for_a_realm_that_is_only_starting(void **unus
 	assert_int_equal(relay_admissions_known(admissions), 0);
 }
 
+static struct derp_link *strangers[STRANGERS];
+
+static void on_stranger(void *context, struct derp_link *link)
+{
+	(void)context;
+	(void)link;
+	fail_msg("a stranger is in");
+}
+
+static void on_stranger_end(void *context, struct derp_link *link, const char *reason)
+{
+	struct derp_link **place = context;
+
+	(void)link;
+	(void)reason;
+	*place = NULL;
+}
+
+static const struct derp_link_owner stranger_owner = {
+	.on_open = on_stranger,
+	.on_frame = on_frame,
+	.on_end = on_stranger_end,
+};
+
+static void send_strangers(void)
+{
+	for (size_t i = 0; i < STRANGERS; i++) {
+		struct derp_link_config config = {
+			.address = "127.0.0.1",
+			.port = relay_port_number(port),
+			.host = "127.0.0.1",
+			.dial_ms = 5000,
+			.info = { .version = 2 },
+			.owner = &stranger_owner,
+			.context = &strangers[i],
+		};
+		random_bytes(config.secret.bytes, sizeof(config.secret.bytes));
+		x25519_clamp(config.secret.bytes);
+		x25519_public(config.secret.bytes, config.own.bytes);
+		strangers[i] = derp_link_start(loop, &config);
+	}
+}
+
+static void test_strangers_keep_no_known_key_waiting_while_the_realm_is_away(void **unused)
+{
+	(void)unused;
+	assert_true(comes_in());
+	realm_says = NULL;
+	questions = 0;
+	send_strangers();
+	while (questions < FIRST_STRANGERS)
+		loop_turn(loop);
+	uint64_t begin_ms = loop_now_ms(loop);
+	assert_true(comes_in());
+	assert_true(loop_now_ms(loop) - begin_ms < ADMISSION_UNKNOWN_MS / 2);
+	for (size_t i = 0; i < STRANGERS; i++)
+		if (strangers[i])
+			derp_link_close(strangers[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +279,7 @@ int main(void)
 		TEST(test_who_the_realm_allows_comes_in),
 		TEST(test_who_the_realm_refuses_stays_out_and_is_forgotten),
 		TEST(test_known_keys_come_in_while_the_realm_is_away),
+		TEST(test_strangers_keep_no_known_key_waiting_while_the_realm_is_away),
 		TEST(test_unknown_keys_wait_for_a_realm_that_is_only_starting),
 	};
 
