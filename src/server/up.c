@@ -23,6 +23,7 @@
 #include "server/supervisor.h"
 #include "server/up_options.h"
 #include "wire/crypto/wipe.h"
+#include "wire/endpoint.h"
 #include "wire/join_key.h"
 
 enum { READY = 0, LOG_BYTES_MAX = 1 << 20 };
@@ -124,6 +125,22 @@ static void print_key(const struct banner *b)
 	crypto_wipe(&key, sizeof(key));
 }
 
+/* An address behind a router leads nowhere from outside, and nobody said that it will do. */
+static void warn_of_address(const struct banner *b)
+{
+	const struct options *o = b->options;
+	struct endpoint e;
+
+	if (o->values[OPTION_ADDRESS][0] || !(o->roles[ROLE_REALM] || o->roles[ROLE_RELAY]) ||
+	    endpoint_parse_ip(slice_from(o->address.host), 0, &e) || !endpoint_is_private(&e))
+		return;
+	fprintf(b->out,
+		"  Others are told that it is at %s, which only machines of the same network\n"
+		"  reach: for those elsewhere start it with --address HOST, each time or as\n"
+		"  address = HOST in " OPTIONS_FILE_DEFAULT ".\n\n",
+		o->address.host);
+}
+
 /* The process that waits hears that all is well, and ends. */
 static void leave_terminal(struct banner *b)
 {
@@ -147,6 +164,7 @@ static void print_banner(struct banner *b)
 	else
 		fprintf(b->out, "\n  Hanse is up: %s\n\n", o->values[OPTION_ROLES]);
 	print_key(b);
+	warn_of_address(b);
 	fflush(b->out);
 	if (b->out != stderr)
 		leave_terminal(b);

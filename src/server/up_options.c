@@ -203,12 +203,27 @@ static enum err read_relay(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+static enum err check_tags(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	struct slice rest = slice_from(o->values[OPTION_TAGS]);
+
+	while (rest.size > 0) {
+		struct slice tag = slice_cut(&rest, ',');
+		if (!slice_starts_with(tag, SLICE("tag:"))) {
+			snprintf(why, OPTION_WHY_BYTES, "--tags %.60s: tags look like tag:server",
+				 o->values[OPTION_TAGS]);
+			return ERR_INVALID;
+		}
+	}
+	return OK;
+}
+
 static enum err check_words(const struct options *o, char why[OPTION_WHY_BYTES])
 {
 	const char *hosts = o->values[OPTION_HOSTS];
 	const char *tun = o->values[OPTION_TUN];
 
-	if (check_yes_or_no(o, OPTION_ACCEPT_DNS, why) ||
+	if (check_tags(o, why) || check_yes_or_no(o, OPTION_ACCEPT_DNS, why) ||
 	    check_yes_or_no(o, OPTION_FORWARD_DNS, why))
 		return ERR_INVALID;
 	if (hosts[0] != '/' && strcmp(hosts, "no") != 0) {

@@ -182,6 +182,14 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         early.wait_for(r"Control cannot be reached yet, .*refused")
         early.kill()
 
+    with s.test("what only the same network reaches is not announced without a word"):
+        inside = Machine(s, "inside", where=early.where)
+        inside.start()
+        inside.wait_for(r"at 192\.168\.\S+, which only machines of the same network")
+        assert inside.stop() == 0
+        bad = inside.where.run(*inside.command(), "--tags", "tag:a,b", check=False)
+        assert bad.returncode == 2 and "tags look like tag:server" in bad.stdout, bad.stdout
+
     with s.test("a machine that joins another mesh is told what it is there"):
         there = net.server("there")
         other = Machine(s, "other", where=there,
