@@ -66,6 +66,17 @@ static void add_machine(struct table *t, struct arena *a, const json_t *machine,
 	table_add_text(t, is_self ? SLICE("this machine") : mesh_text(a, machine, "why"));
 }
 
+/* The one others find this machine at. */
+static struct slice relay_text(struct arena *a, const json_t *status)
+{
+	int relay = (int)json_integer_value(json_object_get(status, "relay"));
+	bool is_connected = json_is_true(json_object_get(status, "relay_connected"));
+
+	if (relay == 0)
+		return SLICE("none yet");
+	return slice_from(arena_format(a, "%d, %sconnected", relay, is_connected ? "" : "not "));
+}
+
 void mesh_print_status(struct arena *a, const json_t *status)
 {
 	static const char *const headings[] = { "MACHINE", "ADDRESS", "USER", "OS",
@@ -88,12 +99,7 @@ void mesh_print_status(struct arena *a, const json_t *status)
 		table_add_text(&t, link);
 	}
 	table_add_text(&t, SLICE("relay"));
-	table_add_text(&t,
-		       slice_from(arena_format(
-			       a, "%d, %sconnected",
-			       (int)json_integer_value(json_object_get(status, "relay")),
-			       json_is_true(json_object_get(status, "relay_connected")) ? ""
-											: "not ")));
+	table_add_text(&t, relay_text(a, status));
 	table_print(&t, stdout);
 	table_done(&t);
 	puts("");
