@@ -45,6 +45,20 @@ static void forget_older(struct realm *r, const struct mesh_key *machine)
 			pending_free(r, p);
 }
 
+/* The oldest whose client has gone makes room, so that a flood of strangers keeps nobody out who
+ * still waits. */
+static bool make_room(struct realm *r)
+{
+	if (r->pending_count < REALM_PENDING_MAX)
+		return true;
+	LIST_EACH (&r->pending, struct pending, link, p)
+		if (list_is_empty(&p->waiters)) {
+			pending_free(r, p);
+			return true;
+		}
+	return false;
+}
+
 struct pending *pending_for(struct realm *r, const struct mesh_key *machine,
 			    const struct control_register_request *q, struct slice hostinfo,
 			    uint32_t version)
@@ -54,7 +68,7 @@ struct pending *pending_for(struct realm *r, const struct mesh_key *machine,
 	if (p)
 		return p;
 	forget_older(r, machine);
-	if (r->pending_count >= REALM_PENDING_MAX)
+	if (!make_room(r))
 		return NULL;
 	p = NEW(struct pending);
 	make_id(p->id);

@@ -165,6 +165,27 @@ static void test_without_a_key_a_person_approves(void **state)
 	client_close(&a);
 }
 
+static void test_strangers_make_room_for_each_other(void **state)
+{
+	struct control_register_request q = { .hostinfo.hostname = SLICE("stranger") };
+	struct mesh_key machine = { { 0 } };
+	struct pending *p = NULL;
+	char oldest[REALM_PENDING_ID_BYTES] = "";
+
+	(void)state;
+	for (uint32_t i = 0; i <= REALM_PENDING_MAX; i++) {
+		memcpy(machine.bytes, &i, sizeof(i));
+		q.node_key = machine;
+		p = pending_for(rig.realm, &machine, &q, SLICE("{}"), 142);
+		assert_non_null(p);
+		if (i == 0)
+			snprintf(oldest, sizeof(oldest), "%s", p->id);
+	}
+	assert_int_equal(rig.realm->pending_count, REALM_PENDING_MAX);
+	assert_null(pending_find(rig.realm, slice_from(oldest)));
+	assert_ptr_equal(pending_find(rig.realm, slice_from(p->id)), p);
+}
+
 static void test_logging_out_ends_the_key(void **state)
 {
 	struct machine_client a, b;
@@ -455,6 +476,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tags_come_with_the_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_machine_can_come_back_as_somebody_elses,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strangers_make_room_for_each_other, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_without_a_key_a_person_approves, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_logging_out_ends_the_key, setup, teardown),

@@ -90,34 +90,48 @@ enum err store_machine_by_machine(struct arena *a, struct cell *cell,
 	return read_one(a, cell, s, ret);
 }
 
+/* "n7" or "7". */
+static enum err by_id(struct arena *a, struct cell *cell, struct slice text,
+		      struct machine_row *ret)
+{
+	uint64_t id;
+
+	if (slice_starts_with(text, SLICE("n")))
+		text = slice_part(text, 1, text.size);
+	if (text_to_u64(text, INT64_MAX, &id))
+		return ERR_NOT_FOUND;
+	return store_machine(a, cell, (int64_t)id, ret);
+}
+
+static enum err by_address(struct arena *a, struct cell *cell, struct ip ip,
+			   struct machine_row *ret)
+{
+	sqlite3_stmt *s = cell_statement(cell, "SELECT " COLUMNS " FROM machine WHERE v4 = ?");
+	uint32_t low = 0;
+
+	for (int i = 13; i < 16; i++)
+		low = low << 8 | ip.bytes[i];
+	cell_bind_int(s, 1, ip.family == IP_V4 ? ip_v4_number(ip) : 0x64000000 | low);
+	enum err err = read_one(a, cell, s, ret);
+	if (!err && ip.family == IP_V6 && !ip_equal(ip, address_v6(ret->v4)))
+		err = ERR_NOT_FOUND;
+	return err;
+}
+
+/* Machines choose their names, but not their ids: one that calls itself n7 is not taken for it. */
 enum err store_machine_by_text(struct arena *a, struct cell *cell, struct slice text,
 			       struct machine_row *ret)
 {
-	struct slice number = text;
 	struct ip ip;
-	uint64_t id;
+	enum err err = by_id(a, cell, text, ret);
 
-	sqlite3_stmt *s = cell_statement(cell, "SELECT " COLUMNS " FROM machine WHERE name = ?");
-	cell_bind_text(s, 1, text);
-	enum err err = read_one(a, cell, s, ret);
 	if (err != ERR_NOT_FOUND)
 		return err;
-	if (!ip_parse(text, &ip)) {
-		s = cell_statement(cell, "SELECT " COLUMNS " FROM machine WHERE v4 = ?");
-		uint32_t low = 0;
-		for (int i = 13; i < 16; i++)
-			low = low << 8 | ip.bytes[i];
-		cell_bind_int(s, 1, ip.family == IP_V4 ? ip_v4_number(ip) : 0x64000000 | low);
-		err = read_one(a, cell, s, ret);
-		if (!err && ip.family == IP_V6 && !ip_equal(ip, address_v6(ret->v4)))
-			err = ERR_NOT_FOUND;
-		return err;
-	}
-	if (slice_starts_with(number, SLICE("n")))
-		number = slice_part(number, 1, number.size);
-	if (text_to_u64(number, INT64_MAX, &id))
-		return ERR_NOT_FOUND;
-	return store_machine(a, cell, (int64_t)id, ret);
+	if (!ip_parse(text, &ip))
+		return by_address(a, cell, ip, ret);
+	sqlite3_stmt *s = cell_statement(cell, "SELECT " COLUMNS " FROM machine WHERE name = ?");
+	cell_bind_text(s, 1, text);
+	return read_one(a, cell, s, ret);
 }
 
 static int64_t count_machines(struct cell *cell)

@@ -208,6 +208,32 @@ static enum err put_and_find(struct rig *r)
 	return OK;
 }
 
+/* Machines choose what they are called. */
+static enum err named_like_another(struct rig *r)
+{
+	struct machine_row one = row_of(1, SLICE("n2")), two = row_of(2, SLICE("two")), got;
+
+	assert_int_equal(store_machine_begin(r->cell, &one), OK);
+	assert_int_equal(store_machine_put(r->cell, &one), OK);
+	assert_int_equal(store_machine_by_text(&r->a, r->cell, SLICE("n2"), &got), OK);
+	assert_int_equal(got.id, one.id);
+	assert_int_equal(store_machine_begin(r->cell, &two), OK);
+	assert_int_equal(store_machine_put(r->cell, &two), OK);
+	assert_int_equal(two.id, 2);
+	assert_int_equal(store_machine_by_text(&r->a, r->cell, SLICE("n2"), &got), OK);
+	assert_int_equal(got.id, 2);
+	return OK;
+}
+
+static void test_a_machine_is_not_found_by_the_id_of_another(void **state)
+{
+	struct rig *r = rig_new();
+
+	(void)state;
+	run(r, named_like_another);
+	rig_free(r);
+}
+
 static void test_machines_are_found_by_whatever_names_them(void **state)
 {
 	struct rig *r = rig_new();
@@ -336,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_addresses_of_others_are_left_alone),
 		cmocka_unit_test(test_names_and_addresses_are_nobody_elses),
 		cmocka_unit_test(test_no_machine_gets_an_address_of_the_services),
+		cmocka_unit_test(test_a_machine_is_not_found_by_the_id_of_another),
 		cmocka_unit_test(test_machines_are_found_by_whatever_names_them),
 		cmocka_unit_test(test_of_a_join_key_only_the_hash_is_kept),
 		cmocka_unit_test(test_what_is_full_still_takes_what_it_knows),
