@@ -114,11 +114,15 @@ def check_tools(s, control, client, a):
     url, key = control.official_words
     tsp = [str(client.program("tsp")), "-s", url]
 
-    def run(*words):
+    def run(*words, stderr=subprocess.STDOUT):
         done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=30)
-        assert done.returncode == 0, done.stdout
+                              stderr=stderr, text=True, timeout=30)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
         return done.stdout
+
+    def ask(*words):
+        """Its answer; what it says of its connection goes elsewhere."""
+        return json.loads(run(*words, stderr=subprocess.PIPE))
 
     with s.test("tsp registers and reads a map"):
         assert run(*tsp, "discover-server-key").startswith("mkey:")
@@ -126,10 +130,9 @@ def check_tools(s, control, client, a):
         key_file = s.scratch / "key"
         key_file.write_text(key)
         run(*tsp, "new-node", "-o", node)
-        said = json.loads(run(*tsp, "register", "-n", node, "-auth-key", key_file,
-                              "-hostname", "tool"))
+        said = ask(*tsp, "register", "-n", node, "-auth-key", key_file, "-hostname", "tool")
         assert said["MachineAuthorized"] and "@" in said["Login"]["LoginName"], said
-        said = json.loads(run(*tsp, "map", "-n", node))
+        said = ask(*tsp, "map", "-n", node)
         assert said["Node"]["Name"] == "tool.hanse.internal.", said["Node"]
         assert {"a", "b"} <= {peer["Name"].split(".")[0] for peer in said["Peers"]}, said["Peers"]
 
