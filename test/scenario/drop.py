@@ -478,8 +478,11 @@ def test_commands(s, laptop, phone):
         sender.kill()
         sender.wait()
         terminal, other = pty.openpty()
+        phone.process.send_signal(signal.SIGSTOP)  # the rest takes so long that it is shown
         sender = laptop.space.spawn(program(), "send", big, "phone:", "--run-dir", laptop.dir,
                                     stdout=subprocess.PIPE, stderr=other)
+        time.sleep(1)
+        phone.process.send_signal(signal.SIGCONT)
         said = sender.communicate(timeout=30)[0].decode()
         assert sender.returncode == 0 and "of it were there" in said, said
         os.set_blocking(terminal, False)
