@@ -40,6 +40,17 @@ int ip_compare(struct ip a, struct ip b)
 /* --- prefixes ----------------------------------------------------------------------------------
  */
 
+bool ip_prefixes_equal(const struct ip_prefix *a, size_t a_count, const struct ip_prefix *b,
+		       size_t b_count)
+{
+	if (a_count != b_count)
+		return false;
+	for (size_t i = 0; i < a_count; i++)
+		if (!ip_prefix_equal(a[i], b[i]))
+			return false;
+	return true;
+}
+
 struct ip_prefix ip_prefix_of(struct ip ip)
 {
 	return (struct ip_prefix) { ip, (uint8_t)ip_bits(ip) };

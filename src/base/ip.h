@@ -58,6 +58,9 @@ static inline bool ip_prefix_equal(struct ip_prefix a, struct ip_prefix b)
 	return a.bits == b.bits && ip_equal(a.ip, b.ip);
 }
 
+bool ip_prefixes_equal(const struct ip_prefix *a, size_t a_count, const struct ip_prefix *b,
+		       size_t b_count);
+
 /* The whole of one address. */
 struct ip_prefix ip_prefix_of(struct ip ip);
 bool ip_prefix_has(struct ip_prefix prefix, struct ip ip);

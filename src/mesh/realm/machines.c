@@ -388,17 +388,6 @@ static void routes_of(struct arena *a, const struct realm *r, const struct machi
 	n->primary_route_count = primary_count;
 }
 
-static bool same_prefixes(const struct ip_prefix *a, size_t a_count, const struct ip_prefix *b,
-			  size_t b_count)
-{
-	if (a_count != b_count)
-		return false;
-	for (size_t i = 0; i < a_count; i++)
-		if (!ip_prefix_equal(a[i], b[i]))
-			return false;
-	return true;
-}
-
 void routes_update(struct realm *r)
 {
 	struct control_node *nodes;
@@ -414,8 +403,8 @@ void routes_update(struct realm *r)
 	for (size_t i = 0; i < r->machine_count; i++) {
 		struct machine *m = r->machines[i];
 
-		if (same_prefixes(nodes[i].allowed, nodes[i].allowed_count, m->node->allowed,
-				  m->node->allowed_count))
+		if (ip_prefixes_equal(nodes[i].allowed, nodes[i].allowed_count, m->node->allowed,
+				      m->node->allowed_count))
 			continue;
 		machine_set(r, m, &nodes[i]);
 		machine_touch(r, m, DIRTY_ALL);

@@ -2,17 +2,6 @@
 
 #include "wire/control/netmap.h"
 
-static bool prefixes_equal(const struct ip_prefix *a, size_t a_count, const struct ip_prefix *b,
-			   size_t b_count)
-{
-	if (a_count != b_count)
-		return false;
-	for (size_t i = 0; i < a_count; i++)
-		if (!ip_prefix_equal(a[i], b[i]))
-			return false;
-	return true;
-}
-
 static bool texts_equal(const struct slice *a, size_t a_count, const struct slice *b,
 			size_t b_count)
 {
@@ -40,7 +29,7 @@ static bool hostinfo_equal(const struct control_hostinfo *a, const struct contro
 	if (!slice_equal(a->json, b->json) || !slice_equal(a->hostname, b->hostname) ||
 	    !slice_equal(a->os, b->os) || !slice_equal(a->version, b->version) ||
 	    a->home_relay != b->home_relay || a->service_count != b->service_count ||
-	    !prefixes_equal(a->routes, a->route_count, b->routes, b->route_count) ||
+	    !ip_prefixes_equal(a->routes, a->route_count, b->routes, b->route_count) ||
 	    !texts_equal(a->request_tags, a->request_tag_count, b->request_tags,
 			 b->request_tag_count))
 		return false;
@@ -60,8 +49,8 @@ static bool rest_equal(const struct control_node *a, const struct control_node *
 	       a->last_seen_s == b->last_seen_s && a->version == b->version &&
 	       a->is_authorized == b->is_authorized && a->is_expired == b->is_expired &&
 	       texts_equal(a->tags, a->tag_count, b->tags, b->tag_count) && caps_equal(a, b) &&
-	       prefixes_equal(a->primary_routes, a->primary_route_count, b->primary_routes,
-			      b->primary_route_count) &&
+	       ip_prefixes_equal(a->primary_routes, a->primary_route_count, b->primary_routes,
+				 b->primary_route_count) &&
 	       hostinfo_equal(&a->hostinfo, &b->hostinfo);
 }
 
@@ -87,8 +76,8 @@ unsigned node_compare(const struct control_node *a, const struct control_node *b
 		what |= NETMAP_PEER_ENDPOINTS;
 	if (a->home_relay != b->home_relay)
 		what |= NETMAP_PEER_RELAY;
-	if (!prefixes_equal(a->addresses, a->address_count, b->addresses, b->address_count) ||
-	    !prefixes_equal(a->allowed, a->allowed_count, b->allowed, b->allowed_count))
+	if (!ip_prefixes_equal(a->addresses, a->address_count, b->addresses, b->address_count) ||
+	    !ip_prefixes_equal(a->allowed, a->allowed_count, b->allowed, b->allowed_count))
 		what |= NETMAP_PEER_ADDRESSES;
 	if (a->online != b->online)
 		what |= NETMAP_PEER_ONLINE;
