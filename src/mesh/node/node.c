@@ -237,6 +237,8 @@ enum err node_ping(struct node *n, const struct control_node *peer,
 					     .on_pong = on_pong,
 					     .context = context };
 		paths_ping(n->paths, p->paths, clock_now_us());
+		if (paths_is_lost(p->paths, clock_now_us()))
+			tunnel_greet(n->tunnel, node_now(), p->tunnel);
 		node_run_effects(n);
 		return OK;
 	}

@@ -227,7 +227,7 @@ void paths_authenticated(struct paths *p, struct paths_peer *peer, const struct 
 		c = candidate_put(peer, from->socket, &from->address, FROM_TUNNEL);
 	if (!c)
 		return;
-	c->heard_us = now_us;
+	c->heard_us = c->tunnel_us = now_us;
 	candidate_heard(c);
 	if (c->is_distrusted) {
 		c->is_distrusted = false;

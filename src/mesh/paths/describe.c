@@ -57,7 +57,7 @@ static void why_relay(const struct paths *p, const struct paths_peer *peer, uint
 		snprintf(ret, size, "its disco key is not valid");
 	else if (peer->best && peer->best->is_distrusted)
 		snprintf(ret, size, "pings get through directly, but packets do not");
-	else if (p->measure.has_udp == PATHS_NO)
+	else if (measure_has_udp(p) == PATHS_NO)
 		snprintf(ret, size, "UDP does not get out of this network");
 	else if (!peer_is_active(peer, now_us))
 		snprintf(ret, size, "nobody talks to it");

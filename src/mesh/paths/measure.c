@@ -149,6 +149,16 @@ enum paths_answer measure_varies(const struct paths *p)
 	return m->varies != PATHS_UNKNOWN ? m->varies : m->varies_for_peers;
 }
 
+enum paths_answer measure_has_udp(const struct paths *p)
+{
+	if (p->measure.has_udp != PATHS_NO)
+		return p->measure.has_udp;
+	for (int i = 0; i < p->region_count; i++)
+		if (p->regions[i].is_relay_up)
+			return PATHS_NO;
+	return PATHS_UNKNOWN;
+}
+
 static bool is_server(const struct measure *m, const struct endpoint *address)
 {
 	for (int i = 0; i < m->probe_count; i++)

@@ -253,7 +253,7 @@ static void restart_peers(struct paths *p, uint64_t now_us)
 	while ((peer = map_next(&p->by_node, &cursor))) {
 		peer_lose_best(peer);
 		LIST_EACH (&peer->candidates, struct candidate, node, it) {
-			it->pong_us = it->pinged_us = 0;
+			it->pong_us = it->pinged_us = it->tunnel_us = 0;
 			it->is_distrusted = false;
 			if (it->socket)
 				candidate_free(it);
@@ -290,7 +290,7 @@ void paths_netinfo(const struct paths *p, struct paths_netinfo *ret)
 {
 	*ret = (struct paths_netinfo) {
 		.home = p->home,
-		.has_udp = p->measure.has_udp,
+		.has_udp = measure_has_udp(p),
 		.has_ipv6 = p->measure.has_ipv6,
 		.mapping_varies = measure_varies(p),
 		.has_mapping = p->mapping.step == MAPPING_HELD	    ? PATHS_YES

@@ -156,6 +156,13 @@ struct paths_route {
 void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us,
 		 struct paths_route *ret);
 
+/* Neither a trusted direct path nor a relay leads to the peer.  Where it began another life that
+ * nobody could announce, it hears no disco of ours: only a handshake of the tunnel finds it. */
+bool paths_is_lost(const struct paths_peer *peer, uint64_t now_us);
+/* The first message of a handshake, which is also sent as paths_route() says: when the peer is
+ * lost, effects take it to all other addresses that it may have. */
+void paths_hello(struct paths *p, struct paths_peer *peer, struct slice message, uint64_t now_us);
+
 enum { PATHS_GENEVE_BYTES = 8 };
 void paths_geneve(uint32_t vni, uint8_t ret[PATHS_GENEVE_BYTES]);
 
@@ -207,7 +214,7 @@ enum paths_answer { PATHS_UNKNOWN, PATHS_NO, PATHS_YES };
 
 struct paths_netinfo {
 	uint32_t home;			  /* region; 0: none yet */
-	enum paths_answer has_udp;	  /* a STUN server answered */
+	enum paths_answer has_udp;	  /* a STUN server answered; no: and a relay is reached */
 	enum paths_answer has_ipv6;	  /* by IPv6 */
 	enum paths_answer mapping_varies; /* another port for every destination: a hard NAT */
 	enum paths_answer has_mapping;	  /* the router keeps a port open for us */

@@ -464,6 +464,7 @@ static void test_hard_nats_blocked_udp_and_homes_are_found_out(void **state)
 	assert_int_equal(info.mapping_varies, PATHS_NO);
 	assert_true(info.latency_count == 1 && info.latencies[0].latency_us > 10 * MS);
 	w->hosts[0].is_udp_blocked = true;
+	paths_relay_up(w->hosts[0].paths, WORLD_REGION, MS, w->now_us);
 	w->hosts[0].own = endpoint_ip4(192, 168, 9, 9, 0);
 	host_join(&w->hosts[0]);
 	run_until(w, w->now_us + 3 * SECOND);
@@ -473,6 +474,11 @@ static void test_hard_nats_blocked_udp_and_homes_are_found_out(void **state)
 	talk(w, 10);
 	assert_string_equal(why(&w->hosts[0]),
 			    "relay 900, because UDP does not get out of this network");
+	/* Where the relay is gone as well, its STUN server is no witness. */
+	paths_relay_down(w->hosts[0].paths, WORLD_REGION, w->now_us);
+	assert_null(strstr(why(&w->hosts[0]), "UDP"));
+	paths_netinfo(w->hosts[0].paths, &info);
+	assert_int_equal(info.has_udp, PATHS_UNKNOWN);
 	world_free(w);
 }
 

@@ -121,6 +121,8 @@ void paths_peer_disco(struct paths *p, struct paths_peer *peer, const struct mes
 	set_disco(peer, disco);
 	peer_lose_best(peer);
 	peer->search_us = peer->called_us = 0;
+	if (peer->is_user_waiting) /* what was asked before it cannot read */
+		peer_ping_for_user(peer, now_us);
 	if (peer_is_active(peer, now_us))
 		peer_search(peer, now_us);
 }
@@ -214,6 +216,16 @@ uint32_t peer_region(const struct paths_peer *peer, uint64_t now_us)
 		return peer->reverse;
 	/* Who has just joined has told nobody where its home is; ours is the best guess. */
 	return peer->home ? peer->home : peer->paths->home;
+}
+
+/* One failure may be a connection that was idle, or is being made for the first time: what is sent
+ * around a relay too early would spoil the openers (search.c). */
+bool peer_is_lost(const struct paths_peer *peer, uint64_t now_us)
+{
+	const struct region *r = region_find(peer->paths, peer_region(peer, now_us));
+
+	return !candidate_is_trusted(peer->best, now_us) &&
+	       (!r || (!r->is_relay_up && r->relay_failures >= LOST_FAILURES));
 }
 
 /* One timer a peer, at the first thing it waits for; a peer that is not active waits for none. */

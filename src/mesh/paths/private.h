@@ -70,7 +70,8 @@ enum {
 	BURST = 64, /* pings sent at once in a punch or a volley */
 	HYSTERESIS_POINTS = 10,
 	VOLLEYS_MAX = 4,
-	OPENING_TTL = 3, /* through our routers, and not as far as the peer's */
+	LOST_FAILURES = 2, /* of a relay in a row: peers are looked for without it */
+	OPENING_TTL = 3,   /* through our routers, and not as far as the peer's */
 };
 
 /* --- candidates --- */
@@ -90,6 +91,7 @@ struct candidate {
 	uint64_t pong_us;
 	uint64_t latency_us;
 	uint64_t heard_us;    /* a ping, or a packet that the tunnel opened, came from here */
+	uint64_t tunnel_us;   /* the last packet of the tunnel */
 	bool is_only_opened;  /* the last ping was an opener */
 	bool is_distrusted;   /* pongs come from here, but the tunnel's packets do not */
 	struct endpoint seen; /* how the peer saw us, when we came from here */
@@ -277,6 +279,8 @@ bool paths_is_active(const struct paths *p, uint64_t now_us);
 bool peer_shared(struct paths_peer *peer); /* computed at the first need; false: a bad key */
 bool peer_is_active(const struct paths_peer *peer, uint64_t now_us);
 uint32_t peer_region(const struct paths_peer *peer, uint64_t now_us); /* 0: none */
+/* There is neither a direct path that is trusted nor a relay: only addresses it may have. */
+bool peer_is_lost(const struct paths_peer *peer, uint64_t now_us);
 void peer_schedule(struct paths_peer *peer, uint64_t now_us);
 void peer_free(struct paths_peer *peer);
 
@@ -317,6 +321,7 @@ void message_received(struct paths *p, const struct paths_from *from, const stru
 /* search.c */
 void peer_search(struct paths_peer *peer, uint64_t now_us);
 void peer_ping_all(struct paths_peer *peer, bool is_now, uint64_t now_us);
+void peer_ping_for_user(struct paths_peer *peer, uint64_t now_us); /* wherever it may be */
 void peer_tick(struct paths_peer *peer, uint64_t now_us);
 void peer_called(struct paths_peer *peer, const struct disco_message *m, uint64_t now_us);
 void peer_no_call(struct paths_peer *peer);
@@ -327,6 +332,8 @@ void peers_call(struct paths *p, uint64_t now_us); /* those that waited for STUN
 void measure_start(struct paths *p, bool all, uint64_t now_us);
 void measure_wanted(struct paths *p, uint64_t now_us); /* somebody became active */
 enum paths_answer measure_varies(const struct paths *p);
+/* That no STUN server answers says something of our network only while a relay is reached. */
+enum paths_answer measure_has_udp(const struct paths *p);
 /* A peer of the internet saw our ping come from `seen`. */
 void measure_seen(struct paths *p, const struct endpoint *by, const struct endpoint *seen);
 bool measure_is_fresh(const struct paths *p, uint64_t now_us);

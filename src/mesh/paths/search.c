@@ -230,6 +230,47 @@ static void watch_silence(struct paths_peer *peer, uint64_t now_us)
 	peer_tell(peer, now_us);
 }
 
+static uint64_t proven_us(const struct candidate *c)
+{
+	return c->pong_us > c->tunnel_us ? c->pong_us : c->tunnel_us;
+}
+
+/* Where to answer a peer that no relay carries, and whose disco key may be another one by now: from
+ * where the tunnel heard it last.  Pings do not count, since anybody can send an old one again. */
+static const struct candidate *heard_last(const struct paths_peer *peer)
+{
+	const struct candidate *last = peer->best;
+	uint64_t last_us = last ? proven_us(last) : 0;
+
+	LIST_EACH (&peer->candidates, struct candidate, node, it) {
+		if (it->tunnel_us <= last_us)
+			continue;
+		last = it;
+		last_us = it->tunnel_us;
+	}
+	return last;
+}
+
+bool paths_is_lost(const struct paths_peer *peer, uint64_t now_us)
+{
+	return peer_is_lost(peer, now_us);
+}
+
+void paths_hello(struct paths *p, struct paths_peer *peer, struct slice message, uint64_t now_us)
+{
+	const struct candidate *routed = heard_last(peer);
+
+	if (!peer_is_lost(peer, now_us))
+		return;
+	LIST_EACH (&peer->candidates, struct candidate, node, it) {
+		if (it == routed || it->socket || !has_family_of(p, &it->address))
+			continue;
+		struct paths_effect *effect = paths_push(p, PATHS_SEND);
+		effect->address = it->address;
+		paths_push_bytes(p, effect, message);
+	}
+}
+
 void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us, struct paths_route *ret)
 {
 	const struct candidate *best;
@@ -243,7 +284,7 @@ void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us, stru
 	is_trusted = candidate_is_trusted(peer->best, now_us);
 	if (!is_trusted || is_search_due(peer, now_us))
 		look_after(peer, now_us);
-	best = peer->best;
+	best = peer_is_lost(peer, now_us) ? heard_last(peer) : peer->best;
 	*ret = (struct paths_route) { .region = peer_region(peer, now_us) };
 	if (!best && mesh_key_is_zero(&peer->disco) && !list_is_empty(&peer->candidates))
 		best = CONTAINER(peer->candidates.next, struct candidate, node);
@@ -288,6 +329,13 @@ void peer_tick(struct paths_peer *peer, uint64_t now_us)
 
 /* --- hanse ping --- */
 
+void peer_ping_for_user(struct paths_peer *peer, uint64_t now_us)
+{
+	LIST_EACH (&peer->candidates, struct candidate, node, it)
+		if (has_family_of(peer->paths, &it->address))
+			ping_address(peer, it->socket, &it->address, true, now_us);
+}
+
 void paths_ping(struct paths *p, struct paths_peer *peer, uint64_t now_us)
 {
 	assert(peer->paths == p);
@@ -297,9 +345,7 @@ void paths_ping(struct paths *p, struct paths_peer *peer, uint64_t now_us)
 	if (candidate_is_trusted(peer->best, now_us)) {
 		ping_address(peer, peer->best->socket, &peer->best->address, true, now_us);
 	} else {
-		LIST_EACH (&peer->candidates, struct candidate, node, it)
-			if (has_family_of(p, &it->address))
-				ping_address(peer, it->socket, &it->address, true, now_us);
+		peer_ping_for_user(peer, now_us);
 		ping_region(peer, peer_region(peer, now_us), true, now_us);
 		look_after(peer, now_us);
 	}
