@@ -13,8 +13,9 @@
 enum { STATE_WHY_BYTES = 300, STATE_NAME_BYTES_MAX = 64, STATE_FILE_BYTES_MAX = 64 << 20 };
 
 /* Names of files there. */
-#define STATE_JOINED "joined" /* which control this machine belongs to, if it is not its own */
-#define STATE_NETMAP "netmap" /* the last one */
+#define STATE_JOINED "joined"	/* which control this machine belongs to, if it is not its own */
+#define STATE_JOINING "joining" /* it was told to join one; there is no other mesh here */
+#define STATE_NETMAP "netmap"	/* the last one */
 #define STATE_NODE_KEY "node.key"
 
 struct state {

@@ -16,6 +16,7 @@
 #include "loop/open_files.h"
 #include "mesh/node/node.h"
 #include "server/first_start.h"
+#include "server/kept_options.h"
 #include "server/launch.h"
 #include "server/privilege.h"
 #include "server/serve.h"
@@ -136,8 +137,7 @@ static void warn_of_address(const struct banner *b)
 		return;
 	fprintf(b->out,
 		"  Others are told that it is at %s, which only machines of the same network\n"
-		"  reach: for those elsewhere start it with --address HOST, each time or as\n"
-		"  address = HOST in " OPTIONS_FILE_DEFAULT ".\n\n",
+		"  reach: for those elsewhere start it with --address HOST, once.\n\n",
 		o->address.host);
 }
 
@@ -347,6 +347,8 @@ static enum err check_privilege(const struct options *o, char why[OPTION_WHY_BYT
 static enum err read_options(struct options *o, struct state *state, char **argv,
 			     char why[OPTION_WHY_BYTES])
 {
+	struct kept_options kept;
+
 	o->command = OPTIONS_UP;
 	enum err err = launch_read_options(o, argv, why);
 	hide_key(argv);
@@ -363,11 +365,17 @@ static enum err read_options(struct options *o, struct state *state, char **argv
 	if (err)
 		return err;
 	bool is_asked = o->values[OPTION_ROLES][0] != '\0';
-	if (!is_asked && state_has(state, STATE_JOINED))
-		snprintf(o->values[OPTION_ROLES], OPTION_VALUE_BYTES_MAX, "mesh,names,drop");
-	err = options_finish(o, why);
+	err = kept_options_roles(o, state, why);
+	if (!err)
+		err = kept_options_load(&kept, o, state, why);
+	if (!err)
+		err = options_finish(o, why);
 	if (!err)
 		err = check_roles(o, is_asked, why);
+	if (!err)
+		err = kept_options_save(&kept, state, why);
+	if (!err)
+		err = kept_options_begin(o, state, why);
 	return err ? err : launch_make_run_dir(o->values[OPTION_RUN_DIR], why);
 }
 
