@@ -98,11 +98,13 @@ static uint64_t read_netmap(struct slice json, struct zone **ret_zone)
 	if (!err)
 		zone = zone_new(&view);
 	arena_done(&a);
-	if (!zone)
+	if (zone)
+		*ret_zone = zone;
+	else if (err || view.machine_count > 0)
 		log_warn("a netmap without names is not used%s%s", err ? ": " : "",
 			 err ? err_name(err) : "");
 	else
-		*ret_zone = zone;
+		log_debug("nothing is known of the mesh yet");
 	return view.sequence;
 }
 

@@ -132,9 +132,12 @@ static enum step rest(struct relay_role *r, uint64_t ms)
 /* Not announced: the map of the realm does not have it, or has it as it was. */
 static enum step try_again(struct relay_role *r, const char *why)
 {
+	/* It may have been started with us. */
+	bool is_early = r->again_ms < RELAY_ANNOUNCE_EARLY_MS;
 	if (!r->has_complained && !r->is_announced)
-		log_info("the realm was not told of this relay yet: %s", why);
-	r->has_complained = true;
+		log_write(is_early ? LOG_DEBUG : LOG_INFO,
+			  "the realm was not told of this relay yet: %s", why);
+	r->has_complained |= !is_early;
 	r->again_ms = r->again_ms ? 2 * r->again_ms : RELAY_ANNOUNCE_AGAIN_MS;
 	if (r->again_ms > RELAY_ANNOUNCE_AGAIN_MS_MAX)
 		r->again_ms = RELAY_ANNOUNCE_AGAIN_MS_MAX;

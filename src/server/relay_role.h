@@ -26,6 +26,7 @@
 enum {
 	RELAY_ANNOUNCE_MS = 5 * 60 * 1000,
 	RELAY_ANNOUNCE_AGAIN_MS = 1000, /* after a failure; twice as long after each more, */
+	RELAY_ANNOUNCE_EARLY_MS = 4000, /* until then nobody hears of failures */
 	RELAY_ANNOUNCE_AGAIN_MS_MAX = 30 * 1000,
 };
 
