@@ -140,3 +140,15 @@ void pending_decided(struct realm *r, struct pending *p, const struct machine_ro
 	}
 	pending_free(r, p);
 }
+
+void pending_joined(struct realm *r, const struct machine_row *row)
+{
+	LIST_EACH (&r->pending, struct pending, link, p) {
+		if (!mesh_key_equal(&p->machine, &row->machine))
+			continue;
+		if (mesh_key_equal(&p->node, &row->node))
+			pending_decided(r, p, row);
+		else if (list_is_empty(&p->waiters))
+			pending_free(r, p);
+	}
+}

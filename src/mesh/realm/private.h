@@ -153,6 +153,8 @@ void pending_wait(struct realm *r, struct pending *p, struct door_request *reque
 void pending_free(struct realm *r, struct pending *p);
 /* Its waiters ask again, and find what was decided. */
 void pending_decided(struct realm *r, struct pending *p, const struct machine_row *row);
+/* The machine is in by another way, a join key for instance: nobody has to be asked any more. */
+void pending_joined(struct realm *r, const struct machine_row *row);
 
 /* --- the whole ---------------------------------------------------------------------------------
  */

@@ -165,6 +165,21 @@ static void test_without_a_key_a_person_approves(void **state)
 	client_close(&a);
 }
 
+static void test_who_joins_by_a_key_after_all_waits_no_more(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, "");
+	assert_true(a.registered.auth_url.size > 0);
+	assert_int_equal(rig.realm->pending_count, 1);
+	register_with(&a, new_key(0, 0, ""));
+	assert_joined(&a);
+	assert_int_equal(rig.realm->pending_count, 0);
+	client_close(&a);
+}
+
 static void test_strangers_make_room_for_each_other(void **state)
 {
 	struct control_register_request q = { .hostinfo.hostname = SLICE("stranger") };
@@ -475,6 +490,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_who_is_known_stays_who_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tags_come_with_the_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_machine_can_come_back_as_somebody_elses,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_joins_by_a_key_after_all_waits_no_more,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers_make_room_for_each_other, setup,
 						teardown),

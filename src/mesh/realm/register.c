@@ -354,6 +354,7 @@ static void register_done(struct operation *o, enum err err)
 	}
 	switch (g->outcome) {
 	case REGISTER_KNOWN:
+		pending_joined(o->realm, &g->row);
 		register_answer(o->realm, request, &g->row, NULL);
 		break;
 	case REGISTER_REFUSED:
