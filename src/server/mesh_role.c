@@ -19,6 +19,8 @@
 enum {
 	OWN_KEY_AGAIN_MS = 500,
 	OWN_KEY_MS = 5000,
+	OWN_KEY_REFUSED_MS = 2000, /* doubled with each refusal, */
+	OWN_KEY_REFUSALS_MAX = 8,  /* as often */
 	LOG_OUT_MS = 5000,
 	HTTP_OK = 200,
 	EXIT_AGAIN = 1
@@ -232,6 +234,16 @@ static void give_up(struct mesh *m, const char *why)
 	loop_stop(m->loop);
 }
 
+/* What was refused once may be good later: a key had its time, a policy is changed. */
+static void ask_later(struct mesh *m)
+{
+	uint64_t pause_ms = (uint64_t)OWN_KEY_REFUSED_MS << m->refusals;
+
+	if (m->refusals < OWN_KEY_REFUSALS_MAX)
+		m->refusals++;
+	timer_set(&m->key_timer, m->loop, loop_now_ms(m->loop) + pause_ms, ask_own_control);
+}
+
 static void on_state(void *context, const struct member_state *state)
 {
 	struct mesh *m = context;
@@ -249,13 +261,18 @@ static void on_state(void *context, const struct member_state *state)
 			tell(m, "The key of this machine has expired: `hanse up --join KEY`%s", "");
 		break;
 	case MEMBER_REFUSED:
-		if (!m->is_joined)
+		if (!m->is_joined) {
 			give_up(m, state->why);
-		else
-			tell(m, "Control refuses this machine: %s", state->why);
+			break;
+		}
+		tell(m, "Control refuses this machine: %s", state->why);
+		if (is_own_control(m))
+			ask_later(m);
 		break;
 	case MEMBER_UP:
 		m->is_joined = true;
+		m->refusals = 0;
+		timer_clear(&m->key_timer);
 		member_forget_join_key(node_member(m->node));
 		crypto_wipe(m->join_key, sizeof(m->join_key));
 		if (!state->is_authorized)

@@ -40,6 +40,7 @@ struct mesh {
 	bool is_moving;		  /* --join is of another realm than the one that was joined */
 	bool is_started, is_stopping, is_failed, is_unsaved, is_gone;
 	enum member_place place;
+	unsigned refusals;	       /* of keys of its own control, one after the other */
 	struct http_exchange *leaving; /* who asked for it; NULL: nobody */
 	char told[TASK_WHY_BYTES * 4]; /* what the person who started it was told last */
 	/* what was joined */
