@@ -22,6 +22,7 @@ struct piece {
 	struct list link;
 	struct blob *blob;
 	size_t offset;
+	size_t counted; /* in the budget of what is unsent */
 };
 
 struct exchange {
@@ -36,12 +37,15 @@ struct exchange {
 	size_t held_bytes;  /* of the session's window, not given back yet */
 	struct list pieces; /* struct piece.link: to be sent */
 	size_t pending_bytes;
-	bool is_owned;	  /* somebody outside knows it */
-	bool is_whole;	  /* the request is; client: the answer */
-	bool is_answered; /* an answer has begun */
-	bool is_ended;	  /* no more pieces come */
-	bool is_deferred; /* nghttp2 waits for pieces */
-	bool is_drained;  /* on_drained is due */
+	uint64_t sent_bytes;
+	uint64_t unread_ms,
+		unread_at; /* since when nothing is read, behind so many bytes; 0: none */
+	bool is_owned;	   /* somebody outside knows it */
+	bool is_whole;	   /* the request is; client: the answer */
+	bool is_answered;  /* an answer has begun */
+	bool is_ended;	   /* no more pieces come */
+	bool is_deferred;  /* nghttp2 waits for pieces */
+	bool is_drained;   /* on_drained is due */
 };
 
 struct http2 {
@@ -54,6 +58,7 @@ struct http2 {
 	nghttp2_session *session;
 	struct list exchanges;
 	size_t exchange_count;
+	size_t pending_bytes; /* of all exchanges */
 	uint64_t pong_count;
 	uint64_t now_ms; /* as of the last feed */
 };
@@ -108,15 +113,20 @@ static void drop_body(struct exchange *x)
 	x->held_bytes = 0;
 }
 
+static void piece_free(struct exchange *x, struct piece *piece)
+{
+	if (piece->counted)
+		x->session->config.unsent->used -= piece->counted;
+	list_remove(&piece->link);
+	blob_unref(&piece->blob);
+	memory_free(piece);
+}
+
 static void drop_pieces(struct exchange *x)
 {
-	struct list *node;
-
-	while ((node = list_pop(&x->pieces))) {
-		struct piece *piece = CONTAINER(node, struct piece, link);
-		blob_unref(&piece->blob);
-		memory_free(piece);
-	}
+	LIST_EACH (&x->pieces, struct piece, link, piece)
+		piece_free(x, piece);
+	x->session->pending_bytes -= x->pending_bytes;
 	x->pending_bytes = 0;
 }
 
@@ -172,11 +182,11 @@ static size_t copy_pieces(struct exchange *x, uint8_t *room, size_t size)
 		piece->offset += part.size;
 		if (piece->offset < piece->blob->size)
 			break;
-		list_remove(&piece->link);
-		blob_unref(&piece->blob);
-		memory_free(piece);
+		piece_free(x, piece);
 	}
 	x->pending_bytes -= copied;
+	x->session->pending_bytes -= copied;
+	x->sent_bytes += copied;
 	return copied;
 }
 
@@ -204,14 +214,21 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, si
 
 static void add_piece(struct exchange *x, struct blob *b)
 {
+	struct http2 *h = x->session;
+
 	if (b->size == 0) {
 		blob_unref(&b);
 		return;
 	}
 	struct piece *piece = NEW(struct piece);
 	piece->blob = b;
+	if (h->config.unsent && b->refs == 1) {
+		piece->counted = b->size;
+		h->config.unsent->used += b->size;
+	}
 	list_add(&x->pieces, &piece->link);
 	x->pending_bytes += b->size;
+	h->pending_bytes += b->size;
 }
 
 static void resume(struct exchange *x)
@@ -240,8 +257,8 @@ static void submit_answer(struct exchange *x, int status, const char *content_ty
 {
 	struct http2 *h = x->session;
 	nghttp2_data_provider provider = { .source.ptr = x, .read_callback = read_body };
-	char status_text[16];
-	nghttp2_nv headers[2];
+	char status_text[16], retry_text[16];
+	nghttp2_nv headers[3];
 	size_t count = 0;
 
 	assert(h->is_server && !x->is_answered);
@@ -254,6 +271,10 @@ static void submit_answer(struct exchange *x, int status, const char *content_ty
 	headers[count++] = header(":status", status_text);
 	if (content_type)
 		headers[count++] = header("content-type", content_type);
+	if (x->public.retry_after_s) {
+		snprintf(retry_text, sizeof(retry_text), "%u", x->public.retry_after_s);
+		headers[count++] = header("retry-after", retry_text);
+	}
 	must_work(nghttp2_submit_response(h->session, x->id, headers, count, &provider));
 	want_output(h);
 }
@@ -303,9 +324,21 @@ void http2_answer(struct http2_exchange *e, int status, const char *content_type
 	answer(x, status, content_type, body);
 }
 
+void http2_answer_busy(struct http2_exchange *e, int status, unsigned retry_after_s,
+		       struct slice body)
+{
+	e->retry_after_s = retry_after_s;
+	http2_answer(e, status, "text/plain", body);
+}
+
 size_t http2_pending_bytes(const struct http2_exchange *e)
 {
 	return exchange_of(e)->pending_bytes;
+}
+
+size_t http2_all_pending_bytes(const struct http2 *h)
+{
+	return h->pending_bytes;
 }
 
 void http2_reset(struct http2_exchange *e)
@@ -397,7 +430,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 /* False: the value is too long. */
 static bool keep_header(struct exchange *x, struct slice name, struct slice value)
 {
-	uint64_t status;
+	uint64_t status, seconds;
 
 	if (slice_equal(name, SLICE(":method"))) {
 		buf_add_slice(&x->method, value);
@@ -412,6 +445,9 @@ static bool keep_header(struct exchange *x, struct slice name, struct slice valu
 			return false;
 		x->public.status = (int)status;
 	}
+	if (slice_equal(name, SLICE("retry-after")) && !x->session->is_server &&
+	    !text_to_u64(value, HTTP2_RETRY_AFTER_S_MAX, &seconds))
+		x->public.retry_after_s = (unsigned)seconds;
 	return true;
 }
 
@@ -674,8 +710,9 @@ void http2_silence(struct http2 *h)
 	LIST_EACH (&h->exchanges, struct exchange, link, x) {
 		x->is_owned = false;
 		drop_body(x);
+		drop_pieces(x);
 	}
-	h->config.budget = NULL; /* it may go with the owner */
+	h->config.budget = h->config.unsent = NULL; /* they may go with the owner */
 }
 
 bool http2_is_over(const struct http2 *h)
@@ -713,6 +750,41 @@ void http2_drop_slow(struct http2 *h, uint64_t before_ms)
 	LIST_EACH (&h->exchanges, struct exchange, link, x)
 		if (!x->is_whole && !x->is_answered && x->begun_ms < before_ms)
 			refuse(x, 408, "the request did not come in time\n");
+}
+
+/* Whoever does not read it has forgotten it, or means harm. */
+static void cut_off(struct exchange *x)
+{
+	drop_pieces(x);
+	x->is_ended = false; /* else it would look whole */
+	x->unread_ms = 0;
+	tell_end(x, ERR_UNAVAILABLE);
+	reset(x, NGHTTP2_CANCEL);
+}
+
+void http2_drop_unread(struct http2 *h, uint64_t now_ms, uint64_t patience_ms)
+{
+	assert(h->is_server);
+	if (h->is_broken)
+		return;
+	LIST_EACH (&h->exchanges, struct exchange, link, x) {
+		if (x->pending_bytes == 0) {
+			x->unread_ms = 0;
+		} else if (x->unread_ms == 0 || x->unread_at != x->sent_bytes) {
+			x->unread_ms = now_ms;
+			x->unread_at = x->sent_bytes;
+		} else if (now_ms - x->unread_ms >= patience_ms) {
+			cut_off(x);
+		}
+	}
+}
+
+void http2_discard(struct http2 *h)
+{
+	assert(h->magic == HTTP2_MAGIC && h->is_server);
+	h->is_broken = true;
+	LIST_EACH (&h->exchanges, struct exchange, link, x)
+		drop_pieces(x);
 }
 
 size_t http2_exchange_count(const struct http2 *h)

@@ -6,7 +6,8 @@
  *
  * Whoever owns the transport takes output only while it can send it, and stops feeding while it
  * cannot: then neither side of a session grows.  Callbacks come from inside http2_feed(),
- * http2_output() and http2_end() and may call anything here but these and http2_free(). */
+ * http2_output(), http2_drop_unread() and http2_end() and may call anything here but these and
+ * http2_free(). */
 #ifndef LOOP_HTTP2_H
 #define LOOP_HTTP2_H
 
@@ -16,16 +17,18 @@
 enum {
 	HTTP2_EXCHANGES_MAX = 128, /* of one session at the same time */
 	HTTP2_METHOD_BYTES_MAX = 16,
-	HTTP2_PATH_BYTES_MAX = 4096,		     /* with its query */
-	HTTP2_REQUEST_BYTES_MAX = 1024 * 1024,	     /* body of a request; more is 413 */
-	HTTP2_HELD_BYTES_MAX = 2 * 1024 * 1024,	     /* bodies of one session in all */
-	HTTP2_ACKNOWLEDGE_MAX = 256,		     /* pings and settings not yet answered */
+	HTTP2_PATH_BYTES_MAX = 4096,		/* with its query */
+	HTTP2_REQUEST_BYTES_MAX = 1024 * 1024,	/* body of a request; more is 413 */
+	HTTP2_HELD_BYTES_MAX = 2 * 1024 * 1024, /* bodies of one session in all */
+	HTTP2_ACKNOWLEDGE_MAX = 256,		/* pings and settings not yet answered */
+	HTTP2_RETRY_AFTER_S_MAX = 24 * 60 * 60,
 	HTTP2_CLIENT_WINDOW_BYTES = 4 * 1024 * 1024, /* of answers on their way to a client */
 };
 
 struct http2;
 
-/* What the request bodies of many sessions share; over it a request is 503. */
+/* What many sessions share.  Request bodies: over it a request is 503.  Unsent answers: only
+ * counted, and only blobs that nobody else holds; the limit is the owner's to keep. */
 struct http2_budget {
 	size_t used, max;
 };
@@ -36,8 +39,9 @@ struct http2_exchange {
 	struct slice method;
 	struct slice path; /* without the query */
 	struct slice query;
-	struct slice body; /* server: of the request, until the answer begins */
-	int status;	   /* client: of the answer, 0 before */
+	struct slice body;	/* server: of the request, until the answer begins */
+	int status;		/* client: of the answer, 0 before */
+	unsigned retry_after_s; /* client: says the answer; 0: nothing, or a date */
 	void *owner_state;
 };
 
@@ -53,6 +57,7 @@ struct http2_config {
 	void (*on_drained)(void *context, struct http2_exchange *e); /* all written is on its way;
 								      * may be NULL */
 	struct http2_budget *budget;				     /* may be NULL */
+	struct http2_budget *unsent;				     /* may be NULL */
 	/* Client. */
 	void (*on_answer)(void *context, struct http2_exchange *e); /* status; may be NULL */
 	void (*on_data)(void *context, struct http2_exchange *e, struct slice bytes);
@@ -89,6 +94,13 @@ uint64_t http2_pong_count(const struct http2 *h);
 
 /* Server: requests that began before `before_ms` and are not whole yet are refused. */
 void http2_drop_slow(struct http2 *h, uint64_t before_ms);
+
+/* Server, now and then: an answer of which the client has read nothing for `patience_ms`, though
+ * there is something, is reset and its bytes are freed; on_gone if it had not ended. */
+void http2_drop_unread(struct http2 *h, uint64_t now_ms, uint64_t patience_ms);
+
+/* Server: the bytes of all answers are freed and nothing is sent any more; http2_end() tells. */
+void http2_discard(struct http2 *h);
 size_t http2_exchange_count(const struct http2 *h);
 
 /* --- server ----------------------------------------------------------------------------------- */
@@ -96,11 +108,17 @@ size_t http2_exchange_count(const struct http2 *h);
 void http2_answer(struct http2_exchange *e, int status, const char *content_type,
 		  struct slice body);
 
+/* Not now, but maybe in so many seconds (Retry-After). */
+void http2_answer_busy(struct http2_exchange *e, int status, unsigned retry_after_s,
+		       struct slice body);
+
 /* Or in pieces; http2_write takes over one reference. */
 void http2_begin(struct http2_exchange *e, int status, const char *content_type);
 void http2_write(struct http2_exchange *e, struct blob *b);
 void http2_end_body(struct http2_exchange *e);
 size_t http2_pending_bytes(const struct http2_exchange *e); /* written and not yet output */
+
+size_t http2_all_pending_bytes(const struct http2 *h); /* of all its answers */
 
 /* Give up on the answer: the client sees that it was cut off. */
 void http2_reset(struct http2_exchange *e);

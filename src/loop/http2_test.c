@@ -20,9 +20,10 @@ struct end {
 	struct buf received; /* client: data of all answers */
 	int answer_count, end_count, whole_count;
 	int status;
+	unsigned retry_after_s;
 };
 
-static struct http2_budget budget;
+static struct http2_budget budget, unsent;
 static struct end server, client;
 
 static void on_output(void *context)
@@ -62,6 +63,7 @@ static void on_answer(void *context, struct http2_exchange *e)
 
 	end->answer_count++;
 	end->status = e->status;
+	end->retry_after_s = e->retry_after_s;
 }
 
 static void on_data(void *context, struct http2_exchange *e, struct slice bytes)
@@ -91,6 +93,7 @@ static int set_up(void **state)
 		.on_gone = on_gone,
 		.on_drained = on_drained,
 		.budget = &budget,
+		.unsent = &unsent,
 	};
 	const struct http2_config client_config = {
 		.context = &client,
@@ -105,6 +108,7 @@ static int set_up(void **state)
 	server = (struct end) { .session = http2_new_server(&server_config) };
 	client = (struct end) { .session = http2_new_client(&client_config) };
 	budget = (struct http2_budget) { .max = 64 * 1024 * 1024 };
+	unsent = (struct http2_budget) { 0 };
 	return 0;
 }
 
@@ -115,6 +119,7 @@ static int tear_down(void **state)
 	http2_free(server.session);
 	buf_done(&client.received);
 	assert_int_equal(budget.used, 0);
+	assert_int_equal(unsent.used, 0);
 	return 0;
 }
 
@@ -362,6 +367,90 @@ static void test_what_the_client_does_not_read_stays_with_the_server(void **stat
 	blob_unref(&big);
 }
 
+/* An answer of more than the client takes without being read, of which all that fits is sent. */
+static struct http2_exchange *begin_long_answer(struct blob *big)
+{
+	struct buf bytes;
+
+	assert_non_null(ask("/machine/map"));
+	pump();
+	struct http2_exchange *e = server.requests[server.request_count - 1];
+	http2_begin(e, 200, NULL);
+	for (int i = 0; i < 8; i++)
+		http2_write(e, blob_ref(big));
+	http2_write(e, blob_from(blob_slice(big)));
+	buf_init(&bytes);
+	for (int i = 0; i < 200; i++)
+		http2_output(server.session, &bytes, OUTPUT_BYTES);
+	assert_int_equal(http2_feed(client.session, buf_slice(&bytes), 0), OK);
+	buf_done(&bytes);
+	return e;
+}
+
+static void test_an_answer_that_nobody_reads_is_cut_off(void **state)
+{
+	enum { PATIENCE_MS = 60000 };
+	struct blob *big = blob_new(1024 * 1024);
+
+	(void)state;
+	big->size = big->capacity;
+	memset(big->data, 'x', big->size);
+	for (int is_ended = 0; is_ended < 2; is_ended++) {
+		struct http2_exchange *e = begin_long_answer(big);
+		if (is_ended)
+			http2_end_body(e);
+		assert_true(big->refs > 1);
+		assert_int_equal(unsent.used, big->size); /* the others are held here, too */
+		http2_drop_unread(server.session, 1000, PATIENCE_MS);
+		http2_drop_unread(server.session, 999 + PATIENCE_MS, PATIENCE_MS);
+		assert_true(big->refs > 1 && server.gone_count == 0);
+		http2_drop_unread(server.session, 1000 + PATIENCE_MS, PATIENCE_MS);
+		assert_int_equal(big->refs, 1);
+		assert_int_equal(unsent.used, 0);
+		assert_int_equal(http2_all_pending_bytes(server.session), 0);
+		assert_int_equal(server.gone_count, !is_ended); /* of an ended one nobody hears */
+		server.gone_count = 0;
+		pump();
+		assert_int_equal(client.end_count, is_ended + 1);
+		assert_int_equal(client.whole_count, 0);
+		assert_int_equal(http2_exchange_count(server.session), 0);
+	}
+	blob_unref(&big);
+}
+
+static void test_a_slow_reader_gets_all(void **state)
+{
+	struct blob *big = blob_new(1024 * 1024);
+	uint64_t now_ms = 1000;
+
+	(void)state;
+	big->size = big->capacity;
+	memset(big->data, 'x', big->size);
+	http2_end_body(begin_long_answer(big));
+	for (; http2_all_pending_bytes(server.session) > 0; now_ms += 59000) {
+		http2_drop_unread(server.session, now_ms, 60000);
+		carry(&client, &server, now_ms);
+		carry(&server, &client, now_ms);
+	}
+	pump();
+	assert_true(now_ms > 200000);
+	assert_int_equal(client.whole_count, 1);
+	assert_int_equal(client.received.size, 9 << 20);
+	blob_unref(&big);
+}
+
+static void test_a_client_is_told_when_to_come_again(void **state)
+{
+	(void)state;
+	struct http2_exchange *e = ask("/machine/map");
+	assert_non_null(e);
+	pump();
+	http2_answer_busy(server.requests[0], 503, 7, SLICE("later\n"));
+	carry(&server, &client, 0);
+	assert_int_equal(client.status, 503);
+	assert_int_equal(client.retry_after_s, 7);
+}
+
 static void test_the_owner_hears_when_the_client_cancels(void **state)
 {
 	(void)state;
@@ -521,6 +610,9 @@ int main(void)
 		TEST(test_a_long_poll_gives_its_window_back),
 		TEST(test_over_the_budget_of_all_requests_are_refused),
 		TEST(test_what_the_client_does_not_read_stays_with_the_server),
+		TEST(test_an_answer_that_nobody_reads_is_cut_off),
+		TEST(test_a_slow_reader_gets_all),
+		TEST(test_a_client_is_told_when_to_come_again),
 		TEST(test_the_owner_hears_when_the_client_cancels),
 		TEST(test_the_client_hears_when_its_answer_is_cut_off),
 		TEST(test_all_exchanges_end_with_the_session),

@@ -56,7 +56,7 @@ struct door {
 	struct door_config config;
 	struct mesh_key public;
 	struct http_server *http;
-	struct http2_budget budget;
+	struct http2_budget budget, unsent;
 	struct list unproven; /* oldest first */
 	size_t unproven_count;
 	struct list clients;
@@ -121,11 +121,54 @@ static void on_drained(void *context, struct http2_exchange *e)
 		v->door->config.on_drained(v->door->config.context, &r->public);
 }
 
+static void drop_visitor(struct deferred *d);
+
+static void drop_later(struct visitor *v)
+{
+	deferred_set(&v->drop, v->door->loop, drop_visitor);
+}
+
+static size_t pending_of(const struct visitor *v)
+{
+	return http2_all_pending_bytes(channel_http2(v->channel));
+}
+
+/* Too much waits for too many: whoever holds most goes first, and its bytes at once. */
+static void keep_unsent(struct door *d)
+{
+	while (d->unsent.used > d->unsent.max) {
+		struct visitor *most = NULL;
+
+		LIST_EACH (&d->clients, struct visitor, link, v)
+			if (pending_of(v) > 0 && (!most || pending_of(v) > pending_of(most)))
+				most = v;
+		if (!most)
+			return;
+		http2_discard(channel_http2(most->channel));
+		drop_later(most);
+	}
+}
+
 void door_answer(struct door_request *r, int status, const char *content_type, struct slice body)
 {
 	struct request *it = request_of(r);
+	struct visitor *v = it->visitor;
 
-	http2_answer(it->exchange, status, content_type, body);
+	if (pending_of(v) + body.size <= DOOR_CLIENT_PENDING_BYTES_MAX) {
+		http2_answer(it->exchange, status, content_type, body);
+	} else {
+		http2_reset(it->exchange);
+		drop_later(v);
+	}
+	request_free(it);
+	keep_unsent(v->door);
+}
+
+void door_answer_busy(struct door_request *r, int status, struct slice text)
+{
+	struct request *it = request_of(r);
+
+	http2_answer_busy(it->exchange, status, DOOR_RETRY_AFTER_S, text);
 	request_free(it);
 }
 
@@ -135,19 +178,20 @@ void door_begin(struct door_request *r, int status, const char *content_type)
 	r->body = (struct slice) { 0 };
 }
 
-static void drop_visitor(struct deferred *d);
-
 void door_write(struct door_request *r, struct blob *b)
 {
 	struct request *it = request_of(r);
 	struct visitor *v = it->visitor;
 
-	if (http2_pending_bytes(it->exchange) + b->size <= DOOR_PENDING_BYTES_MAX) {
+	if (http2_pending_bytes(it->exchange) + b->size <= DOOR_PENDING_BYTES_MAX &&
+	    pending_of(v) + b->size <= DOOR_CLIENT_PENDING_BYTES_MAX &&
+	    !list_is_linked(&v->drop.link)) {
 		http2_write(it->exchange, b);
+		keep_unsent(v->door);
 		return;
 	}
 	blob_unref(&b);
-	deferred_set(&v->drop, v->door->loop, drop_visitor);
+	drop_later(v);
 }
 
 void door_end(struct door_request *r)
@@ -155,6 +199,17 @@ void door_end(struct door_request *r)
 	struct request *it = request_of(r);
 
 	http2_end_body(it->exchange);
+	request_free(it);
+}
+
+void door_cut(struct door_request *r)
+{
+	struct request *it = request_of(r);
+
+	if (http2_pending_bytes(it->exchange) == 0)
+		http2_end_body(it->exchange);
+	else
+		http2_reset(it->exchange);
 	request_free(it);
 }
 
@@ -209,11 +264,28 @@ static void keep_limit(struct door *d, struct visitor *newest)
 		return;
 	LIST_EACH (&d->clients, struct visitor, link, v) {
 		if (list_is_empty(&v->requests) && !list_is_linked(&v->drop.link)) {
-			deferred_set(&v->drop, d->loop, drop_visitor);
+			drop_later(v);
 			return;
 		}
 	}
-	deferred_set(&newest->drop, d->loop, drop_visitor);
+	drop_later(newest);
+}
+
+/* A machine that comes again has forgotten its older connections, or has lost them. */
+static void keep_machine_limit(struct door *d, const struct visitor *newest)
+{
+	struct visitor *oldest = NULL;
+	size_t count = 0;
+
+	LIST_EACH (&d->clients, struct visitor, link, v) {
+		if (list_is_linked(&v->drop.link) ||
+		    !mesh_key_equal(&v->peer.machine, &newest->peer.machine))
+			continue;
+		if (count++ == 0)
+			oldest = v;
+	}
+	if (count > DOOR_MACHINE_CLIENTS_MAX)
+		drop_later(oldest);
 }
 
 static void on_proven(void *context)
@@ -226,6 +298,7 @@ static void on_proven(void *context)
 	v->is_proven = true;
 	list_add(&d->clients, &v->link);
 	d->client_count++;
+	keep_machine_limit(d, v);
 	keep_limit(d, v);
 }
 
@@ -239,6 +312,7 @@ static void add_visitor(struct door *d, struct stream *s, const struct noise_cha
 		.on_gone = on_gone,
 		.on_drained = on_drained,
 		.budget = &d->budget,
+		.unsent = &d->unsent,
 	};
 	const struct channel_config config = {
 		.context = v,
@@ -268,9 +342,11 @@ static void on_sweep(struct timer *t)
 			break;
 		visitor_free(v, 0);
 	}
-	if (now > DOOR_REQUEST_MS)
-		LIST_EACH (&d->clients, struct visitor, link, v)
+	LIST_EACH (&d->clients, struct visitor, link, v) {
+		if (now > DOOR_REQUEST_MS)
 			http2_drop_slow(channel_http2(v->channel), now - DOOR_REQUEST_MS);
+		http2_drop_unread(channel_http2(v->channel), now, DOOR_UNREAD_MS);
+	}
 	timer_set(&d->sweep, d->loop, now + DOOR_SWEEP_MS, on_sweep);
 }
 
@@ -371,6 +447,7 @@ struct door *door_new(struct loop *loop, const struct door_config *config)
 	d->loop = loop;
 	d->config = *config;
 	d->budget.max = DOOR_BODIES_BYTES_MAX;
+	d->unsent.max = config->pending_max ? config->pending_max : DOOR_ALL_PENDING_BYTES_MAX;
 	x25519_public(config->secret.bytes, d->public.bytes);
 	list_init(&d->unproven);
 	list_init(&d->clients);
@@ -397,6 +474,11 @@ void door_close(struct door *d)
 	crypto_wipe(&d->config.secret, sizeof(d->config.secret));
 	d->magic = 0;
 	memory_free(d);
+}
+
+bool door_is_busy(const struct door *d)
+{
+	return d->unsent.used > d->unsent.max / 2;
 }
 
 size_t door_client_count(const struct door *d)

@@ -24,6 +24,14 @@ enum {
 	DOOR_REQUESTS_MAX = 128,	   /* of one client at the same time */
 	/* Pieces that a client does not read; above it the client is dropped (on_gone). */
 	DOOR_PENDING_BYTES_MAX = 32 * 1024 * 1024, /* the longest netmap fits */
+	/* The same of all answers to one client. */
+	DOOR_CLIENT_PENDING_BYTES_MAX = 2 * DOOR_PENDING_BYTES_MAX,
+	/* The same of all clients, without what many have in common; above it those who hold most
+	 * are dropped, and above half of it the door is busy. */
+	DOOR_ALL_PENDING_BYTES_MAX = 512 * 1024 * 1024,
+	DOOR_UNREAD_MS = 60 * 1000,   /* of an answer nothing is read for so long: it is cut off */
+	DOOR_MACHINE_CLIENTS_MAX = 8, /* connections of one machine; the oldest makes room */
+	DOOR_RETRY_AFTER_S = 5,	      /* clients that come at a bad time are told */
 };
 
 /* One request that waits for its answer: door_answer(), door_end() and on_gone() end it, whichever
@@ -44,6 +52,7 @@ struct door;
 struct door_config {
 	struct mesh_key secret; /* the server's Noise key; the door keeps a copy and wipes it */
 	unsigned version_min;	/* older clients are told so and closed; 0: all may come */
+	size_t pending_max;	/* 0: DOOR_ALL_PENDING_BYTES_MAX */
 	void *context;
 	void (*on_request)(void *context, struct door_request *r);
 	/* The client went away before its answer was whole; forget `r`. */
@@ -67,14 +76,23 @@ void door_close(struct door *d);
 /* The whole answer; `body` is copied. `content_type` is a constant. */
 void door_answer(struct door_request *r, int status, const char *content_type, struct slice body);
 
+/* `status` says that it cannot be done now: the client is told to come again a little later. */
+void door_answer_busy(struct door_request *r, int status, struct slice text);
+
 /* An answer in pieces: begin once, write any number of times, end.  Each write takes over one
  * reference of the blob, so that one blob can go to many clients. */
 void door_begin(struct door_request *r, int status, const char *content_type);
 void door_write(struct door_request *r, struct blob *b);
 void door_end(struct door_request *r);
 
+/* End it for a client that has forgotten it: what is not sent yet is not sent any more. */
+void door_cut(struct door_request *r);
+
 /* Written and not yet sent; wait for on_drained above a limit of one's own. */
 size_t door_pending_bytes(const struct door_request *r);
+
+/* So much waits to be read that whole netmaps better wait. */
+bool door_is_busy(const struct door *d);
 
 size_t door_client_count(const struct door *d);
 

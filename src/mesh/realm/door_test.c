@@ -58,9 +58,10 @@ static void on_plain(void *context, struct http_exchange *e)
 	http_answer(e, 200, "text/plain", e->path);
 }
 
-static int set_up(void **state)
+static void open_door(size_t pending_max)
 {
 	const struct door_config config = {
+		.pending_max = pending_max,
 		.secret = server_secret,
 		.version_min = 113,
 		.on_request = on_request,
@@ -69,9 +70,14 @@ static int set_up(void **state)
 		.on_plain = on_plain,
 	};
 
+	door = door_new(loop, &config);
+}
+
+static int set_up(void **state)
+{
 	(void)state;
 	loop = loop_new(42);
-	door = door_new(loop, &config);
+	open_door(0);
 	request_count = gone_count = drained_count = 0;
 	gone = NULL;
 	closes_door = false;
@@ -372,6 +378,108 @@ static void test_a_client_that_does_not_read_is_dropped(void **state)
 	blob_unref(&piece);
 }
 
+static struct blob *megabytes(size_t count)
+{
+	struct blob *b = blob_new(count << 20);
+
+	b->size = b->capacity;
+	memset(b->data, 'x', b->size);
+	return b;
+}
+
+static void test_whole_answers_that_a_client_does_not_read_are_bounded(void **state)
+{
+	struct blob *piece = megabytes(1);
+	struct client c;
+	size_t count = (DOOR_CLIENT_PENDING_BYTES_MAX >> 20) + 1;
+
+	(void)state;
+	open_client(&c, 1);
+	for (size_t i = 0; i < count; i++)
+		assert_non_null(ask(&c, "/machine/map", SLICE("{}")));
+	TURN_UNTIL(request_count == count);
+	for (size_t i = 0; i < count; i++)
+		door_answer(requests[i], 200, NULL, blob_slice(piece));
+	TURN_UNTIL(c.is_over);
+	assert_int_equal(door_client_count(door), 0);
+	assert_int_equal(gone_count, 0); /* they were answered */
+	close_client(&c);
+	blob_unref(&piece);
+}
+
+static void test_a_forgotten_answer_frees_its_bytes(void **state)
+{
+	struct blob *piece = megabytes(8);
+	struct client c;
+
+	(void)state;
+	open_client(&c, 1);
+	for (size_t i = 0; i < 2; i++)
+		assert_non_null(ask(&c, "/machine/map", SLICE("{}")));
+	TURN_UNTIL(request_count == 2);
+	for (size_t i = 0; i < 2; i++)
+		door_begin(requests[i], 200, NULL);
+	door_write(requests[0], blob_ref(piece));
+	door_cut(requests[0]);
+	assert_int_equal(piece->refs, 1);
+	door_cut(requests[1]); /* nothing is lost of this one */
+	TURN_UNTIL(c.end_count == 2);
+	assert_int_equal(c.whole_count, 1);
+	assert_int_equal(gone_count, 0);
+	close_client(&c);
+	blob_unref(&piece);
+}
+
+static void test_a_machine_has_only_so_many_connections(void **state)
+{
+	struct client clients[DOOR_MACHINE_CLIENTS_MAX + 1], other;
+
+	(void)state;
+	open_client(&other, 8); /* a multiple of 8: less makes no other key */
+	assert_non_null(ask(&other, "/a", SLICE("{}")));
+	TURN_UNTIL(request_count == 1);
+	for (size_t i = 0; i <= DOOR_MACHINE_CLIENTS_MAX; i++) {
+		open_client(&clients[i], 16);
+		assert_non_null(ask(&clients[i], "/a", SLICE("{}")));
+		TURN_UNTIL(request_count == i + 2);
+	}
+	TURN_UNTIL(clients[0].is_over);
+	assert_int_equal(door_client_count(door), DOOR_MACHINE_CLIENTS_MAX + 1);
+	assert_true(!other.is_over && !clients[1].is_over);
+	for (size_t i = 0; i <= DOOR_MACHINE_CLIENTS_MAX; i++)
+		close_client(&clients[i]);
+	close_client(&other);
+}
+
+/* Each holds some of what the door has room for, and one holds most of it. */
+static void test_whoever_holds_most_makes_room(void **state)
+{
+	struct client clients[3];
+	static const size_t held[3] = { 4, 9, 5 };
+
+	(void)state;
+	door_close(door);
+	open_door(16 << 20);
+	for (size_t i = 0; i < 3; i++) {
+		open_client(&clients[i], (uint8_t)i);
+		assert_non_null(ask(&clients[i], "/machine/map", SLICE("{}")));
+		TURN_UNTIL(request_count == i + 1);
+		door_begin(requests[i], 200, NULL);
+	}
+	assert_false(door_is_busy(door));
+	for (size_t i = 0; i < 3; i++) /* in one turn, in which nobody reads */
+		door_write(requests[i], megabytes(held[i]));
+	assert_int_equal(door_pending_bytes(requests[1]), 0);
+	assert_int_equal(door_pending_bytes(requests[2]), 5 << 20);
+	assert_true(door_is_busy(door));
+	TURN_UNTIL(clients[1].is_over);
+	assert_int_equal(gone_count, 1);
+	TURN_UNTIL(clients[0].received.size == 4 << 20 && clients[2].received.size == 5 << 20);
+	assert_false(door_is_busy(door));
+	for (size_t i = 0; i < 3; i++)
+		close_client(&clients[i]);
+}
+
 static void test_who_is_not_at_the_right_door_is_refused(void **state)
 {
 	struct mesh_key secret = { { 5 } }, other = { { 9 } };
@@ -526,6 +634,10 @@ int main(void)
 		TEST(test_a_request_comes_with_the_machine_key_of_its_client),
 		TEST(test_a_map_goes_to_many_clients_in_pieces),
 		TEST(test_a_client_that_does_not_read_is_dropped),
+		TEST(test_whole_answers_that_a_client_does_not_read_are_bounded),
+		TEST(test_a_forgotten_answer_frees_its_bytes),
+		TEST(test_a_machine_has_only_so_many_connections),
+		TEST(test_whoever_holds_most_makes_room),
 		TEST(test_who_is_not_at_the_right_door_is_refused),
 		TEST(test_a_client_that_is_too_old_is_told_so),
 		TEST(test_a_repeated_handshake_is_no_client),

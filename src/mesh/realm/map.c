@@ -138,6 +138,8 @@ static void answer(struct realm *r, struct door_request *request, struct machine
 {
 	if (!is_whole) {
 		door_answer(request, 200, "application/json", (struct slice) { 0 });
+	} else if (door_is_busy(r->door)) {
+		door_answer_busy(request, 503, SLICE("too much waits to be read\n"));
 	} else if (is_stream) {
 		map_stream_start(r, m, request);
 	} else {

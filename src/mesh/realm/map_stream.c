@@ -88,7 +88,7 @@ void map_stream_start(struct realm *r, struct machine *m, struct door_request *r
 		struct map_stream *old =
 			CONTAINER(m->sessions.next, struct map_stream, machine_link);
 
-		door_end(old->owner.request);
+		door_cut(old->owner.request);
 		map_stream_end(old);
 	}
 	s->owner = (struct request_owner) { request, on_session_gone };
@@ -473,6 +473,8 @@ static void tell(struct realm *r, struct round *round, struct map_stream *s)
 	struct machine *m = s->machine;
 	struct control_node self = self_node(m);
 
+	if (s->needs_whole && door_is_busy(r->door))
+		return; /* everything anew in a later round, instead of this one's news */
 	if (s->needs_whole) {
 		write_message(s, whole_message(r, m, &s->view));
 	} else if (r->policy->read && m->is_shown) {
@@ -513,10 +515,13 @@ static void on_fanout(struct timer *t)
 	r->has_fanout = false;
 	arena_init(&round.arena);
 	collect(r, &round);
-	bool is_for_all = has_news(r, &round);
-	LIST_EACH (&r->sessions, struct map_stream, link, s)
-		if (is_for_all || s->needs_whole || s->needs_self)
-			tell(r, &round, s);
+	bool is_for_all = has_news(r, &round), has_late = false;
+	LIST_EACH (&r->sessions, struct map_stream, link, s) {
+		if (!is_for_all && !s->needs_whole && !s->needs_self)
+			continue;
+		tell(r, &round, s);
+		has_late |= s->needs_whole;
+	}
 	r->removed_count = 0;
 	r->relays_changed = r->users_changed = r->urls_changed = false;
 	r->fanout_ms = loop_now_ms(r->loop);
@@ -526,6 +531,8 @@ static void on_fanout(struct timer *t)
 	r->status.fanouts++;
 	if (took_us > r->status.fanout_us)
 		r->status.fanout_us = took_us;
+	if (has_late)
+		fanout_set(r);
 }
 
 /* Soon after a quiet time, else when the last round is long enough ago. */
