@@ -183,6 +183,9 @@ static struct machine *add_machine(struct realm *r, int64_t id)
 	buf_init(&m->json);
 	list_init(&m->sessions);
 	m->gone_ms = loop_now_ms(r->loop);
+	rate_init(&m->wholes, REALM_WHOLES_PER_S, REALM_WHOLES_BURST, m->gone_ms);
+	rate_init(&m->updates, REALM_UPDATES_PER_MINUTE, REALM_UPDATES_BURST * REALM_UPDATE_COST,
+		  m->gone_ms);
 	if (r->machine_count == r->machine_capacity) {
 		r->machine_capacity = r->machine_capacity * 2 + 16;
 		r->machines = memory_grow(r->machines, r->machine_capacity * sizeof(*r->machines));

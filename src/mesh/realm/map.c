@@ -8,32 +8,33 @@
 /* --- hostinfo ----------------------------------------------------------------------------------
  */
 
-/* Where the object of this name begins and ends in compact JSON, with the comma before or behind
- * it; braces in texts count for nothing. */
+/* Where the object of this name begins and ends in a compact JSON object, with the comma before or
+ * behind it.  Braces in texts count for nothing, nor do names that only end like it. */
 static bool find_member(struct slice json, struct slice name, size_t *ret_start, size_t *ret_end)
 {
-	const uint8_t *at = memmem(json.data, json.size, name.data, name.size);
-	bool is_text = false;
+	bool is_text = false, is_found = false;
+	size_t i = 0;
 	int depth = 0;
 
-	if (!at)
-		return false;
-	size_t i = (size_t)(at - json.data) + name.size - 1; /* at its brace */
 	for (; i < json.size; i++) {
 		uint8_t c = json.data[i];
 
+		if (!is_text && !is_found && c == '"' && depth == 1 &&
+		    slice_equal(slice_part(json, i, name.size), name)) {
+			is_found = true;
+			*ret_start = i;
+		}
 		if (is_text && c == '\\')
 			i++;
 		else if (c == '"')
 			is_text = !is_text;
 		else if (!is_text && c == '{')
 			depth++;
-		else if (!is_text && c == '}' && --depth == 0)
+		else if (!is_text && c == '}' && --depth == 1 && is_found)
 			break;
 	}
 	if (i >= json.size)
 		return false;
-	*ret_start = (size_t)(at - json.data);
 	*ret_end = i + 1;
 	if (*ret_end < json.size && json.data[*ret_end] == ',')
 		(*ret_end)++;
@@ -44,7 +45,7 @@ static bool find_member(struct slice json, struct slice name, size_t *ret_start,
 
 void hostinfo_keep(struct buf *b, struct slice json)
 {
-	size_t start, end;
+	size_t start = 0, end = 0;
 
 	if (!find_member(json, SLICE("\"NetInfo\":{"), &start, &end)) {
 		buf_add_slice(b, json.size ? json : SLICE("{}"));
@@ -138,6 +139,8 @@ static void answer(struct realm *r, struct door_request *request, struct machine
 {
 	if (!is_whole) {
 		door_answer(request, 200, "application/json", (struct slice) { 0 });
+	} else if (!rate_allows(&m->wholes, 1, loop_now_ms(r->loop))) {
+		door_answer_busy(request, 429, SLICE("too many netmaps for one machine\n"));
 	} else if (door_is_busy(r->door)) {
 		door_answer_busy(request, 503, SLICE("too much waits to be read\n"));
 	} else if (is_stream) {
@@ -186,6 +189,7 @@ static void start_update(struct realm *r, struct machine *m, struct door_request
 	operation_init(&u->operation, r);
 	u->owner = (struct request_owner) { request, on_update_gone };
 	u->operation.on_void = on_update_void;
+	u->operation.machine = request->machine;
 	request->owner_state = &u->owner;
 	u->id = m->id;
 	u->hostinfo = arena_copy(&u->operation.arena, hostinfo);
@@ -201,6 +205,17 @@ static void start_update(struct realm *r, struct machine *m, struct door_request
 	u->is_whole = !q->omits_peers;
 	u->is_stream = q->is_stream;
 	operation_start(&u->operation, update_run, update_done, NULL);
+}
+
+/* A machine that says something else of itself again and again is told to wait: it says it again,
+ * so that nothing is lost. */
+static void try_update(struct realm *r, struct machine *m, struct door_request *request,
+		       const struct control_map_request *q, struct slice hostinfo)
+{
+	if (rate_allows(&m->updates, REALM_UPDATE_COST, loop_now_ms(r->loop)))
+		start_update(r, m, request, q, hostinfo);
+	else
+		door_answer_busy(request, 429, SLICE("this machine changes too often\n"));
 }
 
 /* --- the request -------------------------------------------------------------------------------
@@ -240,8 +255,8 @@ void map_request(struct realm *r, struct door_request *request)
 		}
 		if (is_known)
 			answer(r, request, m, !q.omits_peers, q.is_stream);
-		else
-			start_update(r, m, request, &q, buf_slice(&hostinfo));
+		else if (operation_has_room(r, request, REALM_OPERATIONS_MAX))
+			try_update(r, m, request, &q, buf_slice(&hostinfo));
 	}
 	buf_done(&hostinfo);
 	arena_done(&a);

@@ -137,6 +137,19 @@ static const struct task_kind operation_kind = {
 	.on_end = on_operation_end,
 };
 
+bool operation_has_room(struct realm *r, struct door_request *request, size_t max)
+{
+	size_t own = 0;
+
+	if (r->operation_count < max)
+		LIST_EACH (&r->operations, struct operation, link, o)
+			own += mesh_key_equal(&o->machine, &request->machine);
+	if (r->operation_count < max && own < REALM_MACHINE_OPERATIONS_MAX)
+		return true;
+	door_answer_busy(request, 503, SLICE("control has too much to write\n"));
+	return false;
+}
+
 void operation_init(struct operation *o, struct realm *r)
 {
 	o->realm = r;

@@ -8,6 +8,7 @@
 #include "loop/timer.h"
 #include "mesh/realm/door.h"
 #include "mesh/realm/realm.h"
+#include "mesh/relay/rate.h"
 #include "wire/control/map_request.h"
 #include "wire/control/register.h"
 
@@ -38,6 +39,8 @@ struct machine {
 	size_t session_count;
 	uint64_t gone_ms;      /* of the loop's clock: no session since; 0: there is one */
 	bool has_unsaved_seen; /* when it was seen is not in the cell */
+	struct rate wholes;    /* netmaps it asks for */
+	struct rate updates;   /* writes of what it says of itself */
 };
 
 /* The row, with what memory knew of its machine before. */
@@ -223,6 +226,10 @@ struct operation_parts {
 
 void realm_read(struct operation *o, struct cell *cell);
 void realm_apply(struct operation *o);
+
+/* May a client's request become one more operation where no more than `max` are under way?  Else it
+ * is answered here. */
+MUST_CHECK bool operation_has_room(struct realm *r, struct door_request *request, size_t max);
 
 void operation_changed(struct operation *o, const struct machine_row *row);
 void operation_removed(struct operation *o, int64_t id);

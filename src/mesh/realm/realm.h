@@ -34,7 +34,14 @@ enum {
 	REALM_DIAL_TIMEOUT_S = 5,
 	REALM_MACHINE_JSON_BYTES_MAX = 8 * 1024, /* more: without most of what it says of itself */
 	REALM_NETMAP_BYTES_MAX = 28 << 20, /* JSON of one message; machines beyond are left out */
-	REALM_PENDING_MAX = 1000,	   /* registrations that wait for a person */
+	REALM_OPERATIONS_MAX = 1024,	   /* for clients under way; half of it for registrations */
+	REALM_MACHINE_OPERATIONS_MAX = 16, /* of one machine key */
+	REALM_WHOLES_PER_S = 2,		   /* netmaps that one machine may ask for */
+	REALM_WHOLES_BURST = 20,
+	REALM_UPDATES_PER_MINUTE = 10, /* writes of what one machine says of itself */
+	REALM_UPDATES_BURST = 20,
+	REALM_UPDATE_COST = 60,	  /* so that a minute's are counted by the second */
+	REALM_PENDING_MAX = 1000, /* registrations that wait for a person */
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
@@ -95,6 +102,7 @@ struct operation {
 	void (*done)(struct operation *o, enum err err);
 	void *context;
 	void (*on_void)(struct operation *o); /* private from here on: its client has gone */
+	struct mesh_key machine;	      /* of that client; zero: not asked for by one */
 	struct operation_change *changes;     /* what became durable, in the arena */
 	struct operation_parts *parts;
 	bool has_users, has_relays, has_servers, has_policy;

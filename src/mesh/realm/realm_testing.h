@@ -180,7 +180,8 @@ struct machine_client {
 	struct control_register_response registered;
 	struct netmap map;
 	struct netmap_change change;
-	int message_count;
+	int message_count, status, answer_count;
+	unsigned retry_after_s;
 	uint16_t port;
 };
 
@@ -211,6 +212,9 @@ static void on_end(void *context, struct http2_exchange *e, enum err err)
 	struct machine_client *m = context;
 
 	(void)err;
+	m->status = e->status;
+	m->retry_after_s = e->retry_after_s;
+	m->answer_count++;
 	if (e == m->stream) {
 		m->is_ended = true;
 		m->stream = NULL;

@@ -385,10 +385,13 @@ static void on_void(struct operation *o)
 
 void register_request(struct realm *r, struct door_request *request)
 {
-	struct registration *g = NEW(struct registration);
-	struct arena *a = &g->operation.arena;
+	struct registration *g;
 	struct buf hostinfo;
 
+	if (!operation_has_room(r, request, REALM_OPERATIONS_MAX / 2))
+		return;
+	g = NEW(struct registration);
+	struct arena *a = &g->operation.arena;
 	operation_init(&g->operation, r);
 	if (control_register_request_decode(a, request->body, &g->request)) {
 		door_answer(request, 400, "text/plain", SLICE("no register request\n"));
@@ -404,6 +407,7 @@ void register_request(struct realm *r, struct door_request *request)
 	g->version = request->version;
 	g->owner = (struct request_owner) { request, on_gone };
 	g->operation.on_void = on_void;
+	g->operation.machine = request->machine;
 	request->owner_state = &g->owner;
 	operation_start(&g->operation, register_run, register_done, NULL);
 }
