@@ -14,8 +14,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/scope.h"
+#include "wire/taildrop.h"
 
-enum { KEY_BYTES = 33, DAY_MS = 86400 * 1000 };
+enum { KEY_BYTES = 2 * SHA256_BYTES + 1, OLD_KEY_BYTES = 33, DAY_MS = 86400 * 1000 };
 
 /* What is there of a file that is not whole. */
 struct part {
@@ -105,7 +106,7 @@ static struct part *add_part(struct store *s, const char *key, struct slice send
 {
 	struct part *p = NEW(struct part);
 
-	memcpy(p->key, key, KEY_BYTES);
+	snprintf(p->key, KEY_BYTES, "%s", key);
 	item_set(&p->sender, sender);
 	item_set(&p->name, name);
 	list_add(&s->parts, &p->link);
@@ -123,18 +124,46 @@ static void forget_part(struct store *s, struct part *p)
 	memory_free(p);
 }
 
+static struct part *find_part(struct store *s, struct slice sender, struct slice name)
+{
+	LIST_EACH (&s->parts, struct part, link, p)
+		if (slice_equal(slice_from(p->name), name) &&
+		    slice_equal(slice_from(p->sender), sender))
+			return p;
+	return NULL;
+}
+
+/* Senders choose both: nobody can find two that are the same here. */
 static void part_key(struct slice sender, struct slice name, char ret[KEY_BYTES])
 {
+	uint8_t hash[SHA256_BYTES];
 	struct buf both;
 
 	buf_init(&both);
 	buf_add_slice(&both, sender);
 	buf_add(&both, "", 1);
 	buf_add_slice(&both, name);
+	sha256(buf_slice(&both), hash);
+	for (size_t i = 0; i < sizeof(hash); i++)
+		snprintf(ret + 2 * i, 3, "%02x", hash[i]);
+	buf_done(&both);
+}
+
+/* As it was before: of parts that are still there. */
+static bool is_old_key(const char *key, const struct item *item)
+{
+	char expected[OLD_KEY_BYTES];
+	struct buf both;
+
+	buf_init(&both);
+	buf_add_slice(&both, slice_from(item->sender));
+	buf_add(&both, "", 1);
+	buf_add_slice(&both, slice_from(item->name));
 	struct hash128 hash = hash_content(buf_slice(&both));
-	snprintf(ret, KEY_BYTES, "%016llx%016llx", (unsigned long long)hash.high,
+	snprintf(expected, sizeof(expected), "%016llx%016llx", (unsigned long long)hash.high,
 		 (unsigned long long)hash.low);
 	buf_done(&both);
+	return strcmp(expected, key) == 0;
 }
 
 /* When the machine was started, by its own clock: what was written before may be lost. */
@@ -159,9 +188,12 @@ static void load_part(struct store *s, const char *key)
 	item_init(&item);
 	enum err err = item_read_meta(dir, &item);
 	part_key(slice_from(item.sender), slice_from(item.name), expected);
+	if (!err && is_old_key(key, &item) && renameat(s->partial, key, s->partial, expected) == 0)
+		key = expected;
 	if (err || strcmp(expected, key) != 0 || fstatat(dir, ITEM_DATA, &st, 0) < 0) {
 		(void)!item_remove(s->partial, key); /* of one that had hardly begun */
-	} else {
+	} else if (!find_part(s, slice_from(item.sender), slice_from(item.name))) {
+		/* a directory may be read twice when it is renamed meanwhile */
 		struct part *p = add_part(s, key, slice_from(item.sender), slice_from(item.name));
 		p->size = data_bytes(dir);
 		p->time_ms = st.st_mtim.tv_sec * 1000;
@@ -387,15 +419,6 @@ static enum err check_room(const struct store *s, const char *sender, uint64_t m
 }
 
 /* --- uploads ---------------------------------------------------------------------------------- */
-
-static struct part *find_part(struct store *s, struct slice sender, struct slice name)
-{
-	LIST_EACH (&s->parts, struct part, link, p)
-		if (slice_equal(slice_from(p->name), name) &&
-		    slice_equal(slice_from(p->sender), sender))
-			return p;
-	return NULL;
-}
 
 static void set_promised(struct upload *u, uint64_t bytes)
 {

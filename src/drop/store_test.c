@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/scope.h"
 
 enum { NOW = 1763800000, SENDER_ITEMS = 5 };
@@ -170,6 +171,38 @@ static void test_a_part_goes_on_where_it_was_left(void **state)
 	close_rig(&r);
 }
 
+/* So that no sender can choose a name that is another's part. */
+static void test_parts_are_named_by_a_hash_that_nobody_can_meet(void **state)
+{
+	char path[256], old_path[256];
+	struct stat st;
+	struct rig r;
+	bool is_sure;
+
+	(void)state;
+	open_rig(&r);
+	assert_int_equal(begin(&r, &phone, "notes", 0, STORE_SIZE_UNKNOWN), OK);
+	write_text(&r, "hello");
+	upload_suspend(r.upload);
+	snprintf(path, sizeof(path), "%s/partial/%s", r.dir,
+		 "1a351c20ed775681286bfaa01e5cb08c594453ee6d2b2cb5d750bb4c42c4719d");
+	assert_int_equal(stat(path, &st), 0);
+	/* as it was named before */
+	struct hash128 hash = hash_content((struct slice) { (const uint8_t *)"n2\0notes", 8 });
+	snprintf(old_path, sizeof(old_path), "%s/partial/%016llx%016llx", r.dir,
+		 (unsigned long long)hash.high, (unsigned long long)hash.low);
+	assert_int_equal(rename(path, old_path), 0);
+	reopen(&r);
+	assert_int_equal(store_usage(r.store).parts, 1);
+	assert_int_equal(store_part_bytes(r.store, phone.id, SLICE("notes"), &is_sure), 5);
+	assert_int_equal(stat(old_path, &st), -1);
+	assert_int_equal(begin(&r, &phone, "notes", 5, 10), OK);
+	write_text(&r, "world");
+	assert_int_equal(finish(&r), OK);
+	expect_data(&r, first(&r), "helloworld");
+	close_rig(&r);
+}
+
 static void test_what_goes_on_is_one_file(void **state)
 {
 	struct rig r;
@@ -309,6 +342,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_file_is_in_the_inbox_once_it_is_whole_and_after_a_restart),
 		cmocka_unit_test(test_a_part_goes_on_where_it_was_left),
+		cmocka_unit_test(test_parts_are_named_by_a_hash_that_nobody_can_meet),
 		cmocka_unit_test(test_what_goes_on_is_one_file),
 		cmocka_unit_test(test_room_is_for_everybody_and_counted_before_it_is_used),
 		cmocka_unit_test(test_one_sender_does_not_fill_the_inbox_with_files_of_nothing),
