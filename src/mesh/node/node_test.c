@@ -27,8 +27,8 @@ static const char map_text[] =
 	"\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.home.example.\",\"User\":1,"
 	"\"Key\":\"nodekey:"
 	"2222222222222222222222222222222222222222222222222222222222222222\","
-	"\"Addresses\":[\"100.64.0.2/32\"],"
-	"\"AllowedIPs\":[\"100.64.0.2/32\",\"10.1.0.0/16\",\"0.0.0.0/0\"],"
+	"\"Addresses\":[\"8.8.8.8/32\",\"100.64.0.2/32\"],"
+	"\"AllowedIPs\":[\"8.8.8.8/32\",\"100.64.0.2/32\",\"10.1.0.0/16\",\"0.0.0.0/0\"],"
 	"\"MachineAuthorized\":true},"
 	"{\"ID\":3,\"StableID\":\"n3\",\"Name\":\"old.home.example.\",\"User\":1,"
 	"\"Key\":\"nodekey:"
@@ -104,6 +104,7 @@ static void test_a_kept_map_makes_a_machine_of_the_mesh(void **state)
 	assert_false(is_routed("100.64.0.3", 0)); /* its key has expired */
 	assert_false(is_routed("10.1.2.3", 0));
 	assert_false(is_routed("192.0.2.9", 0));
+	assert_false(is_routed("8.8.8.8", 0)); /* no machine has that */
 	assert_int_equal(ip_parse(SLICE("100.64.0.2"), &ip), OK);
 	assert_int_equal(node_whois(n, ip)->id, 2);
 	assert_int_equal(node_find(n, SLICE("b"))->id, 2);
@@ -127,6 +128,30 @@ static void test_networks_and_exit_nodes_are_for_who_wants_them(void **state)
 	assert_true(is_routed("192.0.2.9", 0));
 	assert_false(is_routed("192.0.2.9", NODE_MARK));
 	close_node(n);
+}
+
+static void test_there_are_only_so_many_routes_to_networks(void **state)
+{
+	enum { COUNT = NODE_NETWORKS_MAX + 10, MACHINES = 3 };
+	static struct node_route routes[2 * COUNT + MACHINES];
+	size_t count = 0, machines = 0, left_out;
+
+	(void)state;
+	for (uint32_t i = 0; i < COUNT; i++) {
+		struct ip_prefix network = { ip_v4(0x0a000000 + (i << 8)), 24 };
+
+		routes[count++] = (struct node_route) { network, NODE_TABLE_NETWORKS };
+		routes[count++] = (struct node_route) { network, NODE_TABLE_NETWORKS };
+	}
+	for (uint32_t i = 0; i < MACHINES; i++)
+		routes[count++] = (struct node_route) { ip_prefix_of(ip_v4(0x64400001 + i)),
+							NODE_TABLE_MACHINES };
+	count = node_keep_routes(routes, count, &left_out);
+	assert_int_equal(left_out, 10);
+	assert_int_equal(count, NODE_NETWORKS_MAX + MACHINES);
+	for (size_t i = 0; i < count; i++)
+		machines += routes[i].table == NODE_TABLE_MACHINES;
+	assert_int_equal(machines, MACHINES);
 }
 
 static void test_what_is_saved_is_loaded_again(void **state)
@@ -199,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_kept_map_makes_a_machine_of_the_mesh),
 		cmocka_unit_test(test_networks_and_exit_nodes_are_for_who_wants_them),
+		cmocka_unit_test(test_there_are_only_so_many_routes_to_networks),
 		cmocka_unit_test(test_what_is_saved_is_loaded_again),
 		cmocka_unit_test(test_nothing_of_a_killed_life_stays),
 		cmocka_unit_test(test_a_ping_is_answered_at_the_end_at_the_latest),

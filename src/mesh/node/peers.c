@@ -135,11 +135,24 @@ static bool is_peer(const struct control_node *c)
 	return !mesh_key_is_zero(&c->key) && c->address_count > 0 && !is_over;
 }
 
+/* Said once: who runs control has to know it, and cannot be helped here. */
+static void check_addresses(struct node *n, const struct control_node *c)
+{
+	if (!c->has_foreign_address || n->has_told_foreign)
+		return;
+	n->has_told_foreign = true;
+	log_warn("control gives %.*s an address outside of 100.64.0.0/10 and "
+		 "fd7a:115c:a1e0::/48: such addresses are not used",
+		 SLICE_ARG(c->name));
+}
+
 static void apply_peer(struct node *n, const struct netmap *m, int64_t id)
 {
 	const struct control_node *c = netmap_peer(m, id);
 	struct node_peer *p = node_peer_by_id(n, id);
 
+	if (c)
+		check_addresses(n, c);
 	if (p && (!c || !is_peer(c) || !mesh_key_equal(&p->key, &c->key))) {
 		drop_peer(n, p);
 		p = NULL;
@@ -171,11 +184,27 @@ static int compare_routes(const void *left, const void *right)
 	return order;
 }
 
-/* Whole addresses are machines; everything else stands behind the networks this machine is in. */
+size_t node_keep_routes(struct node_route *routes, size_t count, size_t *ret_left_out)
+{
+	size_t kept = 0, networks = 0;
+
+	qsort(routes, count, sizeof(*routes), compare_routes);
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && compare_routes(&routes[i - 1], &routes[i]) == 0)
+			continue;
+		if (routes[i].table == NODE_TABLE_MACHINES || networks++ < NODE_NETWORKS_MAX)
+			routes[kept++] = routes[i];
+	}
+	*ret_left_out = networks > NODE_NETWORKS_MAX ? networks - NODE_NETWORKS_MAX : 0;
+	return kept;
+}
+
+/* Addresses of machines are machines; everything else stands behind the networks this machine is
+ * in. */
 static void apply_routes(struct node *n)
 {
 	struct node_peer *p;
-	size_t cursor = 0, count = 0, used = 0;
+	size_t cursor = 0, count = 0, used = 0, left_out;
 
 	while ((p = map_next(&n->peers, &cursor)))
 		count += p->allowed_count;
@@ -184,16 +213,15 @@ static void apply_routes(struct node *n)
 	while ((p = map_next(&n->peers, &cursor)))
 		for (size_t i = 0; i < p->allowed_count; i++) {
 			struct ip_prefix prefix = p->allowed[i];
-			bool is_machine = prefix.bits == ip_bits(prefix.ip);
+			bool is_machine = control_is_machine_address(prefix);
 			routes[used++] =
 				(struct node_route) { prefix, is_machine ? NODE_TABLE_MACHINES
 									 : NODE_TABLE_NETWORKS };
 		}
-	qsort(routes, used, sizeof(*routes), compare_routes);
-	count = 0;
-	for (size_t i = 0; i < used; i++)
-		if (count == 0 || compare_routes(&routes[count - 1], &routes[i]) != 0)
-			routes[count++] = routes[i];
+	count = node_keep_routes(routes, used, &left_out);
+	if (left_out && !n->has_told_networks)
+		log_warn("there are too many networks behind machines: %zu are left out", left_out);
+	n->has_told_networks = left_out > 0;
 	node_set_routes(n, routes, count);
 	check_exit(n);
 	memory_free(routes);
@@ -329,8 +357,10 @@ void node_apply(struct node *n, const struct netmap *m, const struct netmap_chan
 {
 	if (change->what & NETMAP_RELAYS)
 		node_set_relay_map(n, m->relays);
-	if (change->what & NETMAP_SELF)
+	if (change->what & NETMAP_SELF) {
+		check_addresses(n, m->self);
 		node_set_addresses(n, m->self);
+	}
 	for (size_t i = 0; i < change->peer_count; i++) {
 		apply_peer(n, m, change->peers[i].id);
 		greet(n, &change->peers[i]);
@@ -352,6 +382,7 @@ void node_apply_all(struct node *n)
 	if (!m->self)
 		return;
 	node_set_relay_map(n, m->relays);
+	check_addresses(n, m->self);
 	node_set_addresses(n, m->self);
 	for (size_t i = 0; i < m->peer_count; i++)
 		apply_peer(n, m, m->peers[i]->id);

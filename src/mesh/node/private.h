@@ -14,9 +14,10 @@
 #include "mesh/tunnel/tunnel.h"
 
 enum {
-	NODE_BATCH = 64,	 /* datagrams opened, and packets sealed, in one call */
-	NODE_HELLO_BYTES = 148,	 /* the first message of a handshake */
-	NODE_STRANGER_MS = 5000, /* as WireGuard tries again */
+	NODE_BATCH = 64,	  /* datagrams opened, and packets sealed, in one call */
+	NODE_HELLO_BYTES = 148,	  /* the first message of a handshake */
+	NODE_NETWORKS_MAX = 4096, /* behind machines, that the system gets routes to */
+	NODE_STRANGER_MS = 5000,  /* as WireGuard tries again */
 };
 
 /* A machine of the netmap that has keys, as tunnel and paths know it. */
@@ -89,6 +90,8 @@ struct node {
 	struct ip_prefix offered[NODE_ROUTES_MAX];
 	size_t offered_count;
 	bool accepts_routes;
+	bool has_told_networks; /* that there are too many */
+	bool has_told_foreign;	/* that control gives addresses it may not give */
 	struct node_service services[NODE_SERVICES_MAX];
 	size_t service_count;
 
@@ -115,6 +118,8 @@ void node_set_routes(struct node *n, const struct node_route *routes, size_t cou
 void node_look_at_network(struct node *n);
 
 /* peers.c: what the netmap says. */
+/* Sorted, each once, and so many networks as there may be; returns how many are left. */
+size_t node_keep_routes(struct node_route *routes, size_t count, size_t *ret_left_out);
 void node_apply(struct node *n, const struct netmap *m, const struct netmap_change *change);
 void node_apply_all(struct node *n);
 void node_configure_filter(struct node *n);

@@ -170,6 +170,29 @@ static void test_peers_come_change_and_go(void **state)
 	end(&f);
 }
 
+/* Else they would be routes, and names in /etc/hosts. */
+static void test_machines_have_addresses_of_the_mesh_only(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start_three(&f);
+	assert_false(netmap_peer(&f.map, 2)->has_foreign_address);
+	apply(&f, "{\"PeersChanged\":[{\"ID\":4,\"Name\":\"google.example.\",\"Key\":\"" KEY(
+			  "44444444") "\",\"Addresses\":[\"8.8.8.8/32\",\"100.64.0.0/10\","
+				      "\"100.128.0.1/32\",\"100.64.0.4/32\",\"100.100.100.100/32\","
+				      "\"2001:db8::1/128\",\"fd7a:115c:a1e0::/48\","
+				      "\"fd7a:115c:a1e0::53/128\",\"fd7a:115c:a1e0::4/128\"]}]}");
+	const struct control_node *c = netmap_peer(&f.map, 4);
+	assert_true(c->has_foreign_address);
+	assert_int_equal(c->address_count, 2);
+	assert_int_equal(c->allowed_count, 2);
+	assert_true(control_is_machine_address(c->addresses[0]));
+	assert_int_equal(c->addresses[0].ip.bytes[3], 4);
+	assert_int_equal(c->addresses[1].ip.bytes[15], 4);
+	end(&f);
+}
+
 static void test_a_patch_changes_only_what_it_has(void **state)
 {
 	struct fixture f;
@@ -378,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_the_official_first_response_makes_a_map),
 		cmocka_unit_test(test_a_map_written_and_read_is_the_same),
 		cmocka_unit_test(test_peers_come_change_and_go),
+		cmocka_unit_test(test_machines_have_addresses_of_the_mesh_only),
 		cmocka_unit_test(test_a_patch_changes_only_what_it_has),
 		cmocka_unit_test(test_an_old_disco_key_of_an_absent_peer_is_not_taken),
 		cmocka_unit_test(test_no_peers_listed_means_unchanged),

@@ -52,8 +52,9 @@ struct control_node {
 	int64_t key_expiry_s;
 	int64_t created_s;
 	int64_t last_seen_s;
-	const struct ip_prefix *addresses;
+	const struct ip_prefix *addresses; /* decoded: those that machines may have, no other */
 	size_t address_count;
+	bool has_foreign_address;	 /* decoded: others were left out */
 	const struct ip_prefix *allowed; /* decoded: never absent, the addresses if it was */
 	size_t allowed_count;
 	const struct ip_prefix *primary_routes;
@@ -83,6 +84,10 @@ struct control_node *control_node_copy(const struct control_node *n);
 
 /* Append the node as a JSON object. */
 void control_node_encode(struct buf *b, const struct control_node *n);
+
+/* One whole address of 100.64.0.0/10 or fd7a:115c:a1e0::/48, and not that of the service of names:
+ * no other is a machine's, whatever control says. */
+bool control_is_machine_address(struct ip_prefix p);
 
 /* Whatever JSON value `text` is must be an object; limits are checked. */
 MUST_CHECK enum err control_node_decode(struct arena *a, struct slice text,

@@ -103,10 +103,38 @@ static void read_names(struct json_reader *r, const json_t *object, struct contr
 	n->tags = json_get_texts(r, object, "Tags", CONTROL_TAGS_MAX, &n->tag_count);
 }
 
+bool control_is_machine_address(struct ip_prefix p)
+{
+	static const uint8_t v6[16] = { 0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53 };
+
+	if (p.bits != ip_bits(p.ip))
+		return false;
+	if (p.ip.family == IP_V4)
+		return p.ip.bytes[0] == 100 && (p.ip.bytes[1] & 0xc0) == 64 &&
+		       !ip_equal(p.ip, ip_v4(0x64646464));
+	return memcmp(p.ip.bytes, v6, 6) == 0 && !ip_equal(p.ip, ip_v6(v6));
+}
+
+/* Whoever sends a node may not make it the machine at somebody else's address. */
+static size_t keep_machine_addresses(struct ip_prefix *addresses, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (control_is_machine_address(addresses[i]))
+			addresses[kept++] = addresses[i];
+	return kept;
+}
+
 static void read_addresses(struct json_reader *r, const json_t *object, struct control_node *n)
 {
-	n->addresses =
-		json_get_prefixes(r, object, "Addresses", CONTROL_ADDRESSES_MAX, &n->address_count);
+	size_t count;
+	struct ip_prefix *addresses =
+		json_get_prefixes(r, object, "Addresses", CONTROL_ADDRESSES_MAX, &count);
+
+	n->addresses = addresses;
+	n->address_count = keep_machine_addresses(addresses, count);
+	n->has_foreign_address = n->address_count < count;
 	n->allowed =
 		json_get_prefixes(r, object, "AllowedIPs", CONTROL_ROUTES_MAX, &n->allowed_count);
 	if (!json_is_array(json_object_get(object, "AllowedIPs"))) {
