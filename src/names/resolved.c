@@ -69,6 +69,29 @@ bool resolved_is_used(const char *root)
 	return is_there && is_used;
 }
 
+bool resolved_is_own_domain(const char *root, struct slice domain)
+{
+	/* There the mesh's own domain is found, too: put there by us, or by a person. */
+	static const char *const ours[] = { "127.0.0.53", "127.0.0.54", "100.100.100.100", NULL };
+	bool is_own = false;
+	struct arena a;
+
+	arena_init(&a);
+	struct slice text = read_file(&a, root, "/etc/resolv.conf");
+	if (has_line(text, "nameserver", ours))
+		text = (struct slice) { 0 };
+	while (text.size > 0) {
+		struct slice line = slice_cut(&text, '\n'), first = take_word(&line);
+
+		if (!slice_equal(first, SLICE("search")) && !slice_equal(first, SLICE("domain")))
+			continue;
+		for (struct slice w = take_word(&line); w.size > 0; w = take_word(&line))
+			is_own |= zone_is_below(w, domain);
+	}
+	arena_done(&a);
+	return is_own;
+}
+
 /* --- what to tell it -------------------------------------------------------------------------- */
 
 struct words {

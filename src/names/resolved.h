@@ -22,6 +22,10 @@ struct resolved_commands {
  * ("" or a directory of a test). */
 bool resolved_is_used(const char *root);
 
+/* Is one of the domains this machine searches in `domain` or below it?  Reads /etc/resolv.conf,
+ * unless that asks systemd-resolved or the mesh, and so may have the mesh's own domain. */
+bool resolved_is_own_domain(const char *root, struct slice domain);
+
 /* Servers, the domain (to search in) and suffixes of `z` for `device`, or what takes it back where
  * `z` is NULL. */
 void resolved_plan(struct arena *a, const char *device, const struct zone *z,

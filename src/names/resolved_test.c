@@ -73,6 +73,25 @@ static void test_it_is_used_where_it_runs_and_is_asked(void **state)
 	close_place(&p);
 }
 
+static void test_the_domains_of_the_machine_are_known(void **state)
+{
+	struct place p;
+
+	(void)state;
+	open_place(&p);
+	assert_false(resolved_is_own_domain(p.root, SLICE("corp.example")));
+	write_file(below(&p, "etc/resolv.conf"),
+		   "nameserver 192.0.2.1\nsearch lab.corp.example home.example\n", 0600);
+	assert_true(resolved_is_own_domain(p.root, SLICE("home.example")));
+	assert_true(resolved_is_own_domain(p.root, SLICE("corp.example")));
+	assert_false(resolved_is_own_domain(p.root, SLICE("mesh.home.example")));
+	assert_false(resolved_is_own_domain(p.root, SLICE("me.example")));
+	write_file(below(&p, "etc/resolv.conf"), "nameserver 127.0.0.53\nsearch home.example\n",
+		   0600);
+	assert_false(resolved_is_own_domain(p.root, SLICE("home.example"))); /* it is ours */
+	close_place(&p);
+}
+
 static struct zone *example(struct arena *a)
 {
 	static const char json[] = "{\"sequence\":1,\"domain\":\"h.x\",\"self\":{\"name\":\"a\","
@@ -123,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_it_is_used_where_it_runs_and_is_asked),
+		cmocka_unit_test(test_the_domains_of_the_machine_are_known),
 		cmocka_unit_test(test_it_is_told_servers_and_domains_of_the_link_and_nothing_else),
 	};
 

@@ -46,8 +46,7 @@ enum { REVERSE_V4_FIRST = 64, REVERSE_V4_LAST = 127 };
 
 /* --- making ----------------------------------------------------------------------------------- */
 
-/* `name` is `suffix` or below it; everything is below "". */
-static bool is_below(struct slice name, struct slice suffix)
+bool zone_is_below(struct slice name, struct slice suffix)
 {
 	if (suffix.size == 0)
 		return true;
@@ -79,8 +78,8 @@ static struct name *add_name(struct zone *z, struct slice text)
 /* Names between this one and the domain exist too, or their NXDOMAIN would deny this one. */
 static void add_parents(struct zone *z, struct slice text)
 {
-	for (struct slice up = parent_of(text); up.size > z->domain.size && is_below(up, z->domain);
-	     up = parent_of(up))
+	for (struct slice up = parent_of(text);
+	     up.size > z->domain.size && zone_is_below(up, z->domain); up = parent_of(up))
 		add_name(z, up);
 }
 
@@ -213,7 +212,7 @@ static void add_view_record(struct zone *z, const struct mesh_view_record *r)
 		    slice_equal(r->type, SLICE("AAAA"))) &&
 		   ip_parse(r->value, &ip) == OK) {
 		add_address(z, r->name, ip);
-		if (z->domain.size && is_below(r->name, z->domain) && is_plain_name(r->name))
+		if (z->domain.size && zone_is_below(r->name, z->domain) && is_plain_name(r->name))
 			add_host(z, ip, arena_text(&z->arena, r->name));
 	}
 }
@@ -253,6 +252,11 @@ static void add_soa(struct zone *z)
 	buf_done(&data);
 }
 
+bool zone_is_domain(struct slice domain)
+{
+	return is_plain(slice_cut(&domain, '.')) && domain.size > 0 && is_plain_name(domain);
+}
+
 struct zone *zone_new(const struct mesh_view *view)
 {
 	struct dns_name name;
@@ -263,7 +267,8 @@ struct zone *zone_new(const struct mesh_view *view)
 	arena_init(&z->arena);
 	map_init(&z->names);
 	z->sequence = view->sequence;
-	z->domain = arena_copy(&z->arena, view->domain);
+	if (zone_is_domain(view->domain))
+		z->domain = arena_copy(&z->arena, view->domain);
 	add_soa(z);
 	for (size_t i = 0; i < view->machine_count; i++)
 		add_machine(z, &view->machines[i]);
@@ -328,11 +333,11 @@ static bool find_own_suffix(const struct zone *z, struct slice name, struct slic
 	struct slice v4 = slice_from(REVERSE_V4);
 	uint64_t number;
 
-	if (z->domain.size > 0 && is_below(name, z->domain)) {
+	if (z->domain.size > 0 && zone_is_below(name, z->domain)) {
 		*ret = z->domain;
 		return true;
 	}
-	if (is_below(name, v6)) {
+	if (zone_is_below(name, v6)) {
 		*ret = v6;
 		return true;
 	}
@@ -356,7 +361,7 @@ static const struct mesh_view_route *find_route(const struct zone *z, struct sli
 
 	for (size_t i = 0; i < z->route_count; i++) {
 		const struct mesh_view_route *route = &z->routes[i];
-		if (is_below(name, route->suffix) &&
+		if (zone_is_below(name, route->suffix) &&
 		    (!best || route->suffix.size > best->suffix.size))
 			best = route;
 	}
@@ -475,7 +480,7 @@ enum zone_outcome zone_answer(const struct zone *z, struct slice message, bool i
 	dns_name_text(&ret_query->question.name, text);
 	struct slice name = slice_from(text);
 	if (find_own_suffix(z, name, &suffix) || map_get(&z->names, name) ||
-	    is_below(name, SLICE("onion")))
+	    zone_is_below(name, SLICE("onion")))
 		return answer_own(z, ret_query, message, is_udp, name, suffix, out);
 	const struct mesh_view_route *route = find_route(z, name);
 	if (route && route->resolver_count == 0)

@@ -24,7 +24,15 @@ enum {
 
 struct zone;
 
-/* NULL: the netmap has no machine with a name, so it cannot be the last good one. */
+/* May names end with it?  It has two labels at least, or a machine could be called as somebody's
+ * whole domain is. */
+bool zone_is_domain(struct slice domain);
+
+/* `name` is `suffix` or below it; everything is below "". */
+bool zone_is_below(struct slice name, struct slice suffix);
+
+/* Without a domain that may be one machines have short names only.
+ * NULL: the netmap has no machine with a name, so it cannot be the last good one. */
 struct zone *zone_new(const struct mesh_view *view);
 void zone_free(struct zone *z); /* NULL is fine */
 

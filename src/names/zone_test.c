@@ -249,6 +249,34 @@ static void test_a_file_of_hosts_gets_plain_names_only(void **state)
 	close_rig(&r);
 }
 
+/* "google" of the mesh "com" is not google.com. */
+static void test_a_domain_of_one_label_is_none(void **state)
+{
+	static const char com[] =
+		"{\"sequence\":1,\"domain\":\"com\",\"self\":{\"name\":\"google.com\","
+		"\"addresses\":[\"100.64.0.1\"]}}";
+	struct rig r = { .outcome = ZONE_NOTHING };
+
+	(void)state;
+	arena_init(&r.arena);
+	buf_init(&r.query);
+	buf_init(&r.answer);
+	assert_int_equal(mesh_view_parse(&r.arena, slice_from(com), &r.view), OK);
+	r.zone = zone_new(&r.view);
+	assert_non_null(r.zone);
+	assert_int_equal(zone_domain(r.zone).size, 0);
+	zone_each_host(r.zone, add_host, &r.answer);
+	assert_true(slice_equal(buf_slice(&r.answer), SLICE("100.64.0.1 google;")));
+	buf_clear(&r.answer);
+	ask(&r, "google.com", DNS_A);
+	assert_int_equal(r.outcome, ZONE_FORWARD);
+	expect(&r, "google", DNS_A, DNS_NOERROR, "1 google 100.64.0.1 5;");
+	close_rig(&r);
+	assert_true(zone_is_domain(SLICE("hanse.internal")));
+	assert_false(zone_is_domain(SLICE(".internal")));
+	assert_false(zone_is_domain(SLICE("a b.internal")));
+}
+
 static void test_an_empty_netmap_makes_no_zone(void **state)
 {
 	struct mesh_view view = { .sequence = 8, .domain = SLICE("home.example") };
@@ -267,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_other_names_go_where_the_longest_route_says),
 		cmocka_unit_test(test_what_nobody_should_ask_is_refused),
 		cmocka_unit_test(test_a_file_of_hosts_gets_plain_names_only),
+		cmocka_unit_test(test_a_domain_of_one_label_is_none),
 		cmocka_unit_test(test_an_empty_netmap_makes_no_zone),
 	};
 

@@ -38,6 +38,7 @@ enum {
 	SERVERS = 2,
 	TELL_ATTEMPTS = 5,
 	TELL_AGAIN_US = 300 * 1000,
+	HOST_BYTES_MAX = 255,
 };
 
 /* Port 53; a file of hosts of any owner and mode; the last one systemd-resolved asks for. */
@@ -62,6 +63,7 @@ struct names {
 	struct names_server *servers[SERVERS];
 	struct forward *forward;
 	struct timer open_again;
+	bool has_told_domain;
 	bool has_complained; /* that a server cannot be opened */
 	struct worker_job job;
 	enum showing showing;
@@ -86,8 +88,40 @@ static const struct zone *get_zone(void *context)
 	return n->zone;
 }
 
+/* Are names of the network that this machine is in below it?  Then they are not the mesh's. */
+static bool is_own_domain(struct slice domain)
+{
+	char host[HOST_BYTES_MAX + 1] = "";
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	struct slice rest = slice_from(host);
+	slice_cut(&rest, '.');
+	return (rest.size > 0 && zone_is_below(rest, domain)) || resolved_is_own_domain("", domain);
+}
+
+/* What cannot be a mesh's domain is none, and that is said once. */
+static void check_domain(struct names *n, struct mesh_view *view)
+{
+	const char *why = NULL;
+
+	if (view->domain.size == 0)
+		return;
+	if (!zone_is_domain(view->domain))
+		why = "it is not a name of two labels or more";
+	else if (is_own_domain(view->domain))
+		why = "the network of this machine has that domain";
+	if (!why)
+		return;
+	if (!n->has_told_domain)
+		log_warn("names of the mesh do not end with %.*s here: %s", SLICE_ARG(view->domain),
+			 why);
+	n->has_told_domain = true;
+	view->domain = (struct slice) { 0 };
+}
+
 /* Returns its sequence; *ret_zone stays where it is no netmap with names in it. */
-static uint64_t read_netmap(struct slice json, struct zone **ret_zone)
+static uint64_t read_netmap(struct names *n, struct slice json, struct zone **ret_zone)
 {
 	struct mesh_view view = { .sequence = 0 };
 	struct arena a;
@@ -95,8 +129,10 @@ static uint64_t read_netmap(struct slice json, struct zone **ret_zone)
 
 	arena_init(&a);
 	enum err err = mesh_view_parse(&a, json, &view);
-	if (!err)
+	if (!err) {
+		check_domain(n, &view);
 		zone = zone_new(&view);
+	}
 	arena_done(&a);
 	if (zone)
 		*ret_zone = zone;
@@ -114,7 +150,7 @@ static void load_last(struct names *n)
 
 	buf_init(&json);
 	if (state_read(&n->state, STATE_NAMES, STATE_FILE_BYTES_MAX, &json) == OK)
-		read_netmap(buf_slice(&json), &n->zone);
+		read_netmap(n, buf_slice(&json), &n->zone);
 	if (n->zone)
 		log_info("names as of netmap %llu, until there is a newer one",
 			 (unsigned long long)zone_sequence(n->zone));
@@ -354,7 +390,7 @@ static uint64_t on_netmap(void *context, struct slice json)
 	struct names *n = context;
 	struct zone *zone = NULL;
 
-	uint64_t sequence = read_netmap(json, &zone);
+	uint64_t sequence = read_netmap(n, json, &zone);
 	if (!zone)
 		return sequence;
 	bool is_same = n->zone && zone_sequence(n->zone) == sequence;

@@ -71,7 +71,9 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_NAME] = { "name", "NAME", NULL, "of this machine (default: its host name)",
 			  FOR_UP },
 	[OPTION_DOMAIN] = { "domain", "NAME", "hanse.internal",
-			    "what names of machines end with; said once, by the first machine",
+			    "what names of machines end with, two labels or more; said once, by "
+			    "the first "
+			    "machine",
 			    FOR_UP },
 	[OPTION_REALM] = { "realm", "HOST:PORT", "0.0.0.0:8641", "control of the mesh listens here",
 			   FOR_UP },
