@@ -301,34 +301,6 @@ void realm_forward_set_leader(struct realm_forwards *f, bool is_known)
 /* --- answering ---------------------------------------------------------------------------------
  */
 
-/* A question that was heard once is not answered again. */
-static bool is_fresh(struct realm_forwards *f, const uint8_t nonce[XAEAD_NONCE_BYTES],
-		     int64_t at_ms)
-{
-	int64_t now_ms = clock_wall_ms();
-
-	if (at_ms < now_ms - FORWARD_AGE_MS || at_ms > now_ms + FORWARD_AGE_MS)
-		return false;
-	while (f->nonce_count && f->nonces[f->nonce_first].at_ms < now_ms - 2 * FORWARD_AGE_MS) {
-		f->nonce_first = (f->nonce_first + 1) % FORWARD_NONCES_MAX;
-		f->nonce_count--;
-	}
-	for (size_t i = 0; i < f->nonce_count; i++) {
-		const struct forward_nonce *it =
-			&f->nonces[(f->nonce_first + i) % FORWARD_NONCES_MAX];
-
-		if (memcmp(it->bytes, nonce, sizeof(it->bytes)) == 0)
-			return false;
-	}
-	if (f->nonce_count == FORWARD_NONCES_MAX)
-		return false;
-	struct forward_nonce *next =
-		&f->nonces[(f->nonce_first + f->nonce_count++) % FORWARD_NONCES_MAX];
-	memcpy(next->bytes, nonce, sizeof(next->bytes));
-	next->at_ms = now_ms;
-	return true;
-}
-
 /* The texts in a question, each with a NUL; false: it is cut off. */
 static bool read_question(struct slice plain, char method[METHOD_BYTES_MAX + 1],
 			  char target[FORWARD_TARGET_BYTES_MAX], struct slice *body)
@@ -368,7 +340,8 @@ void realm_forward_answer(struct realm_forwards *forwards, struct http_exchange 
 	buf_init(&plain);
 	bool is_good = open_sealed(key, SLICE("question"), e->body, &plain) &&
 		       plain.size >= TIME_BYTES &&
-		       is_fresh(forwards, e->body.data, (int64_t)get_u64(plain.data)) &&
+		       heard_is_new(&forwards->heard, e->body.data, (int64_t)get_u64(plain.data),
+				    clock_wall_ms()) &&
 		       read_question(buf_slice(&plain), method, target, &body);
 	if (!is_good) {
 		answer_error(e, HTTP_DENIED, "not a question of a node of this realm");
@@ -394,8 +367,14 @@ void realm_forwards_init(struct realm_forwards *f, struct realm_role *role)
 {
 	f->role = role;
 	f->tell_ms = FORWARD_TELL_MS;
-	f->nonces = memory_take_array(FORWARD_NONCES_MAX, sizeof(*f->nonces));
+	heard_init(&f->heard, clock_wall_ms());
 	list_init(&f->all);
+}
+
+/* What others were asked before, this one has not heard. */
+void realm_forward_lead(struct realm_forwards *f)
+{
+	heard_begin(&f->heard, clock_wall_ms());
 }
 
 size_t realm_forwards_close(struct realm_forwards *f)
@@ -405,9 +384,7 @@ size_t realm_forwards_close(struct realm_forwards *f)
 	LIST_EACH (&f->all, struct forward, link, it)
 		if (task_is_running(&it->call.task))
 			task_cancel(&it->call.task);
-	if (f->count == 0) {
-		memory_free(f->nonces);
-		f->nonces = NULL;
-	}
+	if (f->count == 0)
+		heard_done(&f->heard);
 	return f->count;
 }

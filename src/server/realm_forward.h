@@ -9,11 +9,10 @@
 
 #include "loop/http_server.h"
 #include "loop/timer.h"
+#include "server/heard.h"
 
 enum {
 	FORWARD_MS = 10 * 1000,	     /* for an answer */
-	FORWARD_AGE_MS = 60 * 1000,  /* of a question, by the clocks of the two nodes */
-	FORWARD_NONCES_MAX = 4096,   /* seen within that time; more questions are refused */
 	FORWARDS_MAX = 64,	     /* at the same time */
 	FORWARD_TELL_MS = 1000,	     /* before the leader is told of this node, and again */
 	FORWARD_TELL_MS_MAX = 30000, /* after failures */
@@ -21,17 +20,11 @@ enum {
 
 struct realm_role;
 
-struct forward_nonce {
-	uint8_t bytes[24];
-	int64_t at_ms;
-};
-
 struct realm_forwards {
 	struct realm_role *role;
 	struct list all;
 	size_t count;
-	struct forward_nonce *nonces; /* a ring, the oldest first */
-	size_t nonce_first, nonce_count;
+	struct heard heard;
 	struct timer tell;
 	uint64_t tell_ms;
 	bool has_leader, is_closed;
@@ -41,6 +34,9 @@ void realm_forwards_init(struct realm_forwards *f, struct realm_role *role);
 
 /* How many are still there: call it again until it is none. */
 size_t realm_forwards_close(struct realm_forwards *f);
+
+/* This node leads from now on. */
+void realm_forward_lead(struct realm_forwards *f);
 
 /* Another node leads, or nobody that is known. */
 void realm_forward_set_leader(struct realm_forwards *f, bool is_known);

@@ -27,6 +27,7 @@ static void on_leading(void *context)
 	struct realm_role *role = context;
 
 	stream_pipes_close(&role->pipes);
+	realm_forward_lead(&role->forwards);
 	realm_on_leading(role->realm);
 }
 
