@@ -50,6 +50,7 @@ static void on_end(void *context, struct http2_exchange *e, enum err err)
 static void feed_all(struct http2 *h, struct slice in, bool is_server)
 {
 	size_t step = (size_t)(choice >> 4) * 7 + 1;
+	uint64_t now_ms = 1;
 	struct buf out;
 
 	buf_init(&out);
@@ -62,6 +63,10 @@ static void feed_all(struct http2 *h, struct slice in, bool is_server)
 			http2_output(h, &out, OUTPUT_BYTES);
 		if (is_server && part.data[0] == choice)
 			http2_drop_slow(h, 2);
+		if (is_server && part.data[0] % 16 == 3)
+			http2_drop_unread(h, now_ms++, 2);
+		if (is_server && part.data[0] == 0xfe)
+			http2_discard(h);
 		in = slice_part(in, part.size, in.size);
 	}
 	http2_end(h);
@@ -73,12 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct http2_budget budget = { .max = 100 };
+	struct http2_budget budget = { .max = 100 }, unsent = { .used = 0 };
 	const struct http2_config server = {
 		.on_output = on_output,
 		.on_request = on_request,
 		.on_gone = forget,
 		.budget = &budget,
+		.unsent = &unsent,
 	};
 	const struct http2_config client = {
 		.on_output = on_output,
@@ -97,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (http2_feed(h, SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 1))
 		abort();
 	feed_all(h, in, true);
-	if (budget.used > 0)
+	if (budget.used > 0 || unsent.used > 0)
 		abort();
 	h = http2_new_client(&client);
 	if (!http2_request(h, &request))
