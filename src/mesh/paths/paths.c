@@ -1,11 +1,11 @@
 #include <assert.h>
 
-#include "base/endian.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "mesh/paths/private.h"
 #include "wire/crypto/wipe.h"
 #include "wire/crypto/x25519.h"
+#include "wire/disco/geneve.h"
 
 /* --- begin and end --- */
 
@@ -128,13 +128,9 @@ bool paths_next(struct paths *p, struct paths_effect *ret)
 
 /* --- datagrams --- */
 
-enum { GENEVE_DISCO = 0x7a11, GENEVE_WIREGUARD = 0x7a12 };
-
 void paths_geneve(uint32_t vni, uint8_t ret[PATHS_GENEVE_BYTES])
 {
-	ret[0] = ret[1] = 0;
-	put_u16(ret + 2, GENEVE_WIREGUARD);
-	put_u32(ret + 4, vni << 8);
+	geneve_put(ret, &(struct geneve) { GENEVE_WIREGUARD, vni, false });
 }
 
 /* Whose packet it probably is: only what has proven itself is in the table. */
