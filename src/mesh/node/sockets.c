@@ -320,6 +320,8 @@ void node_take_path_effect(struct node *n, const struct paths_effect *e)
 			  (long long)((struct node_peer *)paths_peer_context(e->peer))->id, why);
 		return;
 	}
+	case PATHS_ALLOCATE: /* no peer is told that it may */
+		return;
 	case PATHS_PING_ANSWERED:
 	case PATHS_PING_LOST:
 		end_ping(n, e);

@@ -2,16 +2,23 @@
  * the others was better by enough to change. */
 #include <assert.h>
 
+#include "base/endian.h"
 #include "base/memory.h"
 #include "mesh/paths/private.h"
 
 enum { POINTS_LOOPBACK = 50, POINTS_LINK_LOCAL = 30, POINTS_PRIVATE = 20, POINTS_IPV6 = 10 };
 
-struct candidate *candidate_find(struct paths_peer *peer, uint16_t socket,
+void candidate_key(const struct endpoint *address, uint32_t vni, uint8_t ret[CANDIDATE_KEY_BYTES])
+{
+	endpoint_put(ret, address);
+	put_u32(ret + ENDPOINT_WIRE_BYTES, vni);
+}
+
+struct candidate *candidate_find(struct paths_peer *peer, uint16_t socket, uint32_t vni,
 				 const struct endpoint *address)
 {
 	LIST_EACH (&peer->candidates, struct candidate, node, it)
-		if (it->socket == socket && endpoint_equal(&it->address, address))
+		if (it->socket == socket && it->vni == vni && endpoint_equal(&it->address, address))
 			return it;
 	return NULL;
 }
@@ -52,16 +59,18 @@ static void drop_one_learned(struct paths_peer *peer)
 		candidate_free(oldest);
 }
 
-struct candidate *candidate_put(struct paths_peer *peer, uint16_t socket,
+struct candidate *candidate_put(struct paths_peer *peer, uint16_t socket, uint32_t vni,
 				const struct endpoint *address, uint8_t from)
 {
-	struct candidate *c = candidate_find(peer, socket, address);
+	struct candidate *c = candidate_find(peer, socket, vni, address);
 
 	if (c) {
 		c->from |= from;
 		return c;
 	}
 	if (!may_be_candidate(peer->paths, address) || !socket_is_open(peer->paths, socket))
+		return NULL;
+	if (vni && (socket || !via_find(peer, vni)))
 		return NULL;
 	if (from & (FROM_PING | FROM_TUNNEL))
 		drop_one_learned(peer);
@@ -71,8 +80,9 @@ struct candidate *candidate_put(struct paths_peer *peer, uint16_t socket,
 	c->peer = peer;
 	c->address = *address;
 	c->socket = socket;
+	c->vni = vni;
 	c->from = from;
-	endpoint_put(c->key, address);
+	candidate_key(address, vni, c->key);
 	socket_hold(peer->paths, socket);
 	list_add(&peer->candidates, &c->node);
 	peer->candidate_count++;
@@ -124,6 +134,11 @@ bool candidate_is_trusted(const struct candidate *c, uint64_t now_us)
 	return c && c->peer->best == c && now_us < c->peer->trust_us && !c->is_distrusted;
 }
 
+bool peer_is_direct(const struct paths_peer *peer, uint64_t now_us)
+{
+	return candidate_is_trusted(peer->best, now_us) && !peer->best->vni;
+}
+
 /* Below a millisecond the network says nothing, and kinds of addresses decide. */
 static int points_of_latency(uint64_t ours, uint64_t theirs)
 {
@@ -149,6 +164,8 @@ static bool is_better(const struct candidate *c, const struct candidate *best)
 	int theirs =
 		points_of_kind(&best->address) + points_of_latency(best->latency_us, c->latency_us);
 
+	if (!c->vni != !best->vni)
+		return !c->vni; /* a detour costs somebody else's line */
 	return ours > theirs + HYSTERESIS_POINTS;
 }
 
@@ -187,7 +204,7 @@ void candidate_pong(struct candidate *c, uint64_t latency_us, uint64_t now_us)
 		return;
 	set_best(peer, c);
 	peer->trust_us = now_us + TRUST_US;
-	if (!c->is_distrusted)
+	if (!c->is_distrusted && !peer->best->vni)
 		peer->searching_us = 0;
 }
 
@@ -204,7 +221,8 @@ void peer_choose_again(struct paths_peer *peer, uint64_t now_us)
 		return;
 	set_best(peer, next);
 	peer->trust_us = next->pong_us + TRUST_US;
-	peer->searching_us = 0;
+	if (!next->vni)
+		peer->searching_us = 0;
 	peer_tell(peer, now_us);
 }
 
@@ -223,12 +241,14 @@ void paths_authenticated(struct paths *p, struct paths_peer *peer, const struct 
 		return;
 	}
 	c = peer->best;
-	if (!c || c->socket != from->socket || !endpoint_equal(&c->address, &from->address))
-		c = candidate_put(peer, from->socket, &from->address, FROM_TUNNEL);
+	if (!c || c->socket != from->socket || c->vni != from->vni ||
+	    !endpoint_equal(&c->address, &from->address))
+		c = candidate_put(peer, from->socket, from->vni, &from->address, FROM_TUNNEL);
 	if (!c)
 		return;
 	c->heard_us = c->tunnel_us = now_us;
 	candidate_heard(c);
+	via_heard(peer, c->vni, now_us);
 	if (c->is_distrusted) {
 		c->is_distrusted = false;
 		peer_tell(peer, now_us);

@@ -14,7 +14,7 @@ void paths_peer_state(const struct paths *p, const struct paths_peer *peer, uint
 		.is_active = peer_is_active(peer, now_us),
 	};
 	if (candidate_is_trusted(best, now_us)) {
-		ret->kind = PATHS_DIRECT;
+		ret->kind = best->vni ? PATHS_PEER_RELAY : PATHS_DIRECT;
 		ret->address = best->address;
 		ret->latency_us = best->latency_us;
 	} else if (ret->region) {
@@ -23,17 +23,21 @@ void paths_peer_state(const struct paths *p, const struct paths_peer *peer, uint
 	}
 }
 
-/* The effect comes when a direct path is there, is another one, or is no more. */
+/* The effect comes when a direct path, or one through a peer relay, is there, is another one, or is
+ * no more. */
 void peer_tell(struct paths_peer *peer, uint64_t now_us)
 {
 	bool is_direct = candidate_is_trusted(peer->best, now_us);
 	struct endpoint none = { 0 };
 	const struct endpoint *address = is_direct ? &peer->best->address : &none;
+	uint32_t vni = is_direct ? peer->best->vni : 0;
 
-	if (is_direct == peer->is_told_direct && endpoint_equal(address, &peer->told_address))
+	if (is_direct == peer->is_told_direct && vni == peer->told_vni &&
+	    endpoint_equal(address, &peer->told_address))
 		return;
 	peer->is_told_direct = is_direct;
 	peer->told_address = *address;
+	peer->told_vni = vni;
 	if (!is_direct && peer_is_active(peer, now_us) && !peer->searching_us)
 		peer->searching_us = now_us;
 	paths_push(peer->paths, PATHS_PEER_CHANGED)->peer = peer;
@@ -89,7 +93,11 @@ void paths_peer_why(const struct paths *p, const struct paths_peer *peer, uint64
 		return;
 	}
 	why_relay(p, peer, now_us, reason, sizeof(reason));
-	if (state.kind == PATHS_RELAY)
+	endpoint_text(&state.address, text);
+	if (state.kind == PATHS_PEER_RELAY)
+		snprintf(ret, PATHS_WHY_BYTES, "peer relay %s, %.1f ms", text,
+			 (double)state.latency_us / (double)MS);
+	else if (state.kind == PATHS_RELAY)
 		snprintf(ret, PATHS_WHY_BYTES, "relay %u, because %s", state.region, reason);
 	else
 		snprintf(ret, PATHS_WHY_BYTES, "no path, because %s", reason);

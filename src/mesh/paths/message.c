@@ -7,22 +7,26 @@
 
 /* --- out --- */
 
-static void seal(struct paths_peer *peer, struct paths_effect *effect,
+static void seal(struct paths_peer *peer, struct paths_effect *effect, uint32_t vni,
 		 const struct disco_message *m)
 {
 	struct paths *p = peer->paths;
-	uint8_t nonce[BOX_NONCE_BYTES];
+	uint8_t nonce[BOX_NONCE_BYTES], header[GENEVE_BYTES];
 	struct buf packet;
 
 	buf_init(&packet);
 	paths_random(p, nonce, sizeof(nonce));
+	if (vni) {
+		geneve_put(header, &(struct geneve) { GENEVE_DISCO, vni, false });
+		buf_add(&packet, header, sizeof(header));
+	}
 	disco_seal(&packet, peer->shared, &p->disco_public, nonce, m);
 	paths_push_bytes(p, effect, buf_slice(&packet));
 	buf_done(&packet);
 }
 
-void message_to_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-			uint8_t ttl, const struct disco_message *m)
+void message_to_address(struct paths_peer *peer, uint16_t socket, uint32_t vni,
+			const struct endpoint *address, uint8_t ttl, const struct disco_message *m)
 {
 	struct paths_effect *effect;
 
@@ -32,7 +36,7 @@ void message_to_address(struct paths_peer *peer, uint16_t socket, const struct e
 	effect->socket = socket;
 	effect->address = *address;
 	effect->ttl = ttl;
-	seal(peer, effect, m);
+	seal(peer, effect, vni, m);
 }
 
 void message_to_region(struct paths_peer *peer, uint32_t region, const struct disco_message *m)
@@ -44,7 +48,7 @@ void message_to_region(struct paths_peer *peer, uint32_t region, const struct di
 	effect = paths_push(peer->paths, PATHS_SEND_RELAY);
 	effect->region = region;
 	effect->node = peer->node;
-	seal(peer, effect, m);
+	seal(peer, effect, 0, m);
 }
 
 /* --- pings --- */
@@ -113,8 +117,8 @@ static struct disco_message ping_message(const struct paths *p, const struct pin
 	return m;
 }
 
-void ping_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-		  bool is_user, uint64_t now_us)
+void ping_address(struct paths_peer *peer, uint16_t socket, uint32_t vni,
+		  const struct endpoint *address, bool is_user, uint64_t now_us)
 {
 	struct disco_message m;
 	struct ping *ping;
@@ -123,16 +127,17 @@ void ping_address(struct paths_peer *peer, uint16_t socket, const struct endpoin
 		return;
 	ping = ping_new(peer, is_user, now_us);
 	ping->socket = socket;
+	ping->vni = vni;
 	ping->address = *address;
 	m = ping_message(peer->paths, ping);
-	message_to_address(peer, socket, address, 0, &m);
+	message_to_address(peer, socket, vni, address, 0, &m);
 }
 
 void candidate_ping(struct candidate *c, uint64_t now_us)
 {
 	c->pinged_us = now_us;
 	c->is_only_opened = false;
-	ping_address(c->peer, c->socket, &c->address, false, now_us);
+	ping_address(c->peer, c->socket, c->vni, &c->address, false, now_us);
 }
 
 void ping_opener(struct paths_peer *peer, const struct endpoint *address, uint64_t now_us)
@@ -145,7 +150,7 @@ void ping_opener(struct paths_peer *peer, const struct endpoint *address, uint64
 	ping = ping_new(peer, false, now_us);
 	ping->address = *address;
 	m = ping_message(peer->paths, ping);
-	message_to_address(peer, 0, address, OPENING_TTL, &m);
+	message_to_address(peer, 0, 0, address, OPENING_TTL, &m);
 }
 
 void ping_region(struct paths_peer *peer, uint32_t region, bool is_user, uint64_t now_us)
@@ -169,10 +174,11 @@ static void on_ping_by_address(struct paths_peer *peer, const struct paths_from 
 			       const struct disco_message *m, uint64_t now_us)
 {
 	struct disco_message pong = { .type = DISCO_PONG, .seen = from->address };
-	struct candidate *c = candidate_put(peer, from->socket, &from->address, FROM_PING);
+	struct candidate *c =
+		candidate_put(peer, from->socket, from->vni, &from->address, FROM_PING);
 
 	memcpy(pong.transaction, m->transaction, sizeof(pong.transaction));
-	message_to_address(peer, from->socket, &from->address, 0, &pong);
+	message_to_address(peer, from->socket, from->vni, &from->address, 0, &pong);
 	if (!c)
 		return;
 	c->heard_us = now_us;
@@ -213,6 +219,7 @@ static void answer_user(struct paths_peer *peer, const struct ping *ping, uint64
 	effect->region = ping->region;
 	effect->address = ping->address;
 	effect->socket = ping->socket;
+	effect->vni = ping->vni;
 }
 
 static void on_pong(struct paths_peer *peer, const struct paths_from *from,
@@ -224,7 +231,7 @@ static void on_pong(struct paths_peer *peer, const struct paths_from *from,
 	struct candidate *c = NULL;
 	uint64_t latency_us;
 
-	if (!ping || ping->peer != peer || ping->socket != from->socket ||
+	if (!ping || ping->peer != peer || ping->socket != from->socket || ping->vni != from->vni ||
 	    !ping->region != !from->region)
 		return;
 	latency_us = now_us > ping->sent_us ? now_us - ping->sent_us : 1;
@@ -232,16 +239,17 @@ static void on_pong(struct paths_peer *peer, const struct paths_from *from,
 	if (ping->region)
 		peer->relay_latency_us = latency_us;
 	else
-		c = candidate_put(peer, ping->socket, &ping->address, FROM_PING);
+		c = candidate_put(peer, ping->socket, ping->vni, &ping->address, FROM_PING);
 	ping_free(p, ping);
 	if (!c)
 		return;
 	c->seen = m->seen;
-	if (c->socket == 0)
+	via_heard(peer, c->vni, now_us);
+	if (c->socket == 0 && c->vni == 0)
 		measure_seen(p, &c->address, &m->seen);
 	c->heard_us = now_us;
 	candidate_pong(c, latency_us, now_us);
-	if (peer->best == c)
+	if (peer->best == c && c->vni == 0)
 		punch_answered(peer, c, now_us);
 	peer_tell(peer, now_us);
 	peer_schedule(peer, now_us);
@@ -262,6 +270,21 @@ static bool may_call(struct paths_peer *peer, uint64_t now_us)
 		return false;
 	peer->calls_left--;
 	return true;
+}
+
+/* What may come only with the word of a relay for who sent it. */
+static void on_relayed(struct paths_peer *peer, const struct disco_message *m, uint64_t now_us)
+{
+	if (m->type == DISCO_ALLOCATED)
+		via_allocated(peer, m, now_us);
+	else if (!may_call(peer, now_us))
+		return;
+	else if (m->type == DISCO_CALL_ME_MAYBE)
+		peer_called(peer, m, now_us);
+	else if (m->type == DISCO_CALL_ME_MAYBE_VIA)
+		via_called(peer, m, now_us);
+	else if (m->type == DISCO_ALLOCATE)
+		via_asked(peer, m);
 }
 
 /* By UDP the sender says who it is only inside; a relay vouches for the node key. */
@@ -314,11 +337,13 @@ void message_received(struct paths *p, const struct paths_from *from, const stru
 		peer->reverse = from->region;
 		peer->reverse_us = now_us;
 	}
+	if (!err && from->vni && !via_find(peer, from->vni))
+		err = ERR_NOT_FOUND;
 	if (!err && m.type == DISCO_PING)
 		on_ping(peer, from, &m, now_us);
 	else if (!err && m.type == DISCO_PONG)
 		on_pong(peer, from, &m, now_us);
-	else if (!err && m.type == DISCO_CALL_ME_MAYBE && from->region && may_call(peer, now_us))
-		peer_called(peer, &m, now_us);
+	else if (!err && from->region)
+		on_relayed(peer, &m, now_us);
 	memory_free(room);
 }

@@ -5,7 +5,6 @@
 #include "mesh/paths/private.h"
 #include "wire/crypto/wipe.h"
 #include "wire/crypto/x25519.h"
-#include "wire/disco/geneve.h"
 
 /* --- begin and end --- */
 
@@ -19,6 +18,8 @@ struct paths *paths_new(const struct paths_config *config, uint64_t now_us)
 	map_init(&p->by_node);
 	map_init(&p->by_disco);
 	map_init(&p->by_address);
+	map_init(&p->vias);
+	list_init(&p->peer_relays);
 	map_init(&p->pings_by_transaction);
 	heap_init(&p->timers);
 	list_init(&p->pings);
@@ -44,6 +45,7 @@ void paths_free(struct paths *p)
 	map_done(&p->by_node);
 	map_done(&p->by_disco);
 	map_done(&p->by_address);
+	map_done(&p->vias);
 	map_done(&p->pings_by_transaction);
 	heap_done(&p->timers);
 	buf_done(&p->bytes);
@@ -108,7 +110,8 @@ void paths_push_bytes(struct paths *p, struct paths_effect *effect, struct slice
 
 static bool is_about_peer(enum paths_effect_kind kind)
 {
-	return kind == PATHS_PEER_CHANGED || kind == PATHS_PING_ANSWERED || kind == PATHS_PING_LOST;
+	return kind == PATHS_PEER_CHANGED || kind == PATHS_PING_ANSWERED ||
+	       kind == PATHS_PING_LOST || kind == PATHS_ALLOCATE;
 }
 
 bool paths_next(struct paths *p, struct paths_effect *ret)
@@ -134,14 +137,37 @@ void paths_geneve(uint32_t vni, uint8_t ret[PATHS_GENEVE_BYTES])
 }
 
 /* Whose packet it probably is: only what has proven itself is in the table. */
-static struct paths_peer *peer_at(struct paths *p, const struct endpoint *address)
+static struct paths_peer *peer_at(struct paths *p, const struct paths_from *from)
 {
-	uint8_t key[ENDPOINT_WIRE_BYTES];
+	uint8_t key[CANDIDATE_KEY_BYTES];
 	struct candidate *c;
 
-	endpoint_put(key, address);
+	candidate_key(&from->address, from->vni, key);
 	c = map_get(&p->by_address, (struct slice) { key, sizeof(key) });
 	return c ? c->peer : NULL;
+}
+
+static enum paths_verdict from_peer_relay(struct paths *p, struct paths_from *way,
+					  const struct geneve *header, struct slice *packet,
+					  uint64_t now_us, struct paths_from *ret_from,
+					  struct paths_peer **ret_peer)
+{
+	struct slice rest = slice_part(*packet, GENEVE_BYTES, packet->size);
+
+	way->vni = header->vni;
+	if (header->protocol == GENEVE_WIREGUARD && !header->is_control) {
+		*packet = rest;
+		*ret_from = *way;
+		*ret_peer = peer_at(p, way);
+		return PATHS_WIREGUARD;
+	}
+	if (header->protocol != GENEVE_DISCO || !disco_is_packet(rest))
+		return PATHS_CONSUMED;
+	if (header->is_control)
+		via_control(p, way, rest, now_us);
+	else
+		message_received(p, way, NULL, rest, now_us);
+	return PATHS_CONSUMED;
 }
 
 enum paths_verdict paths_received(struct paths *p, uint16_t socket, const struct endpoint *from,
@@ -149,6 +175,7 @@ enum paths_verdict paths_received(struct paths *p, uint16_t socket, const struct
 				  struct paths_from *ret_from, struct paths_peer **ret_peer)
 {
 	struct paths_from way = { .socket = socket, .address = *from };
+	struct geneve header;
 
 	assert(socket < PATHS_SOCKETS_MAX);
 	if (stun_is_message(*packet)) {
@@ -164,8 +191,10 @@ enum paths_verdict paths_received(struct paths *p, uint16_t socket, const struct
 		mapping_received(p, *packet, now_us);
 		return PATHS_CONSUMED;
 	}
+	if (socket == 0 && !geneve_get(*packet, &header))
+		return from_peer_relay(p, &way, &header, packet, now_us, ret_from, ret_peer);
 	*ret_from = way;
-	*ret_peer = peer_at(p, from);
+	*ret_peer = peer_at(p, &way);
 	return PATHS_WIREGUARD;
 }
 
@@ -248,6 +277,8 @@ static void restart_peers(struct paths *p, uint64_t now_us)
 
 	while ((peer = map_next(&p->by_node, &cursor))) {
 		peer_lose_best(peer);
+		vias_end(peer);
+		peer->asked_us = 0;
 		LIST_EACH (&peer->candidates, struct candidate, node, it) {
 			it->pong_us = it->pinged_us = it->tunnel_us = 0;
 			it->is_distrusted = false;

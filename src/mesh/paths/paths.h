@@ -19,6 +19,7 @@
 #include <stdbool.h>
 
 #include "base/slice.h"
+#include "wire/disco/disco.h"
 #include "wire/endpoint.h"
 #include "wire/mesh_key.h"
 
@@ -58,9 +59,11 @@ struct paths_peer_facts {
 	struct mesh_key node;
 	struct mesh_key disco; /* zero: unknown, only relays */
 	const struct endpoint *endpoints;
-	int endpoint_count; /* those over PATHS_PEER_ENDPOINTS_MAX are left out */
-	uint32_t home;	    /* region, 0: unknown */
-	void *context;	    /* the caller's, see paths_peer_context() */
+	int endpoint_count;   /* those over PATHS_PEER_ENDPOINTS_MAX are left out */
+	uint32_t home;	      /* region, 0: unknown */
+	bool is_peer_relay;   /* it forwards between us and others, when it is asked */
+	bool is_relay_client; /* we do that for it: PATHS_ALLOCATE may come */
+	void *context;	      /* the caller's, see paths_peer_context() */
 };
 
 /* A peer is new, or its facts changed.  NULL: there are PATHS_PEERS_MAX already. */
@@ -153,6 +156,11 @@ struct paths_route {
 	uint32_t region; /* of the relay */
 };
 
+/* The answer to PATHS_ALLOCATE: a session of our peer relay, and where that is reached. */
+void paths_allocated(struct paths *p, struct paths_peer *peer, uint32_t generation,
+		     const struct disco_relay *session, const struct endpoint *endpoints,
+		     size_t count, uint64_t now_us);
+
 void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us,
 		 struct paths_route *ret);
 
@@ -241,6 +249,7 @@ enum paths_effect_kind {
 	PATHS_PEER_CHANGED,	 /* `peer` has another path: paths_peer_why() */
 	PATHS_PING_ANSWERED,	 /* `peer`, `latency_us`, and by `address` or `region` */
 	PATHS_PING_LOST,	 /* `peer` */
+	PATHS_ALLOCATE,		 /* `peer` wants one between `clients`: paths_allocated() */
 };
 
 struct paths_effect {
@@ -251,6 +260,9 @@ struct paths_effect {
 	struct mesh_key node;
 	struct paths_peer *peer;
 	uint64_t latency_us;
+	uint32_t vni; /* of PATHS_PING_ANSWERED: not 0: `address` is that of a peer relay */
+	uint32_t generation;
+	struct mesh_key clients[2];
 	uint8_t ttl; /* of PATHS_SEND by IPv4; 0: as usual.  Not to heed it is harmless */
 	struct slice bytes;
 };

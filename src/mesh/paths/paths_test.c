@@ -742,13 +742,13 @@ static void test_what_cannot_be_a_path_is_no_candidate(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		assert_int_equal(endpoint_parse(slice_from(texts[i]), &e), OK);
-		assert_null(candidate_put(peer, 0, &e, FROM_CALL));
+		assert_null(candidate_put(peer, 0, 0, &e, FROM_CALL));
 	}
 	e = endpoint_ip4(203, 0, 113, 99, 5);
-	assert_null(candidate_put(peer, 5, &e, FROM_PING)); /* no such socket */
+	assert_null(candidate_put(peer, 5, 0, &e, FROM_PING)); /* no such socket */
 	for (int i = 0; i < 1000; i++) {
 		e.port = (uint16_t)(1 + i);
-		assert_non_null(candidate_put(peer, 0, &e, FROM_PING));
+		assert_non_null(candidate_put(peer, 0, 0, &e, FROM_PING));
 	}
 	assert_true(peer->candidate_count <= LEARNED_MAX + 2);
 	world_free(w);

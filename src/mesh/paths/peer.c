@@ -36,6 +36,7 @@ static void set_disco(struct paths_peer *peer, const struct mesh_key *disco)
 
 	if (mesh_key_equal(&peer->disco, disco))
 		return;
+	vias_end(peer); /* they are between its old key and ours */
 	leave_disco(peer);
 	peer->disco = *disco;
 	peer->has_shared = peer->is_shared_bad = false;
@@ -53,6 +54,8 @@ static struct paths_peer *peer_new(struct paths *p, const struct mesh_key *node)
 	peer->heartbeat_us = peer->volley_at = peer->opened_us = NEVER;
 	peer->calls_left = CALL_BURST;
 	list_init(&peer->candidates);
+	list_init(&peer->vias);
+	list_init(&peer->relay_node);
 	map_put(&p->by_node, key_slice(&peer->node), peer);
 	return peer;
 }
@@ -62,7 +65,7 @@ static void set_endpoints(struct paths_peer *peer, const struct endpoint *endpoi
 	LIST_EACH (&peer->candidates, struct candidate, node, it)
 		it->from |= FROM_NETMAP << 4; /* a mark, until it is named again */
 	for (int i = 0; i < count && i < PATHS_PEER_ENDPOINTS_MAX; i++) {
-		struct candidate *c = candidate_put(peer, 0, &endpoints[i], FROM_NETMAP);
+		struct candidate *c = candidate_put(peer, 0, 0, &endpoints[i], FROM_NETMAP);
 
 		if (c)
 			c->from &= 0xf;
@@ -95,6 +98,11 @@ struct paths_peer *paths_put_peer(struct paths *p, const struct paths_peer_facts
 	is_elsewhere = peer->home != facts->home;
 	peer->home = facts->home;
 	peer->context = facts->context;
+	peer->is_relay_client = facts->is_relay_client;
+	if (!facts->is_peer_relay)
+		list_remove(&peer->relay_node);
+	else if (!list_is_linked(&peer->relay_node))
+		list_add(&p->peer_relays, &peer->relay_node);
 	peer->is_put = true;
 	/* It was started again: its sockets are others, and what it heard of us is lost. */
 	if (is_new_disco) {
@@ -102,7 +110,7 @@ struct paths_peer *paths_put_peer(struct paths *p, const struct paths_peer_facts
 		peer->search_us = peer->called_us = 0;
 	}
 	peer_tell(peer, now_us);
-	if (peer_is_active(peer, now_us) && !candidate_is_trusted(peer->best, now_us)) {
+	if (peer_is_active(peer, now_us) && !peer_is_direct(peer, now_us)) {
 		if (is_new_disco || is_elsewhere)
 			peer_search(peer, now_us);
 		else
@@ -137,6 +145,8 @@ void peer_free(struct paths_peer *peer)
 	volley_end(peer);
 	peer_no_call(peer);
 	punch_forget_peer(peer);
+	vias_end(peer);
+	list_remove(&peer->relay_node);
 	LIST_EACH (&peer->candidates, struct candidate, node, it)
 		candidate_free(it);
 	heap_remove(&p->timers, &peer->timer);
@@ -231,12 +241,14 @@ bool peer_is_lost(const struct paths_peer *peer, uint64_t now_us)
 /* One timer a peer, at the first thing it waits for; a peer that is not active waits for none. */
 void peer_schedule(struct paths_peer *peer, uint64_t now_us)
 {
-	uint64_t at = peer->heartbeat_us;
+	uint64_t at = peer->heartbeat_us, bind_us = vias_deadline_us(peer);
 
 	if (peer->volley_at < at)
 		at = peer->volley_at;
 	if (peer->opened_us < at)
 		at = peer->opened_us;
+	if (bind_us < at)
+		at = bind_us;
 	if (peer->best && peer->is_told_direct && peer_is_active(peer, now_us) &&
 	    peer->trust_us < at && peer->trust_us > now_us)
 		at = peer->trust_us;

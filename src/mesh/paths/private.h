@@ -9,6 +9,7 @@
  *	home.c		which region is home
  *	endpoint.c	at which addresses we may be reached
  *	mapping.c	a port that the router keeps open
+ *	via.c		other machines that forward
  *	punch.c		many sockets against hard NATs
  *	describe.c	what people are told */
 #ifndef MESH_PATHS_PRIVATE_H
@@ -20,6 +21,7 @@
 #include "base/map.h"
 #include "mesh/paths/paths.h"
 #include "wire/disco/disco.h"
+#include "wire/disco/geneve.h"
 #include "wire/stun/stun.h"
 
 #define MS UINT64_C(1000)
@@ -57,6 +59,10 @@
 #define PUNCH_AGAIN_US (10 * SECOND)   /* once: one in fifty fails by chance */
 #define PUNCH_PAUSE_US (60 * SECOND)   /* then it was no chance; doubled each time */
 #define PUNCH_PAUSE_MAX_US (3600 * SECOND)
+#define VIA_AFTER_US SECOND	   /* of looking in vain, peer relays are asked */
+#define VIA_AGAIN_US (10 * SECOND) /* between two times */
+#define VIA_BIND_US SECOND	   /* between two tries of the handshake */
+#define VIA_IDLE_US (300 * SECOND) /* the relay has forgotten it by then */
 #define HOME_KEEP_US (8 * SECOND)
 
 enum {
@@ -71,7 +77,11 @@ enum {
 	HYSTERESIS_POINTS = 10,
 	VOLLEYS_MAX = 4,
 	LOST_FAILURES = 2, /* of a relay in a row: peers are looked for without it */
-	OPENING_TTL = 3,   /* through our routers, and not as far as the peer's */
+	VIAS_MAX = 4,	   /* of a peer, and peer relays that are asked at once */
+	VIA_ADDRESSES_MAX = 16,
+	VIA_BINDS = 8, /* tries, while the peer may not have heard of it */
+	CANDIDATE_KEY_BYTES = ENDPOINT_WIRE_BYTES + 4,
+	OPENING_TTL = 3, /* through our routers, and not as far as the peer's */
 };
 
 /* --- candidates --- */
@@ -84,9 +94,10 @@ struct candidate {
 	struct paths_peer *peer;
 	struct endpoint address;
 	uint16_t socket;
+	uint32_t vni;	    /* not 0: the address is that of a peer relay */
 	uint8_t from;	    /* FROM_ */
 	bool is_known_here; /* p->by_address leads from `key` to this */
-	uint8_t key[ENDPOINT_WIRE_BYTES];
+	uint8_t key[CANDIDATE_KEY_BYTES];
 	uint64_t pinged_us; /* 0: never */
 	uint64_t pong_us;
 	uint64_t latency_us;
@@ -95,6 +106,26 @@ struct candidate {
 	bool is_only_opened;  /* the last ping was an opener */
 	bool is_distrusted;   /* pongs come from here, but the tunnel's packets do not */
 	struct endpoint seen; /* how the peer saw us, when we came from here */
+};
+
+/* --- peer relays --- */
+
+enum { VIA_KEY_BYTES = 4 + MESH_KEY_BYTES };
+
+/* A session of a peer relay, between us and the peer. */
+struct via {
+	struct list node;
+	struct paths_peer *peer;
+	uint8_t key[VIA_KEY_BYTES]; /* of p->vias: number and server */
+	struct mesh_key server;
+	uint8_t shared[BOX_KEY_BYTES]; /* with the server */
+	uint32_t vni, generation;
+	uint64_t lamport;
+	struct endpoint addresses[VIA_ADDRESSES_MAX];
+	int address_count;
+	int binds;	   /* that were sent */
+	uint64_t bind_us;  /* when the next one is; NEVER: something came through */
+	uint64_t heard_us; /* 0: never */
 };
 
 /* --- peers --- */
@@ -120,6 +151,12 @@ struct paths_peer {
 	uint32_t home, reverse;
 	uint64_t reverse_us;
 	void *context;
+	struct list relay_node; /* in p->peer_relays, while it is one */
+	bool is_relay_client;
+	struct list vias;
+	int via_count;
+	uint64_t asked_us;	   /* peer relays, for a way to this one; 0: never */
+	uint32_t asked_generation; /* of that question */
 	struct list candidates;
 	int candidate_count;
 	struct candidate *best;
@@ -143,6 +180,7 @@ struct paths_peer {
 	uint64_t punch_after_us, punch_pause_us;
 
 	struct endpoint told_address;
+	uint32_t told_vni;
 	int user_pings; /* of paths_ping(), on their way */
 	bool is_user_waiting;
 };
@@ -155,6 +193,7 @@ struct ping {
 	struct paths_peer *peer;
 	struct endpoint address;
 	uint32_t region; /* 0: by UDP */
+	uint32_t vni;	 /* 0: not through a peer relay */
 	uint16_t socket;
 	bool is_user;
 	uint64_t sent_us;
@@ -238,7 +277,10 @@ struct paths {
 	struct paths_config config;
 	struct mesh_key disco_public;
 	struct map by_node, by_disco, by_address;
-	bool has_disco_twins; /* two peers claimed one disco key; by_disco has one of them */
+	struct map vias;
+	struct list peer_relays; /* peers */
+	uint32_t generation;	 /* of the last question or handshake */
+	bool has_disco_twins;	 /* two peers claimed one disco key; by_disco has one of them */
 	size_t peer_count;
 	struct heap timers;
 	struct list pings;
@@ -285,10 +327,10 @@ void peer_schedule(struct paths_peer *peer, uint64_t now_us);
 void peer_free(struct paths_peer *peer);
 
 /* candidate.c */
-struct candidate *candidate_find(struct paths_peer *peer, uint16_t socket,
+struct candidate *candidate_find(struct paths_peer *peer, uint16_t socket, uint32_t vni,
 				 const struct endpoint *address);
 /* NULL: it may not be one, or there are enough. */
-struct candidate *candidate_put(struct paths_peer *peer, uint16_t socket,
+struct candidate *candidate_put(struct paths_peer *peer, uint16_t socket, uint32_t vni,
 				const struct endpoint *address, uint8_t from);
 /* Nobody says so any more; what is known otherwise stays. */
 void candidates_forget(struct paths_peer *peer, uint8_t from);
@@ -296,17 +338,20 @@ void candidate_free(struct candidate *c);
 void candidate_heard(struct candidate *c); /* something came from there: a hint for by_address */
 void candidate_pong(struct candidate *c, uint64_t latency_us, uint64_t now_us);
 bool candidate_is_trusted(const struct candidate *c, uint64_t now_us);
+/* Its best is trusted, and no detour. */
+bool peer_is_direct(const struct paths_peer *peer, uint64_t now_us);
+void candidate_key(const struct endpoint *address, uint32_t vni, uint8_t ret[CANDIDATE_KEY_BYTES]);
 void peer_choose_again(struct paths_peer *peer, uint64_t now_us); /* the best is lost */
 /* Without the best, until another one answers. */
 void peer_lose_best(struct paths_peer *peer);
 void peer_tell(struct paths_peer *peer, uint64_t now_us); /* the effect, when something changed */
 
 /* message.c */
-void message_to_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-			uint8_t ttl, const struct disco_message *m);
+void message_to_address(struct paths_peer *peer, uint16_t socket, uint32_t vni,
+			const struct endpoint *address, uint8_t ttl, const struct disco_message *m);
 void message_to_region(struct paths_peer *peer, uint32_t region, const struct disco_message *m);
-void ping_address(struct paths_peer *peer, uint16_t socket, const struct endpoint *address,
-		  bool is_user, uint64_t now_us);
+void ping_address(struct paths_peer *peer, uint16_t socket, uint32_t vni,
+		  const struct endpoint *address, bool is_user, uint64_t now_us);
 void candidate_ping(struct candidate *c, uint64_t now_us);
 /* A ping that opens our router for the peer's and dies on the way. */
 void ping_opener(struct paths_peer *peer, const struct endpoint *address, uint64_t now_us);
@@ -317,6 +362,21 @@ void pings_forget_peer(struct paths_peer *peer);
 /* A disco packet, by UDP or (region not 0) by a relay that says it is from `node`. */
 void message_received(struct paths *p, const struct paths_from *from, const struct mesh_key *node,
 		      struct slice packet, uint64_t now_us);
+
+/* via.c */
+struct via *via_find(const struct paths_peer *peer, uint32_t vni); /* NULL: there is none */
+void vias_consider(struct paths_peer *peer, uint64_t now_us);
+uint64_t vias_deadline_us(const struct paths_peer *peer);
+void vias_tick(struct paths_peer *peer, uint64_t now_us);
+void vias_end(struct paths_peer *peer);
+void via_heard(struct paths_peer *peer, uint32_t vni, uint64_t now_us);
+/* Messages by a relay: what a peer relay gave, that the peer got one, that it asks us. */
+void via_allocated(struct paths_peer *server, const struct disco_message *m, uint64_t now_us);
+void via_called(struct paths_peer *peer, const struct disco_message *m, uint64_t now_us);
+void via_asked(struct paths_peer *peer, const struct disco_message *m);
+/* Of a handshake, from the server. */
+void via_control(struct paths *p, const struct paths_from *from, struct slice packet,
+		 uint64_t now_us);
 
 /* search.c */
 void peer_search(struct paths_peer *peer, uint64_t now_us);

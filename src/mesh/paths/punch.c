@@ -152,7 +152,7 @@ void punch_tick(struct paths *p, uint64_t now_us)
 		return;
 	}
 	for (int i = 0; i < BURST && punch->next < punch->socket_count; i++)
-		ping_address(punch->peer, punch->sockets[punch->next++], &punch->target, false,
+		ping_address(punch->peer, punch->sockets[punch->next++], 0, &punch->target, false,
 			     now_us);
 	punch->next_us = now_us + PACE_US;
 	if (punch->next < punch->socket_count)
@@ -241,11 +241,11 @@ void volley_tick(struct paths_peer *peer, uint64_t now_us)
 		v->address.port = v->ports[v->next];
 		if (!v->address.port)
 			continue;
-		ping_address(peer, 0, &v->address, false, now_us);
+		ping_address(peer, 0, 0, &v->address, false, now_us);
 		i++;
 	}
 	peer->volley_at = now_us + PACE_US;
-	if (v->next == v->count || candidate_is_trusted(peer->best, now_us))
+	if (v->next == v->count || peer_is_direct(peer, now_us))
 		volley_end(peer);
 }
 

@@ -96,7 +96,7 @@ static bool needs_opener(const struct endpoint *address)
 static void ping_openers(struct paths_peer *peer, uint64_t now_us)
 {
 	LIST_EACH (&peer->candidates, struct candidate, node, it) {
-		if (it->pinged_us || !needs_opener(&it->address) || it->socket)
+		if (it->pinged_us || !needs_opener(&it->address) || it->socket || it->vni)
 			continue;
 		it->pinged_us = now_us; /* peer_ping_all() leaves it out */
 		it->is_only_opened = true;
@@ -150,7 +150,7 @@ static bool is_search_due(const struct paths_peer *peer, uint64_t now_us)
 
 	if (!peer->search_us)
 		return true;
-	if (candidate_is_trusted(peer->best, now_us)) {
+	if (peer_is_direct(peer, now_us)) {
 		if (peer->best->latency_us <= GOOD_LATENCY_US)
 			return false;
 		pause = UPGRADE_US;
@@ -163,11 +163,12 @@ static bool is_search_due(const struct paths_peer *peer, uint64_t now_us)
 /* Does what is due for a peer that is talked to. */
 static void look_after(struct paths_peer *peer, uint64_t now_us)
 {
-	if (!candidate_is_trusted(peer->best, now_us) && !peer->searching_us)
+	if (!peer_is_direct(peer, now_us) && !peer->searching_us)
 		peer->searching_us = now_us;
 	if (is_search_due(peer, now_us))
 		peer_search(peer, now_us);
 	punch_consider(peer, now_us);
+	vias_consider(peer, now_us);
 }
 
 /* --- being called --- */
@@ -185,17 +186,17 @@ void peer_called(struct paths_peer *peer, const struct disco_message *m, uint64_
 	for (size_t i = 0; i < count; i++) {
 		struct endpoint address = disco_endpoint(m, i);
 
-		candidate_put(peer, 0, &address, FROM_CALL);
+		candidate_put(peer, 0, 0, &address, FROM_CALL);
 	}
 	candidates_forget(peer, 0);
 	peer_ping_all(peer, true, now_us);
-	/* Who calls has no path to us.  Ours may lead to where it was before. */
-	if (candidate_is_trusted(peer->best, now_us) && peer->trust_us > now_us + DOUBT_US) {
+	/* Who calls has no direct path to us.  Ours may lead to where it was before. */
+	if (peer_is_direct(peer, now_us) && peer->trust_us > now_us + DOUBT_US) {
 		peer->trust_us = now_us + DOUBT_US;
 		peer_schedule(peer, now_us);
 	}
 	/* It pings what it knows of us; when that is old, it needs to hear better. */
-	if (!measure_is_fresh(peer->paths, now_us) && !candidate_is_trusted(peer->best, now_us))
+	if (!measure_is_fresh(peer->paths, now_us) && !peer_is_direct(peer, now_us))
 		call_when_fresh(peer, now_us);
 }
 
@@ -292,6 +293,7 @@ void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us, stru
 		ret->has_udp = true;
 		ret->socket = best->socket;
 		ret->address = best->address;
+		ret->vni = best->vni;
 	}
 	ret->has_relay = ret->region && !is_trusted;
 }
@@ -310,6 +312,7 @@ void peer_tick(struct paths_peer *peer, uint64_t now_us)
 {
 	volley_tick(peer, now_us);
 	ping_opened(peer, now_us);
+	vias_tick(peer, now_us);
 	if (peer->is_told_direct && !candidate_is_trusted(peer->best, now_us))
 		peer_choose_again(peer, now_us);
 	peer_tell(peer, now_us);
@@ -333,7 +336,7 @@ void peer_ping_for_user(struct paths_peer *peer, uint64_t now_us)
 {
 	LIST_EACH (&peer->candidates, struct candidate, node, it)
 		if (has_family_of(peer->paths, &it->address))
-			ping_address(peer, it->socket, &it->address, true, now_us);
+			ping_address(peer, it->socket, it->vni, &it->address, true, now_us);
 }
 
 void paths_ping(struct paths *p, struct paths_peer *peer, uint64_t now_us)
@@ -343,7 +346,8 @@ void paths_ping(struct paths *p, struct paths_peer *peer, uint64_t now_us)
 	peer->unanswered_us = 0; /* it is not the tunnel that sends */
 	become_active(peer, now_us);
 	if (candidate_is_trusted(peer->best, now_us)) {
-		ping_address(peer, peer->best->socket, &peer->best->address, true, now_us);
+		ping_address(peer, peer->best->socket, peer->best->vni, &peer->best->address, true,
+			     now_us);
 	} else {
 		peer_ping_for_user(peer, now_us);
 		ping_region(peer, peer_region(peer, now_us), true, now_us);

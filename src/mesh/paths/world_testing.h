@@ -52,7 +52,7 @@ struct host {
 	bool is_udp_blocked;
 	bool is_away;	 /* nothing comes out of it */
 	bool drops_data; /* of WireGuard, by UDP, in both directions */
-	int heard_udp, heard_relay, pings_lost, changes, endpoint_changes;
+	int heard_udp, heard_relay, heard_via, pings_lost, changes, endpoint_changes;
 	int relayed_disco, opened, closed;
 	struct paths_effect ping_answer;
 };
@@ -77,6 +77,12 @@ struct world {
 	struct endpoint stun[STUN_SERVERS];
 	int stun_count;
 	uint64_t loss_percent; /* of what does not go by the relay */
+	/* Other machines, for tests that have some: what is sent to none of the hosts. */
+	void (*on_stray)(struct world *w, const struct endpoint *source, const struct endpoint *to,
+			 struct slice bytes);
+	void (*on_stray_relayed)(struct world *w, struct host *from, const struct mesh_key *node,
+				 struct slice bytes);
+	void *context;
 };
 
 /* --- routers --- */
@@ -236,6 +242,8 @@ static inline void send_udp(struct host *h, uint16_t socket, const struct endpoi
 	for (int i = 0; i < HOSTS; i++)
 		if (endpoint_same_ip(to, &w->hosts[i].public) && &w->hosts[i] != h)
 			post(w, &w->hosts[i], false, &source, to, NULL, bytes);
+	if (w->on_stray && prng_below(&w->prng, 100) >= w->loss_percent)
+		w->on_stray(w, &source, to, bytes);
 }
 
 static inline void send_relay(struct host *h, const struct mesh_key *node, struct slice bytes)
@@ -244,6 +252,8 @@ static inline void send_relay(struct host *h, const struct mesh_key *node, struc
 	for (int i = 0; i < HOSTS; i++)
 		if (mesh_key_equal(node, &h->world->hosts[i].node))
 			post(h->world, &h->world->hosts[i], true, NULL, NULL, &h->node, bytes);
+	if (h->world->on_stray_relayed)
+		h->world->on_stray_relayed(h->world, h, node, bytes);
 }
 
 static inline void drain(struct host *h)
@@ -284,8 +294,16 @@ static inline void send_data(struct host *h)
 	paths_route(h->paths, h->other, h->world->now_us, &route);
 	if (h->is_away)
 		route.has_udp = route.has_relay = false;
-	if (route.has_udp)
+	if (route.has_udp && route.vni) {
+		uint8_t wrapped[PATHS_GENEVE_BYTES + DATA_BYTES];
+
+		paths_geneve(route.vni, wrapped);
+		memcpy(wrapped + PATHS_GENEVE_BYTES, bytes, sizeof(bytes));
+		send_udp(h, route.socket, &route.address, 0,
+			 (struct slice) { wrapped, sizeof(wrapped) });
+	} else if (route.has_udp) {
 		send_udp(h, route.socket, &route.address, 0, data);
+	}
 	if (route.has_relay)
 		send_relay(h, paths_peer_node(h->other), data);
 	drain(h);
@@ -315,7 +333,7 @@ static inline void deliver(struct packet *packet)
 					 &from, &peer);
 	}
 	if (verdict == PATHS_WIREGUARD) {
-		*(from.region ? &h->heard_relay : &h->heard_udp) += 1;
+		*(from.region ? &h->heard_relay : from.vni ? &h->heard_via : &h->heard_udp) += 1;
 		paths_authenticated(h->paths, h->other, &from, h->world->now_us);
 	}
 	drain(h);
