@@ -62,6 +62,11 @@ void compiler_free(struct compiler *c);
 void compiler_filter(struct compiler *c, struct arena *a, size_t index,
 		     struct compiled_filter *ret);
 
+/* On which other machines `index` has a capability, as a set of bits (by index in the world) in the
+ * arena; NULL: on none.  All questions to one compiler are about one capability. */
+const uint64_t *compiler_granted(struct compiler *c, struct arena *a, size_t index,
+				 struct slice capability);
+
 /* May one of the two begin anything towards the other, or has a capability there?  If not, neither
  * needs to know that the other exists. */
 bool compiler_sees(struct compiler *c, size_t index, size_t other);

@@ -413,6 +413,15 @@ static bool has_capability(const struct policy_rule *rule, struct slice name)
 	return false;
 }
 
+static void subtract_forbidden(struct work *w, struct slice capability, uint64_t *set)
+{
+	const struct policy *p = w->c->policy;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (p->rules[i].is_forbid && has_capability(&p->rules[i], capability))
+			add_sources(w, &p->rules[i], w->c->rule_sets[i], true, set);
+}
+
 static void make_grant(struct work *w, size_t rule, const struct policy_capability *capability,
 		       struct compiled_grant *ret)
 {
@@ -421,9 +430,7 @@ static void make_grant(struct work *w, size_t rule, const struct policy_capabili
 	uint64_t *set = arena_take_array(&w->scratch, c->words, sizeof(*set));
 
 	add_sources(w, &p->rules[rule], c->rule_sets[rule], false, set);
-	for (size_t i = 0; i < p->rule_count; i++)
-		if (p->rules[i].is_forbid && has_capability(&p->rules[i], capability->name))
-			add_sources(w, &p->rules[i], c->rule_sets[i], true, set);
+	subtract_forbidden(w, capability->name, set);
 	for (size_t word = 0; word < c->words; word++)
 		w->reach[word] |= set[word];
 	ret->capability = capability;
@@ -491,4 +498,67 @@ void compiler_filter(struct compiler *c, struct arena *a, size_t index, struct c
 	map_done(&w.sets);
 	buf_done(&w.cells);
 	arena_done(&w.scratch);
+}
+
+/* --- the other way round -------------------------------------------------------------------- */
+
+static bool is_granted_at_all(const struct compiler *c, size_t index, struct slice capability)
+{
+	const struct policy *p = c->policy;
+	const struct interval_list *list = &c->machines[index];
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		for (size_t j = 0; j < list->count; j++)
+			if (!p->rules[i].is_forbid && has_capability(&p->rules[i], capability) &&
+			    set_has(c->rule_sets[i], list->items[j]))
+				return true;
+	return false;
+}
+
+/* Who has the capability on the machine. */
+static const uint64_t *granted_set(struct compiler *c, size_t index)
+{
+	struct work w = { .c = c, .machine = &c->world->machines[index] };
+	const struct policy *p = c->policy;
+	uint64_t *set;
+
+	if (c->granted_sets[index])
+		return c->granted_sets[index];
+	arena_init(&w.scratch);
+	w.is_exit = access_is_exit(w.machine);
+	w.own_user = find_own_user(&w);
+	set = arena_take_array(&c->arena, c->words, sizeof(*set));
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (!p->rules[i].is_forbid && has_capability(&p->rules[i], c->granted))
+			add_sources(&w, &p->rules[i], c->rule_sets[i], false, set);
+	subtract_forbidden(&w, c->granted, set);
+	arena_done(&w.scratch);
+	c->granted_sets[index] = set;
+	return set;
+}
+
+const uint64_t *compiler_granted(struct compiler *c, struct arena *a, size_t index,
+				 struct slice capability)
+{
+	const struct interval_list *list = &c->machines[index];
+	size_t count = c->world->machine_count;
+	uint64_t *ret;
+
+	assert(index < count);
+	if (!is_granted_at_all(c, index, capability))
+		return NULL;
+	if (!c->granted_sets) {
+		c->granted_sets = arena_take_array(&c->arena, count, sizeof(*c->granted_sets));
+		c->granted = arena_copy(&c->arena, capability);
+	}
+	assert(slice_equal(c->granted, capability));
+	ret = arena_take_array(a, count / 64 + 1, sizeof(*ret));
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t *set = i == index ? NULL : granted_set(c, i);
+
+		for (size_t j = 0; set && j < list->count; j++)
+			if (set_has(set, list->items[j]))
+				ret[i / 64] |= (uint64_t)1 << (i % 64);
+	}
+	return ret;
 }

@@ -27,7 +27,9 @@ struct compiler {
 	struct interval_list *machines; /* where each one sends from */
 	struct map principal_sets;
 	const uint64_t **rule_sets;
-	uint64_t **reach; /* by machine, once it was compiled */
+	uint64_t **reach;	 /* by machine, once it was compiled */
+	struct slice granted;	 /* the capability of the sets */
+	uint64_t **granted_sets; /* by machine: who has it there; NULL: not asked yet */
 	size_t set_bytes;
 	uint64_t steps;
 	bool is_exceeded;

@@ -162,6 +162,37 @@ static void test_capabilities_are_granted_and_forbidden(void **state)
 	arena_done(&a);
 }
 
+static void test_a_machine_is_told_where_it_has_a_capability(void **state)
+{
+	static const char text[] =
+		"{\"allow\": [{\"src\": [\"autogroup:member\"], \"dst\": [\"db\", \"web\"], "
+		"\"app\": {\"example.com/cap/read\": []}},"
+		"{\"src\": [\"*\"], \"dst\": [\"desk\"], \"app\": {\"example.com/cap/other\": "
+		"[]}}],"
+		"\"forbid\": [{\"src\": [\"bob@example.com\"], "
+		"\"dst\": [\"web\"], \"app\": {\"example.com/cap/read\": []}}]}";
+	struct slice read = SLICE("example.com/cap/read");
+	struct testing_company company;
+	const uint64_t *granted;
+	struct compiler *c;
+	struct arena a;
+
+	(void)state;
+	testing_company_init(&company);
+	arena_init(&a);
+	assert_int_equal(compiler_new(parse(&a, text), &company.world, &c), OK);
+	for (int i = 0; i < 2; i++) { /* the second time from what is remembered */
+		granted = compiler_granted(c, &a, 0, read);
+		assert_non_null(granted);
+		assert_int_equal(granted[0], 1 << 3 | 1 << 4);
+		assert_int_equal(compiler_granted(c, &a, 2, read)[0], 1 << 4);
+	}
+	/* Tagged machines are no members. */
+	assert_null(compiler_granted(c, &a, 3, read));
+	compiler_free(c);
+	arena_done(&a);
+}
+
 /* Nobody waits for a policy that is made to take for ever; what was not looked at is denied. */
 static void test_a_policy_that_takes_too_long_is_denied(void **state)
 {
@@ -204,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_who_may_not_talk_does_not_see_each_other),
 		cmocka_unit_test(test_equal_parts_become_one_rule),
 		cmocka_unit_test(test_capabilities_are_granted_and_forbidden),
+		cmocka_unit_test(test_a_machine_is_told_where_it_has_a_capability),
 		cmocka_unit_test(test_a_policy_that_takes_too_long_is_denied),
 	};
 

@@ -244,6 +244,44 @@ static void convert_grant(struct arena *a, const struct machine *m,
 	};
 }
 
+/* Who may use others as peer relays has to know which.  A client looks for that among its own
+ * rules, so those machines get a capability towards it. */
+static void add_relays(struct arena *a, struct realm *r, const struct machine *m, size_t index,
+		       struct control_rule *rules, size_t *n)
+{
+	const struct access_world *world = &r->policy->world;
+	const uint64_t *granted =
+		compiler_granted(r->policy->compiler, a, index, SLICE("tailscale.com/cap/relay"));
+	struct control_grant *grant = arena_take(a, sizeof(*grant));
+	struct control_cap *target = arena_take(a, sizeof(*target));
+	struct control_ip_set *sources;
+	size_t count = 0;
+
+	for (size_t i = 0; granted && i < world->machine_count; i++)
+		if (granted[i / 64] >> (i % 64) & 1)
+			count += world->machines[i].address_count;
+	if (!count)
+		return;
+	sources = arena_take_array(a, count, sizeof(*sources));
+	count = 0;
+	for (size_t i = 0; i < world->machine_count; i++)
+		for (size_t j = 0;
+		     granted[i / 64] >> (i % 64) & 1 && j < world->machines[i].address_count; j++)
+			sources[count++] =
+				(struct control_ip_set) { .kind = CONTROL_IPS_RANGE,
+							  .first = world->machines[i].addresses[j],
+							  .last = world->machines[i].addresses[j] };
+	target->name = SLICE("tailscale.com/cap/relay-target");
+	target->values = SLICE("[]");
+	*grant = (struct control_grant) { .destinations = m->node->addresses,
+					  .destination_count = m->node->address_count,
+					  .caps = target,
+					  .cap_count = 1 };
+	rules[(*n)++] = (struct control_rule) {
+		.sources = sources, .source_count = count, .grants = grant, .grant_count = 1
+	};
+}
+
 struct control_filter realm_policy_filter(struct arena *a, struct realm *r, const struct machine *m)
 {
 	const struct access_world *world = realm_policy_world(r);
@@ -255,11 +293,12 @@ struct control_filter realm_policy_filter(struct arena *a, struct realm *r, cons
 	if (!r->policy->compiler || index == SIZE_MAX)
 		return ret;
 	compiler_filter(r->policy->compiler, a, index, &filter);
-	rules = arena_take_array(a, filter.rule_count + filter.grant_count + 1, sizeof(*rules));
+	rules = arena_take_array(a, filter.rule_count + filter.grant_count + 2, sizeof(*rules));
 	for (size_t i = 0; i < filter.rule_count; i++)
 		convert_rule(a, &filter.rules[i], &rules[n++]);
 	for (size_t i = 0; i < filter.grant_count; i++)
 		convert_grant(a, m, &filter.grants[i], &rules[n++]);
+	add_relays(a, r, m, index, rules, &n);
 	ret.rules = rules;
 	ret.rule_count = n;
 	return ret;
