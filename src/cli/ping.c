@@ -12,6 +12,7 @@ static void print_answer(struct arena *a, const json_t *pong)
 {
 	struct slice label = mesh_label(a, pong), address = mesh_address(a, pong);
 	struct slice endpoint = mesh_text(a, pong, "endpoint"), why = mesh_text(a, pong, "why");
+	struct slice peer_relay = mesh_text(a, pong, "peer_relay");
 	double ms = json_number_value(json_object_get(pong, "ms"));
 
 	if (!json_is_true(json_object_get(pong, "answered")))
@@ -20,6 +21,9 @@ static void print_answer(struct arena *a, const json_t *pong)
 	else if (endpoint.size)
 		printf("%.*s (%.*s) answered in %.1f ms, direct by %.*s\n", SLICE_ARG(label),
 		       SLICE_ARG(address), ms, SLICE_ARG(endpoint));
+	else if (peer_relay.size)
+		printf("%.*s (%.*s) answered in %.1f ms, by the peer relay %.*s\n",
+		       SLICE_ARG(label), SLICE_ARG(address), ms, SLICE_ARG(peer_relay));
 	else
 		printf("%.*s (%.*s) answered in %.1f ms, by a relay; %.*s\n", SLICE_ARG(label),
 		       SLICE_ARG(address), ms, SLICE_ARG(why));

@@ -438,12 +438,16 @@ static void on_pong(void *context, const struct node_pong *pong)
 	json_object_set_new(ret, "answered", json_boolean(!pong->is_lost));
 	json_object_set_new(ret, "why", json_string(why));
 	if (!pong->is_lost) {
-		json_object_set_new(ret, "via", json_string(pong->region ? "relay" : "direct"));
+		json_object_set_new(ret, "via",
+				    json_string(pong->region		 ? "relay"
+						: pong->is_by_peer_relay ? "peer relay"
+									 : "direct"));
 		json_object_set_new(ret, "ms", json_real((double)pong->latency_us / 1000.0));
 		if (pong->region)
 			json_object_set_new(ret, "relay", json_integer((json_int_t)pong->region));
 		else
-			json_object_set_new(ret, "endpoint", json_string(address));
+			json_object_set_new(ret, pong->is_by_peer_relay ? "peer_relay" : "endpoint",
+					    json_string(address));
 	}
 	answer(p->exchange, 200, ret);
 	memory_free(p);

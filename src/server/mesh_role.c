@@ -367,6 +367,7 @@ static enum err open_node(struct mesh *m, char why[NODE_WHY_BYTES])
 	struct node_config c = {
 		.tun = o->values[OPTION_TUN],
 		.port = o->wireguard_port,
+		.peer_relay = o->peer_relay_port,
 		.name = o->values[OPTION_NAME],
 		.version = "hanse",
 		.urls = urls,

@@ -65,6 +65,7 @@ enum option {
 	OPTION_RELAY_RATE,
 	OPTION_PORT,
 	OPTION_TUN,
+	OPTION_PEER_RELAY,
 	OPTION_LOGIN_SERVER,
 	OPTION_TAGS,
 	OPTION_ADVERTISE_ROUTES,
@@ -142,6 +143,7 @@ struct options {
 	int region;	     /* of the relay; 0: any that is free */
 	uint64_t relay_rate; /* bytes a second of each client; 0: no limit */
 	uint16_t wireguard_port;
+	uint16_t peer_relay_port;				 /* 0: none */
 	uint64_t inbox_quota, inbox_sender_quota, inbox_reserve; /* bytes */
 	uint32_t inbox_keep_days;
 };

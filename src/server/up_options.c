@@ -313,5 +313,12 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		return ERR_INVALID;
 	}
 	o->wireguard_port = (uint16_t)port;
+	port = 0;
+	if (o->values[OPTION_PEER_RELAY][0] &&
+	    (text_to_u64(slice_from(o->values[OPTION_PEER_RELAY]), UINT16_MAX, &port) || !port)) {
+		snprintf(why, OPTION_WHY_BYTES, "--peer-relay is a UDP port: 1 to 65535");
+		return ERR_INVALID;
+	}
+	o->peer_relay_port = (uint16_t)port;
 	return OK;
 }

@@ -325,6 +325,8 @@ enum err node_new(struct loop *loop, const struct node_config *config, struct no
 	enum err err = node_open_system(n, config->tun, why);
 	if (!err)
 		err = node_open_sockets(n, config->port, why);
+	if (!err && config->peer_relay)
+		err = node_open_peer_relay(n, config->peer_relay, why);
 	if (err) {
 		node_free(n);
 		return err;
@@ -362,6 +364,7 @@ void node_free(struct node *n)
 		give_back(n);
 		node_drop_peers(n);
 	}
+	node_close_peer_relay(n);
 	if (n->relays)
 		derp_client_free(n->relays);
 	if (n->member)

@@ -45,6 +45,7 @@ struct node_service {
 struct node_config {
 	const char *tun;     /* name of the interface */
 	uint16_t port;	     /* UDP; another one where it is taken */
+	uint16_t peer_relay; /* UDP: forward for others there; 0: do not */
 	const char *name;    /* of this machine */
 	const char *version; /* of this program */
 	const char *const *urls;
@@ -103,8 +104,9 @@ struct paths_peer *node_paths_peer(struct node *n, const struct control_node *pe
 struct node_pong {
 	bool is_lost;
 	uint64_t latency_us;
-	uint32_t region; /* 0: direct, by */
+	uint32_t region; /* 0: by this address: */
 	struct endpoint address;
+	bool is_by_peer_relay; /* and it is that of a peer relay */
 };
 /* Ask a peer for a sign of life; `on_pong` is called once, by node_free() at the
  * latest.

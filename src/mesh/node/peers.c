@@ -19,6 +19,7 @@ struct node_peer *node_peer_by_id(const struct node *n, int64_t id)
 static void drop_peer(struct node *n, struct node_peer *p)
 {
 	map_remove(&n->peers, id_key(&p->id));
+	node_forget_relaying(n, p);
 	for (size_t i = 0; i < NODE_PINGS_MAX; i++)
 		if (n->pings[i].peer == p->paths)
 			n->pings[i].peer = NULL;
@@ -121,6 +122,8 @@ static void put_path(struct node *n, struct node_peer *p, const struct control_n
 					  .endpoints = c->endpoints,
 					  .endpoint_count = (int)c->endpoint_count,
 					  .home = p->home,
+					  .is_peer_relay = p->is_peer_relay,
+					  .is_relay_client = p->is_relay_client,
 					  .context = p,
 				  },
 				  clock_now_us());
@@ -163,6 +166,7 @@ static void apply_peer(struct node *n, const struct netmap *m, int64_t id)
 		p = add_peer(n, c);
 	if (!p)
 		return;
+	(void)node_update_relaying(n, p, c);
 	put_path(n, p, c);
 	if (!p->paths) {
 		log_warn("machine %.*s cannot be a peer: there are too many", SLICE_ARG(c->name));
@@ -329,6 +333,17 @@ void node_configure_filter(struct node *n)
 	arena_done(&a);
 }
 
+/* Another filter: who is not mentioned in the change may relay now, or no more. */
+static void update_relaying(struct node *n, const struct netmap *m)
+{
+	for (size_t i = 0; i < m->peer_count; i++) {
+		struct node_peer *p = node_peer_by_id(n, m->peers[i]->id);
+
+		if (p && node_update_relaying(n, p, m->peers[i]))
+			put_path(n, p, m->peers[i]);
+	}
+}
+
 /* Another disco key is another life of the peer: it has forgotten our session, and would not hear
  * us until WireGuard notices.  A new peer may have called a moment ago, when we did not know it:
  * it would call again only after 5 s. */
@@ -365,6 +380,8 @@ void node_apply(struct node *n, const struct netmap *m, const struct netmap_chan
 		apply_peer(n, m, change->peers[i].id);
 		greet(n, &change->peers[i]);
 	}
+	if (change->what & NETMAP_FILTERS)
+		update_relaying(n, m);
 	if (has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
 					NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER))
 		apply_routes(n);

@@ -11,6 +11,7 @@
 #include "mesh/filter/filter.h"
 #include "mesh/node/node.h"
 #include "mesh/relay/derp_client.h"
+#include "mesh/relay/peer_relay.h"
 #include "mesh/tunnel/tunnel.h"
 
 enum {
@@ -31,6 +32,8 @@ struct node_peer {
 	uint8_t hello[NODE_HELLO_BYTES]; /* hello.c: zeros: none */
 	uint64_t hello_at_ms;		 /* when it is sent again; 0: it is not */
 	int hello_count;
+	bool is_peer_relay, is_relay_client; /* it forwards for us, we for it */
+	struct mesh_key relay_disco; /* with which it asked our peer relay; zero: it did not */
 	uint32_t home; /* the last relay it had, also while it is looking for one; 0: none yet */
 };
 
@@ -81,6 +84,10 @@ struct node {
 	uint64_t timer_at_ms;
 
 	struct map peers; /* struct node_peer, by id */
+
+	struct peer_relay *relay; /* NULL: we are none */
+	struct datagram *relay_socket;
+	struct timer relay_timer;
 
 	/* the configuration, kept */
 	char name[NODE_NAME_BYTES], version[NODE_NAME_BYTES], exit_node[CONTROL_NAME_BYTES_MAX + 1];
@@ -139,6 +146,14 @@ bool node_is_hello(const struct tunnel_run *run);
 void node_keep_hello(struct node_peer *p, const uint8_t *message);
 void node_lost_hello(struct node *n, struct node_peer *p);
 void node_end_hello(struct node_peer *p); /* there is a session */
+
+/* peer_relays.c: machines that forward, and being one. */
+MUST_CHECK enum err node_open_peer_relay(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);
+void node_close_peer_relay(struct node *n);
+/* What the filter says of the peer; returns whether that is something else than before. */
+bool node_update_relaying(struct node *n, struct node_peer *p, const struct control_node *c);
+void node_forget_relaying(struct node *n, struct node_peer *p);
+void node_allocate(struct node *n, const struct paths_effect *e);
 
 /* sockets.c: UDP and relays. */
 MUST_CHECK enum err node_open_sockets(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);

@@ -277,6 +277,7 @@ static void end_ping(struct node *n, const struct paths_effect *e)
 		ping->pong = (struct node_pong) { .is_lost = e->kind == PATHS_PING_LOST,
 						  .latency_us = e->latency_us,
 						  .region = e->region,
+						  .is_by_peer_relay = e->vni != 0,
 						  .address = e->address };
 		deferred_set(&ping->told, n->loop, on_told);
 	}
@@ -320,7 +321,8 @@ void node_take_path_effect(struct node *n, const struct paths_effect *e)
 			  (long long)((struct node_peer *)paths_peer_context(e->peer))->id, why);
 		return;
 	}
-	case PATHS_ALLOCATE: /* no peer is told that it may */
+	case PATHS_ALLOCATE:
+		node_allocate(n, e);
 		return;
 	case PATHS_PING_ANSWERED:
 	case PATHS_PING_LOST:

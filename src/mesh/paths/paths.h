@@ -79,6 +79,7 @@ void paths_peers_end(struct paths *p);
 /* NULL: unknown. */
 struct paths_peer *paths_find_peer(const struct paths *p, const struct mesh_key *node);
 const struct mesh_key *paths_peer_node(const struct paths_peer *peer);
+const struct mesh_key *paths_peer_disco_key(const struct paths_peer *peer);
 void *paths_peer_context(const struct paths_peer *peer);
 
 /* The peer told its disco key inside the tunnel (TSMP 'a'). */

@@ -196,6 +196,11 @@ const struct mesh_key *paths_peer_node(const struct paths_peer *peer)
 	return &peer->node;
 }
 
+const struct mesh_key *paths_peer_disco_key(const struct paths_peer *peer)
+{
+	return &peer->disco;
+}
+
 void *paths_peer_context(const struct paths_peer *peer)
 {
 	return peer->context;
