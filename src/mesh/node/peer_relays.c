@@ -70,22 +70,57 @@ void node_forget_relaying(struct node *n, struct node_peer *p)
 }
 
 /* --- the socket ------------------------------------------------------------------------------- */
+/* What a full socket does not take is lost, as on any network. */
+static void flush(struct node *n, struct datagram_run *out)
+{
+	if (out->size > 0)
+		(void)datagram_send(n->relay_socket, out, 1);
+	out->size = 0;
+}
+
+/* Datagrams for one end that came as a run go on as one. */
+static bool goes_on(const struct datagram_run *out, const struct endpoint *to, struct slice bytes)
+{
+	return out->size > 0 && out->data + out->size == bytes.data &&
+	       endpoint_equal(&out->peer, to) && bytes.size <= out->segment_size &&
+	       out->size % out->segment_size == 0;
+}
+
+static void forward(struct node *n, const struct datagram_run *run, uint64_t now_us)
+{
+	struct slice all = { run->data, run->size }, bytes;
+	struct datagram_run out = { .size = 0 };
+	struct endpoint to;
+
+	for (size_t at = 0; at < run->size; at += run->segment_size) {
+		struct slice part = slice_part(all, at, run->segment_size);
+
+		if (!peer_relay_received(n->relay, &run->peer, part, now_us, &to, &bytes))
+			continue;
+		if (bytes.data != part.data) {
+			(void)datagram_send_one(n->relay_socket, &to, bytes);
+			continue;
+		}
+		if (goes_on(&out, &to, bytes)) {
+			out.size += bytes.size;
+			continue;
+		}
+		flush(n, &out);
+		out = (struct datagram_run) { .peer = to,
+					      .data = run->data + at,
+					      .size = bytes.size,
+					      .segment_size = bytes.size };
+	}
+	flush(n, &out);
+}
+
 static void on_runs(void *context, struct datagram_run *runs, size_t count)
 {
 	struct node *n = context;
 	uint64_t now_us = clock_now_us();
 
-	for (size_t i = 0; i < count; i++) {
-		struct slice run = { runs[i].data, runs[i].size }, out;
-		struct endpoint to;
-
-		for (size_t at = 0; at < run.size; at += runs[i].segment_size)
-			/* What a full socket does not take is lost, as on any network. */
-			if (peer_relay_received(n->relay, &runs[i].peer,
-						slice_part(run, at, runs[i].segment_size), now_us,
-						&to, &out))
-				(void)datagram_send_one(n->relay_socket, &to, out);
-	}
+	for (size_t i = 0; i < count; i++)
+		forward(n, &runs[i], now_us);
 }
 
 static void on_timer(struct timer *t)

@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "mesh/node/private.h"
 
+enum { WRAPPED_BYTES_MAX = 64000 /* with headers below what UDP carries at once */ };
+
 /* --- UDP -------------------------------------------------------------------------------------- */
 static enum err open_socket(struct node *n, uint16_t number, uint16_t port)
 {
@@ -69,18 +71,38 @@ static void send_udp(struct node *n, uint16_t socket, const struct endpoint *to,
 		(void)datagram_send_one(n->sockets[socket]->datagram, to, bytes);
 }
 
-/* Through a peer relay each datagram gets a header. */
-static void send_by_peer_relay(struct node *n, const struct paths_route *route,
-			       struct slice datagram)
+/* What a full socket does not take is lost, as on any network. */
+static void send_run(struct node *n, uint16_t socket, struct datagram_run *run)
 {
-	uint8_t bytes[DATAGRAM_BYTES_MAX];
+	if (run->segment_size > run->size)
+		run->segment_size = run->size;
+	if (run->size > 0)
+		(void)datagram_send(n->sockets[socket]->datagram, run, 1);
+}
 
-	if (datagram.size + PATHS_GENEVE_BYTES > sizeof(bytes))
-		return;
-	paths_geneve(route->vni, bytes);
-	memcpy(bytes + PATHS_GENEVE_BYTES, datagram.data, datagram.size);
-	send_udp(n, route->socket, &route->address, 0,
-		 (struct slice) { bytes, datagram.size + PATHS_GENEVE_BYTES });
+/* Through a peer relay each datagram gets a header; the run stays one as far as there is room. */
+static void send_by_peer_relay(struct node *n, const struct paths_route *route,
+			       const struct tunnel_run *run)
+{
+	uint8_t bytes[WRAPPED_BYTES_MAX];
+	struct slice all = { run->data, run->size };
+	struct datagram_run out = { .peer = route->address, .data = bytes };
+
+	for (size_t at = 0; at < run->size; at += run->segment_size) {
+		struct slice part = slice_part(all, at, run->segment_size);
+
+		if (part.size + PATHS_GENEVE_BYTES > sizeof(bytes))
+			return;
+		if (out.size + part.size + PATHS_GENEVE_BYTES > sizeof(bytes)) {
+			send_run(n, route->socket, &out);
+			out = (struct datagram_run) { .peer = route->address, .data = bytes };
+		}
+		out.segment_size = run->segment_size + PATHS_GENEVE_BYTES;
+		paths_geneve(route->vni, bytes + out.size);
+		memcpy(bytes + out.size + PATHS_GENEVE_BYTES, part.data, part.size);
+		out.size += PATHS_GENEVE_BYTES + part.size;
+	}
+	send_run(n, route->socket, &out);
 }
 
 void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_run *run)
@@ -107,12 +129,10 @@ void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_r
 					    .data = run->data,
 					    .size = run->size,
 					    .segment_size = run->segment_size };
-		/* What a full socket does not take is lost, as on any network. */
-		(void)datagram_send(n->sockets[route.socket]->datagram, &out, 1);
-		return;
+		send_run(n, route.socket, &out);
+	} else {
+		send_by_peer_relay(n, &route, run);
 	}
-	for (size_t at = 0; at < run->size; at += step)
-		send_by_peer_relay(n, &route, slice_part(all, at, step));
 }
 
 /* --- relays ----------------------------------------------------------------------------------- */
