@@ -34,7 +34,9 @@ with Scenario() as s, Lab(s.scratch) as internet:
         first.run("policy", "set", path)
 
     def way(one, other):
-        return one.json("ping", other.name, "--times", "1")["pings"][0]
+        # One is lost where the way has just ended: it is trusted for 6.5 s.
+        said = one.run("ping", other.name, "--times", "1", "--json", check=False).stdout
+        return json.loads(said)["pings"][0]
 
     def is_by_third(one, other):
         exchange(one, other, 10_000)
@@ -45,10 +47,11 @@ with Scenario() as s, Lab(s.scratch) as internet:
             machine.launch()
         for machine in [third, a, b]:
             machine.address = machine.wait_for(r"This machine is \S+ (100\.[0-9.]+),")[1]
+            machine.wait_for("connected to relay")  # how links begin is not what is tried here
             serve_echo(machine)
         for _ in range(5):
             exchange(a, b, 50_000, 0.2)
-        assert way(a, b)["via"] == "relay", way(a, b)
+        assert way(a, b).get("via") == "relay", way(a, b)
 
     with s.test("a grant makes the third machine forward, at once"):
         set_policy(REACH, RELAY)
