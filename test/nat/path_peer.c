@@ -544,6 +544,7 @@ int main(int argc, char **argv)
 	mesh_key_text(MESH_KEY_DISCO, paths_disco_public(self.paths), disco);
 	printf("key %s %s\n", node, disco);
 	paths_set_regions(self.paths, &region, 1, clock_now_us());
+	paths_relay_up(self.paths, REGION, 0, clock_now_us()); /* a local socket */
 	look_at_network();
 	for (;;)
 		turn();
