@@ -1,6 +1,6 @@
 /* Reads a message schema, writes C structs and descriptor rows.
  *
- *   schema apis|messages PREFIX INPUT.schema OUTPUT.h OUTPUT.c
+ *   schema apis|messages PREFIX INPUT.schema... OUTPUT.h OUTPUT.c
  *
  * The language, one line a thing, nesting by four spaces, `#` starts a comment:
  *
@@ -11,6 +11,7 @@
  *       topics            []topic                               array of the struct that follows
  *           partitions    []int32   0-9
  *       current_leader    {}leader  tag 0 (10+)                 one struct, as tagged field
+ *       next_cursor       {}cursor  null 0+                     one struct or NULL: a pointer in C
  *           leader_id     int32     = -1
  *
  * Types: bool int8 int16 int32 int64 uint16 uint32 float64 uuid string bytes records, [] of each,
@@ -69,6 +70,7 @@ struct structure {
 	struct range versions;
 	int flexible_first;
 	int key;
+	const char *file_name;
 	int line;
 	int field_count;
 };
@@ -195,6 +197,7 @@ static struct structure *structure_new(void)
 	if (structure_count == STRUCTS_MAX)
 		fail("more than %d structs", STRUCTS_MAX);
 	structures[structure_count].line = line_number;
+	structures[structure_count].file_name = file_name;
 	return &structures[structure_count++];
 }
 
@@ -304,11 +307,13 @@ static void parse_tag(struct field *f, char *words[])
 
 static void parse_null(struct field *f, const char *word)
 {
-	if (!f->is_array && (!f->type || !f->type->may_be_null))
+	if (!f->is_array && f->type && !f->type->may_be_null)
 		fail("%s has a type without null", f->name);
 	if (word[strlen(word) - 1] != '+')
 		fail("null goes on to the last version: null N+");
 	f->null_first = parse_versions(word, f->parent->message->versions).first;
+	if (f->child && !f->is_array && f->null_first > f->versions.first)
+		fail("a struct may be null in every version or in none");
 }
 
 static void check_field(const struct field *f)
@@ -443,6 +448,7 @@ static void check_all(void)
 		const struct structure *s = &structures[i];
 
 		line_number = s->line;
+		file_name = s->file_name;
 		if (s->message != s) {
 			if (s->field_count == 0)
 				fail("struct %s has no fields", s->name);
@@ -499,7 +505,8 @@ static void write_struct(FILE *out, const struct structure *s)
 			fprintf(out, "\tstruct %s ", f->child->full_name);
 		else
 			fprintf(out, "\t%s ", f->type->c_type);
-		fprintf(out, "%s%s;\n", f->is_array ? "*" : "", f->name);
+		bool is_pointer = f->is_array || (f->child && f->null_first != VERSION_NEVER);
+		fprintf(out, "%s%s;\n", is_pointer ? "*" : "", f->name);
 		if (f->is_array)
 			fprintf(out, "\tsize_t %s_count;\n", f->name);
 	}
@@ -675,18 +682,22 @@ static void write_file(const char *name, void (*write)(FILE *))
 
 int main(int argc, char **argv)
 {
-	if (argc != 6 || (strcmp(argv[1], "apis") != 0 && strcmp(argv[1], "messages") != 0)) {
-		fprintf(stderr, "usage: schema apis|messages PREFIX INPUT HEADER TABLES\n");
+	if (argc < 6 || (strcmp(argv[1], "apis") != 0 && strcmp(argv[1], "messages") != 0)) {
+		fprintf(stderr, "usage: schema apis|messages PREFIX INPUT... HEADER TABLES\n");
 		return 2;
 	}
 	with_apis = strcmp(argv[1], "apis") == 0;
 	prefix = argv[2];
-	file_name = argv[3];
-	FILE *in = open_file(file_name, "r");
-	read_schema(in);
-	fclose(in);
+	for (int i = 3; i < argc - 2; i++) {
+		file_name = argv[i];
+		line_number = 0;
+		FILE *in = open_file(file_name, "r");
+		read_schema(in);
+		fclose(in);
+	}
 	check_all();
-	write_file(argv[4], write_header);
-	write_file(argv[5], write_tables);
+	file_name = argv[3];
+	write_file(argv[argc - 2], write_header);
+	write_file(argv[argc - 1], write_tables);
 	return 0;
 }

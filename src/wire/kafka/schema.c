@@ -6,6 +6,7 @@
  *   string     int16 length, bytes;  -1 is null       compact: varint length + 1;  0 is null
  *   bytes      int32 length, bytes;  -1 is null       compact: varint length + 1;  0 is null
  *   array      int32 count, elements; -1 is null      compact: varint count + 1;   0 is null
+ *   {} or null int8, struct; -1 is null, then there is nothing behind it
  *   struct     its fields in order; in flexible versions then its tagged fields:
  *              varint count, and for each, ascending: varint tag, varint size, value
  *
@@ -229,6 +230,11 @@ static enum err decode_value(struct decoder *d, const struct schema_field *f, bo
 	return OK;
 }
 
+static bool is_nullable_struct(const struct schema_field *f)
+{
+	return f->kind == SCHEMA_STRUCT && !f->is_array && f->null_first != SCHEMA_VERSION_NEVER;
+}
+
 static size_t struct_wire_bytes_min(const struct schema *s, int version);
 
 /* The fewest bytes a value takes on the wire, to refuse counts that the input cannot hold. */
@@ -237,6 +243,8 @@ static size_t wire_bytes_min(const struct schema_field *f, bool is_array, bool i
 {
 	if (is_array)
 		return is_compact ? 1 : 4;
+	if (is_nullable_struct(f))
+		return 1;
 	if (f->kind == SCHEMA_STRUCT)
 		return struct_wire_bytes_min(f->child, version);
 	if (f->kind == SCHEMA_STRING)
@@ -317,6 +325,26 @@ static enum err decode_array(struct decoder *d, const struct schema_field *f, bo
 	return OK;
 }
 
+static enum err decode_nullable_struct(struct decoder *d, const struct schema_field *f,
+				       uint8_t *ret)
+{
+	size_t used = d->arena->used - d->arena_used;
+
+	if (d->in.size < 1)
+		return ERR_INVALID;
+	bool is_null = (int8_t)d->in.data[0] < 0;
+	consume(d, 1);
+	if (is_null)
+		return OK;
+	if (f->child->struct_bytes > SCHEMA_ARENA_BYTES_MAX - used)
+		return ERR_TOO_BIG;
+	uint8_t *value = arena_take(d->arena, f->child->struct_bytes);
+	enum err err = decode_struct(d, f->child, value);
+	if (!err)
+		*(void **)(void *)(ret + f->offset) = value;
+	return err;
+}
+
 static enum err decode_field(struct decoder *d, const struct schema_field *f, bool is_compact,
 			     uint8_t *ret)
 {
@@ -324,6 +352,8 @@ static enum err decode_field(struct decoder *d, const struct schema_field *f, bo
 
 	if (f->is_array)
 		return decode_array(d, f, is_compact, may_be_null, ret);
+	if (is_nullable_struct(f))
+		return decode_nullable_struct(d, f, ret);
 	return decode_value(d, f, is_compact, may_be_null, ret + f->offset);
 }
 
@@ -395,6 +425,8 @@ static void set_default(const struct schema_field *f, uint8_t *ret)
 	if (f->is_array) {
 		*(void **)(void *)(ret + f->offset) = NULL;
 		*(size_t *)(void *)(ret + f->count_offset) = 0;
+	} else if (is_nullable_struct(f)) {
+		*(void **)(void *)(ret + f->offset) = NULL;
 	} else if (f->kind == SCHEMA_STRUCT) {
 		schema_defaults(f->child, ret + f->offset);
 	} else {
@@ -544,6 +576,13 @@ static void encode_field(const struct schema_field *f, int version, bool is_comp
 	struct buf *out = e->out;
 	bool may_be_null = version >= f->null_first;
 
+	if (is_nullable_struct(f)) {
+		const uint8_t *child = *(const uint8_t *const *)(const void *)(value + f->offset);
+		wire_add(out, 1, child ? 1 : (uint64_t)-1);
+		if (child)
+			encode_struct(f->child, version, child, e);
+		return;
+	}
 	if (!f->is_array) {
 		encode_value(f, version, is_compact, may_be_null, value + f->offset, e);
 		return;
@@ -579,6 +618,8 @@ static bool field_is_default(const struct schema_field *f, const uint8_t *value)
 		return f->null_first == SCHEMA_VERSION_NEVER ? count == 0 : !elements;
 	}
 	value += f->offset;
+	if (is_nullable_struct(f))
+		return !*(const void *const *)(const void *)value;
 	if (f->kind == SCHEMA_STRUCT)
 		return struct_is_default(f->child, value);
 	if (f->kind == SCHEMA_UUID)

@@ -8,6 +8,7 @@
  *   string, bytes, records   struct slice; null is data NULL, empty is size 0 with data not NULL
  *   arrays                   a pointer and `<name>_count`; null is pointer NULL, empty is count 0
  *                            with a pointer that is not NULL
+ *   a struct, or null        a pointer, NULL for null; a struct that is never null is itself
  * Where a message version knows no null, null is written as empty.  A field that a version does not
  * have is skipped by the encoder and gets its default from the decoder. */
 #ifndef WIRE_KAFKA_SCHEMA_H

@@ -92,12 +92,19 @@ static void fill_struct(struct filler *f, const struct schema *s, uint8_t *value
 
 		if (field->tag != SCHEMA_TAG_NONE && prng_below(&f->prng, 2))
 			continue;
-		if (!field->is_array) {
+		bool is_pointer = with_null && field->kind == SCHEMA_STRUCT && !field->is_array;
+		if (!field->is_array && !is_pointer) {
 			fill_value(f, field, with_null, value + field->offset);
 			continue;
 		}
 		if (with_null && prng_below(&f->prng, 4) == 0)
 			continue;
+		if (is_pointer) {
+			uint8_t *child = arena_take(&f->arena, field->child->struct_bytes);
+			fill_struct(f, field->child, child);
+			*(void **)(void *)(value + field->offset) = child;
+			continue;
+		}
 		size_t count = (size_t)prng_below(&f->prng, ELEMENTS);
 		size_t bytes = value_bytes(field);
 		uint8_t *elements = arena_take_array(&f->arena, count + 1, bytes);
