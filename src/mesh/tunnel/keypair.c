@@ -8,7 +8,6 @@ bool keypair_is_usable(const struct keypair *k, uint64_t now_ms)
 struct keypair *keypair_new(struct tunnel_peer *p, struct wireguard_handshake *h, bool is_initiator,
 			    uint64_t now_ms)
 {
-	uint8_t seal[WIREGUARD_KEY_BYTES], open[WIREGUARD_KEY_BYTES];
 	struct keypair *k = NEW(struct keypair);
 
 	k->index.peer = p;
@@ -16,11 +15,7 @@ struct keypair *keypair_new(struct tunnel_peer *p, struct wireguard_handshake *h
 	k->remote_index = h->remote_index;
 	k->is_initiator = is_initiator;
 	k->made_ms = now_ms;
-	wireguard_take_keys(h, is_initiator, seal, open);
-	k->seal = aead_key_new(seal);
-	k->open = aead_key_new(open);
-	crypto_wipe(seal, sizeof(seal));
-	crypto_wipe(open, sizeof(open));
+	wireguard_take_keys(h, is_initiator, k->seal, k->open);
 	return k;
 }
 
@@ -31,8 +26,6 @@ static void drop(struct tunnel_peer *p, struct keypair **slot)
 	if (!k)
 		return;
 	tunnel_drop_index(p->tunnel, &k->index);
-	aead_key_free(k->seal);
-	aead_key_free(k->open);
 	crypto_wipe(k, sizeof(*k));
 	memory_free(k);
 	*slot = NULL;

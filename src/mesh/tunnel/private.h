@@ -66,7 +66,7 @@ struct keypair {
 	bool is_initiator;
 	uint64_t made_ms;
 	uint64_t counter; /* of the next packet */
-	struct aead_key *seal, *open;
+	uint8_t seal[WIREGUARD_KEY_BYTES], open[WIREGUARD_KEY_BYTES];
 	struct replay replay;
 };
 
@@ -122,6 +122,7 @@ struct tunnel {
 	struct map indexes; /* struct tunnel_index, by number */
 	struct tunnel_index *last_index;
 	struct allowed_table allowed;
+	struct aead_bulk *bulk;
 	struct heap timers; /* struct tunnel_peer.node */
 	struct list effects;
 	struct parcel *given; /* to the host, until the next call */

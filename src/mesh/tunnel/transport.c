@@ -27,7 +27,7 @@ static void seal(struct tunnel_peer *p, struct keypair *k, uint64_t now_ms,
 
 	memset(packet->data + packet->size, 0, size - packet->size);
 	wireguard_put_transport(packet->data - TUNNEL_HEAD_BYTES, k->remote_index, k->counter);
-	aead_key_seal(k->seal, k->counter, packet->data, size);
+	aead_bulk_seal(p->tunnel->bulk, k->seal, k->counter, packet->data, size);
 	k->counter++;
 	packet->data -= TUNNEL_HEAD_BYTES;
 	packet->size = TUNNEL_HEAD_BYTES + size + TUNNEL_TAG_BYTES;
@@ -222,7 +222,7 @@ void tunnel_open_transport(struct tunnel *t, struct tunnel_now now, struct tunne
 	if (now.ms - k->made_ms >= REJECT_AFTER_MS || counter >= REJECT_AFTER_MESSAGES)
 		return;
 	d->verdict = TUNNEL_FORGED;
-	if (!aead_key_open(k->open, counter, d->data + TUNNEL_HEAD_BYTES, sealed))
+	if (!aead_bulk_open(t->bulk, k->open, counter, d->data + TUNNEL_HEAD_BYTES, sealed))
 		return;
 	d->verdict = TUNNEL_REPLAYED;
 	if (!replay_take(&k->replay, counter))

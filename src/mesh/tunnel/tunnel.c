@@ -15,6 +15,7 @@ struct tunnel *tunnel_new(const struct tunnel_options *o)
 	list_init(&t->peer_list);
 	list_init(&t->effects);
 	allowed_init(&t->allowed);
+	t->bulk = aead_bulk_new();
 	heap_init(&t->timers);
 	tunnel_set_mtu(t, o->mtu);
 	return t;
@@ -33,6 +34,7 @@ void tunnel_free(struct tunnel *t)
 	heap_done(&t->timers);
 	allowed_done(&t->allowed);
 	flood_done(&t->flood);
+	aead_bulk_free(t->bulk);
 	crypto_wipe(t, sizeof(*t));
 	memory_free(t);
 }

@@ -82,6 +82,61 @@ static void test_what_was_sealed_opens_and_nothing_else(void **state)
 		aead_open(key, nonce, SLICE("with this"), (struct slice) { sealed, size }, opened));
 }
 
+/* libsodium's is another implementation; sizes on both sides of every block and of what OpenSSL
+ * makes at once. */
+static void test_bulk_is_what_libsodium_makes(void **state)
+{
+	enum { SIZE_MAX_TRIED = 2200 };
+	static uint8_t plain[AEAD_BULK_BYTES_MAX], bulk[AEAD_BULK_BYTES_MAX + AEAD_TAG_BYTES];
+	static uint8_t other[AEAD_BULK_BYTES_MAX + AEAD_TAG_BYTES];
+	struct aead_bulk *b = aead_bulk_new();
+	uint8_t key[32], nonce[12] = { 0 };
+
+	(void)state;
+	count_up(plain, sizeof(plain), 3);
+	for (size_t i = 0; i <= SIZE_MAX_TRIED + 1; i++) {
+		size_t size = i <= SIZE_MAX_TRIED ? i : AEAD_BULK_BYTES_MAX;
+		uint64_t counter = i * 0x0123456789abcdefull;
+
+		count_up(key, 32, (uint8_t)i);
+		memcpy(nonce + 4, &counter, sizeof(counter));
+		memcpy(bulk, plain, size);
+		aead_bulk_seal(b, key, counter, bulk, size);
+		aead_seal(key, nonce, (struct slice) { 0 }, (struct slice) { plain, size }, other);
+		assert_memory_equal(bulk, other, size + AEAD_TAG_BYTES);
+		assert_true(aead_bulk_open(b, key, counter, bulk, size + AEAD_TAG_BYTES));
+		assert_memory_equal(bulk, plain, size);
+	}
+	assert_false(aead_bulk_open(b, key, 0, bulk, sizeof(bulk) + 1));
+	aead_bulk_free(b);
+}
+
+static void test_forged_bulk_stays_as_it_is(void **state)
+{
+	struct aead_bulk *b = aead_bulk_new();
+	uint8_t key[32], sealed[116], tried[116];
+
+	(void)state;
+	count_up(key, 32, 0);
+	count_up(sealed, 100, 9);
+	aead_bulk_seal(b, key, 5, sealed, 100);
+	for (size_t bit = 0; bit < 8 * sizeof(sealed); bit++) {
+		sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		memcpy(tried, sealed, sizeof(sealed));
+		assert_false(aead_bulk_open(b, key, 5, tried, sizeof(tried)));
+		assert_memory_equal(tried, sealed, sizeof(sealed));
+		sealed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	for (size_t size = 0; size < sizeof(sealed); size++)
+		assert_false(aead_bulk_open(b, key, 5, sealed, size));
+	assert_false(aead_bulk_open(b, key, 6, sealed, sizeof(sealed)));
+	key[31] ^= 1;
+	assert_false(aead_bulk_open(b, key, 5, sealed, sizeof(sealed)));
+	key[31] ^= 1;
+	assert_true(aead_bulk_open(b, key, 5, sealed, sizeof(sealed)));
+	aead_bulk_free(b);
+}
+
 static void test_the_long_nonce_counts_whole(void **state)
 {
 	uint8_t key[32], nonce[24], sealed[64], opened[64];
@@ -165,6 +220,8 @@ int main(void)
 		cmocka_unit_test(test_both_sides_share_one_key),
 		cmocka_unit_test(test_a_key_of_small_order_is_refused),
 		cmocka_unit_test(test_what_was_sealed_opens_and_nothing_else),
+		cmocka_unit_test(test_bulk_is_what_libsodium_makes),
+		cmocka_unit_test(test_forged_bulk_stays_as_it_is),
 		cmocka_unit_test(test_the_long_nonce_counts_whole),
 		cmocka_unit_test(test_a_box_opens_on_the_other_side),
 		cmocka_unit_test(test_keys_have_one_text_for_each_kind),

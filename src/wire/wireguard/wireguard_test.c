@@ -130,10 +130,10 @@ static void test_a_transport_message_is_the_golden_one(void **state)
 
 	assert_int_equal(hex_decode(slice_from(seal_key), key, sizeof(key)), OK);
 	golden("wireguard/transport.hex", wanted, sizeof(wanted));
-	struct aead_key *k = aead_key_new(key);
+	struct aead_bulk *b = aead_bulk_new();
 	wireguard_put_transport(message, RESPONDER_INDEX, 7);
 	memcpy(message + WIREGUARD_TRANSPORT_HEAD_BYTES, "sixteen bytes ..", 16);
-	aead_key_seal(k, 7, message + WIREGUARD_TRANSPORT_HEAD_BYTES, 16);
+	aead_bulk_seal(b, key, 7, message + WIREGUARD_TRANSPORT_HEAD_BYTES, 16);
 	assert_memory_equal(message, wanted, sizeof(message));
 	assert_int_equal(wireguard_kind((struct slice) { message, sizeof(message) }),
 			 WIREGUARD_TRANSPORT);
@@ -141,11 +141,11 @@ static void test_a_transport_message_is_the_golden_one(void **state)
 	assert_int_equal(wireguard_counter(message), 7);
 
 	uint8_t *sealed = message + WIREGUARD_TRANSPORT_HEAD_BYTES;
-	assert_false(aead_key_open(k, 8, wanted + WIREGUARD_TRANSPORT_HEAD_BYTES, 32));
-	assert_true(aead_key_open(k, 7, sealed, 32));
+	assert_false(aead_bulk_open(b, key, 8, wanted + WIREGUARD_TRANSPORT_HEAD_BYTES, 32));
+	assert_true(aead_bulk_open(b, key, 7, sealed, 32));
 	assert_memory_equal(sealed, "sixteen bytes ..", 16);
-	assert_false(aead_key_open(k, 7, sealed, 15));
-	aead_key_free(k);
+	assert_false(aead_bulk_open(b, key, 7, sealed, 15));
+	aead_bulk_free(b);
 }
 
 static void test_every_flipped_bit_of_a_handshake_is_found(void **state)
