@@ -5,6 +5,7 @@ router; what people do with it, and what is killed meanwhile."""
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -139,6 +140,12 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
 
     with s.test("a machine without a key is let in by whoever opens its link"):
         guest_host = net.host("guest", "apdf")
+        listener = guest_host.socket(socket.SOCK_STREAM)
+        listener.bind(("0.0.0.0", 7007))
+        listener.listen()
+        early = home.where.socket(socket.SOCK_STREAM)
+        early.setblocking(False)
+        early.connect_ex(("100.64.0.4", 7007))  # which it is going to have
         guest = Machine(s, "guest", where=guest_host,
                         options=["--login-server", f"http://{server.ip4}:8641"])
         guest.launch()
@@ -146,6 +153,11 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         cloud.run("machine", "approve", link.rsplit("/", 1)[1])
         guest.wait_for("This machine is")
         ping(guest, address(home), 20)
+        # Who was called before anybody knew it is reached all the same.
+        assert address(guest) == "100.64.0.4"
+        early.settimeout(20)
+        assert wait_until(lambda: early.send(b"x"), 20, "the connection is made") == 1
+        assert listener.accept()[1][0] == address(home)
         assert guest.run("logout").returncode == 0
         guest.process.wait(20)
         wait_until(lambda: home.run("ping", "guest", "--times", 1, check=False).returncode != 0,

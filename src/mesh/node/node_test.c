@@ -2,6 +2,7 @@
  * there may be no namespace or no TUN. */
 #include "mesh/node/node.h"
 
+#include <netinet/in.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +29,7 @@ static const char map_text[] =
 	"\"Peers\":[{\"ID\":2,\"StableID\":\"n2\",\"Name\":\"b.home.example.\",\"User\":1,"
 	"\"Key\":\"nodekey:"
 	"2222222222222222222222222222222222222222222222222222222222222222\","
+	"\"Endpoints\":[\"192.0.2.1:7641\"],"
 	"\"Addresses\":[\"8.8.8.8/32\",\"100.64.0.2/32\"],"
 	"\"AllowedIPs\":[\"8.8.8.8/32\",\"100.64.0.2/32\",\"10.1.0.0/16\",\"0.0.0.0/0\"],"
 	"\"MachineAuthorized\":true},"
@@ -43,7 +46,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	is_there = unshare(CLONE_NEWNET) == 0 && access("/dev/net/tun", R_OK | W_OK) == 0 &&
-		   system("ip link set lo up 2>/dev/null") == 0;
+		   system("ip link set lo up && ip addr add 192.0.2.1/32 dev lo 2>/dev/null") == 0;
 	return 0;
 }
 
@@ -101,7 +104,7 @@ static void test_a_kept_map_makes_a_machine_of_the_mesh(void **state)
 	(void)state;
 	assert_true(is_routed("100.64.0.2", 0));
 	assert_false(is_routed("100.64.0.2", NODE_MARK));
-	assert_false(is_routed("100.64.0.3", 0)); /* its key has expired */
+	assert_null(tunnel_route(n->tunnel, ip_v4(0x64400003))); /* its key has expired */
 	assert_false(is_routed("10.1.2.3", 0));
 	assert_false(is_routed("192.0.2.9", 0));
 	assert_false(is_routed("8.8.8.8", 0)); /* no machine has that */
@@ -113,6 +116,29 @@ static void test_a_kept_map_makes_a_machine_of_the_mesh(void **state)
 	assert_null(node_find(n, SLICE("c")));
 	close_node(n);
 	assert_false(is_routed("100.64.0.2", 0));
+}
+
+static void test_machines_that_are_not_known_are_in_the_mesh_too(void **state)
+{
+	struct node *n = open_node(false, "");
+
+	(void)state;
+	assert_true(is_routed("100.64.0.3", 0));
+	assert_true(is_routed("100.64.15.255", 0));
+	assert_false(is_routed("100.64.16.0", 0)); /* most of the range is left to carriers */
+	assert_true(is_routed("fd7a:115c:a1e0:ab12::9", 0));
+	assert_false(is_routed("100.64.0.3", NODE_MARK));
+	/* This machine is in a carrier's network: that is where its neighbours are. */
+	assert_int_equal(system("ip addr add 100.64.0.77/32 dev lo"), 0);
+	node_look_at_network(n);
+	assert_true(is_routed("100.64.0.2", 0));
+	assert_false(is_routed("100.64.0.3", 0));
+	assert_false(is_routed("fd7a:115c:a1e0:ab12::9", 0));
+	assert_int_equal(system("ip addr del 100.64.0.77/32 dev lo"), 0);
+	node_look_at_network(n);
+	assert_true(is_routed("100.64.0.3", 0));
+	close_node(n);
+	assert_false(is_routed("100.64.0.3", 0));
 }
 
 static void test_networks_and_exit_nodes_are_for_who_wants_them(void **state)
@@ -219,14 +245,62 @@ static void test_a_ping_is_answered_at_the_end_at_the_latest(void **state)
 	assert_int_equal(count, NODE_PINGS_MAX);
 }
 
+static void stop(struct timer *t)
+{
+	loop_stop(t->loop);
+}
+
+static int read_hellos(int fd)
+{
+	uint8_t first[NODE_HELLO_BYTES] = { 0 }, next[NODE_HELLO_BYTES + 1];
+	int count = 0;
+
+	for (ssize_t size; (size = recv(fd, next, sizeof(next), MSG_DONTWAIT)) > 0; count++) {
+		assert_int_equal(size, NODE_HELLO_BYTES);
+		if (count == 0)
+			memcpy(first, next, sizeof(first));
+		assert_memory_equal(first, next, sizeof(first));
+	}
+	return count;
+}
+
+static void test_a_first_handshake_that_nobody_answers_is_sent_again_soon(void **state)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_port = htons(7641),
+				  .sin_addr.s_addr = htonl(0xc0000201) };
+	struct node *n = open_node(false, "");
+	struct node_peer *p = node_peer_by_id(n, 2);
+	struct timer timer = { .on_timer = NULL };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	tunnel_greet(n->tunnel, node_now(), p->tunnel);
+	node_run_effects(n);
+	timer_set(&timer, loop, loop_now_ms(loop) + 1900, stop);
+	loop_run(loop);
+	assert_int_equal(read_hellos(fd), 3);
+	/* The next ones of WireGuard itself are no first ones. */
+	tunnel_greet_anew(n->tunnel, node_now(), p->tunnel);
+	node_run_effects(n);
+	timer_set(&timer, loop, loop_now_ms(loop) + 700, stop);
+	loop_run(loop);
+	assert_int_equal(read_hellos(fd), 1);
+	close(fd);
+	close_node(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_kept_map_makes_a_machine_of_the_mesh),
+		cmocka_unit_test(test_machines_that_are_not_known_are_in_the_mesh_too),
 		cmocka_unit_test(test_networks_and_exit_nodes_are_for_who_wants_them),
 		cmocka_unit_test(test_there_are_only_so_many_routes_to_networks),
 		cmocka_unit_test(test_what_is_saved_is_loaded_again),
 		cmocka_unit_test(test_nothing_of_a_killed_life_stays),
+		cmocka_unit_test(test_a_first_handshake_that_nobody_answers_is_sent_again_soon),
 		cmocka_unit_test(test_a_ping_is_answered_at_the_end_at_the_latest),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);

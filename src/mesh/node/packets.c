@@ -280,6 +280,7 @@ static void take_tunnel_effect(struct node *n, const struct tunnel_effect *e)
 		tell_disco_key(n, peer);
 		return;
 	case TUNNEL_SILENT:
+		node_end_hello(peer);
 		log_debug("peer %lld does not answer", (long long)peer->id);
 		return;
 	}

@@ -203,16 +203,38 @@ size_t node_keep_routes(struct node_route *routes, size_t count, size_t *ret_lef
 	return kept;
 }
 
+/* Where machines are that we do not know yet, or no more: beside us, as addresses are given one
+ * after the other.  What is sent to one of them enters the mesh, where nobody takes it, and not the
+ * Internet; and a connection that was begun before control told of the machine has the right
+ * address of ours, so that it is made a moment later.  A carrier's network that this machine is in,
+ * or another mesh, comes first. */
+static size_t add_neighbours(const struct node *n, struct node_route *ret)
+{
+	size_t count = 0;
+
+	if (n->is_among_others)
+		return 0;
+	if (n->self4.family != IP_NONE)
+		ret[count++].prefix = (struct ip_prefix) { n->self4, NODE_NEIGHBOURS_BITS4 };
+	if (n->self6.family != IP_NONE)
+		ret[count++].prefix = (struct ip_prefix) { n->self6, NODE_NEIGHBOURS_BITS6 };
+	for (size_t i = 0; i < count; i++)
+		ret[i] = (struct node_route) { ip_prefix_masked(ret[i].prefix),
+					       NODE_TABLE_MACHINES };
+	return count;
+}
+
 /* Addresses of machines are machines; everything else stands behind the networks this machine is
  * in. */
-static void apply_routes(struct node *n)
+void node_apply_routes(struct node *n)
 {
 	struct node_peer *p;
 	size_t cursor = 0, count = 0, used = 0, left_out;
 
 	while ((p = map_next(&n->peers, &cursor)))
 		count += p->allowed_count;
-	struct node_route *routes = memory_take_array(count + 1, sizeof(*routes));
+	struct node_route *routes = memory_take_array(count + NODE_NEIGHBOURS, sizeof(*routes));
+	used = add_neighbours(n, routes);
 	cursor = 0;
 	while ((p = map_next(&n->peers, &cursor)))
 		for (size_t i = 0; i < p->allowed_count; i++) {
@@ -382,9 +404,10 @@ void node_apply(struct node *n, const struct netmap *m, const struct netmap_chan
 	}
 	if (change->what & NETMAP_FILTERS)
 		update_relaying(n, m);
-	if (has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
+	if ((change->what & NETMAP_SELF) ||
+	    has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_KEY |
 					NETMAP_PEER_ADDRESSES | NETMAP_PEER_OTHER))
-		apply_routes(n);
+		node_apply_routes(n);
 	if ((change->what & (NETMAP_SELF | NETMAP_FILTERS)) ||
 	    has_changed(change, NETMAP_PEER_ADDED | NETMAP_PEER_REMOVED | NETMAP_PEER_ADDRESSES |
 					NETMAP_PEER_OTHER))
@@ -403,7 +426,7 @@ void node_apply_all(struct node *n)
 	node_set_addresses(n, m->self);
 	for (size_t i = 0; i < m->peer_count; i++)
 		apply_peer(n, m, m->peers[i]->id);
-	apply_routes(n);
+	node_apply_routes(n);
 	node_configure_filter(n);
 	node_run_effects(n);
 }

@@ -19,6 +19,11 @@ enum {
 	NODE_HELLO_BYTES = 148,	  /* the first message of a handshake */
 	NODE_NETWORKS_MAX = 4096, /* behind machines, that the system gets routes to */
 	NODE_STRANGER_MS = 5000,  /* as WireGuard tries again */
+	/* Routes to where machines are that we do not know, and how much of an address they share
+	 * with ours: 4096 of the 4 million that carriers use too, and all that only meshes use. */
+	NODE_NEIGHBOURS = 2,
+	NODE_NEIGHBOURS_BITS4 = 20,
+	NODE_NEIGHBOURS_BITS6 = 48,
 };
 
 /* A machine of the netmap that has keys, as tunnel and paths know it. */
@@ -31,7 +36,7 @@ struct node_peer {
 	size_t allowed_count;
 	uint8_t hello[NODE_HELLO_BYTES]; /* hello.c: zeros: none */
 	uint64_t hello_at_ms;		 /* when it is sent again; 0: it is not */
-	int hello_count;
+	int hello_count, unheard_count;
 	bool is_peer_relay, is_relay_client; /* it forwards for us, we for it */
 	struct mesh_key relay_disco; /* with which it asked our peer relay; zero: it did not */
 	uint32_t home; /* the last relay it had, also while it is looking for one; 0: none yet */
@@ -73,6 +78,7 @@ struct node {
 	struct timer settle; /* after the network changed */
 	struct paths_local local;
 	bool has_network_rules, has_nat;
+	bool is_among_others; /* another interface has an address as machines have them */
 	struct ip self4, self6;
 	struct node_route *routes; /* in the kernel, sorted */
 	size_t route_count;
@@ -127,6 +133,7 @@ void node_look_at_network(struct node *n);
 /* peers.c: what the netmap says. */
 /* Sorted, each once, and so many networks as there may be; returns how many are left. */
 size_t node_keep_routes(struct node_route *routes, size_t count, size_t *ret_left_out);
+void node_apply_routes(struct node *n);
 void node_apply(struct node *n, const struct netmap *m, const struct netmap_change *change);
 void node_apply_all(struct node *n);
 void node_configure_filter(struct node *n);
@@ -143,9 +150,9 @@ void node_run_effects(struct node *n);
 
 /* hello.c: handshakes that reached nobody. */
 bool node_is_hello(const struct tunnel_run *run);
-void node_keep_hello(struct node_peer *p, const uint8_t *message);
+void node_keep_hello(struct node *n, struct node_peer *p, const uint8_t *message);
 void node_lost_hello(struct node *n, struct node_peer *p);
-void node_end_hello(struct node_peer *p); /* there is a session */
+void node_end_hello(struct node_peer *p); /* there is a session, or no more hope */
 
 /* peer_relays.c: machines that forward, and being one. */
 MUST_CHECK enum err node_open_peer_relay(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);

@@ -113,7 +113,7 @@ void node_send_run(struct node *n, struct node_peer *peer, const struct tunnel_r
 
 	paths_route(n->paths, peer->paths, clock_now_us(), &route);
 	if (node_is_hello(run)) {
-		node_keep_hello(peer, run->data);
+		node_keep_hello(n, peer, run->data);
 		paths_hello(n->paths, peer->paths, all, clock_now_us());
 		if (!route.has_udp && !route.has_relay)
 			node_lost_hello(n, peer);

@@ -2,7 +2,8 @@
  *
  *	priority 5310   our own packets (marked)     table main
  *	         5350   our own packets              unreachable: never into the mesh
- *	         5370   all                          machines of the mesh, one address each
+ *	         5370   all                          machines of the mesh, one address each, and
+ *						     those beside this one (peers.c)
  *	         5380   all                          table main, but its default route
  *	         5390   all                          networks behind machines, and exit nodes
  *
@@ -206,6 +207,19 @@ static void find_gateway(struct node *n, struct paths_local *local)
 	local->to_gateway = endpoint_of(route.source, n->port);
 }
 
+static void look_for_others(struct node *n, const struct netlink_address *all, size_t count)
+{
+	bool is_among_others = false;
+
+	for (size_t i = 0; i < count; i++)
+		is_among_others |= all[i].interface != n->interface &&
+				   control_is_machine_address(ip_prefix_of(all[i].prefix.ip));
+	if (is_among_others == n->is_among_others)
+		return;
+	n->is_among_others = is_among_others;
+	node_apply_routes(n);
+}
+
 void node_look_at_network(struct node *n)
 {
 	struct netlink_address all[NETLINK_ADDRESSES_MAX];
@@ -222,6 +236,7 @@ void node_look_at_network(struct node *n)
 		local.addresses[local.count++] = endpoint_of(all[i].prefix.ip, n->port);
 	}
 	find_gateway(n, &local);
+	look_for_others(n, all, count);
 	if (memcmp(&local, &n->local, sizeof(local)) == 0)
 		return;
 	bool is_first = n->local.count == 0;
