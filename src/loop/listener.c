@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -361,6 +363,33 @@ static enum err remove_stale(const char *path, const struct address *a, char why
 	return OK;
 }
 
+/* A socket that is bound and not yet listened to refuses, and others take that for a stale one:
+ * wg(8) removes it, and so does remove_stale(). So it gets its name when it listens already. Until
+ * then it has one of the same length, because the kernel's limit is short. */
+static enum err bind_unix(int fd, const char *path, const struct address *at,
+			  char why[TASK_WHY_BYTES], struct stat *ret_made)
+{
+	struct address a = *at;
+	char *early = ((struct sockaddr_un *)&a.storage)->sun_path;
+	char *last = early + strlen(early) - 1;
+
+	*last = *last == '~' ? '-' : '~';
+	enum err err = remove_stale(path, at, why);
+	if (!err)
+		err = remove_stale(early, &a, why);
+	if (err)
+		return err;
+	if (bind(fd, (const struct sockaddr *)&a.storage, a.size) < 0)
+		return refuse(why, errno, path);
+	/* link() does not replace what another process has put there, as rename() would */
+	bool is_there = listen(fd, LISTENER_BACKLOG) == 0 && lstat(early, ret_made) == 0 &&
+			link(early, path) == 0;
+	if (!is_there)
+		err = refuse(why, errno == EEXIST ? EADDRINUSE : errno, path);
+	unlink(early);
+	return err;
+}
+
 enum err listener_open_unix(struct loop *loop, const char *path,
 			    void (*on_accept)(void *context, struct stream *s), void *context,
 			    struct listener **ret, char why[TASK_WHY_BYTES])
@@ -368,24 +397,21 @@ enum err listener_open_unix(struct loop *loop, const char *path,
 	struct address a;
 	struct stat made;
 
-	if (address_from_path(path, &a) != OK) {
-		snprintf(why, TASK_WHY_BYTES, "the path of a socket is too long: %s", path);
+	if (path[0] == '\0' || address_from_path(path, &a) != OK) {
+		snprintf(why, TASK_WHY_BYTES, "the path of a socket is empty or too long: %s",
+			 path);
 		return ERR_TOO_BIG;
 	}
-	enum err err = remove_stale(path, &a, why);
-	if (err)
-		return err;
 	int fd = address_socket(&a);
 	if (fd < 0)
 		return refuse(why, errno, path);
 	/* On Linux the mode of the socket is that of the file bind() makes: it is never open to
 	 * others, not even for a moment. */
-	if (fchmod(fd, UNIX_SOCKET_MODE) < 0 ||
-	    bind(fd, (const struct sockaddr *)&a.storage, a.size) < 0 ||
-	    listen(fd, LISTENER_BACKLOG) < 0 || lstat(path, &made) < 0) {
-		int code = errno;
+	enum err err = fchmod(fd, UNIX_SOCKET_MODE) < 0 ? refuse(why, errno, path)
+							: bind_unix(fd, path, &a, why, &made);
+	if (err) {
 		close(fd);
-		return refuse(why, code, path);
+		return err;
 	}
 	*ret = listener_new(loop, fd, on_accept, context);
 	(*ret)->path = memory_copy_text(path);

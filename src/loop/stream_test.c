@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +25,7 @@ enum {
 	LARGE_BYTES = 64 * 1024 * 1024,
 	WINDOW_BYTES = 1024 * 1024,
 	WAIT_MS = 20000,
+	FIRST_CONNECTS = 2000,
 	TLS_BYTES = 8192,
 	/* around 1.25 MiB */
 };
@@ -639,6 +642,42 @@ static void test_an_address_in_use_is_refused_and_a_stale_socket_is_not(void **s
 	loop_free(loop);
 }
 
+/* What is met at a path that was empty: 0, or why not. */
+static void *first_connect(void *argument)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	intptr_t code = ENOENT;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", (const char *)argument);
+	while (code == ENOENT) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		code = connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+		close(fd);
+	}
+	return (void *)code;
+}
+
+/* wg(8) removes a socket that refuses. */
+static void test_a_socket_that_is_there_is_listened_to_at_once(void **state)
+{
+	char path[64], why[TASK_WHY_BYTES] = "";
+	struct loop *loop = loop_new(0);
+	struct listener *l = NULL;
+	pthread_t thread;
+	void *met;
+
+	(void)state;
+	for (int i = 0; i < FIRST_CONNECTS; i++) {
+		snprintf(path, sizeof(path), "/tmp/hanse-first-%d-%d", (int)getpid(), i);
+		assert_int_equal(pthread_create(&thread, NULL, first_connect, path), 0);
+		assert_int_equal(listener_open_unix(loop, path, on_accept, NULL, &l, why), OK);
+		pthread_join(thread, &met);
+		listener_close(l);
+		assert_int_equal((intptr_t)met, 0);
+	}
+	loop_free(loop);
+}
+
 /* --- out of descriptors -------------------------------------------------------------------------
  */
 static void restore_limit(struct timer *t)
@@ -703,6 +742,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_there_is_unavailable),
 		cmocka_unit_test(test_a_connect_may_be_canceled_at_each_of_its_places),
 		cmocka_unit_test(test_an_address_in_use_is_refused_and_a_stale_socket_is_not),
+		cmocka_unit_test(test_a_socket_that_is_there_is_listened_to_at_once),
 		cmocka_unit_test(test_a_listener_without_descriptors_waits_for_some),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
