@@ -33,8 +33,8 @@ enum {
 	STREAM_CIPHER_BYTES = 64 * 1024,       /* encrypted and not yet sent, about */
 	STREAM_ANSWER_BYTES_MAX = 1024 * 1024, /* not yet sent: more of it are answers of TLS, to a
 						* peer that takes none */
-	KEEPALIVE_IDLE_S = 60,
 	KEEPALIVE_INTERVAL_S = 10,
+	KEEPALIVE_INTERVAL_SHORT_S = 5,
 	KEEPALIVE_PROBES = 6,
 };
 
@@ -468,7 +468,7 @@ struct stream *stream_open_fd(struct loop *loop, int fd, const char *peer)
 {
 	struct stream *s = NEW(struct stream);
 	int on = 1;
-	int idle_s = KEEPALIVE_IDLE_S, interval_s = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
+	int idle_s = STREAM_SILENT_S, interval_s = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
 
 	assert(loop->magic == LOOP_MAGIC);
 	s->magic = STREAM_MAGIC;
@@ -491,9 +491,15 @@ struct stream *stream_open_fd(struct loop *loop, int fd, const char *peer)
 	return s;
 }
 
-void stream_set_patience(struct stream *s, unsigned unacknowledged_ms)
+void stream_set_patience(struct stream *s, unsigned unacknowledged_ms, unsigned silent_s)
 {
+	int idle_s = silent_s ? (int)silent_s : STREAM_SILENT_S;
+	int interval_s = silent_s ? KEEPALIVE_INTERVAL_SHORT_S : KEEPALIVE_INTERVAL_S;
+
 	assert_open(s);
+	assert(silent_s <= STREAM_SILENT_S);
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
 	setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms,
 		   sizeof(unacknowledged_ms));
 }

@@ -82,9 +82,12 @@ void stream_close_gracefully(struct stream *s, uint64_t timeout_ms);
  * For when that answer will take long. */
 void stream_acknowledge(struct stream *s);
 
-/* A TCP peer that has not acknowledged what was sent for so long is gone.  Otherwise that takes a
- * quarter of an hour; a silent peer to whom nothing is sent is found out sooner, always. */
-void stream_set_patience(struct stream *s, unsigned unacknowledged_ms);
+/* A TCP peer that has not acknowledged what was sent for so long is gone; otherwise that takes a
+ * quarter of an hour.  One to whom nothing is sent is asked for a sign of life when it was silent
+ * for `silent_s` (0: STREAM_SILENT_S), by the system, which wakes no process at either end; its
+ * silence may be no longer in all than `unacknowledged_ms` either. */
+enum { STREAM_SILENT_S = 60 };
+void stream_set_patience(struct stream *s, unsigned unacknowledged_ms, unsigned silent_s);
 
 /* TLS_KEY_BYTES, one of the identity's `peers`; NULL: no TLS, not yet, or it has no peers. */
 const uint8_t *stream_peer_key(const struct stream *s);

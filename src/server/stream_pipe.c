@@ -146,6 +146,7 @@ void stream_pipe_start(struct stream_pipes *pipes, struct stream *client, const 
 	p->port = port;
 	list_add(&pipes->all, &p->link);
 	pipes->count++;
+	stream_set_patience(client, STREAM_PIPE_PATIENCE_MS, 0);
 	stream_set_owner(client, &owner, p);
 	task_start_root(&p->task, &pipe_kind, pipes->loop);
 }

@@ -9,6 +9,7 @@ enum {
 	STREAM_PIPES_MAX = 4096,	    /* more are closed at once */
 	STREAM_PIPE_BYTES_MAX = 256 * 1024, /* waiting for one side; then the other is not read */
 	STREAM_PIPE_CONNECT_MS = 5000,
+	STREAM_PIPE_PATIENCE_MS = 60 * 1000, /* with a client that acknowledges nothing */
 };
 
 /* Zeroed, then stream_pipes_init(). */

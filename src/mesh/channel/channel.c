@@ -273,6 +273,12 @@ struct http2 *channel_http2(struct channel *c)
 	return c->http2;
 }
 
+void channel_set_patience(struct channel *c, unsigned unacknowledged_ms, unsigned silent_s)
+{
+	if (c->stream)
+		stream_set_patience(c->stream, unacknowledged_ms, silent_s);
+}
+
 const char *channel_peer_name(const struct channel *c)
 {
 	return stream_peer_name(c->stream);

@@ -40,6 +40,9 @@ void channel_close(struct channel *c, uint64_t linger_ms);
 /* To make and answer requests with; lives until channel_close(). */
 struct http2 *channel_http2(struct channel *c);
 
+/* As stream_set_patience(). */
+void channel_set_patience(struct channel *c, unsigned unacknowledged_ms, unsigned silent_s);
+
 const char *channel_peer_name(const struct channel *c);
 
 #endif

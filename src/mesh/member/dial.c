@@ -70,6 +70,7 @@ static enum err take_stream(struct dial *d)
 	if (d->connect.task.err)
 		return d->connect.task.err;
 	d->stream = d->connect.ret;
+	stream_set_patience(d->stream, DIAL_PATIENCE_MS, DIAL_SILENT_S);
 	stream_set_owner(d->stream, &dial_owner, d);
 	return OK;
 }

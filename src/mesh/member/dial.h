@@ -14,6 +14,9 @@
 enum {
 	DIAL_HEAD_BYTES_MAX = 16 * 1024, /* of an HTTP answer */
 	DIAL_KEY_BYTES_MAX = 64 * 1024,	 /* of the answer to GET /key, in all */
+	/* Control takes a machine for gone as soon; it should not learn that much later. */
+	DIAL_PATIENCE_MS = 30 * 1000,
+	DIAL_SILENT_S = 15,
 };
 
 /* A server that may be called any number of times. */

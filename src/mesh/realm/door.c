@@ -172,6 +172,11 @@ void door_answer_busy(struct door_request *r, int status, struct slice text)
 	request_free(it);
 }
 
+void door_set_patience(struct door_request *r, unsigned unacknowledged_ms, unsigned silent_s)
+{
+	channel_set_patience(request_of(r)->visitor->channel, unacknowledged_ms, silent_s);
+}
+
 void door_begin(struct door_request *r, int status, const char *content_type)
 {
 	http2_begin(request_of(r)->exchange, status, content_type);

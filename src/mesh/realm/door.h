@@ -79,6 +79,9 @@ void door_answer(struct door_request *r, int status, const char *content_type, s
 /* `status` says that it cannot be done now: the client is told to come again a little later. */
 void door_answer_busy(struct door_request *r, int status, struct slice text);
 
+/* As stream_set_patience(), for the connection that the request came by. */
+void door_set_patience(struct door_request *r, unsigned unacknowledged_ms, unsigned silent_s);
+
 /* An answer in pieces: begin once, write any number of times, end.  Each write takes over one
  * reference of the blob, so that one blob can go to many clients. */
 void door_begin(struct door_request *r, int status, const char *content_type);

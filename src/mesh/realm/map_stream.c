@@ -79,6 +79,14 @@ void map_streams_void(struct realm *r)
 		map_stream_end(s);
 }
 
+/* Whether its radio sleeps, and what asks it costs its battery. */
+static bool is_phone(const struct machine *m)
+{
+	struct slice os = m->node->hostinfo.os;
+
+	return slice_equal(os, SLICE("iOS")) || slice_equal(os, SLICE("android")) || os.size == 0;
+}
+
 void map_stream_start(struct realm *r, struct machine *m, struct door_request *request)
 {
 	struct map_stream *s = NEW(struct map_stream);
@@ -101,6 +109,8 @@ void map_stream_start(struct realm *r, struct machine *m, struct door_request *r
 	m->session_count++;
 	m->gone_ms = 0;
 	machine_set_online(r, m, true);
+	if (!is_phone(m))
+		door_set_patience(request, REALM_PATIENCE_SHORT_MS, REALM_SILENT_S);
 	door_begin(request, 200, json_type);
 	write_message(s, whole_message(r, m, &s->view));
 	set_keepalive(s);

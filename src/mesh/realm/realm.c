@@ -330,7 +330,7 @@ void realm_free(struct realm *r)
 
 void realm_accept(struct realm *r, struct stream *s)
 {
-	stream_set_patience(s, REALM_PATIENCE_MS);
+	stream_set_patience(s, REALM_PATIENCE_MS, 0);
 	if (r->door)
 		door_accept(r->door, s);
 	else

@@ -24,7 +24,9 @@ enum {
 	REALM_FANOUT_MS_MIN = 10,	/* after a change in a quiet time */
 	REALM_KEEPALIVE_MS = 50 * 1000, /* and up to REALM_KEEPALIVE_JITTER_MS more */
 	REALM_KEEPALIVE_JITTER_MS = 9 * 1000,
-	REALM_PATIENCE_MS = 60 * 1000,	     /* with a client that acknowledges nothing */
+	REALM_PATIENCE_MS = 60 * 1000, /* with a client that acknowledges nothing, as phones do */
+	REALM_PATIENCE_SHORT_MS = 25 * 1000, /* with one that has power */
+	REALM_SILENT_S = 15,		     /* before its system is asked whether it is there */
 	REALM_OFFLINE_MS = 5 * 1000,	     /* a machine may take to connect again */
 	REALM_EPHEMERAL_MS = 10 * 60 * 1000, /* an ephemeral one may be away */
 	REALM_SEEN_MS = 60 * 1000,	     /* between two writes of when machines were seen */
