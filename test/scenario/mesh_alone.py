@@ -13,7 +13,7 @@ import lab
 from machine import Machine
 from scenario import Scenario, skip_all, wait_until
 
-why = lab.why_not()
+why = lab.why_not() or lab.files_why_not()
 if why or not os.path.exists("/dev/net/tun"):
     skip_all(why or "there is no /dev/net/tun")
 
@@ -123,3 +123,25 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
             return done.returncode == 0 and json.loads(done.stdout)["pings"][0]["via"] == "direct"
         wait_until(is_direct, 40, "second reaches third")
         assert "UDP does not get out" not in second.run("ping", "third", "--times", 1).stdout
+
+    with s.test("files go by name between machines while nobody controls the mesh"):
+        file = s.scratch / "report.bin"
+        file.write_bytes(os.urandom(3_000_000))
+        second.where.run("curl", "-sS", "-T", file, "http://third/",
+                         files={"/etc/hosts": second.hosts})
+        third.run("send", file, "second:")
+        for machine in [second, third]:
+            def inbox(m=machine):
+                return [item["name"] for item in m.json("drop", "status")["inbox"]["items"]]
+            wait_until(lambda: "report.bin" in inbox(), 20, f"{machine.name} has it")
+            into = s.scratch / f"from-{machine.name}"
+            into.mkdir()
+            machine.run("receive", into)
+            assert (into / "report.bin").read_bytes() == file.read_bytes()
+
+    with s.test("and who has a new life meanwhile sends and gets them too"):
+        restart_mesh(second)
+        file.write_bytes(os.urandom(1_000_000))
+        second.run("send", file, "third:")
+        wait_until(lambda: third.json("drop", "status")["inbox"]["items"], 40, "third has it")
+        assert first.process is None and "report.bin" in third.run("drop", "status").stdout
