@@ -150,9 +150,11 @@ const struct command commands[] = {
 	{ .words = "relay add",
 	  .arguments = "WORD",
 	  .summary = "Tells the machines of the mesh of a relay that runs elsewhere",
-	  .examples = "  hanse relay add vps,192.0.2.9,8643,3478,5f70...e1,0\n",
+	  .examples = "  hanse relay add vps,192.0.2.9,8643,3478,5f70...e1,0\n"
+		      "  hanse relay add vps\n",
 	  .details =
-		  "WORD is what `hanse up --roles relay --login-server URL` says on its machine.\n"
+		  "WORD is what `hanse up --roles relay --login-server URL` says on its machine,\n"
+		  "or the name of a relay that was removed.\n"
 		  "A relay beside control needs no word.\n" ASKS_CONTROL,
 	  .flags = ASKS_MESH,
 	  .argument_count = 1,
@@ -161,7 +163,8 @@ const struct command commands[] = {
 	  .arguments = "NAME",
 	  .summary = "Makes the machines of the mesh forget a relay",
 	  .examples = "  hanse relay remove vps\n",
-	  .details = "One that runs beside control comes back by itself.\n" ASKS_CONTROL,
+	  .details = "It stays away, also while it runs, until `hanse relay add NAME`.\n" //
+	  ASKS_CONTROL,
 	  .flags = ASKS_MESH,
 	  .argument_count = 1,
 	  .run = relay_remove_run },

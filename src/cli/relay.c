@@ -171,11 +171,28 @@ static enum command_status put_relay(const struct command_line *l, json_t *body,
 	return COMMAND_DONE;
 }
 
+static enum command_status bring_back(const struct command_line *l, const char *name)
+{
+	char target[TARGET_BYTES];
+	json_t *answer;
+
+	snprintf(target, sizeof(target), "/v1/relays/%s", name);
+	enum command_status status =
+		local_request(l, "realm.sock", "POST", target, NULL, 0, &answer);
+	if (status)
+		return status;
+	json_decref(answer);
+	say("machines hear of the relay %s again", name);
+	return COMMAND_DONE;
+}
+
 enum command_status relay_add_run(const struct command_line *l)
 {
 	char word[WORD_BYTES_MAX], *parts[PART_COUNT];
 	json_t *answer, *body = NULL;
 
+	if (is_name(l->arguments[0]))
+		return bring_back(l, l->arguments[0]);
 	if (strlen(l->arguments[0]) < sizeof(word)) {
 		memcpy(word, l->arguments[0], strlen(l->arguments[0]) + 1);
 		body = read_word(word, parts);
@@ -201,6 +218,7 @@ enum command_status relay_remove_run(const struct command_line *l)
 {
 	char target[TARGET_BYTES];
 	json_t *answer;
+	size_t left;
 
 	if (!is_name(l->arguments[0])) {
 		say("there is no relay with such a name: `hanse relay list` shows them");
@@ -209,9 +227,18 @@ enum command_status relay_remove_run(const struct command_line *l)
 	snprintf(target, sizeof(target), "/v1/relays/%s", l->arguments[0]);
 	enum command_status status =
 		local_request(l, "realm.sock", "DELETE", target, NULL, 0, &answer);
+	if (!status)
+		json_decref(answer);
+	if (!status)
+		status = get_relays(l, &answer);
 	if (status)
 		return status;
+	left = json_array_size(json_object_get(answer, "relays"));
 	json_decref(answer);
-	say("machines do without the relay %s now", l->arguments[0]);
+	say("machines do without the relay %s now; `hanse relay add %s` takes it back",
+	    l->arguments[0], l->arguments[0]);
+	if (left == 0)
+		say("no relay is left: machines that do not reach each other directly are apart, "
+		    "and official clients cannot start");
 	return COMMAND_DONE;
 }

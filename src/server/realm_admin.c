@@ -7,6 +7,7 @@
  *	GET    /v1/keys		POST /v1/keys		DELETE /v1/keys/ID
  *	POST   /verify			a relay of this machine asks whom to let in
  *	GET    /v1/relays	PUT /v1/relays/NAME	DELETE /v1/relays/NAME
+ *	POST   /v1/relays/NAME		one that was removed
  *	...    /v1/policy	realm_policy.c
  *
  *	PUT    /v1/servers/ADDRESS	DELETE /v1/servers/ADDRESS
@@ -64,6 +65,8 @@ int realm_admin_status(enum err err)
 		return 404;
 	case ERR_EXISTS:
 		return 409;
+	case ERR_DENIED:
+		return 403;
 	case ERR_INVALID:
 	case ERR_TOO_BIG:
 	case ERR_FULL:
@@ -303,6 +306,7 @@ static const struct {
 	{ "relay_port", JSON_INTEGER }, { "stun_port", JSON_INTEGER },
 	{ "ephemeral", JSON_TRUE },	{ "needs_approval", JSON_TRUE },
 	{ "insecure", JSON_TRUE },	{ "is_shared", JSON_TRUE },
+	{ "is_said", JSON_TRUE },
 };
 
 /* Texts that can stand in one line each. */
@@ -534,7 +538,18 @@ static void edit_relay(struct realm_role *role, struct http_exchange *e, struct 
 		.is_insecure = json_is_true(json_object_get(body, "insecure")),
 	};
 	r->is_shared = json_is_true(json_object_get(body, "is_shared"));
+	r->is_said = json_is_true(json_object_get(body, "is_said"));
 	json_decref(body);
+	relay_edit_start(r, done, e);
+}
+
+static void bring_relay_back(struct realm_role *role, struct http_exchange *e, struct slice name)
+{
+	struct relay_edit *r = NEW(struct relay_edit);
+
+	operation_init(&r->operation, role->realm);
+	r->relay.name = arena_copy(&r->operation.arena, name);
+	r->is_back = true;
 	relay_edit_start(r, done, e);
 }
 
@@ -595,6 +610,7 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 	struct slice kind = slice_cut(&rest, '/');
 	bool is_get = strcmp(e->method, "GET") == 0, is_put = strcmp(e->method, "PUT") == 0;
 	bool is_delete = strcmp(e->method, "DELETE") == 0;
+	bool is_post = strcmp(e->method, "POST") == 0;
 
 	if (slice_equal(kind, SLICE("machines")) && rest.size)
 		on_machine(role, e, rest);
@@ -602,8 +618,7 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 		get_machines(role, e);
 	else if (slice_equal(kind, SLICE("keys")) && rest.size == 0 && is_get)
 		get_keys(role, e);
-	else if (slice_equal(kind, SLICE("keys")) && rest.size == 0 &&
-		 strcmp(e->method, "POST") == 0)
+	else if (slice_equal(kind, SLICE("keys")) && rest.size == 0 && is_post)
 		create_key(role, e);
 	else if (slice_equal(kind, SLICE("keys")) && is_delete)
 		revoke_key(role, e, rest);
@@ -611,6 +626,8 @@ static void on_things(struct realm_role *role, struct http_exchange *e, struct s
 		get_relays(role, e);
 	else if (slice_equal(kind, SLICE("relays")) && rest.size && (is_put || is_delete))
 		edit_relay(role, e, rest, is_delete);
+	else if (slice_equal(kind, SLICE("relays")) && rest.size && is_post)
+		bring_relay_back(role, e, rest);
 	else if (slice_equal(kind, SLICE("servers")) && rest.size && (is_put || is_delete))
 		edit_server(role, e, rest, is_delete);
 	else if (slice_equal(kind, SLICE("policy")))

@@ -32,6 +32,7 @@ enum {
 	ANNOUNCE_CALL_MS = 5000,
 	HTTP_OK_FIRST = 200,
 	HTTP_OK_LAST = 299,
+	HTTP_FORBIDDEN = 403,
 	HTTP_CONFLICT = 409,
 	REGION_COUNT = RELAY_REGION_MAX - RELAY_REGION_MIN + 1,
 	MESH_KEY_DIGITS = 2 * MESH_KEY_BYTES,
@@ -60,7 +61,7 @@ struct relay_role {
 	struct sleep sleep;
 	uint64_t again_ms;
 	int region, tried;
-	bool is_announced, has_complained;
+	bool is_announced, is_removed, has_complained;
 };
 
 /* --- what the realm is told ------------------------------------------------------------------- */
@@ -93,6 +94,7 @@ static char *announcement(const struct relay_role *r)
 			   (struct slice) { r->keys.fingerprint, TLS_FINGERPRINT_BYTES });
 	}
 	set(json, "region", json_integer(r->region));
+	set(json, "is_said", json_true());
 	set(json, "is_shared", json_boolean(r->options->region != 0));
 	set(json, "code", json_string(r->options->values[OPTION_NAME]));
 	set(json, "title", json_string(r->options->values[OPTION_NAME]));
@@ -157,6 +159,17 @@ static enum step try_next_region(struct relay_role *r)
 	return try_again(r, "all regions are taken");
 }
 
+/* Machines leave, since it is no more in the map; whoever removed it may change their mind. */
+static enum step rest_removed(struct relay_role *r)
+{
+	if (!r->is_removed)
+		log_info("this relay was removed from the mesh: `hanse relay add %s` takes it back",
+			 r->options->values[OPTION_NAME]);
+	r->is_removed = true;
+	r->is_announced = false;
+	return rest(r, RELAY_ANNOUNCE_AGAIN_MS_MAX);
+}
+
 static enum step answered(struct relay_role *r)
 {
 	enum err err = r->call.task.err;
@@ -166,6 +179,8 @@ static enum step answered(struct relay_role *r)
 	buf_done(&r->call.body);
 	if (!err && status == HTTP_CONFLICT)
 		return try_next_region(r);
+	if (!err && status == HTTP_FORBIDDEN)
+		return rest_removed(r);
 	if (err || status < HTTP_OK_FIRST || status > HTTP_OK_LAST) {
 		snprintf(why, sizeof(why), err ? "nobody answers" : "it says %d", status);
 		return try_again(r, why);
@@ -173,6 +188,7 @@ static enum step answered(struct relay_role *r)
 	if (!r->is_announced)
 		log_info("region %d of the realm", r->region);
 	r->is_announced = true;
+	r->is_removed = false;
 	r->again_ms = 0;
 	r->tried = 0;
 	return rest(r, RELAY_ANNOUNCE_MS);

@@ -5,12 +5,13 @@
  *
  *	PUT /v1/relays/NAME  {"region": 900, "code": "hanse", "title": "Hanse", "host": "192.0.2.7",
  *	                      "ipv4": "192.0.2.7", "ipv6": "none", "cert_name": "sha256-raw:HEX",
- *	                      "relay_port": 8643, "stun_port": 3478}
+ *	                      "relay_port": 8643, "stun_port": 3478, "is_said": true}
  *
  *		This relay is there, under the machine's name.  2xx: it is in the map from now on.
  *		409: another relay has this region; the next number is tried.  With
  *		"is_shared": true (--region) it may: relays that are told so know of each other's
- *		clients.  Anything else is tried again.
+ *		clients.  403: an administrator removed it.  Anything else is tried again.
+ *		Who is no relay says the same without "is_said", and is believed.
  *		ipv4 and ipv6 are numbers, "none", or "" where `host` is to be resolved.
  *
  * With --login-server the realm is elsewhere: whom to let in is asked there, and the relay says

@@ -4,6 +4,8 @@ administrators on, and takes over when the first is killed.  Nothing of the mesh
 come back by themselves, and while nobody controls it the mesh goes on."""
 
 import json
+import os
+import signal
 import time
 
 import official
@@ -48,9 +50,12 @@ def kept(node):
     machines = {machine["name"]: {word: machine[word] for word in DURABLE}
                 for machine in node.ask("GET", "machines")["machines"]}
     keys = node.ask("GET", "keys")["keys"]
-    relays = sorted(relay["name"] for relay in node.ask("GET", "relays")["relays"])
     status = node.status()
-    return machines, keys, relays, status["server_key"], status["domain"]
+    return machines, keys, relay_names(node), status["server_key"], status["domain"]
+
+
+def relay_names(node):
+    return sorted(relay["name"] for relay in node.ask("GET", "relays")["relays"])
 
 
 def admits(node, key):
@@ -142,6 +147,14 @@ def return_tests(s, a, b, client):
         a.start()
         wait_until(lambda: a.status()["state"] == "standby", 15, "a stands by")
         wait_until(lambda: a.ask("GET", "machines") and True, 15, "a passes questions on")
+
+    with s.test("a relay that was removed stays away while it runs, until it is added again"):
+        assert "`hanse relay add a`" in b.run("relay", "remove", "a").stdout
+        os.kill(a.roles()["relay"], signal.SIGKILL)  # a new life says that it is there
+        a.wait_for(r"this relay was removed from the mesh")
+        assert relay_names(b) == ["b"]
+        b.run("relay", "add", "a")
+        assert relay_names(b) == ["a", "b"]
 
     with s.test("while no control is left, machines reach each other"):
         need(client)

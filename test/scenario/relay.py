@@ -442,8 +442,15 @@ def check_elsewhere(s):
     except (ConnectionError, ssl.SSLError):
         pass
     assert not far.realm.puts and not far.realm.asked
-    assert relays("remove", "far")[0] == 0
+    code, text = relays("remove", "far")
+    assert code == 0 and "`hanse relay add far`" in text and "no relay is left" in text, text
     assert relays("remove", "far")[0] == 3
+    assert relays("add", "far")[0] == 0
+    assert json.loads(relays("list", "--json")[1])["relays"] == [told]
+    assert relays("add", "far")[0] == 3, "it is there"
+    assert relays("remove", "far")[0] == 0
+    assert relays("add", said[1])[0] == 0, "its word takes it back too"
+    assert relays("remove", "far")[0] == 0
     return far
 
 

@@ -316,13 +316,42 @@ static bool same_relay(const struct relay_row *a, const struct relay_row *b)
 	       a->stun_port == b->stun_port && a->is_insecure == b->is_insecure;
 }
 
+static bool has_region(const struct relay_row *rows, size_t count, const struct relay_row *except,
+		       int32_t region)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].region == region && !slice_equal(rows[i].name, except->name))
+			return true;
+	return false;
+}
+
+/* Where it was, unless another relay is there by now. */
+static enum err bring_back(struct cell *cell, struct operation *o, struct slice name)
+{
+	struct relay_row relay, *rows;
+	size_t count;
+
+	if (store_removed_relay(&o->arena, cell, name, &relay))
+		return operation_fail(o, ERR_NOT_FOUND, "no relay with this name was removed");
+	store_relays(&o->arena, cell, &rows, &count);
+	if (has_region(rows, count, &relay, relay.region))
+		for (relay.region = REALM_REGION_MIN; relay.region < REALM_REGION_MAX;
+		     relay.region++)
+			if (!has_region(rows, count, &relay, relay.region))
+				break;
+	o->has_relays = true;
+	return store_relay_put(cell, &relay);
+}
+
 /* Relays say again and again that they are there. */
 static enum err relay_run(struct cell *cell, struct operation *o)
 {
 	struct relay_edit *e = CONTAINER(o, struct relay_edit, operation);
-	struct relay_row *rows;
+	struct relay_row *rows, removed;
 	size_t count;
 
+	if (e->is_back)
+		return bring_back(cell, o, e->relay.name);
 	if (e->is_removed) {
 		o->has_relays = true;
 		enum err err = store_relay_remove(cell, e->relay.name);
@@ -332,6 +361,8 @@ static enum err relay_run(struct cell *cell, struct operation *o)
 	enum err err = check_relay(o, &e->relay);
 	if (err)
 		return err;
+	if (e->is_said && !store_removed_relay(&o->arena, cell, e->relay.name, &removed))
+		return operation_fail(o, ERR_DENIED, "this relay was removed");
 	store_relays(&o->arena, cell, &rows, &count);
 	for (size_t i = 0; i < count; i++) {
 		bool is_same_name = slice_equal(rows[i].name, e->relay.name);

@@ -47,6 +47,8 @@ enum {
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
+	REALM_REGION_MIN = 900,	     /* of relays of users, as clients count them */
+	REALM_REGION_MAX = 999,
 	REALM_WHY_BYTES = 160,
 	REALM_URL_BYTES_MAX = 300,
 };
@@ -160,6 +162,8 @@ struct relay_edit {
 	struct operation operation;
 	struct relay_row relay; /* by name */
 	bool is_removed;
+	bool is_said;	/* by the relay: one that was removed stays so */
+	bool is_back;	/* one that was removed is as it was; only the name is looked at */
 	bool is_shared; /* its region may have other relays: they know of each other */
 };
 void relay_edit_start(struct relay_edit *e, void (*done)(struct operation *, enum err), void *);

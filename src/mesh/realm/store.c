@@ -241,39 +241,75 @@ enum err store_key_put(struct cell *cell, struct key_row *key, int64_t now_s)
 /* --- relays and servers ------------------------------------------------------------------------
  */
 
+#define RELAY_COLUMNS                                                                              \
+	"name, region, code, title, host, ipv4, ipv6, cert_name, relay_port, stun_port, "          \
+	"is_insecure"
+
+static struct relay_row relay_of(struct arena *a, sqlite3_stmt *s)
+{
+	return (struct relay_row) {
+		.name = arena_copy(a, cell_column_text(s, 0)),
+		.region = sqlite3_column_int(s, 1),
+		.code = arena_copy(a, cell_column_text(s, 2)),
+		.title = arena_copy(a, cell_column_text(s, 3)),
+		.host = arena_copy(a, cell_column_text(s, 4)),
+		.ipv4 = arena_copy(a, cell_column_text(s, 5)),
+		.ipv6 = arena_copy(a, cell_column_text(s, 6)),
+		.cert_name = arena_copy(a, cell_column_text(s, 7)),
+		.relay_port = sqlite3_column_int(s, 8),
+		.stun_port = sqlite3_column_int(s, 9),
+		.is_insecure = sqlite3_column_int(s, 10),
+	};
+}
+
 void store_relays(struct arena *a, struct cell *cell, struct relay_row **ret, size_t *ret_count)
 {
 	struct relay_row *rows = arena_take_array(a, STORE_RELAYS_MAX, sizeof(*rows));
-	sqlite3_stmt *s = cell_statement(
-		cell, "SELECT name, region, code, title, host, ipv4, ipv6, cert_name, relay_port,"
-		      " stun_port, is_insecure FROM relay ORDER BY region, name");
+	sqlite3_stmt *s =
+		cell_statement(cell, "SELECT " RELAY_COLUMNS " FROM relay WHERE is_removed = 0"
+				     " ORDER BY region, name");
 	size_t count = 0;
 
 	for (; count < STORE_RELAYS_MAX && cell_next(cell, s); count++)
-		rows[count] = (struct relay_row) {
-			.name = arena_copy(a, cell_column_text(s, 0)),
-			.region = sqlite3_column_int(s, 1),
-			.code = arena_copy(a, cell_column_text(s, 2)),
-			.title = arena_copy(a, cell_column_text(s, 3)),
-			.host = arena_copy(a, cell_column_text(s, 4)),
-			.ipv4 = arena_copy(a, cell_column_text(s, 5)),
-			.ipv6 = arena_copy(a, cell_column_text(s, 6)),
-			.cert_name = arena_copy(a, cell_column_text(s, 7)),
-			.relay_port = sqlite3_column_int(s, 8),
-			.stun_port = sqlite3_column_int(s, 9),
-			.is_insecure = sqlite3_column_int(s, 10),
-		};
+		rows[count] = relay_of(a, s);
 	*ret = rows;
 	*ret_count = count;
+}
+
+enum err store_removed_relay(struct arena *a, struct cell *cell, struct slice name,
+			     struct relay_row *ret)
+{
+	sqlite3_stmt *s = cell_statement(cell, "SELECT " RELAY_COLUMNS
+					       " FROM relay WHERE name = ? AND is_removed = 1");
+
+	cell_bind_text(s, 1, name);
+	if (!cell_next(cell, s))
+		return ERR_NOT_FOUND;
+	*ret = relay_of(a, s);
+	return OK;
+}
+
+static enum err make_room_for_relay(struct cell *cell)
+{
+	enum err err = OK;
+
+	if (count_rows(cell, "SELECT count(*) FROM relay") >= STORE_RELAYS_MAX)
+		err = cell_execute(cell,
+				   cell_statement(cell, "DELETE FROM relay WHERE is_removed = 1"));
+	if (!err && count_rows(cell, "SELECT count(*) FROM relay") >= STORE_RELAYS_MAX)
+		return ERR_FULL;
+	return err;
 }
 
 enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 {
 	sqlite3_stmt *known = cell_statement(cell, "SELECT 1 FROM relay WHERE name = ?");
 	cell_bind_text(known, 1, relay->name);
-	if (!cell_next(cell, known) &&
-	    count_rows(cell, "SELECT count(*) FROM relay") >= STORE_RELAYS_MAX)
-		return ERR_FULL;
+	if (!cell_next(cell, known)) {
+		enum err err = make_room_for_relay(cell);
+		if (err)
+			return err;
+	}
 	sqlite3_stmt *s = cell_statement(
 		cell,
 		"INSERT INTO relay (name, region, code, title, host, ipv4, ipv6, cert_name,"
@@ -282,7 +318,7 @@ enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 		" title = excluded.title, host = excluded.host, ipv4 = excluded.ipv4,"
 		" ipv6 = excluded.ipv6, cert_name = excluded.cert_name,"
 		" relay_port = excluded.relay_port, stun_port = excluded.stun_port,"
-		" is_insecure = excluded.is_insecure");
+		" is_insecure = excluded.is_insecure, is_removed = 0");
 	cell_bind_text(s, 1, relay->name);
 	cell_bind_int(s, 2, relay->region);
 	cell_bind_text(s, 3, relay->code);
@@ -299,7 +335,9 @@ enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 
 enum err store_relay_remove(struct cell *cell, struct slice name)
 {
-	sqlite3_stmt *s = cell_statement(cell, "DELETE FROM relay WHERE name = ?");
+	sqlite3_stmt *s =
+		cell_statement(cell,
+			       "UPDATE relay SET is_removed = 1 WHERE name = ? AND is_removed = 0");
 
 	cell_bind_text(s, 1, name);
 	enum err err = cell_execute(cell, s);

@@ -142,7 +142,11 @@ struct relay_row {
 
 void store_relays(struct arena *a, struct cell *cell, struct relay_row **ret, size_t *ret_count);
 MUST_CHECK enum err store_relay_put(struct cell *cell, const struct relay_row *relay);
+/* A relay that was removed is no row of store_relays(), and remembered until it is put again, or
+ * others need its place.  ERR_NOT_FOUND: there is none with this name. */
 MUST_CHECK enum err store_relay_remove(struct cell *cell, struct slice name);
+MUST_CHECK enum err store_removed_relay(struct arena *a, struct cell *cell, struct slice name,
+					struct relay_row *ret);
 
 /* A server of the realm, by its address among servers. */
 struct server_row {

@@ -46,5 +46,10 @@ const struct cell_schema realm_schema[] = {
 		.sql = "CREATE TABLE policy (id INTEGER PRIMARY KEY, text BLOB NOT NULL,"
 		       " created_s INTEGER NOT NULL, note TEXT NOT NULL);",
 	},
+	{
+		.name = "realm",
+		.version = 3,
+		.sql = "ALTER TABLE relay ADD COLUMN is_removed INTEGER NOT NULL DEFAULT 0;",
+	},
 };
 const size_t realm_schema_count = sizeof(realm_schema) / sizeof(realm_schema[0]);

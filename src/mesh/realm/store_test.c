@@ -305,6 +305,17 @@ static enum err more_than_fit(struct rig *r)
 	assert_int_equal(store_relay_put(r->cell, &known), OK);
 	store_relays(&r->a, r->cell, &relays, &count);
 	assert_int_equal(count, STORE_RELAYS_MAX);
+	/* One that was removed makes room when there is no other. */
+	struct relay_row another = { .name = SLICE("another"), .host = SLICE("h") }, removed;
+	assert_int_equal(store_relay_remove(r->cell, SLICE("relay-0")), OK);
+	assert_int_equal(store_relay_remove(r->cell, SLICE("relay-0")), ERR_NOT_FOUND);
+	assert_int_equal(store_removed_relay(&r->a, r->cell, SLICE("relay-0"), &removed), OK);
+	assert_true(slice_equal(removed.host, SLICE("other")));
+	store_relays(&r->a, r->cell, &relays, &count);
+	assert_int_equal(count, STORE_RELAYS_MAX - 1);
+	assert_int_equal(store_relay_put(r->cell, &another), OK);
+	assert_int_equal(store_removed_relay(&r->a, r->cell, SLICE("relay-0"), &removed),
+			 ERR_NOT_FOUND);
 	return OK;
 }
 
