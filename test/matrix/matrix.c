@@ -159,6 +159,20 @@ static bool file_has(const char *path, const char *text)
 	return false;
 }
 
+/* "OffsetCommit" as OFFSET_COMMIT. */
+static void upper_snake(const char *camel, char *ret, size_t ret_bytes)
+{
+	size_t size = 0;
+
+	for (const char *p = camel; *p && size + 2 < ret_bytes; p++) {
+		bool is_upper = *p >= 'A' && *p <= 'Z';
+		if (is_upper && p != camel)
+			ret[size++] = '_';
+		ret[size++] = is_upper ? *p : (char)(*p - 'a' + 'A');
+	}
+	ret[size] = 0;
+}
+
 void matrix_check_elsewhere(char why[TEST_WHY_BYTES])
 {
 	why[0] = '\0';
@@ -171,6 +185,16 @@ void matrix_check_elsewhere(char why[TEST_WHY_BYTES])
 				 absent->text);
 			return;
 		}
+	for (size_t i = 0; i < matrix_elsewhere_count; i++) {
+		char name[100] = "KAFKA_API_";
+		size_t size = strlen(name);
+
+		upper_snake(kafka_api_find(matrix_elsewhere[i].key)->name, name + size,
+			    sizeof(name) - size);
+		if (!file_has(matrix_elsewhere[i].file, name))
+			snprintf(why, TEST_WHY_BYTES, "%s does not test %s",
+				 matrix_elsewhere[i].file, name);
+	}
 }
 
 /* --- printing ----------------------------------------------------------------------------------
@@ -294,4 +318,12 @@ void matrix_print(void)
 	       "meets that asks for them all the same.\n");
 	for (size_t i = 0; i < matrix_apis_count; i++)
 		number = print_api(matrix_apis[i], number);
+	printf("\n## Shown elsewhere\n\nAll outcomes of these are in the tests of one file.\n\n"
+	       "| API | key | versions | tests |\n|---|---|---|---|\n");
+	for (size_t i = 0; i < matrix_elsewhere_count; i++) {
+		const struct matrix_elsewhere *it = &matrix_elsewhere[i];
+		printf("| %s | %d | ", kafka_api_find(it->key)->name, it->key);
+		print_range(it->first, it->last);
+		printf(" | `%s` |\n", it->file);
+	}
 }

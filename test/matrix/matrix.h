@@ -96,6 +96,15 @@ extern const struct matrix_api matrix_api_versions, matrix_metadata, matrix_crea
 extern const struct matrix_api *const matrix_apis[];
 extern const size_t matrix_apis_count;
 
+/* APIs without a table here: all their outcomes are shown by the tests in `file`. */
+struct matrix_elsewhere {
+	int16_t key;
+	int16_t first, last; /* what is advertised */
+	const char *file;
+};
+extern const struct matrix_elsewhere matrix_elsewhere[];
+extern const size_t matrix_elsewhere_count;
+
 /* The rows of an API: its own, then the common ones.  At most MATRIX_API_ROWS_MAX. */
 size_t matrix_rows(const struct matrix_api *api, struct matrix_row ret[MATRIX_API_ROWS_MAX]);
 

@@ -1,90 +1,27 @@
-/* DescribeConfigs: how topics and this broker really behave, in Kafka's words.  Nothing of it can
- * be changed through the protocol yet. */
+/* DescribeConfigs: how topics, groups and this broker behave, in Kafka's words.  Linearizable: who
+ * has changed something sees it. */
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
-#include "streams/catalog/catalog.h"
+#include "streams/agent/synced.h"
+#include "streams/catalog/config.h"
 #include "wire/kafka/errors.h"
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
 enum { CONFIG_RESOURCES_MAX = 10000 };
-enum { SOURCE_STATIC_BROKER = 4, SOURCE_DEFAULT = 5 };
-enum {
-	TYPE_BOOLEAN = 1,
-	TYPE_STRING = 2,
-	TYPE_INT = 3,
-	TYPE_LONG = 5,
-	TYPE_LIST = 7,
-};
 
-struct config_row {
-	const char *name;
-	const char *value; /* NULL: see broker_value() */
-	int8_t type;
-	int8_t source;
-	const char *documentation;
-};
+_Static_assert((int)AGENT_MESSAGE_BYTES_MAX == (int)CONFIG_MESSAGE_BYTES_MAX, "config.h");
+_Static_assert(AGENT_REQUEST_BYTES_MAX == 104857600, "config_rows.c says otherwise");
 
-/* AGENT_MESSAGE_BYTES_MAX, in text. */
-#define MESSAGE_BYTES_MAX "1048588"
-_Static_assert(AGENT_MESSAGE_BYTES_MAX == 1048588, "MESSAGE_BYTES_MAX says otherwise");
-
-static const struct config_row topic_rows[] = {
-	{ "cleanup.policy", "delete", TYPE_LIST, SOURCE_DEFAULT,
-	  "What becomes of old records: they are deleted." },
-	{ "compression.type", "producer", TYPE_STRING, SOURCE_DEFAULT,
-	  "Batches stay compressed as the producer sent them." },
-	{ "delete.retention.ms", "86400000", TYPE_LONG, SOURCE_DEFAULT,
-	  "How long tombstones of compacted topics are kept." },
-	{ "max.message.bytes", MESSAGE_BYTES_MAX, TYPE_INT, SOURCE_DEFAULT,
-	  "The largest batch that is accepted." },
-	{ "message.format.version", "3.0-IV1", TYPE_STRING, SOURCE_DEFAULT,
-	  "The format of batches: message format 2." },
-	{ "message.timestamp.type", "CreateTime", TYPE_STRING, SOURCE_DEFAULT,
-	  "Records have the time their producer gave them." },
-	{ "min.insync.replicas", "1", TYPE_INT, SOURCE_DEFAULT,
-	  "An acknowledged batch is durable in the bucket; there are no replicas to wait for." },
-	{ "retention.bytes", "-1", TYPE_LONG, SOURCE_DEFAULT,
-	  "How large a partition may become; -1: no limit." },
-	{ "retention.ms", "-1", TYPE_LONG, SOURCE_DEFAULT,
-	  "How long records are kept; -1: no limit." },
-	{ "unclean.leader.election.enable", "false", TYPE_BOOLEAN, SOURCE_DEFAULT,
-	  "No acknowledged record is given up for availability." },
-};
-
-static const struct config_row broker_rows[] = {
-	{ "advertised.listeners", NULL, TYPE_STRING, SOURCE_STATIC_BROKER,
-	  "What clients are told to connect to." },
-	{ "auto.create.topics.enable", "true", TYPE_BOOLEAN, SOURCE_DEFAULT,
-	  "Topics are created when a client that allows it asks for them." },
-	{ "broker.id", NULL, TYPE_INT, SOURCE_STATIC_BROKER, "The number of this node." },
-	{ "broker.rack", NULL, TYPE_STRING, SOURCE_STATIC_BROKER, "The site of this node." },
-	{ "compression.type", "producer", TYPE_STRING, SOURCE_DEFAULT,
-	  "Batches stay compressed as the producer sent them." },
-	{ "default.replication.factor", "1", TYPE_INT, SOURCE_DEFAULT,
-	  "Durability is the bucket's business." },
-	{ "delete.topic.enable", "true", TYPE_BOOLEAN, SOURCE_DEFAULT, "Topics can be deleted." },
-	{ "log.cleanup.policy", "delete", TYPE_LIST, SOURCE_DEFAULT,
-	  "What becomes of old records: they are deleted." },
-	{ "log.message.timestamp.type", "CreateTime", TYPE_STRING, SOURCE_DEFAULT,
-	  "Records have the time their producer gave them." },
-	{ "log.retention.bytes", "-1", TYPE_LONG, SOURCE_DEFAULT,
-	  "How large a partition may become; -1: no limit." },
-	{ "log.retention.ms", "-1", TYPE_LONG, SOURCE_DEFAULT,
-	  "How long records are kept; -1: no limit." },
-	{ "message.max.bytes", MESSAGE_BYTES_MAX, TYPE_INT, SOURCE_DEFAULT,
-	  "The largest batch that is accepted." },
-	{ "min.insync.replicas", "1", TYPE_INT, SOURCE_DEFAULT,
-	  "An acknowledged batch is durable in the bucket; there are no replicas to wait for." },
-	{ "num.partitions", NULL, TYPE_INT, SOURCE_STATIC_BROKER,
-	  "Partitions of a topic that is created without saying how many." },
-	{ "socket.request.max.bytes", "104857600", TYPE_INT, SOURCE_DEFAULT,
-	  "The largest request that is read." },
-};
-_Static_assert(AGENT_REQUEST_BYTES_MAX == 104857600, "broker_rows says otherwise");
-
-enum {
-	TOPIC_ROWS = sizeof(topic_rows) / sizeof(topic_rows[0]),
-	BROKER_ROWS = sizeof(broker_rows) / sizeof(broker_rows[0]),
+/* One resource that is described. */
+struct description {
+	struct request *r;
+	const struct kafka_describe_configs_request *request;
+	const struct kafka_describe_configs_request_resource *asked;
+	enum config_kind kind;
+	struct config_value *own; /* set for this resource */
+	size_t own_count;
+	struct config_value *shared; /* set for all brokers */
+	size_t shared_count;
+	struct kafka_describe_configs_response_result *ret;
 };
 
 static struct slice number_text(struct request *r, int64_t value)
@@ -117,29 +54,74 @@ static bool is_wanted(const struct kafka_describe_configs_request_resource *aske
 	return false;
 }
 
-static void fill_rows(struct request *r, const struct kafka_describe_configs_request *request,
-		      const struct kafka_describe_configs_request_resource *asked,
-		      const struct config_row *rows, size_t count,
-		      struct kafka_describe_configs_response_result *ret)
+static enum config_source source_of(enum config_kind kind)
 {
-	ret->configs = arena_take_array(&r->arena, count, sizeof(*ret->configs));
-	for (size_t i = 0; i < count; i++) {
-		struct slice name = slice_from(rows[i].name);
-		if (!is_wanted(asked, name))
-			continue;
-		ret->configs[ret->configs_count++] =
-			(struct kafka_describe_configs_response_config) {
-				.name = name,
-				.value = rows[i].value ? slice_from(rows[i].value)
-						       : broker_value(r, name),
-				.read_only = true,
-				.config_source = rows[i].source,
-				.config_type = rows[i].type,
-				.documentation = request->include_documentation
-							 ? slice_from(rows[i].documentation)
-							 : (struct slice) { 0 },
-			};
+	switch (kind) {
+	case CONFIG_TOPIC:
+		return CONFIG_FROM_TOPIC;
+	case CONFIG_GROUP:
+		return CONFIG_FROM_GROUP;
+	case CONFIG_BROKER:
+	case CONFIG_BROKER_LOGGER:
+	case CONFIG_CLIENT_METRICS:
+		break;
 	}
+	return CONFIG_FROM_BROKER;
+}
+
+enum { SYNONYMS_MAX = 3 };
+
+/* All values a setting has, the one that holds first. */
+static size_t find_values(const struct description *d, const struct config_row *row,
+			  struct kafka_describe_configs_response_synonym values[SYNONYMS_MAX])
+{
+	struct slice name = slice_from(row->name);
+	struct slice shared_name = slice_from(row->broker_name ? row->broker_name : row->name);
+	const struct config_value *own = config_value_find(d->own, d->own_count, name);
+	const struct config_value *shared =
+		d->kind == CONFIG_GROUP
+			? NULL
+			: config_value_find(d->shared, d->shared_count, shared_name);
+	size_t count = 0;
+
+	if (d->kind == CONFIG_TOPIC && !row->broker_name)
+		shared = NULL;
+	if (own)
+		values[count++] = (struct kafka_describe_configs_response_synonym) {
+			name, own->value, (int8_t)source_of(d->kind)
+		};
+	if (shared)
+		values[count++] = (struct kafka_describe_configs_response_synonym) {
+			shared_name, shared->value, CONFIG_FROM_ALL_BROKERS
+		};
+	values[count++] = (struct kafka_describe_configs_response_synonym) {
+		shared_name, row->value ? slice_from(row->value) : broker_value(d->r, name),
+		row->value ? CONFIG_FROM_DEFAULT : CONFIG_FROM_START
+	};
+	return count;
+}
+
+static void fill_row(struct description *d, const struct config_row *row)
+{
+	struct kafka_describe_configs_response_synonym values[SYNONYMS_MAX];
+	size_t count = find_values(d, row, values);
+	struct kafka_describe_configs_response_config *told =
+		&d->ret->configs[d->ret->configs_count++];
+
+	*told = (struct kafka_describe_configs_response_config) {
+		.name = slice_from(row->name),
+		.value = values[0].value,
+		.read_only = row->is_read_only,
+		.config_source = values[0].source,
+		.config_type = (int8_t)row->type,
+	};
+	if (d->request->include_documentation)
+		told->documentation = slice_from(row->documentation);
+	if (!d->request->include_synonyms)
+		return;
+	told->synonyms = arena_take_array(&d->r->arena, count, sizeof(*told->synonyms));
+	told->synonyms_count = count;
+	memcpy(told->synonyms, values, count * sizeof(*values));
 }
 
 static void refuse(struct kafka_describe_configs_response_result *ret, int16_t code,
@@ -149,41 +131,97 @@ static void refuse(struct kafka_describe_configs_response_result *ret, int16_t c
 	ret->error_message = slice_from(message);
 }
 
-static void fill_topic(struct request *r, const struct kafka_describe_configs_request *request,
-		       const struct kafka_describe_configs_request_resource *asked,
-		       struct kafka_describe_configs_response_result *ret)
+static void fill_rows(struct description *d)
+{
+	struct cell *cell = replica_cell(d->r->agent->replica);
+	struct arena *a = &d->r->arena;
+	size_t count = config_count(d->kind);
+
+	if (config_stored(a, cell, d->kind, d->asked->resource_name, &d->own, &d->own_count) ||
+	    config_stored(a, cell, CONFIG_BROKER, SLICE(""), &d->shared, &d->shared_count)) {
+		refuse(d->ret, KAFKA_UNKNOWN_SERVER_ERROR, "the catalog cannot be read");
+		return;
+	}
+	d->ret->configs = arena_take_array(a, count, sizeof(*d->ret->configs));
+	for (size_t i = 0; i < count; i++) {
+		struct config_row row = config_row_at(d->kind, i);
+		if (is_wanted(d->asked, slice_from(row.name)))
+			fill_row(d, &row);
+	}
+}
+
+static void fill_topic(struct description *d)
 {
 	struct catalog_topic topic;
 
-	if (!catalog_topic_name_is_valid(asked->resource_name))
-		refuse(ret, KAFKA_INVALID_TOPIC_EXCEPTION, "this is no name of a topic");
-	else if (catalog_topic_by_name(&r->arena, replica_cell(r->agent->replica),
-				       asked->resource_name, &topic))
-		refuse(ret, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
+	if (!catalog_topic_name_is_valid(d->asked->resource_name))
+		refuse(d->ret, KAFKA_INVALID_TOPIC_EXCEPTION, "this is no name of a topic");
+	else if (catalog_topic_by_name(&d->r->arena, replica_cell(d->r->agent->replica),
+				       d->asked->resource_name, &topic))
+		refuse(d->ret, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
 	else
-		fill_rows(r, request, asked, topic_rows, TOPIC_ROWS, ret);
+		fill_rows(d);
 }
 
-/* An empty name means what all brokers have in common, which cannot be set. */
-static void fill_broker(struct request *r, const struct kafka_describe_configs_request *request,
-			const struct kafka_describe_configs_request_resource *asked,
-			struct kafka_describe_configs_response_result *ret)
+/* What was set for all brokers; they have nothing else in common. */
+static void fill_all_brokers(struct description *d)
 {
-	struct slice own = number_text(r, r->agent->node_id);
+	struct arena *a = &d->r->arena;
+	struct config_row row;
 
-	if (slice_equal(asked->resource_name, own))
-		fill_rows(r, request, asked, broker_rows, BROKER_ROWS, ret);
-	else if (asked->resource_name.size > 0)
-		refuse(ret, KAFKA_INVALID_REQUEST, "ask that broker itself");
+	if (config_stored(a, replica_cell(d->r->agent->replica), CONFIG_BROKER, SLICE(""),
+			  &d->shared, &d->shared_count))
+		return;
+	d->ret->configs = arena_take_array(a, d->shared_count, sizeof(*d->ret->configs));
+	for (size_t i = 0; i < d->shared_count; i++)
+		if (is_wanted(d->asked, d->shared[i].name) &&
+		    config_find(CONFIG_BROKER, d->shared[i].name, &row))
+			fill_row(d, &row);
 }
 
-static enum step describe_configs_step(struct request *r)
+static void fill_broker(struct description *d)
 {
-	const struct kafka_describe_configs_request *request = request_decode(r);
+	struct slice own = number_text(d->r, d->r->agent->node_id);
+
+	if (slice_equal(d->asked->resource_name, own))
+		fill_rows(d);
+	else if (d->asked->resource_name.size > 0)
+		refuse(d->ret, KAFKA_INVALID_REQUEST, "ask that broker itself");
+	else
+		fill_all_brokers(d);
+}
+
+static void fill_resource(struct description *d)
+{
+	if (d->asked->resource_name.size > CONFIG_RESOURCE_BYTES_MAX) {
+		refuse(d->ret, KAFKA_INVALID_REQUEST, "the name is too long");
+		return;
+	}
+	switch (d->kind) {
+	case CONFIG_TOPIC:
+		fill_topic(d);
+		return;
+	case CONFIG_BROKER:
+		fill_broker(d);
+		return;
+	case CONFIG_GROUP:
+		if (d->asked->resource_name.size == 0)
+			refuse(d->ret, KAFKA_INVALID_REQUEST, "a group has a name");
+		else
+			fill_rows(d);
+		return;
+	case CONFIG_BROKER_LOGGER:
+	case CONFIG_CLIENT_METRICS:
+		break;
+	}
+	refuse(d->ret, KAFKA_INVALID_REQUEST, "topics, brokers and groups have settings");
+}
+
+static enum step describe_configs_answer(struct request *r, const void *decoded, bool is_current)
+{
+	const struct kafka_describe_configs_request *request = decoded;
 	struct kafka_describe_configs_response response;
 
-	if (!request)
-		return request_refuse(r, "DescribeConfigs cannot be decoded");
 	if (request->resources_count > CONFIG_RESOURCES_MAX)
 		return request_refuse(r, "DescribeConfigs asks for %zu resources, the limit is %d",
 				      request->resources_count, CONFIG_RESOURCES_MAX);
@@ -192,24 +230,33 @@ static enum step describe_configs_step(struct request *r)
 	response.results =
 		arena_take_array(&r->arena, request->resources_count, sizeof(*response.results));
 	for (size_t i = 0; i < request->resources_count; i++) {
-		const struct kafka_describe_configs_request_resource *asked =
-			&request->resources[i];
-		struct kafka_describe_configs_response_result *result = &response.results[i];
-		result->resource_type = asked->resource_type;
-		result->resource_name = asked->resource_name;
-		if (asked->resource_type == RESOURCE_TOPIC)
-			fill_topic(r, request, asked, result);
-		else if (asked->resource_type == RESOURCE_BROKER)
-			fill_broker(r, request, asked, result);
+		struct description d = {
+			.r = r,
+			.request = request,
+			.asked = &request->resources[i],
+			.kind = (enum config_kind)request->resources[i].resource_type,
+			.ret = &response.results[i],
+		};
+		d.ret->resource_type = d.asked->resource_type;
+		d.ret->resource_name = d.asked->resource_name;
+		if (is_current)
+			fill_resource(&d);
 		else
-			refuse(result, KAFKA_INVALID_REQUEST,
-			       "only topics and brokers have configurations");
+			refuse(d.ret, KAFKA_REQUEST_TIMED_OUT, SYNCED_TOO_LATE);
 	}
 	return request_answer(r, &response);
+}
+
+static enum step describe_configs_step(struct request *r)
+{
+	return synced_step(r, describe_configs_answer);
 }
 
 const struct operation describe_configs_operation = {
 	.api_key = KAFKA_API_DESCRIBE_CONFIGS,
 	.may_overlap = true,
+	.state_bytes = sizeof(struct synced),
+	.places = synced_places,
+	.place_count = SYNCED_PLACES,
 	.step = describe_configs_step,
 };

@@ -229,3 +229,5 @@ FORWARD(offset_fetch_forward, KAFKA_API_OFFSET_FETCH);
 FORWARD(list_groups_forward, KAFKA_API_LIST_GROUPS);
 FORWARD(describe_groups_forward, KAFKA_API_DESCRIBE_GROUPS);
 FORWARD(delete_groups_forward, KAFKA_API_DELETE_GROUPS);
+FORWARD(alter_configs_forward, KAFKA_API_ALTER_CONFIGS);
+FORWARD(incremental_alter_configs_forward, KAFKA_API_INCREMENTAL_ALTER_CONFIGS);

@@ -3,14 +3,31 @@
 #include "kafka_messages.h"
 
 const struct operation *const operations[] = {
-	&produce_operation,	     &fetch_operation,		 &list_offsets_operation,
-	&metadata_operation,	     &offset_commit_forward,	 &offset_fetch_forward,
-	&find_coordinator_operation, &join_group_forward,	 &heartbeat_forward,
-	&leave_group_forward,	     &sync_group_forward,	 &describe_groups_forward,
-	&list_groups_forward,	     &api_versions_operation,	 &create_topics_forward,
-	&delete_topics_forward,	     &init_producer_id_forward,	 &offset_for_leader_epoch_operation,
-	&describe_configs_operation, &create_partitions_forward, &delete_groups_forward,
+	&produce_operation,
+	&fetch_operation,
+	&list_offsets_operation,
+	&metadata_operation,
+	&offset_commit_forward,
+	&offset_fetch_forward,
+	&find_coordinator_operation,
+	&join_group_forward,
+	&heartbeat_forward,
+	&leave_group_forward,
+	&sync_group_forward,
+	&describe_groups_forward,
+	&list_groups_forward,
+	&api_versions_operation,
+	&create_topics_forward,
+	&delete_topics_forward,
+	&init_producer_id_forward,
+	&offset_for_leader_epoch_operation,
+	&describe_configs_operation,
+	&alter_configs_forward,
+	&create_partitions_forward,
+	&delete_groups_forward,
+	&incremental_alter_configs_forward,
 	&describe_cluster_operation,
+	&list_config_resources_operation,
 };
 
 const size_t operations_count = sizeof(operations) / sizeof(operations[0]);

@@ -10,6 +10,7 @@ extern const struct operation describe_cluster_operation;
 extern const struct operation describe_configs_operation;
 extern const struct operation fetch_operation;
 extern const struct operation find_coordinator_operation;
+extern const struct operation list_config_resources_operation;
 extern const struct operation list_offsets_operation;
 extern const struct operation metadata_operation;
 extern const struct operation offset_for_leader_epoch_operation;
@@ -18,7 +19,8 @@ extern const struct operation produce_operation;
 extern const struct operation create_topics_forward, delete_topics_forward,
 	create_partitions_forward, init_producer_id_forward, join_group_forward, sync_group_forward,
 	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
-	list_groups_forward, describe_groups_forward, delete_groups_forward;
+	list_groups_forward, describe_groups_forward, delete_groups_forward, alter_configs_forward,
+	incremental_alter_configs_forward;
 
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];

@@ -3,14 +3,16 @@
  * All batches of a request join the files in one step, so requests of one connection, which may
  * overlap, keep their order.  An answer is never better than the truth: what may or may not have
  * been stored is REQUEST_TIMED_OUT, what certainly was not is an error that producers repeat. */
+#include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "kafka_messages.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
-#include "streams/catalog/catalog.h"
+#include "streams/catalog/config.h"
 #include "wire/kafka/errors.h"
 #include "wire/kafka/records.h"
 
@@ -20,6 +22,7 @@ enum {
 	PRODUCE_ACKS_ALL = -1,
 	PRODUCE_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
 	PRODUCE_ZSTD_FIRST = 7,
+	PRODUCE_RECORD_ERRORS_MAX = 10000, /* told of all batches of a request */
 };
 
 /* One batch that is on its way into a file. */
@@ -27,6 +30,7 @@ struct produce_batch {
 	struct file_write write;
 	struct kafka_produce_response_partition *answer;
 	size_t bytes;
+	int64_t append_time_ms; /* that we gave its records, or -1 */
 };
 
 struct produce {
@@ -37,6 +41,7 @@ struct produce {
 	struct timer timer;
 	struct sync sync;
 	bool has_synced;
+	size_t record_error_count;
 };
 
 /* --- answers -----------------------------------------------------------------------------------
@@ -123,9 +128,12 @@ static enum step produce_answer(struct request *r, struct produce *p)
 {
 	timer_clear(&p->timer);
 	for (size_t i = 0; i < p->batch_count; i++) {
-		take_answer(&p->batches[i].write, p->batches[i].answer);
-		if (!p->batches[i].answer->error_code)
-			reporter_add_produced(r->agent, p->batches[i].bytes);
+		struct produce_batch *batch = &p->batches[i];
+		take_answer(&batch->write, batch->answer);
+		if (batch->answer->error_code)
+			continue;
+		batch->answer->log_append_time_ms = batch->append_time_ms;
+		reporter_add_produced(r->agent, batch->bytes);
 	}
 	if (p->request->acks == 0)
 		return request_drop(r, has_error(&p->response));
@@ -171,6 +179,12 @@ static int16_t check_request(const struct agent *agent, const struct kafka_produ
 	return KAFKA_NONE;
 }
 
+/* The bytes of a batch where they can be written. */
+static uint8_t *writable_bytes(struct request *r, const struct record_batch *batch)
+{
+	return r->bytes->data + (batch->bytes.data - r->bytes->data);
+}
+
 /* Older producers leave the greatest time out; lookups by time believe it. */
 static int16_t repair_timestamp(struct request *r, struct record_batch *batch)
 {
@@ -178,21 +192,78 @@ static int16_t repair_timestamp(struct request *r, struct record_batch *batch)
 		return KAFKA_NONE;
 
 	struct slice bytes = batch->bytes;
-	uint8_t *writable = r->bytes->data + (bytes.data - r->bytes->data);
+	uint8_t *writable = writable_bytes(r, batch);
 	if (records_repair_max_timestamp(writable, bytes.size) || record_batch_next(&bytes, batch))
 		return KAFKA_INVALID_RECORD;
 	return KAFKA_NONE;
 }
 
-static int16_t check_batch(struct request *r, struct slice records, struct record_batch *ret)
+/* Records of compacted topics have keys; those that have none are told one by one. */
+static int16_t check_keys(struct request *r, const struct record_batch *batch,
+			  struct kafka_produce_response_partition *answer)
+{
+	struct produce *p = r->state;
+	size_t room = PRODUCE_RECORD_ERRORS_MAX - p->record_error_count;
+	struct records records;
+	struct record record;
+	struct arena decompressed;
+	size_t count = 0;
+
+	arena_init(&decompressed);
+	enum err err = records_init(&decompressed, batch, &records);
+	for (int32_t i = 0; !err; i++) {
+		err = records_next(&records, &record);
+		if (err || record.key.data)
+			continue;
+		if (count == 0)
+			answer->record_errors =
+				arena_take_array(&r->arena, (size_t)batch->record_count,
+						 sizeof(*answer->record_errors));
+		if (count++ < room)
+			answer->record_errors[answer->record_errors_count++] =
+				(struct kafka_produce_response_record_error) {
+					i, SLICE("a record of a compacted topic has a key")
+				};
+	}
+	arena_done(&decompressed);
+	p->record_error_count += answer->record_errors_count;
+	return err != ERR_NOT_FOUND || count > 0 ? KAFKA_INVALID_RECORD : KAFKA_NONE;
+}
+
+static int16_t check_batch(struct request *r, const struct config_topic_rules *topic,
+			   struct slice records, struct kafka_produce_response_partition *answer,
+			   struct record_batch *ret)
 {
 	struct record_batch_rules rules = {
-		.size_max = AGENT_MESSAGE_BYTES_MAX,
+		.size_max = (size_t)topic->message_bytes_max,
 		.zstd_refused = r->header.api_version < PRODUCE_ZSTD_FIRST,
+		.timestamps_bounded = !topic->is_log_append_time,
+		.now_ms = clock_wall_ms(),
+		.timestamp_before_max_ms = topic->timestamp_before_max_ms,
+		.timestamp_after_max_ms = topic->timestamp_after_max_ms,
 	};
 	int16_t code = record_batch_from_produce(records, &rules, ret);
 
-	return code ? code : repair_timestamp(r, ret);
+	if (!code)
+		code = repair_timestamp(r, ret);
+	if (!code && topic->is_compacted)
+		code = check_keys(r, ret, answer);
+	return code;
+}
+
+/* Give the records our time if the topic is so; returns it, or -1. */
+static int64_t stamp_batch(struct request *r, const struct config_topic_rules *topic,
+			   struct record_batch *batch)
+{
+	struct slice bytes = batch->bytes;
+	int64_t now_ms = clock_wall_ms();
+
+	if (!topic->is_log_append_time)
+		return -1;
+	record_batch_set_log_append_time(writable_bytes(r, batch), bytes.size, now_ms);
+	enum err err = record_batch_next(&bytes, batch);
+	assert(!err);
+	return now_ms;
 }
 
 /* A topic that is not in the replica may have been created at another agent a moment ago. */
@@ -212,6 +283,7 @@ static bool is_ahead_of_replica(struct request *r, const struct produce *p)
  */
 
 static void start_partition(struct request *r, struct produce *p, const struct catalog_topic *topic,
+			    const struct config_topic_rules *rules,
 			    const struct kafka_produce_request_partition *asked,
 			    struct kafka_produce_response_partition *answer)
 {
@@ -222,7 +294,7 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 				 "the topic has no such partition");
 		return;
 	}
-	int16_t code = check_batch(r, asked->records, &batch);
+	int16_t code = check_batch(r, rules, asked->records, answer, &batch);
 	if (code) {
 		refuse_partition(answer, code, kafka_error_name(code));
 		return;
@@ -230,6 +302,7 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 	struct produce_batch *added = &p->batches[p->batch_count++];
 	added->answer = answer;
 	added->bytes = batch.bytes.size;
+	added->append_time_ms = stamp_batch(r, rules, &batch);
 	file_write(&added->write, &r->task, r->agent->writer, connection_id(r->connection),
 		   topic->topic_id, asked->index, &batch, r->bytes);
 }
@@ -239,6 +312,7 @@ static void start_topic(struct request *r, struct produce *p, size_t i, int16_t 
 {
 	const struct kafka_produce_request_topic *asked = &p->request->topic_data[i];
 	struct kafka_produce_response_topic *answer = &p->response.responses[i];
+	struct config_topic_rules rules;
 	struct catalog_topic topic;
 
 	answer->name = asked->name;
@@ -254,6 +328,8 @@ static void start_topic(struct request *r, struct produce *p, size_t i, int16_t 
 			message = "not known in time whether there is such a topic";
 		}
 	}
+	if (!code)
+		config_topic_rules(replica_cell(r->agent->replica), topic.name, &rules);
 	for (size_t k = 0; k < asked->partition_data_count; k++) {
 		struct kafka_produce_response_partition *partition =
 			&answer->partition_responses[k];
@@ -264,7 +340,7 @@ static void start_topic(struct request *r, struct produce *p, size_t i, int16_t 
 		if (code)
 			refuse_partition(partition, code, message);
 		else
-			start_partition(r, p, &topic, &asked->partition_data[k], partition);
+			start_partition(r, p, &topic, &rules, &asked->partition_data[k], partition);
 	}
 }
 

@@ -97,6 +97,23 @@ const struct cell_schema catalog_schema[] = {
 		"CREATE TABLE usage_source (id INTEGER PRIMARY KEY, source INTEGER NOT NULL UNIQUE,"
 		" sequence INTEGER NOT NULL, updated_ms INTEGER NOT NULL);",
 	},
+	{
+		.name = "streams",
+		.version = 3,
+		.sql =
+			/* settings that are not the default; kind: see config.h */
+		"CREATE TABLE config (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+		" resource TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+		" UNIQUE (kind, resource, name));"
+
+		/* partitions (their rows) that may have runs before their log start */
+		"CREATE TABLE trim (id INTEGER PRIMARY KEY);"
+
+		/* what clients may do a second; see quota.h */
+		"CREATE TABLE quota (id INTEGER PRIMARY KEY, user TEXT NOT NULL,"
+		" client_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
+		" UNIQUE (user, client_id, name));",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

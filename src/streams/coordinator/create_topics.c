@@ -1,43 +1,14 @@
 /* CreateTopics.  A replication factor means nothing here, the bucket decides durability: any
- * positive one is accepted.  A configuration is accepted where it says what Hanse does anyway;
- * anything else is refused rather than ignored. */
+ * positive one is accepted.  Settings are those of catalog/config.h. */
 #include "base/random.h"
 #include "kafka_messages.h"
+#include "streams/coordinator/configs.h"
 #include "streams/coordinator/operations.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/topic.h"
 #include "wire/kafka/errors.h"
 
 enum { REPLICATION_FACTOR_SHOWN = 1 };
-
-struct accepted_config {
-	const char *name;
-	const char *value; /* NULL: any */
-};
-
-static const struct accepted_config accepted_configs[] = {
-	{ "cleanup.policy", "delete" },
-	{ "compression.type", "producer" },
-	{ "message.timestamp.type", "CreateTime" },
-	{ "retention.ms", "-1" },
-	{ "retention.bytes", "-1" },
-	{ "min.insync.replicas", NULL }, /* every acknowledged record is durable */
-	{ "flush.messages", NULL },
-	{ "flush.ms", NULL },
-	{ "unclean.leader.election.enable", "false" },
-};
-
-static bool config_is_accepted(const struct kafka_create_topics_request_config *config)
-{
-	for (size_t i = 0; i < sizeof(accepted_configs) / sizeof(accepted_configs[0]); i++) {
-		const struct accepted_config *accepted = &accepted_configs[i];
-		if (slice_equal(config->name, slice_from(accepted->name)))
-			return config->value.data &&
-			       (!accepted->value ||
-				slice_equal(config->value, slice_from(accepted->value)));
-	}
-	return false;
-}
 
 struct creation {
 	struct cell *cell;
@@ -96,17 +67,68 @@ static int16_t check_counts(struct creation *n)
 
 static int16_t check_configs(struct creation *n)
 {
-	for (size_t i = 0; i < n->topic->configs_count; i++) {
-		const struct kafka_create_topics_request_config *config = &n->topic->configs[i];
-		if (config_is_accepted(config))
-			continue;
-		n->result->error_code = KAFKA_INVALID_CONFIG;
-		n->result->error_message =
-			slice_from(arena_format(n->call->arena, "%.*s=%.*s is not served",
-						SLICE_ARG(config->name), SLICE_ARG(config->value)));
-		return KAFKA_INVALID_CONFIG;
+	struct config_change *changes =
+		arena_take_array(n->call->arena, n->topic->configs_count, sizeof(*changes));
+	const char *message;
+
+	if (n->topic->configs_count > config_count(CONFIG_TOPIC))
+		return refuse(n, KAFKA_INVALID_CONFIG, "there are more settings than a topic has");
+	for (size_t i = 0; i < n->topic->configs_count; i++)
+		changes[i] = (struct config_change) {
+			.name = n->topic->configs[i].name,
+			.value = n->topic->configs[i].value,
+			.operation = CONFIG_SET,
+		};
+	int16_t error = config_check_topic(n->call->arena, n->cell, changes,
+					   n->topic->configs_count, &message);
+	return error ? refuse(n, error, message) : error;
+}
+
+static enum err insert_configs(struct creation *n)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < n->topic->configs_count && !err; i++)
+		err = config_write(n->cell, CONFIG_TOPIC, n->topic->name, n->topic->configs[i].name,
+				   n->topic->configs[i].value);
+	return err;
+}
+
+/* What the topic will have, for clients that ask no more. */
+static void tell_configs(struct creation *n)
+{
+	size_t count = config_count(CONFIG_TOPIC);
+	struct config_value *shared;
+	size_t shared_count;
+
+	if (config_stored(n->call->arena, n->cell, CONFIG_BROKER, SLICE(""), &shared,
+			  &shared_count))
+		return;
+	n->result->configs = arena_take_array(n->call->arena, count, sizeof(*n->result->configs));
+	n->result->configs_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct config_row row = config_row_at(CONFIG_TOPIC, i);
+		struct kafka_create_topics_response_config *told = &n->result->configs[i];
+		const struct config_value *found = NULL;
+
+		*told = (struct kafka_create_topics_response_config) {
+			.name = slice_from(row.name),
+			.value = slice_from(row.value),
+			.config_source = CONFIG_FROM_DEFAULT,
+		};
+		if (row.broker_name)
+			found = config_value_find(shared, shared_count,
+						  slice_from(row.broker_name));
+		if (found) {
+			told->value = found->value;
+			told->config_source = CONFIG_FROM_ALL_BROKERS;
+		}
+		for (size_t k = 0; k < n->topic->configs_count; k++)
+			if (slice_equal(n->topic->configs[k].name, told->name)) {
+				told->value = n->topic->configs[k].value;
+				told->config_source = CONFIG_FROM_TOPIC;
+			}
 	}
-	return KAFKA_NONE;
 }
 
 static int16_t check_topic(struct creation *n)
@@ -141,10 +163,11 @@ static enum err insert_topic(struct creation *n)
 	cell_bind_int(st, 3, n->result->num_partitions);
 	cell_bind_int(st, 4, n->call->now_ms);
 	enum err err = cell_execute(n->cell, st);
-	if (err)
-		return err;
-	return topic_add_partitions(n->cell, sqlite3_last_insert_rowid(cell_database(n->cell)), 0,
-				    n->result->num_partitions);
+	if (!err)
+		err = topic_add_partitions(n->cell,
+					   sqlite3_last_insert_rowid(cell_database(n->cell)), 0,
+					   n->result->num_partitions);
+	return err ? err : insert_configs(n);
 }
 
 static bool is_repeated(const struct kafka_create_topics_request *request, size_t i)
@@ -187,6 +210,7 @@ static enum err create_topics(struct cell *cell, struct operation_call *call)
 		if (check_topic(&n))
 			continue;
 		n.result->replication_factor = REPLICATION_FACTOR_SHOWN;
+		tell_configs(&n);
 		if (!request->validate_only)
 			err = insert_topic(&n);
 	}

@@ -1,5 +1,7 @@
 #include "streams/coordinator/topic.h"
 
+#include "streams/coordinator/configs.h"
+
 enum err topic_add_partitions(struct cell *cell, int64_t topic, int32_t from, int32_t to)
 {
 	enum err err = OK;
@@ -39,11 +41,23 @@ size_t topic_count(struct cell *cell)
 	return count;
 }
 
+/* Its settings go at once: they are found by its name, which is free again. */
+static enum err forget_settings(struct cell *cell, int64_t topic)
+{
+	sqlite3_stmt *st = cell_statement(cell, "DELETE FROM config WHERE kind = ?2 AND resource ="
+						" (SELECT name FROM topic WHERE id = ?1)");
+
+	cell_bind_int(st, 1, topic);
+	cell_bind_int(st, 2, CONFIG_TOPIC);
+	return cell_execute(cell, st);
+}
+
 enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms)
 {
+	enum err err = forget_settings(cell, topic);
 	sqlite3_stmt *st = cell_statement(cell, "UPDATE topic SET deleted_ms = ?2 WHERE id = ?1");
 
 	cell_bind_int(st, 1, topic);
 	cell_bind_int(st, 2, now_ms);
-	return cell_execute(cell, st);
+	return err ? err : cell_execute(cell, st);
 }

@@ -1,0 +1,124 @@
+/* The tables of settings, by name.  What Kafka 4.2 knows is known here, so that programs which set
+ * it go on working; the documentation says where nothing comes of it. */
+#include "streams/catalog/config_rows.h"
+
+#define MS_MAX INT64_MAX
+
+#define NUMBER(name, broker, value, type, min, max, text)                                          \
+	{                                                                                          \
+		name, broker, value, type, false, min, max, NULL, text                             \
+	}
+#define WORD(name, broker, value, type, choices, text)                                             \
+	{                                                                                          \
+		name, broker, value, type, false, 0, 0, choices, text                              \
+	}
+#define FLAG(name, broker, value, text)                                                            \
+	WORD(name, broker, value, CONFIG_BOOLEAN, "true|false", text)
+
+#define NOTHING_YET " Stored; nothing acts on it yet."
+#define NO_SEGMENTS " There are no segments: stored, without effect."
+#define NO_REPLICAS " There are no replicas: stored, without effect."
+#define NO_TIERS " All of a topic is in the bucket: stored, without effect."
+#define AS_IT_COMES " Batches stay as their producer compressed them: stored, without effect."
+
+const struct config_row config_topic_rows[] = {
+	WORD("cleanup.policy", "log.cleanup.policy", "delete", CONFIG_LIST, "compact|delete",
+	     "What becomes of old records. With compact every record needs a key; nothing is "
+	     "compacted yet."),
+	NUMBER("compression.gzip.level", "compression.gzip.level", "-1", CONFIG_INT, -1, 9,
+	       "How hard to compress." AS_IT_COMES),
+	NUMBER("compression.lz4.level", "compression.lz4.level", "9", CONFIG_INT, 1, 17,
+	       "How hard to compress." AS_IT_COMES),
+	WORD("compression.type", "compression.type", "producer", CONFIG_STRING,
+	     "uncompressed|zstd|lz4|snappy|gzip|producer", "The codec of batches." AS_IT_COMES),
+	NUMBER("compression.zstd.level", "compression.zstd.level", "3", CONFIG_INT, -131072, 22,
+	       "How hard to compress." AS_IT_COMES),
+	NUMBER("delete.retention.ms", "log.cleaner.delete.retention.ms", "86400000", CONFIG_LONG, 0,
+	       MS_MAX, "How long tombstones of compacted topics are kept." NOTHING_YET),
+	NUMBER("file.delete.delay.ms", "log.segment.delete.delay.ms", "60000", CONFIG_LONG, 0,
+	       MS_MAX, "How long a segment outlives its deletion." NO_SEGMENTS),
+	NUMBER("flush.messages", "log.flush.interval.messages", "9223372036854775807", CONFIG_LONG,
+	       1, INT64_MAX, "Records between flushes. Every acknowledged record is durable."),
+	NUMBER("flush.ms", "log.flush.interval.ms", "9223372036854775807", CONFIG_LONG, 0, MS_MAX,
+	       "Time between flushes. Every acknowledged record is durable."),
+	WORD("follower.replication.throttled.replicas", NULL, "", CONFIG_LIST, NULL,
+	     "Replicas that are copied slowly." NO_REPLICAS),
+	NUMBER("index.interval.bytes", "log.index.interval.bytes", "4096", CONFIG_INT, 0, INT32_MAX,
+	       "Bytes between entries of the index." NO_SEGMENTS),
+	WORD("leader.replication.throttled.replicas", NULL, "", CONFIG_LIST, NULL,
+	     "Replicas that are copied slowly." NO_REPLICAS),
+	NUMBER("local.retention.bytes", "log.local.retention.bytes", "-2", CONFIG_LONG, -2,
+	       INT64_MAX, "What stays outside of the remote tier." NO_TIERS),
+	NUMBER("local.retention.ms", "log.local.retention.ms", "-2", CONFIG_LONG, -2, MS_MAX,
+	       "What stays outside of the remote tier." NO_TIERS),
+	NUMBER("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms", "9223372036854775807",
+	       CONFIG_LONG, 1, MS_MAX, "The latest time of compaction." NOTHING_YET),
+	NUMBER("max.message.bytes", "message.max.bytes", "1048588", CONFIG_INT, 0,
+	       CONFIG_MESSAGE_BYTES_MAX, "The largest batch that is accepted."),
+	NUMBER("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", "3600000",
+	       CONFIG_LONG, 0, MS_MAX,
+	       "How far a record's time may be ahead of the broker's, where producers give it."),
+	NUMBER("message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms",
+	       "9223372036854775807", CONFIG_LONG, 0, MS_MAX,
+	       "How far a record's time may be behind the broker's, where producers give it."),
+	WORD("message.timestamp.type", "log.message.timestamp.type", "CreateTime", CONFIG_STRING,
+	     "CreateTime|LogAppendTime", "Whether records have their producer's time or ours."),
+	{ "min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio", "0.5", CONFIG_DOUBLE,
+	  false, 0, 1, NULL, "How much of a topic is compacted late." NOTHING_YET },
+	NUMBER("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms", "0", CONFIG_LONG, 0,
+	       MS_MAX, "The earliest time of compaction." NOTHING_YET),
+	NUMBER("min.insync.replicas", "min.insync.replicas", "1", CONFIG_INT, 1, INT32_MAX,
+	       "Replicas to wait for. An acknowledged batch is durable in the bucket."),
+	FLAG("preallocate", "log.preallocate", "false", "Room for a segment." NO_SEGMENTS),
+	FLAG("remote.log.copy.disable", NULL, "false", "The remote tier." NO_TIERS),
+	FLAG("remote.log.delete.on.disable", NULL, "false", "The remote tier." NO_TIERS),
+	FLAG("remote.storage.enable", NULL, "false", "The remote tier." NO_TIERS),
+	NUMBER("retention.bytes", "log.retention.bytes", "-1", CONFIG_LONG, -1, INT64_MAX,
+	       "How large a partition may become; -1: no limit." NOTHING_YET),
+	NUMBER("retention.ms", "log.retention.ms", "-1", CONFIG_LONG, -1, MS_MAX,
+	       "How long records are kept; -1: no limit." NOTHING_YET),
+	NUMBER("segment.bytes", "log.segment.bytes", "1073741824", CONFIG_INT, 14, INT32_MAX,
+	       "The size of a segment." NO_SEGMENTS),
+	NUMBER("segment.index.bytes", "log.index.size.max.bytes", "10485760", CONFIG_INT, 4,
+	       INT32_MAX, "The size of an index." NO_SEGMENTS),
+	NUMBER("segment.jitter.ms", "log.roll.jitter.ms", "0", CONFIG_LONG, 0, MS_MAX,
+	       "The age of a segment." NO_SEGMENTS),
+	NUMBER("segment.ms", "log.roll.ms", "604800000", CONFIG_LONG, 1, MS_MAX,
+	       "The age of a segment." NO_SEGMENTS),
+	FLAG("unclean.leader.election.enable", "unclean.leader.election.enable", "false",
+	     "Whether records may be given up for availability. None is, whatever this says."),
+};
+
+#define FIXED(name, value, type, text)                                                             \
+	{                                                                                          \
+		name, NULL, value, type, true, 0, 0, NULL, text                                    \
+	}
+
+/* Besides those that topics fall back to. */
+const struct config_row config_broker_rows[] = {
+	FIXED("advertised.listeners", NULL, CONFIG_STRING, "What clients are told to connect to."),
+	FIXED("auto.create.topics.enable", "true", CONFIG_BOOLEAN,
+	      "Topics are created when a client that allows it asks for them."),
+	FIXED("broker.id", NULL, CONFIG_INT, "The number of this node."),
+	FIXED("broker.rack", NULL, CONFIG_STRING, "The site of this node."),
+	FIXED("default.replication.factor", "1", CONFIG_INT,
+	      "Durability is the bucket's business."),
+	FIXED("delete.topic.enable", "true", CONFIG_BOOLEAN, "Topics can be deleted."),
+	FIXED("num.partitions", NULL, CONFIG_INT,
+	      "Partitions of a topic that is created without saying how many."),
+	NUMBER("sasl.kerberos.min.time.before.relogin", NULL, "60000", CONFIG_LONG, 0, MS_MAX,
+	       "There is no Kerberos: stored, without effect."),
+	FIXED("socket.request.max.bytes", "104857600", CONFIG_INT,
+	      "The largest request that is read."),
+};
+
+const struct config_row config_group_rows[] = {
+	NUMBER("consumer.heartbeat.interval.ms", NULL, "5000", CONFIG_INT, 1000, 15000,
+	       "Time between heartbeats of members of the group, of the consumer protocol."),
+	NUMBER("consumer.session.timeout.ms", NULL, "45000", CONFIG_INT, 6000, 1800000,
+	       "Silence after which a member of the consumer protocol is removed."),
+};
+
+const size_t config_topic_rows_count = sizeof(config_topic_rows) / sizeof(config_topic_rows[0]);
+const size_t config_broker_rows_count = sizeof(config_broker_rows) / sizeof(config_broker_rows[0]);
+const size_t config_group_rows_count = sizeof(config_group_rows) / sizeof(config_group_rows[0]);

@@ -1,0 +1,377 @@
+/* AlterConfigs and IncrementalAlterConfigs, as agents pass them on, and the table of settings. */
+#include "streams/catalog/config.h"
+#include "streams/coordinator/configs.h"
+#include "streams/coordinator/coordinator_testing.h"
+
+static struct town town;
+
+struct change {
+	const char *name;
+	int8_t operation;
+	const char *value;
+};
+
+enum { CHANGES_MAX = 4 };
+
+static int16_t change_with(int8_t kind, const char *resource, const struct change *changes,
+			   size_t count, bool validate_only, int16_t version)
+{
+	struct kafka_incremental_alter_configs_request_config configs[CHANGES_MAX];
+	struct kafka_incremental_alter_configs_request_resource asked = {
+		.resource_type = kind,
+		.resource_name = slice_from(resource),
+		.configs = configs,
+		.configs_count = count,
+	};
+
+	for (size_t i = 0; i < count; i++)
+		configs[i] = (struct kafka_incremental_alter_configs_request_config) {
+			slice_from(changes[i].name), changes[i].operation,
+			changes[i].value ? slice_from(changes[i].value) : (struct slice) { 0 }
+		};
+	const struct kafka_incremental_alter_configs_response *response =
+		ask(&town, KAFKA_API_INCREMENTAL_ALTER_CONFIGS, version,
+		    &(struct kafka_incremental_alter_configs_request) {
+			    .resources = &asked,
+			    .resources_count = 1,
+			    .validate_only = validate_only,
+		    });
+	assert_int_equal(response->responses_count, 1);
+	assert_int_equal(response->responses[0].resource_type, kind);
+	assert_true(slice_equal(response->responses[0].resource_name, asked.resource_name));
+	if (response->responses[0].error_code)
+		assert_true(response->responses[0].error_message.size > 0);
+	return response->responses[0].error_code;
+}
+
+static int16_t change(int8_t kind, const char *resource, const char *name, int8_t operation,
+		      const char *value)
+{
+	return change_with(kind, resource, &(struct change) { name, operation, value }, 1, false,
+			   1);
+}
+
+static int16_t replace(int8_t kind, const char *resource, const char *name, const char *value,
+		       bool validate_only, int16_t version)
+{
+	struct kafka_alter_configs_request_config config = { slice_from(name), slice_from(value) };
+	struct kafka_alter_configs_request_resource asked = {
+		.resource_type = kind,
+		.resource_name = slice_from(resource),
+		.configs = &config,
+		.configs_count = 1,
+	};
+	const struct kafka_alter_configs_response *response =
+		ask(&town, KAFKA_API_ALTER_CONFIGS, version,
+		    &(struct kafka_alter_configs_request) {
+			    .resources = &asked,
+			    .resources_count = 1,
+			    .validate_only = validate_only,
+		    });
+
+	return response->responses[0].error_code;
+}
+
+/* "name=value name=value" of what is stored. */
+static const char *stored(enum config_kind kind, const char *resource)
+{
+	static char text[1000];
+	struct config_value *values;
+	struct arena a;
+	size_t count, size = 0;
+
+	arena_init(&a);
+	text[0] = 0;
+	assert_int_equal(config_stored(&a, leader_cell(town.leader), kind, slice_from(resource),
+				       &values, &count),
+			 OK);
+	for (size_t i = 0; i < count; i++)
+		size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%.*s=%.*s",
+					 i ? " " : "", SLICE_ARG(values[i].name),
+					 SLICE_ARG(values[i].value));
+	arena_done(&a);
+	return text;
+}
+
+static void test_settings_of_a_topic_are_kept_and_go_with_it(void **state)
+{
+	struct slice name = SLICE("t");
+
+	(void)state;
+	town_open(&town, 1);
+	town_topic(&town, "t", 1);
+	for (int16_t version = 0; version <= 1; version++) {
+		struct change two[] = { { "retention.ms", CONFIG_SET, "1000" },
+					{ "cleanup.policy", CONFIG_SET, "compact" } };
+		assert_int_equal(change_with(CONFIG_TOPIC, "t", two, 2, false, version),
+				 KAFKA_NONE);
+	}
+	assert_string_equal(stored(CONFIG_TOPIC, "t"), "cleanup.policy=compact retention.ms=1000");
+	assert_int_equal(change(CONFIG_TOPIC, "t", "cleanup.policy", CONFIG_DELETE, NULL),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "segment.ms", CONFIG_DELETE, NULL), KAFKA_NONE);
+	town_restart(&town);
+	assert_string_equal(stored(CONFIG_TOPIC, "t"), "retention.ms=1000");
+	ask(&town, KAFKA_API_DELETE_TOPICS, 5,
+	    &(struct kafka_delete_topics_request) { .topic_names = &name, .topic_names_count = 1 });
+	assert_string_equal(stored(CONFIG_TOPIC, "t"), "");
+	town_close(&town);
+}
+
+static void test_a_topic_is_created_with_settings_or_not_at_all(void **state)
+{
+	struct kafka_create_topics_request_config configs[] = {
+		{ SLICE("max.message.bytes"), SLICE("1000") },
+		{ SLICE("message.timestamp.type"), SLICE("LogAppendTime") },
+	};
+	struct kafka_create_topics_request_topic topic = { .name = SLICE("t"),
+							   .num_partitions = 1,
+							   .replication_factor = 1,
+							   .configs = configs,
+							   .configs_count = 2 };
+	struct kafka_create_topics_request request = { .topics = &topic,
+						       .topics_count = 1,
+						       .validate_only = true };
+	const struct kafka_create_topics_response *response;
+
+	(void)state;
+	town_open(&town, 2);
+	response = ask(&town, KAFKA_API_CREATE_TOPICS, 7, &request);
+	assert_int_equal(response->topics[0].error_code, KAFKA_NONE);
+	assert_string_equal(stored(CONFIG_TOPIC, "t"), "");
+	request.validate_only = false;
+	configs[0].value = SLICE("much");
+	response = ask(&town, KAFKA_API_CREATE_TOPICS, 7, &request);
+	assert_int_equal(response->topics[0].error_code, KAFKA_INVALID_CONFIG);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM topic"), 0);
+	configs[0].value = SLICE("1000");
+	assert_int_equal(change(CONFIG_BROKER, "", "log.retention.ms", CONFIG_SET, "7"),
+			 KAFKA_NONE);
+	response = ask(&town, KAFKA_API_CREATE_TOPICS, 7, &request);
+	assert_int_equal(response->topics[0].error_code, KAFKA_NONE);
+	assert_int_equal(response->topics[0].configs_count, config_count(CONFIG_TOPIC));
+	for (size_t i = 0; i < response->topics[0].configs_count; i++) {
+		const struct kafka_create_topics_response_config *told =
+			&response->topics[0].configs[i];
+		if (slice_equal(told->name, SLICE("max.message.bytes"))) {
+			assert_true(slice_equal(told->value, SLICE("1000")));
+			assert_int_equal(told->config_source, CONFIG_FROM_TOPIC);
+		} else if (slice_equal(told->name, SLICE("retention.ms"))) {
+			assert_true(slice_equal(told->value, SLICE("7")));
+			assert_int_equal(told->config_source, CONFIG_FROM_ALL_BROKERS);
+		}
+	}
+	assert_string_equal(stored(CONFIG_TOPIC, "t"),
+			    "max.message.bytes=1000 message.timestamp.type=LogAppendTime");
+	town_close(&town);
+}
+
+static void test_lists_grow_and_shrink_by_elements(void **state)
+{
+	static const struct {
+		int8_t operation;
+		const char *value, *after;
+	} steps[] = {
+		{ CONFIG_APPEND, "compact", "cleanup.policy=delete,compact" },
+		{ CONFIG_APPEND, "compact,delete", "cleanup.policy=delete,compact" },
+		{ CONFIG_SUBTRACT, "delete", "cleanup.policy=compact" },
+		{ CONFIG_SUBTRACT, "delete", "cleanup.policy=compact" },
+		{ CONFIG_SUBTRACT, "compact", "cleanup.policy=" },
+		{ CONFIG_APPEND, " compact , delete ", "cleanup.policy=compact,delete" },
+	};
+
+	(void)state;
+	town_open(&town, 3);
+	town_topic(&town, "t", 1);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		assert_int_equal(change(CONFIG_TOPIC, "t", "cleanup.policy", steps[i].operation,
+					steps[i].value),
+				 KAFKA_NONE);
+		assert_string_equal(stored(CONFIG_TOPIC, "t"), steps[i].after);
+	}
+	assert_int_equal(change(CONFIG_TOPIC, "t", "cleanup.policy", CONFIG_APPEND, "forget"),
+			 KAFKA_INVALID_CONFIG);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "retention.ms", CONFIG_APPEND, "1"),
+			 KAFKA_INVALID_CONFIG);
+	town_close(&town);
+}
+
+static void test_what_makes_no_sense_changes_nothing(void **state)
+{
+	static const struct {
+		int8_t kind;
+		const char *resource, *name;
+		int8_t operation;
+		const char *value;
+		int16_t error;
+	} cases[] = {
+		{ CONFIG_TOPIC, "t", "no.such.thing", CONFIG_SET, "1", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "retention.ms", CONFIG_SET, "-2", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "retention.ms", CONFIG_SET, "1 ", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "retention.ms", CONFIG_SET, "", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "retention.ms", CONFIG_SET, "99999999999999999999",
+		  KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "min.cleanable.dirty.ratio", CONFIG_SET, "nan",
+		  KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "min.cleanable.dirty.ratio", CONFIG_SET, "1.01",
+		  KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "preallocate", CONFIG_SET, "yes", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "compression.type", CONFIG_SET, "bzip", KAFKA_INVALID_CONFIG },
+		{ CONFIG_TOPIC, "t", "retention.ms", CONFIG_SET, NULL, KAFKA_INVALID_REQUEST },
+		{ CONFIG_TOPIC, "t", "retention.ms", 4, "1", KAFKA_INVALID_REQUEST },
+		{ CONFIG_TOPIC, "u", "retention.ms", CONFIG_SET, "1",
+		  KAFKA_UNKNOWN_TOPIC_OR_PARTITION },
+		{ CONFIG_TOPIC, "a b", "retention.ms", CONFIG_SET, "1",
+		  KAFKA_INVALID_TOPIC_EXCEPTION },
+		{ CONFIG_BROKER, "", "broker.id", CONFIG_SET, "7", KAFKA_INVALID_REQUEST },
+		{ CONFIG_BROKER, "77", "log.retention.ms", CONFIG_SET, "7", KAFKA_INVALID_REQUEST },
+		{ CONFIG_BROKER, "x", "log.retention.ms", CONFIG_SET, "7", KAFKA_INVALID_REQUEST },
+		{ CONFIG_BROKER_LOGGER, "1", "root", CONFIG_SET, "INFO", KAFKA_INVALID_REQUEST },
+		{ CONFIG_CLIENT_METRICS, "m", "metrics", CONFIG_SET, "", KAFKA_INVALID_REQUEST },
+		{ CONFIG_GROUP, "", "consumer.session.timeout.ms", CONFIG_SET, "50000",
+		  KAFKA_INVALID_REQUEST },
+		{ CONFIG_GROUP, "g", "consumer.session.timeout.ms", CONFIG_SET, "1",
+		  KAFKA_INVALID_CONFIG },
+		{ 0, "t", "retention.ms", CONFIG_SET, "1", KAFKA_INVALID_REQUEST },
+		{ -1, "t", "retention.ms", CONFIG_SET, "1", KAFKA_INVALID_REQUEST },
+	};
+	struct change pair[] = { { "retention.ms", CONFIG_SET, "5" },
+				 { "segment.ms", CONFIG_SET, "none" } };
+
+	(void)state;
+	town_open(&town, 4);
+	town_topic(&town, "t", 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(change(cases[i].kind, cases[i].resource, cases[i].name,
+					cases[i].operation, cases[i].value),
+				 cases[i].error);
+	assert_int_equal(change_with(CONFIG_TOPIC, "t", pair, 2, false, 1), KAFKA_INVALID_CONFIG);
+	pair[1] = pair[0];
+	assert_int_equal(change_with(CONFIG_TOPIC, "t", pair, 2, false, 1), KAFKA_INVALID_REQUEST);
+	pair[1].name = "segment.ms";
+	assert_int_equal(change_with(CONFIG_TOPIC, "t", pair, 2, true, 1), KAFKA_NONE);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM config"), 0);
+	town_close(&town);
+}
+
+static void test_altering_all_settings_forgets_those_not_named(void **state)
+{
+	(void)state;
+	town_open(&town, 5);
+	town_topic(&town, "t", 1);
+	for (int16_t version = 0; version <= 2; version++) {
+		assert_int_equal(change(CONFIG_TOPIC, "t", "flush.ms", CONFIG_SET, "5"),
+				 KAFKA_NONE);
+		assert_int_equal(replace(CONFIG_TOPIC, "t", "retention.ms", "9", true, version),
+				 KAFKA_NONE);
+		assert_int_equal(replace(CONFIG_TOPIC, "t", "retention.ms", "x", false, version),
+				 KAFKA_INVALID_CONFIG);
+		assert_int_equal(replace(CONFIG_TOPIC, "u", "retention.ms", "9", false, version),
+				 KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+		assert_true(strstr(stored(CONFIG_TOPIC, "t"), "flush.ms=5") != NULL);
+		assert_int_equal(replace(CONFIG_TOPIC, "t", "retention.ms", "9", false, version),
+				 KAFKA_NONE);
+		assert_string_equal(stored(CONFIG_TOPIC, "t"), "retention.ms=9");
+	}
+	town_close(&town);
+}
+
+static enum err add_agent(struct cell *cell, void *argument)
+{
+	(void)argument;
+	return cell_execute(cell, cell_statement(cell, "INSERT INTO agent (id, node, host, port,"
+						       " site, incarnation, low_sequence, is_live)"
+						       " VALUES (1, 'n', 'h', 1, 's', 1, 1, 1)"));
+}
+
+static void test_topics_fall_back_to_what_is_set_for_all_brokers(void **state)
+{
+	struct config_topic_rules rules;
+
+	(void)state;
+	town_open(&town, 6);
+	town_topic(&town, "t", 1);
+	assert_int_equal(town_run(&town, add_agent, NULL), OK);
+	struct cell *cell = leader_cell(town.leader);
+	config_topic_rules(cell, SLICE("t"), &rules);
+	assert_int_equal(rules.message_bytes_max, CONFIG_MESSAGE_BYTES_MAX);
+	assert_true(rules.is_deleted && !rules.is_compacted && !rules.is_log_append_time);
+	assert_int_equal(change(CONFIG_BROKER, "", "message.max.bytes", CONFIG_SET, "500"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_BROKER, "", "log.cleanup.policy", CONFIG_SET, "compact"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_BROKER, "1", "message.max.bytes", CONFIG_SET, "500"),
+			 KAFKA_INVALID_REQUEST); /* any broker serves any topic */
+	assert_int_equal(change(CONFIG_BROKER, "1", "sasl.kerberos.min.time.before.relogin",
+				CONFIG_SET, "58000"),
+			 KAFKA_NONE);
+	config_topic_rules(cell, SLICE("t"), &rules);
+	assert_int_equal(rules.message_bytes_max, 500);
+	assert_true(rules.is_compacted && !rules.is_deleted);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "max.message.bytes", CONFIG_SET, "900"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "cleanup.policy", CONFIG_SET, "delete"),
+			 KAFKA_NONE);
+	config_topic_rules(cell, SLICE("t"), &rules);
+	assert_int_equal(rules.message_bytes_max, 900);
+	assert_true(rules.is_deleted && !rules.is_compacted);
+	town_close(&town);
+}
+
+static void test_a_group_may_have_settings_before_it_is_there(void **state)
+{
+	(void)state;
+	town_open(&town, 7);
+	struct cell *cell = leader_cell(town.leader);
+	assert_int_equal(config_group_number(cell, SLICE("g"), "consumer.session.timeout.ms"),
+			 45000);
+	assert_int_equal(change(CONFIG_GROUP, "g", "consumer.session.timeout.ms", CONFIG_SET,
+				"50000"),
+			 KAFKA_NONE);
+	assert_int_equal(config_group_number(cell, SLICE("g"), "consumer.session.timeout.ms"),
+			 50000);
+	assert_int_equal(config_group_number(cell, SLICE("h"), "consumer.session.timeout.ms"),
+			 45000);
+	town_close(&town);
+}
+
+static void test_every_row_is_in_order_and_its_default_is_allowed(void **state)
+{
+	static const enum config_kind kinds[] = { CONFIG_TOPIC, CONFIG_BROKER, CONFIG_GROUP };
+	struct config_row row, found;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	for (size_t k = 0; k < 3; k++) {
+		assert_true(config_count(kinds[k]) > 1);
+		for (size_t i = 0; i < config_count(kinds[k]); i++) {
+			row = config_row_at(kinds[k], i);
+			assert_true(config_find(kinds[k], slice_from(row.name), &found));
+			assert_string_equal(found.documentation, row.documentation); /* no twin */
+			if (row.value && !row.is_read_only)
+				assert_null(config_value_fault(&a, &row, slice_from(row.value)));
+			if (i > 0 && kinds[k] != CONFIG_BROKER)
+				assert_true(strcmp(config_row_at(kinds[k], i - 1).name, row.name) <
+					    0);
+		}
+	}
+	assert_int_equal(config_count(CONFIG_CLIENT_METRICS), 0);
+	arena_done(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_settings_of_a_topic_are_kept_and_go_with_it),
+		cmocka_unit_test(test_a_topic_is_created_with_settings_or_not_at_all),
+		cmocka_unit_test(test_lists_grow_and_shrink_by_elements),
+		cmocka_unit_test(test_what_makes_no_sense_changes_nothing),
+		cmocka_unit_test(test_altering_all_settings_forgets_those_not_named),
+		cmocka_unit_test(test_topics_fall_back_to_what_is_set_for_all_brokers),
+		cmocka_unit_test(test_a_group_may_have_settings_before_it_is_there),
+		cmocka_unit_test(test_every_row_is_in_order_and_its_default_is_allowed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
