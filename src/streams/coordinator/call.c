@@ -285,6 +285,7 @@ static enum err start_kafka(struct call *call)
 		.version = request.api_version,
 		.client_id = request.client_id,
 		.client_host = request.client_host,
+		.incarnation = session_incarnation(session_from_task(call->task.parent)),
 		.body = request.body,
 		.arena = &call->arena,
 	};

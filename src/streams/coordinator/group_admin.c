@@ -5,6 +5,7 @@
 
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
+#include "streams/coordinator/roll.h"
 #include "wire/kafka/authorized.h"
 
 /* All groups here speak the classic protocol. */
@@ -55,6 +56,20 @@ static void list_one(struct group_call *call, struct slice name, struct slice pr
 	};
 }
 
+/* What other agents list is not listed here. */
+static void keep_share(struct cell *cell, const struct group_call *call)
+{
+	struct kafka_list_groups_response *response = call->response;
+	struct roll_share share;
+	size_t kept = 0;
+
+	roll_find_share(cell, call->kafka->incarnation, &share);
+	for (size_t i = 0; i < response->groups_count; i++)
+		if (roll_share_has(&share, response->groups[i].group_id))
+			response->groups[kept++] = response->groups[i];
+	response->groups_count = kept;
+}
+
 static enum err list_groups(struct cell *cell, struct group_call *call)
 {
 	struct groups *groups = call->kafka->coordinator->groups;
@@ -73,6 +88,7 @@ static enum err list_groups(struct cell *cell, struct group_call *call)
 			list_one(call, rows[i].name, rows[i].protocol_type, GROUP_EMPTY);
 	while ((entry = map_next(&groups->by_name, &cursor)))
 		list_one(call, entry->group.name, entry->group.protocol_type, entry->group.state);
+	keep_share(cell, call);
 	return OK;
 }
 

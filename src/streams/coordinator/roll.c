@@ -1,5 +1,7 @@
 #include "streams/coordinator/roll.h"
 
+#include "base/hash.h"
+
 static bool is_any_serving(const struct roll *roll)
 {
 	for (size_t i = 0; i < roll->count; i++)
@@ -79,4 +81,27 @@ enum err roll_count_others(struct cell *cell, int64_t incarnation, int32_t *ret)
 		*ret = sqlite3_column_int(st, 0);
 	sqlite3_reset(st);
 	return is_found ? OK : ERR_CORRUPT;
+}
+
+void roll_find_share(struct cell *cell, int64_t incarnation, struct roll_share *ret)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT incarnation FROM agent WHERE is_live = 1"
+						" ORDER BY id");
+	struct roll_share share = { 0 };
+	bool is_found = false;
+
+	while (cell_next(cell, st)) {
+		if (sqlite3_column_int64(st, 0) == incarnation) {
+			share.index = share.count;
+			is_found = true;
+		}
+		share.count++;
+	}
+	sqlite3_reset(st);
+	*ret = is_found ? share : (struct roll_share) { 0 };
+}
+
+bool roll_share_has(const struct roll_share *share, struct slice name)
+{
+	return share->count <= 1 || hash_content(name).low % share->count == share->index;
 }

@@ -6,6 +6,7 @@
 #ifndef STREAMS_COORDINATOR_ROLL_H
 #define STREAMS_COORDINATOR_ROLL_H
 
+#include "base/slice.h"
 #include "cells/cell.h"
 #include "wire/peer/condition.h"
 
@@ -27,5 +28,15 @@ MUST_CHECK enum err roll_write(struct cell *cell, const struct roll *roll);
 
 /* How many agents are live besides the one of this incarnation. */
 MUST_CHECK enum err roll_count_others(struct cell *cell, int64_t incarnation, int32_t *ret);
+
+/* Clients ask every live agent for groups and add the answers up, so each agent lists its share. */
+struct roll_share {
+	uint64_t count; /* live agents; 0: this one is not live, and lists everything */
+	uint64_t index; /* of this one among them */
+};
+
+/* The share of the agent of this incarnation. */
+void roll_find_share(struct cell *cell, int64_t incarnation, struct roll_share *ret);
+bool roll_share_has(const struct roll_share *share, struct slice name);
 
 #endif

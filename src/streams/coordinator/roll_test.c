@@ -164,6 +164,34 @@ static void test_others_are_counted(void **state)
 	office_close(&o);
 }
 
+static void test_each_live_agent_has_its_share_of_what_is_listed(void **state)
+{
+	struct office o;
+	struct roll_share share;
+
+	(void)state;
+	office_open(&o);
+	o.entries[1].condition = AGENT_LEAVES;
+	write_roll(&o, 103);
+	for (int name = 0; name < 100; name++) {
+		struct slice key = { (const uint8_t *)&name, sizeof(name) };
+		int found = 0;
+		for (size_t i = 0; i < 3; i += 2) {
+			roll_find_share(o.books.cell, o.entries[i].incarnation, &share);
+			assert_int_equal(share.count, 2);
+			found += roll_share_has(&share, key);
+		}
+		assert_int_equal(found, 1);
+	}
+	roll_find_share(o.books.cell, o.entries[1].incarnation, &share);
+	assert_true(roll_share_has(&share, SLICE("any")));
+	o.roll.count = 1;
+	write_roll(&o, 100);
+	roll_find_share(o.books.cell, o.entries[0].incarnation, &share);
+	assert_true(roll_share_has(&share, SLICE("any")));
+	office_close(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_of_two_sessions_of_one_life_the_later_counts),
 		cmocka_unit_test(test_a_new_leader_keeps_who_was_live_but_not_who_went),
 		cmocka_unit_test(test_others_are_counted),
+		cmocka_unit_test(test_each_live_agent_has_its_share_of_what_is_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
