@@ -53,6 +53,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number",
 					FOR_SERVE },
+	[OPTION_AUTO_CREATE_TOPICS] = { "auto-create-topics", "YES|NO", "yes",
+					"may a client that asks for a topic create it", FOR_SERVE },
 	[OPTION_PUTS_PER_SECOND] = { "puts-per-second", "N", "25",
 				     "of data files into a store, at most, until they are full",
 				     FOR_SERVE },
@@ -593,6 +595,17 @@ static enum err read_new_cluster(struct options *o, char why[OPTION_WHY_BYTES])
 	return ERR_INVALID;
 }
 
+static enum err read_auto_create(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *value = o->values[OPTION_AUTO_CREATE_TOPICS];
+
+	o->auto_creates_topics = strcmp(value, "yes") == 0;
+	if (o->auto_creates_topics || strcmp(value, "no") == 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--auto-create-topics %.60s: it is yes or no", value);
+	return ERR_INVALID;
+}
+
 static bool is_any_host(const char *host)
 {
 	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -668,6 +681,8 @@ static enum err finish_serve(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_seal(o, why);
 	if (!err)
 		err = read_new_cluster(o, why);
+	if (!err)
+		err = read_auto_create(o, why);
 	if (!err)
 		err = check_control_keys(o, why);
 	return err ? err : read_numbers(o, why);

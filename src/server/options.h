@@ -46,6 +46,7 @@ enum option {
 	OPTION_SEAL,
 	OPTION_NEW_CLUSTER,
 	OPTION_DEFAULT_PARTITIONS,
+	OPTION_AUTO_CREATE_TOPICS,
 	OPTION_PUTS_PER_SECOND,
 	OPTION_RUN_DIR,
 	OPTION_LOG_LEVEL,
@@ -130,8 +131,9 @@ struct options {
 	int32_t default_partitions;
 	int puts_per_s; /* of data files, where requests cost */
 	bool has_control, has_streams;
-	bool is_sealed;					     /* --seal */
-	bool may_create;				     /* --new-cluster */
+	bool is_sealed;	 /* --seal */
+	bool may_create; /* --new-cluster */
+	bool auto_creates_topics;
 	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
 	size_t control_count;
 	bool roles[ROLE_COUNT];

@@ -133,6 +133,7 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--log-level", "loud" },
 		{ "--peer", "nowhere" },
 		{ "--seal", "maybe" },
+		{ "--auto-create-topics", "maybe" },
 		{ "--puts-per-second", "3" },
 		{ "--puts-per-second", "1001" },
 	};

@@ -139,6 +139,7 @@ int streams_role_main(char **argv)
 					    .bucket = bucket,
 					    .keys = options.is_sealed ? &keys : NULL,
 					    .default_partitions = options.default_partitions,
+					    .no_auto_create = !options.auto_creates_topics,
 					    .puts_per_s = options.puts_per_s,
 					    .on_serving = on_serving,
 					    .on_fatal = on_fatal,

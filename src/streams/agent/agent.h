@@ -57,6 +57,7 @@ struct agent_config {
 	int puts_per_s;		     /* where requests cost, see flush_budget.h; 0: its default */
 	const struct keyring *keys;  /* of streams, borrowed; NULL: nothing is sealed */
 	int32_t default_partitions;
+	bool no_auto_create; /* Metadata never creates a topic, whatever the client allows */
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
 	/* The agent cannot go on: what and what to do. */

@@ -33,6 +33,8 @@ static struct slice broker_value(struct request *r, struct slice name)
 {
 	const struct agent_config *config = &r->agent->config;
 
+	if (slice_equal(name, SLICE("auto.create.topics.enable")))
+		return config->no_auto_create ? SLICE("false") : SLICE("true");
 	if (slice_equal(name, SLICE("broker.id")))
 		return number_text(r, r->agent->node_id);
 	if (slice_equal(name, SLICE("broker.rack")))

@@ -1,6 +1,7 @@
 /* Metadata: topics, partitions and who serves them.  Any agent serves any partition; which one a
  * client is given for all of them is decided in brokers.h.
- * Topics that do not exist are created here when the client allows it (auto.create.topics). */
+ * Topics that do not exist are created here when the client allows it and this agent may
+ * (auto.create.topics.enable). */
 #include <stdlib.h>
 
 #include "kafka_messages.h"
@@ -289,7 +290,8 @@ static enum step answer(struct request *r, struct metadata *m)
 
 static enum step look(struct request *r, struct metadata *m)
 {
-	bool may_create = r->header.api_version < 4 || m->request->allow_auto_topic_creation;
+	bool may_create = !r->agent->config.no_auto_create &&
+			  (r->header.api_version < 4 || m->request->allow_auto_topic_creation);
 
 	if (!m->has_synced && is_any_missing(r, m)) {
 		sync_start(&m->sync, &r->task, r->agent);

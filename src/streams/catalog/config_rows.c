@@ -97,7 +97,7 @@ const struct config_row config_topic_rows[] = {
 /* Besides those that topics fall back to. */
 const struct config_row config_broker_rows[] = {
 	FIXED("advertised.listeners", NULL, CONFIG_STRING, "What clients are told to connect to."),
-	FIXED("auto.create.topics.enable", "true", CONFIG_BOOLEAN,
+	FIXED("auto.create.topics.enable", NULL, CONFIG_BOOLEAN,
 	      "Topics are created when a client that allows it asks for them."),
 	FIXED("broker.id", NULL, CONFIG_INT, "The number of this node."),
 	FIXED("broker.rack", NULL, CONFIG_STRING, "The site of this node."),
