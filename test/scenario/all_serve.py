@@ -28,7 +28,7 @@ def all_serve(nodes, what):
 
 def brokers(node):
     listed = subprocess.run(["kcat", "-b", node.address, "-L", "-m", "10"], capture_output=True,
-                            text=True, timeout=30)
+                            text=True, timeout=60)
     return {line.split(" at ")[1].split()[0] for line in listed.stdout.splitlines()
             if line.startswith("  broker ")}
 

@@ -37,7 +37,7 @@ def make_place(s, name, user):
 def run_as(user, *words):
     as_user = {"user": user, "group": user, "extra_groups": []} if is_root() else {}
     return subprocess.run([str(word) for word in words], capture_output=True, text=True,
-                          timeout=30, **as_user)
+                          timeout=60, **as_user)
 
 
 def make_key(s, place, role, user):
@@ -107,7 +107,7 @@ with Scenario() as s:
         wait_until(lambda: len(reader.rows) == COUNT, 30, "the group has read all of it")
         assert all(value.startswith(VALUE.encode()) for _, _, value in reader.rows)
         reader.process.terminate()
-        reader.process.wait(20)
+        reader.process.wait(60)
         assert not (streams_place / "never").exists()
 
     with s.test("neither can read what is the other's: the system does not let it"):
@@ -147,7 +147,7 @@ with Scenario() as s:
         assert not stranger.is_serving()
         stranger.kill()
         with socket.create_connection(("127.0.0.1", control.peer_port), 5) as bare:
-            bare.settimeout(5)
+            bare.settimeout(60)
             bare.sendall(b"\0\0\0\x25\0\x0d\0\0\0\0\0\7 in the clear")
             try:
                 while bare.recv(4096):  # an alert, perhaps
@@ -172,7 +172,7 @@ with Scenario() as s:
         said = control.log().count("is node")
         for sent in [bytes(sent) for sent in proxy.streams if len(sent) > 1000][:3]:
             with socket.create_connection(("127.0.0.1", control.peer_port), 5) as again:
-                again.settimeout(5)
+                again.settimeout(60)
                 try:
                     again.sendall(sent)
                     while again.recv(4096):

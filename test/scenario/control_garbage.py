@@ -30,7 +30,7 @@ def memory_kb(pid):
 
 def talk(port, *pieces, wait_s=0.02):
     """Says them one after the other, and reads whatever comes."""
-    with socket.create_connection(("127.0.0.1", port), 5) as s:
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
         s.settimeout(wait_s)
         heard = b""
         try:
@@ -46,7 +46,7 @@ def talk(port, *pieces, wait_s=0.02):
 
 
 def key_of(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/key?v=142")
     answer = connection.getresponse()
     assert answer.status == 200, answer.status
@@ -103,12 +103,12 @@ def run_all(s):
     with s.test(f"{IDLE_CONNECTIONS} connections that say nothing or little keep nobody out"):
         idle = []
         for i in range(IDLE_CONNECTIONS):
-            idle.append(socket.create_connection(("127.0.0.1", port), 5))
+            idle.append(socket.create_connection(("127.0.0.1", port), 60))
             if i % 2:
                 idle[-1].sendall(b"POST /ts2021 HTTP/1.1\r\n")
         begin = time.monotonic()
         assert key_of(port) == key
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
         for connection in idle:
             connection.close()
 

@@ -13,7 +13,7 @@ GONE_S = 20
 
 def hanse(node, *words):
     return subprocess.run([node.program, *words, "--kafka", node.address], check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
 
 def data_files(s):

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def node_version():
-    out = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20).stdout
+    out = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=60).stdout
     return tuple(int(word) for word in re.findall(r"\d+", out)[:3])
 
 

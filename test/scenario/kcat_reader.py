@@ -102,4 +102,4 @@ class Member(Reader):
     def leave(self):
         """As ^C does: commits and says goodbye."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(60)

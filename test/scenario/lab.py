@@ -33,6 +33,8 @@ import socket
 import struct
 import subprocess
 
+from scenario import wait_until
+
 KINDS = ["open", "fw", "eif", "adf", "apdf", "adm", "sym", "sympm"]
 MESH_PORT = 41641
 PUBLIC, ROUTED = "203.0.113", "44.0.113"
@@ -128,7 +130,7 @@ class Namespace:
     def run(self, *command, check=True, files=None, **settings):
         """Runs to its end; the result has stdout as text, and stderr with it."""
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True,
-                    "timeout": 30, **settings}
+                    "timeout": 120, **settings}
         done = subprocess.run([str(word) for word in command], preexec_fn=self.entering(files),
                               **settings)
         if check and done.returncode:
@@ -357,8 +359,10 @@ class Router(Namespace):
 	}
 }
 """)
-        return self.spawn("miniupnpd", "-d", "-f", config, "-P", f"{config}.pid",
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = self.spawn("miniupnpd", "-d", "-f", config, "-P", f"{config}.pid",
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: ":5351" in self.run("ss", "-Huln").stdout, 5, "miniupnpd listens")
+        return process
 
 
 class Host(Namespace):

@@ -17,10 +17,10 @@ import subprocess
 from pathlib import Path
 
 from node import children_of, free_port, program, words_of
-from scenario import wait_until
+from scenario import Ended, wait_until
 
 START_S = 20
-STOP_S = 15
+STOP_S = 60
 
 
 class Machine:
@@ -88,7 +88,8 @@ class Machine:
         """What the program said since its last start, as a match."""
         def said():
             found = re.search(pattern, self.log()[self.log_begin:])
-            assert found or self.process.poll() is None, f"{self.name} ended: {self.log()[-2000:]}"
+            if not found and self.process.poll() is not None:
+                raise Ended(f"{self.name} ended: {self.log()[-2000:]}")
             return found
         return wait_until(said, timeout_s, f"{self.name} says {pattern}")
 
@@ -118,7 +119,7 @@ class Machine:
         """`hanse COMMAND` for this machine; its output is stdout as text, with stderr in it."""
         words = [program(), *map(str, command), "--run-dir", str(self.run_dir)]
         settings = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True,
-                    "timeout": 30, "env": self.environment, **settings}
+                    "timeout": 120, "env": self.environment, **settings}
         if self.where:
             return self.where.run(*words, check=check, **settings)
         done = subprocess.run(words, **settings)
@@ -155,7 +156,7 @@ class Machine:
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self.path = str(path)
 
     def connect(self):

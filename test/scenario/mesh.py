@@ -2,6 +2,7 @@
 """A mesh of three machines: one in a cloud, one at home and one in an office, each behind its own
 router; what people do with it, and what is killed meanwhile."""
 
+import json
 import os
 import re
 import signal
@@ -33,8 +34,14 @@ def address(machine, family=4):
 
 def ways(machine, name, times=5):
     """How `hanse ping` says that the machine was reached, each time."""
-    return [pong.get("via") for pong in
-            machine.json("ping", name, "--times", times)["pings"]]
+    said = machine.run("ping", name, "--times", times, "--json", check=False).stdout
+    return [pong.get("via") for pong in json.loads(said)["pings"]]
+
+
+def ping_says(machine, name, pattern):
+    """One ping may be lost."""
+    wait_until(lambda: re.search(pattern, machine.run("ping", name, check=False).stdout), 10,
+               pattern)
 
 
 def system_of(host):
@@ -82,11 +89,10 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         print(f"# all pairs after {time.monotonic() - begin:.1f} s")
 
     with s.test("hanse ping tells a direct way from a relay, and why"):
-        assert "direct" in ways(home, "cloud")
-        assert ways(home, "office", 1) == ["relay"]
-        said = home.run("ping", "office", "--times", 1).stdout
-        assert re.search(r"office \(100\.\S+\) answered in .* by a relay; .*because", said), said
-        assert re.search(r"direct by \S+:41641", home.run("ping", "cloud").stdout)
+        wait_until(lambda: "direct" in ways(home, "cloud"), 10, "a direct way")
+        wait_until(lambda: ways(home, "office", 1) == ["relay"], 10, "an answer by the relay")
+        ping_says(home, "office", r"office \(100\.\S+\) answered in .* by a relay; .*because")
+        ping_says(home, "cloud", r"direct by \S+:41641")
 
     with s.test("hanse whois and status know the others"):
         who = home.json("whois", address(office) + ":1234")["machine"]
@@ -133,7 +139,7 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
                        "home is back")
             for machine, other in [(home, cloud), (home, office), (office, home)]:
                 ping(machine, address(other), 20)
-            assert "direct" in ways(home, "cloud")
+            wait_until(lambda: "direct" in ways(home, "cloud"), 10, "a direct way")
         finally:
             os.kill(control, signal.SIGCONT)
         wait_until(lambda: home.json("status")["mesh"]["state"] == "up", 40, "control is back")
@@ -155,11 +161,11 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         ping(guest, address(home), 20)
         # Who was called before anybody knew it is reached all the same.
         assert address(guest) == "100.64.0.4"
-        early.settimeout(20)
+        early.settimeout(60)
         assert wait_until(lambda: early.send(b"x"), 20, "the connection is made") == 1
         assert listener.accept()[1][0] == address(home)
         assert guest.run("logout").returncode == 0
-        guest.process.wait(20)
+        guest.process.wait(60)
         wait_until(lambda: home.run("ping", "guest", "--times", 1, check=False).returncode != 0,
                    20, "the guest is gone")
 
@@ -211,12 +217,12 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         late.launch()
         late.wait_for("This machine is late, 100.64.0.2, one of 2 of other.internal")
         late.run("logout")
-        late.process.wait(20)
+        late.process.wait(60)
         assert other.stop() == 0
 
     with s.test("hanse down leaves the machine as it was"):
         assert "off the mesh" in home.run("down").stdout
-        assert home.process.wait(10) == 0
+        assert home.process.wait(60) == 0
         assert system_of(hosts["home"]) == before["home"]
         assert home.hosts.read_text() == "127.0.0.1 localhost\n"
         assert office.run("ping", "home", "--times", 1, check=False).returncode == 1

@@ -85,10 +85,10 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         late = Machine(s, "late", where=net.host("late", router=place.router), join=key["key"])
         late.launch()
         late.wait_for("control does not take this machine: the join key")
-        assert late.process.wait(10) == 1
+        assert late.process.wait(60) == 1
         late.join = None
         late.launch()
-        assert late.process.wait(10) == 1
+        assert late.process.wait(60) == 1
         assert "belongs to none: `hanse up --join KEY`" in late.log()
         assert not (late.state / "bucket").exists()
 
@@ -122,7 +122,7 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
             done = second.run("ping", "third", "--times", 1, "--json", check=False)
             return done.returncode == 0 and json.loads(done.stdout)["pings"][0]["via"] == "direct"
         wait_until(is_direct, 40, "second reaches third")
-        assert "UDP does not get out" not in second.run("ping", "third", "--times", 1).stdout
+        assert "UDP does not get out" not in second.run("ping", "third").stdout
 
     with s.test("files go by name between machines while nobody controls the mesh"):
         file = s.scratch / "report.bin"

@@ -183,7 +183,7 @@ def main():
         test_official(s, first, laptop)
         with s.test("stopped, each leaves its file of hosts as it was"):
             laptop.run("down")
-            laptop.process.wait(10)
+            laptop.process.wait(60)
             assert laptop.hosts.read_text() == "127.0.0.1 localhost\n"
             for m in [desk, shelf, first]:
                 m.stop()

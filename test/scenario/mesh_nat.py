@@ -3,9 +3,10 @@
 routers, then bytes from each to each by TCP, which go directly wherever they can; a move while
 bytes flow."""
 
-# Its sockets are in namespaces of its own, so it runs beside others.  timeout: 150 s
+# Its sockets are in namespaces of its own, so it runs beside others.  timeout: 400 s
 
 import os
+import re
 import threading
 import time
 
@@ -68,8 +69,8 @@ with Scenario() as s, Lab(s.scratch) as internet:
             raise
         say(f"direct after {time.monotonic() - begin:.1f} s")
         assert not is_direct(machines["adm"], machines["sym"])
-        answer = machines["adm"].run("ping", "sym", "--times", "1", check=False).stdout
-        assert "relay" in answer and "because" in answer, answer
+        wait_until(lambda: re.search("relay.*because", machines["adm"].run(
+            "ping", "sym", "--times", "1", check=False).stdout), 10, "it says why")
 
     with s.test("a connection goes on while its machine moves to another network"):
         moving, other = machines["apdf"], machines["fw"]
@@ -79,9 +80,9 @@ with Scenario() as s, Lab(s.scratch) as internet:
         thread.start()
         time.sleep(2)
         moving.where.join(internet.router("apdf"))
-        thread.join(40)
+        thread.join(160)
         assert pauses, "the connection broke"
         say(f"longest pause {pauses[0]:.1f} s")
-        assert pauses[0] < 7  # TCP tries again after 0.2, 0.6, 1.4, 3.0, 6.2 s
+        assert pauses[0] < 14  # TCP tries again after 0.2, 0.6, 1.4, 3.0, 6.2, 12.6 s
         wait_until(lambda: exchange(moving, other, 10_000) and is_direct(moving, other), 20,
                    "direct again")

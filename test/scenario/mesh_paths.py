@@ -23,6 +23,11 @@ def become_direct(one, other, timeout_s=20):
     say(f"direct after {time.monotonic() - begin:.1f} s")
 
 
+def ping_says(machine, name, words):
+    """A better path may still be on its way, and one ping may be lost."""
+    wait_until(lambda: words in machine.run("ping", name, check=False).stdout, 10, words)
+
+
 why = lab.why_not() or (None if os.path.exists("/dev/net/tun") else "there is no /dev/net/tun")
 if why:
     skip_all(f"mesh_paths.py: {why}")
@@ -54,12 +59,11 @@ with Scenario() as s, Lab(s.scratch) as internet:
             raise Skip("miniupnpd is not installed")
         router = internet.router("sym", net=ROUTED)
         router.start_port_mapper()
-        time.sleep(0.3)
         mapped, other = ready(machine("mapped", internet.host("mapped", router=router)),
                               machine("hard", internet.host("hard", "sym")))
         become_direct(other, mapped)
         assert "port mapping          yes" in mapped.run("netcheck").stdout
-        assert f"direct by {router.ip4}:" in other.run("ping", "mapped").stdout
+        ping_says(other, "mapped", f"direct by {router.ip4}:")
         # What the router lent is given back at the end.
         assert ":41641" in router.run("nft", "list", "chain", "inet", "upnp", "upnpdnat").stdout
         mapped.run("down")
@@ -70,22 +74,21 @@ with Scenario() as s, Lab(s.scratch) as internet:
         a, b = ready(*(machine(f"six{i}", internet.host(f"six{i}", "sym", ipv6=True))
                        for i in range(2)))
         become_direct(a, b)
-        assert "direct by [2001:db8:" in a.run("ping", b.name).stdout
+        ping_says(a, b.name, "direct by [2001:db8:")
 
     with s.test("UDP is blocked: the relay carries everything, and ping says why"):
         blocked, = ready(machine("blocked", internet.host("blocked", "apdf", udp=False)))
         exchange(blocked, a)
         exchange(a, blocked)
-        time.sleep(3)
-        answer = blocked.run("ping", a.name, "--times", "1", check=False).stdout
-        assert "UDP does not get out of this network" in answer, answer
+        wait_until(lambda: "UDP does not get out of this network" in blocked.run(
+            "ping", a.name, "--times", "1", check=False).stdout, 10, "it says why")
 
     with s.test("one LAN behind a hard NAT: direct, and by the private addresses"):
         router = internet.router("sym")
         a, b = ready(*(machine(f"near{i}", internet.host(f"near{i}", router=router))
                        for i in range(2)))
         become_direct(a, b)
-        assert f"direct by {b.where.ip4}:" in a.run("ping", b.name).stdout
+        ping_says(a, b.name, f"direct by {b.where.ip4}:")
 
     with s.test("two customers of one carrier, whose NAT lets them meet: direct"):
         carrier = internet.router("eif", lan="100.64.0.0/24", hairpin=True)
@@ -93,4 +96,4 @@ with Scenario() as s, Lab(s.scratch) as internet:
                                                             upstream=carrier))
                        for i in range(2)))
         become_direct(a, b)
-        assert f"direct by {carrier.ip4}:" in a.run("ping", b.name).stdout
+        ping_says(a, b.name, f"direct by {carrier.ip4}:")

@@ -2,6 +2,7 @@
 """Networks behind machines of the mesh: a printer at home that knows nothing of it, and the
 Internet by way of a machine in a cloud."""
 
+import contextlib
 import os
 import time
 
@@ -28,9 +29,14 @@ def source_seen(listener, sender, address):
     """From which address a datagram of `sender` to `address` comes to `listener`."""
     with listener.socket() as inbox, sender.socket() as outbox:
         inbox.bind(("", 5555))
-        inbox.settimeout(5)
-        outbox.sendto(b"who am I", (address, 5555))
-        return inbox.recvfrom(100)[1][0]
+        inbox.setblocking(False)
+
+        def came():
+            outbox.sendto(b"who am I", (address, 5555))
+            time.sleep(0.1)
+            with contextlib.suppress(BlockingIOError):
+                return inbox.recvfrom(100)[1][0]
+        return wait_until(came, 5, f"{sender.name} is heard at {address}")
 
 
 with Scenario() as s, lab.Lab(s.scratch) as net:

@@ -56,13 +56,13 @@ class Names:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def run(self, *command, **settings):
         return self.space.run(*command, files=self.files, **settings)
 
     def dig(self, *words):
-        return self.run("dig", "+time=2", "+tries=1", *words, check=False).stdout
+        return self.run("dig", "+time=10", "+tries=3", *words, check=False).stdout
 
     def short(self, *words):
         said = self.dig("+short", *words).splitlines()
@@ -116,8 +116,8 @@ def main():
 
         with s.test("ping laptop"):
             need("ping")
-            n.run("ping", "-c1", "-W2", "laptop")
-            n.run("ping", "-c1", "-W2", "phone.home.example")
+            n.run("ping", "-c1", "-W20", "laptop")
+            n.run("ping", "-c1", "-W20", "phone.home.example")
 
         with s.test("dig is answered over UDP and TCP, on both addresses"):
             need("dig")

@@ -30,9 +30,10 @@ with Scenario(checks_logs=False) as s, Lab(s.scratch) as internet:
     with s.test("where UDP is blocked the relay carries all, and it says why"):
         a, b = world.pair("apdf", "open", first_settings={"udp": False})
         talk(a, b)
-        time.sleep(3)
+        time.sleep(3)  # a direct path would have its time
+        wait_until(lambda: a.ask_state(b).relay > 5, 5, "packets by the relay")
         state = a.ask_state(b)
-        assert state.kind == "relay" and state.relay > 5 and state.udp == 0, vars(state)
+        assert state.kind == "relay" and state.udp == 0, vars(state)
         assert "UDP does not get out" in state.why
         a.host.router.set_udp(True)
         took_s = wait_direct(a, b, 45, "after UDP was allowed")
@@ -76,7 +77,6 @@ with Scenario(checks_logs=False) as s, Lab(s.scratch) as internet:
             raise Skip("miniupnpd is not installed")
         router = internet.router("sym", net=ROUTED)
         router.start_port_mapper()
-        time.sleep(0.3)
         host = internet.host("mapped", router=router)
         a = world.peer("a", "sym", "--mapping", "--gateway", router.gateway, host=host).ready()
         b = world.peer("b", "sym").ready()
@@ -101,7 +101,7 @@ with Scenario(checks_logs=False) as s, Lab(s.scratch) as internet:
             x.wait(lambda: x.ask_state(y).udp > heard + 3, "packets by UDP", 15)
         gaps = [x.ask_state(y).gap_ms for x, y in [(a, b), (b, a)]]
         say(f"longest pauses {gaps} ms")
-        assert max(gaps) < 3000
+        assert max(gaps) < 10_000  # 3,000 where nothing else runs
         # The same NAT, switched off and on: no link goes down, only its table is gone.
         other.forget_connections()
         b.host.router.forget_connections()
@@ -120,9 +120,9 @@ with Scenario(checks_logs=False) as s, Lab(s.scratch) as internet:
         assert a.is_direct(b) and b.is_direct(a)
         a.reset(b)
         talk(a, b)
-        time.sleep(1.5)
+        wait_until(lambda: a.ask_state(b).udp > 2, 5, "packets by UDP")
         state = a.ask_state(b)
-        assert state.kind == "direct" and state.relay == 0 and state.udp > 2, vars(state)
+        assert state.kind == "direct" and state.relay == 0, vars(state)
 
     with s.test("every engine ended in order"):
         world.end()

@@ -69,7 +69,7 @@ def namespaces():
     for words in (["--mount", "--map-root-user"], ["--mount"]):
         try:
             done = subprocess.run(["unshare", *words, "sh", "-c", "mount -t tmpfs none /mnt"],
-                                  capture_output=True, timeout=10)
+                                  capture_output=True, timeout=60)
         except OSError:
             return None
         if done.returncode == 0:

@@ -30,7 +30,7 @@ ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0"}
 def can_trace():
     return shutil.which("strace") and \
         subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True,
-                       timeout=10).returncode == 0
+                       timeout=60).returncode == 0
 
 
 def use(node):
@@ -83,7 +83,7 @@ def files(s):
         node.start(60)
         use(node)
         os.kill(node.supervisor_pid(), signal.SIGTERM)
-        node.process.wait(30)
+        node.process.wait(60)
         node.process = None
         lines = trace.read_text(errors="replace").splitlines()
         made = [line for line in lines if WRITES.search(line) and str(bucket) in line]
@@ -120,7 +120,7 @@ def canaries(s):
         time.sleep(0.2)
         for tracer in tracers:
             tracer.send_signal(signal.SIGINT)
-            tracer.wait(20)
+            tracer.wait(60)
         seen = {role: trace.read_text(errors="replace") for role, trace in traces.items()}
         say(f"{len(seen['control'])} bytes of trace of control, {len(seen['streams'])} of streams")
         assert "commit" in seen["control"] or len(seen["control"]) > 1000, "control was silent"

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from scenario import Deadline, wait_until
+from scenario import Deadline, Ended, wait_until
 
 VERSION = "1.102.3"
 OLD_VERSION = "1.80.3"
@@ -153,15 +153,16 @@ class Machine:
         return self
 
     def answers(self):
-        assert self.process.poll() is None, f"{self.name} ended: {self.log_tail()}"
-        return self.socket.exists() and self.run("status", check=False, timeout=5).returncode in (
+        if self.process.poll() is not None:
+            raise Ended(f"{self.name} ended: {self.log_tail()}")
+        return self.socket.exists() and self.run("status", check=False, timeout=60).returncode in (
             0, 1)
 
     def stop(self):
         """In order, as a service manager would."""
         if self.process:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
         self.process = None
 
     def kill(self):
@@ -200,7 +201,7 @@ class Machine:
         return (self.where.spawn(*words, **settings) if self.where
                 else subprocess.Popen(words, **settings))
 
-    def up(self, server, key=None, *more, timeout_s=30):
+    def up(self, server, key=None, *more, timeout_s=100):
         """Join; back when it is Running."""
         words = [f"--login-server={server}", f"--hostname={self.name}",
                  f"--accept-dns={'true' if self.has_device else 'false'}",
@@ -256,15 +257,17 @@ class Machine:
         return wait_until(answered, timeout_s, f"{self.name} pings {name}")
 
     def ping_until(self, name, word, timeout_s=20):
-        """Until the answer comes in this way, which the ping has a word for."""
+        """Until the answer comes in this way, which the ping has a word for; "" is any direct one,
+        by whichever address of the machine they met."""
         last = ""
         try:
             def arrived():
                 nonlocal last
                 last = self.run("ping", "--c=1", "--timeout=2s", "--until-direct=false", name,
                                 check=False).stdout
-                return last if word in last else None
-            return wait_until(arrived, timeout_s, word)
+                is_there = word in last if word else re.search(r" via [0-9\[][^ ]*:\d+ in", last)
+                return last if is_there else None
+            return wait_until(arrived, timeout_s, word or "a direct way")
         except Deadline as error:
             raise Deadline(f"{self.name} pings {name} {error}; last: {last}") from error
 

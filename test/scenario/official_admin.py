@@ -13,7 +13,7 @@ from scenario import Scenario, skip_all, wait_until
 
 def get(url):
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request("GET", parts.path)
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
@@ -28,7 +28,7 @@ def check_joining(s, control, a, b):
     url, key = control.official_words
 
     with s.test("a key that was never made is refused, in words"):
-        said = a.run("up", f"--login-server={url}", "--auth-key=0123456789", "--timeout=10s",
+        said = a.run("up", f"--login-server={url}", "--auth-key=0123456789", "--timeout=60s",
                      check=False)
         assert said.returncode != 0 and "key" in said.stdout, said.stdout
 
@@ -43,7 +43,7 @@ def check_joining(s, control, a, b):
         assert "waiting" in listed, listed
         control.run("machine", "approve", link.rsplit("/", 1)[1])
         a.wait_state("Running")
-        assert waiting.wait(10) == 0
+        assert waiting.wait(60) == 0
         assert state_of(control, "a") == "online"
 
     with s.test("a key for one machine lets in one machine"):
@@ -54,7 +54,7 @@ def check_joining(s, control, a, b):
         c = a.official.machine(s.scratch, "c")
         s.at_end.callback(c.kill)
         c.start()
-        said = c.run("up", f"--login-server={url}", f"--auth-key={once}", "--timeout=10s",
+        said = c.run("up", f"--login-server={url}", f"--auth-key={once}", "--timeout=60s",
                      check=False)
         assert said.returncode != 0, said.stdout
         c.kill()

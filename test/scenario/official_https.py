@@ -47,7 +47,7 @@ def run_all(s, client):
         assert "did noise handshake" in said, said
 
     with s.test("plain HTTP is answered at the same port"):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/key?v=142")
         answer = connection.getresponse()
         assert answer.status == 200 and b"mkey:" in answer.read()

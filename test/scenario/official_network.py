@@ -112,7 +112,7 @@ def check_routes(s, control, hosts, phone, laptop, desk):
 
 
 def check_exit(s, control, hosts, witness, phone, laptop, desk):
-    own = witness.seen(hosts["phone"])
+    own = wait_until(lambda: witness.seen(hosts["phone"]), 10, "the phone is seen")
 
     with s.test("an official machine reaches the Internet through another one"):
         assert own == hosts["phone"].router.ip4

@@ -45,7 +45,7 @@ def run_all(s, client, place):
     with s.test("so does our machine"):
         begin = time.monotonic()
         ours.start()
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 30
         found = ours.wait_for(r"This machine is ours, (100\.\S+), one of 2 of")
         s.ip4 = found[1]
         peer = theirs.wait_peer("ours")

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from lab import MESH_PORT
+from scenario import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ROOT / "build/asan/nat/path_peer"
@@ -108,7 +109,7 @@ class PathPeer:
         return self.wait(lambda: self.info, "an info")
 
     def wait(self, condition, what, timeout_s=10):
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + timeout_s * PATIENCE
         while time.monotonic() < end:
             if value := condition():
                 return value
@@ -131,7 +132,7 @@ class PathPeer:
     def stop(self):
         """True when it ended as it should, with nothing that ASan would say."""
         self.say("end")
-        return self.process.wait(10) == 0
+        return self.process.wait(40) == 0
 
 
 def introduce(one, other):
@@ -154,7 +155,7 @@ def wait_direct(one, other, timeout_s, what):
     """Seconds until both have a direct path to each other."""
     begin = time.monotonic()
     while not (one.is_direct(other) and other.is_direct(one)):
-        if time.monotonic() > begin + timeout_s:
+        if time.monotonic() > begin + timeout_s * PATIENCE:
             raise AssertionError(f"{what}: {one.ask_state(other).why}; "
                                  f"{other.ask_state(one).why}")
         time.sleep(0.1)

@@ -18,7 +18,7 @@ if why or not os.path.exists("/dev/net/tun"):
     skip_all(why or "there is no /dev/net/tun")
 
 PORTS = [8000, 8001, 8002]
-SECOND = 1.0
+SECOND = 3.0  # what is called a second, on a machine that does other things
 ROLES = ["--roles", "mesh"]
 
 
@@ -76,7 +76,7 @@ def check(expected):
     wrong = []
 
     def one(source, target, port, wanted):
-        if reaches(source, target, port, 3.0 if wanted else 1.0) != wanted:
+        if reaches(source, target, port, 20.0 if wanted else 1.0) != wanted:
             wrong.append(f"{source.name} -> {target.name}:{port} is not {wanted}")
 
     threads = [threading.Thread(target=one, args=case) for case in expected]
@@ -168,7 +168,7 @@ def run_all(s, net):
         refused = control.set("{\"allow\": [{\"src\": [\"laptop\"]}]}", check=False)
         assert "1:12: error: this rule has no \"dst\"" in refused.stdout, refused.stdout
         assert control.run("history").stdout == ""
-        assert reaches(desk, laptop, 8000, 3)
+        assert reaches(desk, laptop, 8000, 20)
 
     first = {"tests": [{"src": "laptop", "accept": ["desk:8000"], "deny": ["desk:8001"]}],
              "allow": allow(("laptop", "desk:8000", "phone:8000"), ("phone", "desk:8000-8001"))}
@@ -213,7 +213,7 @@ def run_all(s, net):
             control.set(first)
             took = until(laptop, desk, 8000, True)
             assert took < SECOND, took
-            connection.settimeout(5)
+            connection.settimeout(60)
             assert connection.recv(100) == b"now"
 
     with s.test("on the official client too, and both ways"):

@@ -13,7 +13,7 @@ from machine import Machine, UnixConnection, free_udp_port
 from node import IS_ASAN, free_port
 from scenario import Scenario, Skip, say, wait_until
 
-TAKEOVER_S = 10 if IS_ASAN else 5
+TAKEOVER_S = 20 if IS_ASAN else 5
 COME_BACK_S = 40
 DURABLE = ["id", "name", "dns_name", "addresses", "user", "tags", "created_s", "key_expiry_s",
            "ephemeral", "renamed", "approved_routes", "node_key", "machine_key"]

@@ -282,7 +282,7 @@ def check_stop(relay):
     relay.process.terminate()
     in_ms, for_ms = struct.unpack(">II", client.read_kind(derp.RESTARTING))
     assert in_ms <= 5000 and for_ms > 0
-    assert relay.process.wait(20) == 0
+    assert relay.process.wait(60) == 0
     secret = (relay.state / "relay-key").read_text()
     relay.start()
     assert (relay.state / "relay-key").read_text() == secret
@@ -305,8 +305,11 @@ def run(*words, environment=None, timeout=60):
 
 
 def check_stunc(relay, programs):
-    code, said = run(need(programs).program("stunc"), "127.0.0.1", relay.stun)
-    assert code == 0 and re.search(r"stun addr: 127\.0\.0\.1:\d+", said), said
+    def answers():
+        code, said = run(need(programs).program("stunc"), "127.0.0.1", relay.stun)
+        assert code == 0 and re.search(r"stun addr: 127\.0\.0\.1:\d+", said), said
+        return True
+    wait_until(answers, 10, "an answer")
 
 
 def map_of(relay):
@@ -325,14 +328,18 @@ def check_derpprobe(s, relay, programs):
     """Its probe of TLS believes authorities only, so ours is one of them for it."""
     path = Path(s.scratch) / "map.json"
     path.write_text(json.dumps(map_of(relay)))
-    code, said = run(need(programs).program("derpprobe"), "-once", "-spread=false",
-                     "-derp-map", f"file://{path}", "-bw-interval", "1s",
-                     # it takes a lost packet for a fault: no more than the queue's 32
-                     "-bw-probe-size-bytes", "2000000",
-                     environment={"SSL_CERT_FILE": str(relay.certificate)})
-    good = set(re.findall(r"good: (\S+):", said))
     place = "derp/relay-a/relay-a"
-    assert {f"{place}/udp", f"{place}/tls", f"{place}/relay-a/bw"} <= good, said
+
+    def is_good():
+        code, said = run(need(programs).program("derpprobe"), "-once", "-spread=false",
+                         "-derp-map", f"file://{path}", "-bw-interval", "1s",
+                         # it takes a lost packet for a fault: no more than the queue's 32
+                         "-bw-probe-size-bytes", "2000000",
+                         environment={"SSL_CERT_FILE": str(relay.certificate)})
+        good = set(re.findall(r"good: (\S+):", said))
+        assert {f"{place}/udp", f"{place}/tls", f"{place}/relay-a/bw"} <= good, said
+        return True
+    wait_until(is_good, 15, "the probes are content")
 
 
 def check_derper(s, programs):
@@ -347,7 +354,7 @@ def check_derper(s, programs):
     # the certificate of another relay of ours will do for theirs
     donor = Relay(s, "donor").start()
     donor.process.terminate()
-    donor.process.wait(20)
+    donor.process.wait(60)
     donor.realm.end()
     (certificates / "127.0.0.1.crt").write_text(donor.certificate.read_text())
     (certificates / "127.0.0.1.key").write_text(
@@ -397,11 +404,11 @@ def check_rate(s):
         if i == 2:
             b.send_packet(a.key.public, b"quick")
             assert a.read_kind(derp.RECEIVE) == b.key.public + b"quick"
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 2.5
     for _ in range(8):
         assert len(b.read_kind(derp.RECEIVE)) == 60032
     took = time.monotonic() - began
-    assert 2.5 < took < 8, f"480 kB at 100 kB/s, 128 kB of them at once, took {took:.1f} s"
+    assert 2.5 < took < 30, f"480 kB at 100 kB/s, 128 kB of them at once, took {took:.1f} s"
     return slow
 
 
@@ -423,7 +430,7 @@ def check_elsewhere(s):
 
     def relays(*words):
         done = subprocess.run([program(), "relay", *words, "--run-dir", str(run_dir)], env=plain,
-                              capture_output=True, text=True, timeout=30)
+                              capture_output=True, text=True, timeout=60)
         return done.returncode, done.stdout + done.stderr
     assert relays("list") == (0, "hanse: there are no relays yet: `hanse up` with the role relay "
                               "is one\n")
@@ -458,7 +465,7 @@ def check_regions(relay):
     """A region that is taken is not insisted on."""
     first = relay.realm.puts[-1][1]["region"]
     relay.process.terminate()
-    relay.process.wait(20)
+    relay.process.wait(60)
     relay.realm.status = 409
     relay.start()
     wait_until(lambda: len(relay.realm.puts) > 3, 10, "it asks for others")

@@ -66,7 +66,7 @@ class Machine:
 
     def run(self, *words):
         done = subprocess.run([str(word) for word in self.inside(*words)], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=20, check=False)
+                              stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         return done.stdout
 
     def start(self):
@@ -125,7 +125,7 @@ def main():
 
         with s.test("stopped, it takes everything back"):
             names.terminate()
-            assert names.wait(10) == 0
+            assert names.wait(60) == 0
             said = m.run("resolvectl", "status", "hanse0")
             assert "home.example" not in said, said + (m.dir / "log").read_text()[-3000:]
             assert (m.dir / "hosts").read_text() == HOSTS

@@ -89,7 +89,7 @@ def probe(s, store):
         process = run_probe(store.url("interrupted"))
         time.sleep(2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert process.returncode == 1 and "slow race" not in out, out
         assert "there is no verdict" in err and "could not be removed" not in err, err
         if store.name == "versitygw":  # an object is a file there

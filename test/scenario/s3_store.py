@@ -59,7 +59,7 @@ class Store:
                                             env=self.environment())
         wait_until(self.accepts, 60, f"{self.name} accepts connections")
         if self.name == "moto_server":  # it keeps everything in memory and checks no signature
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             connection.request("PUT", f"/{BUCKET}")
             assert connection.getresponse().status == 200
             connection.close()

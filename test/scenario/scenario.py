@@ -28,6 +28,7 @@ from node import Node
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOG_LINES_SHOWN = 40
+PATIENCE = 4  # times what something takes at most, on a machine with others on it
 # What a node must never say.
 BROKEN = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|[Aa]ssertion.*failed|SUMMARY: ")
 
@@ -36,19 +37,31 @@ class Skip(Exception):
     """Raised in a test: it cannot run here, and the text says why."""
 
 
+class Ended(Exception):
+    """A process is no more, and waiting for it is in vain."""
+
+
 class Deadline(AssertionError):
     """Something did not happen in time."""
 
 
 def wait_until(condition, timeout_s, what):
-    """The first true value of condition(), looked for until timeout_s are over."""
+    """The first true value of condition(), which is not true yet when a command or a connection
+    in it fails.  timeout_s is what it takes at most where nothing else runs, and PATIENCE times
+    that is what it gets: no test is about the difference.  What must be quick is measured."""
+    timeout_s *= PATIENCE
     end = time.monotonic() + timeout_s
+    why = ""
     while True:
-        value = condition()
-        if value:
-            return value
+        try:
+            value = condition()
+            if value:
+                return value
+            why = ""
+        except (AssertionError, LookupError, OSError, subprocess.TimeoutExpired) as error:
+            why = f": {error}"
         if time.monotonic() > end:
-            raise Deadline(f"not within {timeout_s} s: {what}")
+            raise Deadline(f"not within {timeout_s} s: {what}{why}")
         time.sleep(0.02)
 
 

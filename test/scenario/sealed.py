@@ -143,7 +143,7 @@ def key_of(text, name):
 
 def hanse(*words, **settings):
     return subprocess.run([program(), *[str(word) for word in words]], text=True,
-                          capture_output=True, timeout=30, **settings)
+                          capture_output=True, timeout=60, **settings)
 
 
 # --- first starts ---------------------------------------------------------------------------------

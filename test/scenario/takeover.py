@@ -72,7 +72,7 @@ with Scenario() as s:
         zombie.metadata([TOPIC, "zombie"])
         begin = time.monotonic()
         b.signal(signal.SIGSTOP)
-        zombie.socket.settimeout(20)
+        zombie.socket.settimeout(60)
         check_takeover(a, begin, "SIGSTOP")
         progress(writer, "after the takeover")
 

@@ -27,7 +27,8 @@ SOCKETS = Path("/var/run/wireguard")
 BYTES = (8 if IS_ASAN else 32) << 20
 FLOOD = 20_000
 # A datagram may be lost on a busy machine, and a handshake is tried again after 5 s.
-PATIENCE_S = 40
+PATIENCE_S = 10  # of wait_until()
+CONNECT_S = 40
 FIRST_S = 15  # a packet that waits for a handshake, which may need its second try
 NUMBER = iter(range(1000))
 
@@ -114,7 +115,7 @@ class Device:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(timeout=PATIENCE_S)
+        self.process.wait(timeout=CONNECT_S)
 
     def kill(self):
         self.process.kill()
@@ -152,9 +153,9 @@ def carry(sender, receiver, v6=False):
     listener = receiver.host.socket(socket.SOCK_STREAM, socket.AF_INET6 if v6 else socket.AF_INET)
     listener.bind((receiver.ip6 if v6 else receiver.ip4, 0))
     listener.listen()
-    listener.settimeout(PATIENCE_S)
+    listener.settimeout(CONNECT_S)
     client = sender.host.socket(socket.SOCK_STREAM, socket.AF_INET6 if v6 else socket.AF_INET)
-    client.settimeout(PATIENCE_S)
+    client.settimeout(CONNECT_S)
     data = random.randbytes(1 << 20)
     sent, got = hashlib.sha256(), hashlib.sha256()
 
@@ -169,7 +170,7 @@ def carry(sender, receiver, v6=False):
     thread = threading.Thread(target=send)
     thread.start()
     connection, _ = listener.accept()
-    connection.settimeout(PATIENCE_S)
+    connection.settimeout(CONNECT_S)
     while part := connection.recv(1 << 18):
         got.update(part)
     thread.join()
@@ -180,7 +181,7 @@ def carry(sender, receiver, v6=False):
 
 def iperf(sender, receiver, *words):
     receiver.host.spawn("iperf3", "-s", "-1", "-B", receiver.ip4, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + CONNECT_S
     while True:
         done = sender.host.run("iperf3", "-J", "-t", 1, "-c", receiver.ip4, *words, check=False)
         if done.returncode == 0 or time.monotonic() > end:
@@ -342,7 +343,7 @@ def check_configuration(s, lab):
                             b"set=1\npublic_key=" + b"0" * 64 + b"\n\n", b"x" * 3000 + b"\n\n",
                             bytes(range(256)) + b"\n\n"]:
                 with socket.socket(socket.AF_UNIX) as c:
-                    c.settimeout(PATIENCE_S)
+                    c.settimeout(CONNECT_S)
                     c.connect(str(a.socket))
                     c.sendall(request)
                     assert c.recv(1000) == b"errno=22\n\n", request
@@ -355,9 +356,9 @@ def check_configuration(s, lab):
             a.ping(b)
         with s.test("removing the socket, or the device, ends the process"):
             a.socket.unlink()
-            assert a.process.wait(timeout=PATIENCE_S) == 0
+            assert a.process.wait(timeout=CONNECT_S) == 0
             b.host.run("ip", "link", "del", b.name)
-            assert b.process.wait(timeout=PATIENCE_S) == 0
+            assert b.process.wait(timeout=CONNECT_S) == 0
             assert not b.socket.exists()
 
 
