@@ -3,7 +3,7 @@
  * A relay beside control announces itself.  One elsewhere says a word, which an administrator takes
  * to control:
  *
- *	NAME,HOST,RELAY-PORT,STUN-PORT,SHA256 of its certificate or -,REGION or 0 */
+ *	NAME,HOST,RELAY-PORT,STUN-PORT[+SECOND],SHA256 of its certificate or -,REGION or 0 */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +104,21 @@ static bool read_certificate(const char *hex, char *ret, size_t size)
 	return true;
 }
 
+/* One port, or two with a plus between them; 0: there is no second one. */
+static bool read_stun(char *text, uint64_t *ret_first, uint64_t *ret_second)
+{
+	char *second = text;
+
+	strsep(&second, "+");
+	*ret_second = 0;
+	return is_number(text, 1, UINT16_MAX, ret_first) &&
+	       (!second || is_number(second, 1, UINT16_MAX, ret_second));
+}
+
 /* The realm's request; NULL: the word makes no sense. */
 static json_t *read_word(char word[WORD_BYTES_MAX], char *parts[PART_COUNT])
 {
-	uint64_t relay_port, stun_port, region;
+	uint64_t relay_port, stun_port, second_stun_port, region;
 	char certificate[HEX_DIGITS + 16], *rest = word;
 	uint8_t ip[16];
 
@@ -115,14 +126,14 @@ static json_t *read_word(char word[WORD_BYTES_MAX], char *parts[PART_COUNT])
 		parts[i] = strsep(&rest, ",");
 	if (rest || !parts[PART_REGION] || !is_name(parts[PART_NAME]) || !parts[PART_HOST][0] ||
 	    !is_number(parts[PART_RELAY_PORT], 1, UINT16_MAX, &relay_port) ||
-	    !is_number(parts[PART_STUN_PORT], 1, UINT16_MAX, &stun_port) ||
+	    !read_stun(parts[PART_STUN_PORT], &stun_port, &second_stun_port) ||
 	    !is_number(parts[PART_REGION], 0, REGION_MAX, &region) ||
 	    (region && region < REGION_MIN) ||
 	    !read_certificate(parts[PART_CERTIFICATE], certificate, sizeof(certificate)))
 		return NULL;
 	const char *host = parts[PART_HOST], *name = parts[PART_NAME];
 	bool is_v4 = inet_pton(AF_INET, host, ip) == 1, is_v6 = inet_pton(AF_INET6, host, ip) == 1;
-	return json_pack("{s:I, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "region",
+	return json_pack("{s:I, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "region",
 			 (json_int_t)region, "is_shared", region != 0, "code", name, "title", name,
 			 "host", host, "ipv4",
 			 is_v4	 ? host
@@ -133,7 +144,8 @@ static json_t *read_word(char word[WORD_BYTES_MAX], char *parts[PART_COUNT])
 			 : is_v4 ? "none"
 				 : "",
 			 "cert_name", certificate, "relay_port", (json_int_t)relay_port,
-			 "stun_port", (json_int_t)stun_port);
+			 "stun_port", (json_int_t)stun_port, "second_stun_port",
+			 (json_int_t)second_stun_port);
 }
 
 /* That of the relay if it is there already, else the first that none has; 0: all are taken. */

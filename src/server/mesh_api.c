@@ -402,6 +402,8 @@ static void get_netcheck(struct mesh *m, struct http_exchange *e)
 	json_object_set_new(ret, "relay", json_integer((json_int_t)info.home));
 	for (size_t i = 0; map->relays && i < map->relays->region_count; i++) {
 		const struct control_region *region = &map->relays->regions[i];
+		if (region->is_avoided)
+			continue; /* only to measure with */
 		json_t *latency = json_null();
 		for (int j = 0; j < info.latency_count; j++)
 			if (info.latencies[j].region == (uint32_t)region->id)

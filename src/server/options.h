@@ -142,8 +142,9 @@ struct options {
 				      */
 	struct address realm_listen; /* what control of the mesh listens on */
 	struct address relay_listen, stun_listen;
-	int region;	     /* of the relay; 0: any that is free */
-	uint64_t relay_rate; /* bytes a second of each client; 0: no limit */
+	uint16_t second_stun_port; /* 0: none */
+	int region;		   /* of the relay; 0: any that is free */
+	uint64_t relay_rate;	   /* bytes a second of each client; 0: no limit */
 	uint16_t wireguard_port;
 	uint16_t peer_relay_port;				 /* 0: none */
 	uint64_t inbox_quota, inbox_sender_quota, inbox_reserve; /* bytes */

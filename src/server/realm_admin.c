@@ -228,7 +228,7 @@ static void get_relays(struct realm_role *role, struct http_exchange *e)
 	for (size_t i = 0; i < map->region_count; i++) {
 		const struct control_region *region = &map->regions[i];
 
-		for (size_t k = 0; k < region->relay_count; k++) {
+		for (size_t k = 0; k < region->relay_count && !region->is_avoided; k++) {
 			const struct control_relay *relay = &region->relays[k];
 
 			json_array_append_new(
@@ -295,17 +295,29 @@ static const struct {
 	const char *name;
 	json_type type; /* JSON_TRUE: a boolean; an array is one of texts */
 } members[] = {
-	{ "name", JSON_STRING },	{ "user", JSON_STRING },
-	{ "description", JSON_STRING }, { "url", JSON_STRING },
-	{ "code", JSON_STRING },	{ "title", JSON_STRING },
-	{ "host", JSON_STRING },	{ "ipv4", JSON_STRING },
-	{ "ipv6", JSON_STRING },	{ "cert_name", JSON_STRING },
-	{ "tags", JSON_ARRAY },		{ "routes", JSON_ARRAY },
-	{ "in_s", JSON_INTEGER },	{ "expiry_s", JSON_INTEGER },
-	{ "uses", JSON_INTEGER },	{ "region", JSON_INTEGER },
-	{ "relay_port", JSON_INTEGER }, { "stun_port", JSON_INTEGER },
-	{ "ephemeral", JSON_TRUE },	{ "needs_approval", JSON_TRUE },
-	{ "insecure", JSON_TRUE },	{ "is_shared", JSON_TRUE },
+	{ "name", JSON_STRING },
+	{ "user", JSON_STRING },
+	{ "description", JSON_STRING },
+	{ "url", JSON_STRING },
+	{ "code", JSON_STRING },
+	{ "title", JSON_STRING },
+	{ "host", JSON_STRING },
+	{ "ipv4", JSON_STRING },
+	{ "ipv6", JSON_STRING },
+	{ "cert_name", JSON_STRING },
+	{ "tags", JSON_ARRAY },
+	{ "routes", JSON_ARRAY },
+	{ "in_s", JSON_INTEGER },
+	{ "expiry_s", JSON_INTEGER },
+	{ "uses", JSON_INTEGER },
+	{ "region", JSON_INTEGER },
+	{ "relay_port", JSON_INTEGER },
+	{ "stun_port", JSON_INTEGER },
+	{ "second_stun_port", JSON_INTEGER },
+	{ "ephemeral", JSON_TRUE },
+	{ "needs_approval", JSON_TRUE },
+	{ "insecure", JSON_TRUE },
+	{ "is_shared", JSON_TRUE },
 	{ "is_said", JSON_TRUE },
 };
 
@@ -535,6 +547,7 @@ static void edit_relay(struct realm_role *role, struct http_exchange *e, struct 
 		.cert_name = body_text(a, body, "cert_name"),
 		.relay_port = (int32_t)body_int(body, "relay_port"),
 		.stun_port = (int32_t)body_int(body, "stun_port"),
+		.second_stun_port = (int32_t)body_int(body, "second_stun_port"),
 		.is_insecure = json_is_true(json_object_get(body, "insecure")),
 	};
 	r->is_shared = json_is_true(json_object_get(body, "is_shared"));

@@ -50,7 +50,7 @@ struct relay_role {
 	struct relay_keys keys;
 	struct relay_admissions *admissions;
 	struct relay_port *port;
-	struct stun_server *stun;
+	struct stun_server *stun, *second_stun; /* the second may be NULL */
 	bool has_mesh_key;
 	struct mesh_key mesh_key;
 	struct relay_mate mate_list[RELAY_MATES_MAX];
@@ -104,6 +104,8 @@ static char *announcement(const struct relay_role *r)
 	set(json, "cert_name", json_string(certificate));
 	set(json, "relay_port", json_integer(relay_port_number(r->port)));
 	set(json, "stun_port", json_integer(stun_server_port(r->stun)));
+	set(json, "second_stun_port",
+	    json_integer(r->second_stun ? stun_server_port(r->second_stun) : 0));
 	char *text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	return text;
@@ -227,6 +229,8 @@ static void close_ports(struct task *t)
 	relay_port_close(r->port);
 	relay_admissions_close(r->admissions);
 	stun_server_close(r->stun);
+	if (r->second_stun)
+		stun_server_close(r->second_stun);
 }
 
 static const struct task_kind role_kind = {
@@ -267,11 +271,16 @@ static enum err open_stun(struct relay_role *r, char why[OPTION_WHY_BYTES])
 	}
 	bool is_any = strcmp(at->host, "0.0.0.0") == 0 || strcmp(at->host, "::") == 0;
 	err = stun_server_open(r->loop, at->port, is_any ? NULL : local.ip, &r->stun);
-	if (err)
+	if (err) {
 		snprintf(why, OPTION_WHY_BYTES, "STUN cannot listen on UDP %.200s: %s",
 			 r->options->values[OPTION_STUN],
 			 err == ERR_BUSY ? "another program does" : err_name(err));
-	return err;
+		return err;
+	}
+	uint16_t second = r->options->second_stun_port;
+	if (second && stun_server_open(r->loop, second, is_any ? NULL : local.ip, &r->second_stun))
+		log_info("UDP port %u is taken: STUN does without a second one", second);
+	return OK;
 }
 
 /* What a client may send at once after a pause: a second's worth, and one frame in any case. */
@@ -370,14 +379,17 @@ static enum err read_mates(struct relay_role *r, char why[OPTION_WHY_BYTES])
 static void say_word(const struct relay_role *r)
 {
 	char hex[2 * TLS_FINGERPRINT_BYTES + 1] = "-", text[STATUS_LINE_BYTES_MAX];
+	char second[8] = "";
 
 	if (r->keys.is_own)
 		hex_encode(hex, (struct slice) { r->keys.fingerprint, TLS_FINGERPRINT_BYTES });
+	if (r->second_stun)
+		snprintf(second, sizeof(second), "+%u", stun_server_port(r->second_stun));
 	snprintf(text, sizeof(text),
 		 "Run this where control runs, so that machines hear of this relay: "
-		 "hanse relay add %.63s,%s,%u,%u,%s,%d",
+		 "hanse relay add %.63s,%s,%u,%u%s,%s,%d",
 		 r->options->values[OPTION_NAME], r->host, relay_port_number(r->port),
-		 stun_server_port(r->stun), hex, r->options->region);
+		 stun_server_port(r->stun), second, hex, r->options->region);
 	supervisor_tell_status(text);
 }
 

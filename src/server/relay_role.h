@@ -5,7 +5,8 @@
  *
  *	PUT /v1/relays/NAME  {"region": 900, "code": "hanse", "title": "Hanse", "host": "192.0.2.7",
  *	                      "ipv4": "192.0.2.7", "ipv6": "none", "cert_name": "sha256-raw:HEX",
- *	                      "relay_port": 8643, "stun_port": 3478, "is_said": true}
+ *	                      "relay_port": 8643, "stun_port": 3478, "second_stun_port": 3479,
+ *	                      "is_said": true}
  *
  *		This relay is there, under the machine's name.  2xx: it is in the map from now on.
  *		409: another relay has this region; the next number is tried.  With

@@ -285,6 +285,28 @@ static enum err read_inbox(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+/* HOST:PORT, and a second port for who compares what both say. */
+static enum err read_stun(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char first[OPTION_VALUE_BYTES_MAX], *second = first;
+	struct address *at = &o->stun_listen;
+	uint64_t port = 0;
+
+	memcpy(first, o->values[OPTION_STUN], sizeof(first));
+	strsep(&second, ",");
+	if (text_host_port(first, at->host, sizeof(at->host), &at->port) || at->port == 0 ||
+	    (second && (text_to_u64(slice_from(second), UINT16_MAX, &port) || port == 0 ||
+			port == at->port))) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--stun %.100s is not HOST:PORT, or HOST:PORT,PORT, as in "
+			 "0.0.0.0:3478,3479",
+			 o->values[OPTION_STUN]);
+		return ERR_INVALID;
+	}
+	o->second_stun_port = (uint16_t)port;
+	return OK;
+}
+
 enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	uint64_t port;
@@ -295,7 +317,7 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 	if (!err)
 		err = options_read_address(o, OPTION_RELAY, &o->relay_listen, why);
 	if (!err)
-		err = options_read_address(o, OPTION_STUN, &o->stun_listen, why);
+		err = read_stun(o, why);
 	if (!err)
 		err = read_own_address(o, why);
 	if (!err)

@@ -4,6 +4,7 @@ official client knows nothing of it but that it pings what it is called for."""
 
 # Its sockets are in namespaces of its own, so it runs beside others.  timeout: 400 s
 
+import json
 import os
 import time
 
@@ -61,6 +62,16 @@ with Scenario() as s, Lab(s.scratch) as internet:
             machine.up(url, key)
         for machine in ours.values():
             machine.wait_for("This machine is")
+
+    with s.test("with one relay machine official clients see whether their NAT is hard"):
+        for kind, machine in theirs.items():
+            said = machine.run("netcheck", "--format=json").stdout  # with its log before it
+            report = json.JSONDecoder().raw_decode(said[said.index("{"):])[0]
+            assert report["MappingVariesByDestIP"] is (kind == "sym"), (kind, report)
+            assert 900 <= report["PreferredDERP"] <= 999, report
+        for kind, wanted in [("sym", True), ("apdf", None)]:
+            wait_until(lambda: ours[kind].json("netcheck")["mapping_varies"] is wanted, 10,
+                       f"we see it too: {kind}")
 
     with s.test("all pairs of which our side is the hard one become direct"):
         left = {pair for pair, wanted in EXPECTED.items() if wanted}

@@ -243,7 +243,7 @@ static void convert_region(const struct control_region *from, struct derp_region
 	copy_text(derp->name, sizeof(derp->name), from->title);
 	derp->is_avoided = from->is_avoided;
 	*paths = (struct paths_region) { .id = (uint32_t)from->id,
-					 .is_never_home = from->is_never_home };
+					 .is_never_home = from->is_never_home || from->is_avoided };
 	for (size_t i = 0; i < from->relay_count; i++) {
 		const struct control_relay *relay = &from->relays[i];
 

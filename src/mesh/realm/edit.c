@@ -302,7 +302,8 @@ static enum err check_relay(struct operation *o, const struct relay_row *relay)
 	if (relay->region < 1 || relay->region > UINT16_MAX)
 		return operation_fail(o, ERR_INVALID, "a region is 1 to %d", UINT16_MAX);
 	if (relay->relay_port < 0 || relay->relay_port > UINT16_MAX || relay->stun_port < -1 ||
-	    relay->stun_port > UINT16_MAX)
+	    relay->stun_port > UINT16_MAX || relay->second_stun_port < 0 ||
+	    relay->second_stun_port > UINT16_MAX)
 		return operation_fail(o, ERR_INVALID, "a port is 1 to %d", UINT16_MAX);
 	return OK;
 }
@@ -313,7 +314,8 @@ static bool same_relay(const struct relay_row *a, const struct relay_row *b)
 	       slice_equal(a->title, b->title) && slice_equal(a->host, b->host) &&
 	       slice_equal(a->ipv4, b->ipv4) && slice_equal(a->ipv6, b->ipv6) &&
 	       slice_equal(a->cert_name, b->cert_name) && a->relay_port == b->relay_port &&
-	       a->stun_port == b->stun_port && a->is_insecure == b->is_insecure;
+	       a->stun_port == b->stun_port && a->second_stun_port == b->second_stun_port &&
+	       a->is_insecure == b->is_insecure;
 }
 
 static bool has_region(const struct relay_row *rows, size_t count, const struct relay_row *except,

@@ -78,6 +78,28 @@ static void take_shared(struct realm *r, const struct operation *o)
 	r->urls_changed |= o->has_servers;
 }
 
+/* Where there is one region only: the same relay once more, as a region that has its second STUN
+ * port, or the port of another relay of the region.  The official client asks one server a region,
+ * and what two of them say tells it whether its NAT gives every destination another port.  It is a
+ * real relay, since a client that hears from nothing else makes it its home. */
+static bool mirror_region(const struct control_region *region, const struct relay_row *rows,
+			  struct control_region *ret, struct control_relay *ret_relay)
+{
+	size_t last = region->relay_count - 1;
+
+	*ret = *region;
+	*ret_relay = region->relays[last];
+	if (last == 0 && (rows[0].second_stun_port == 0 || ret_relay->stun_port < 0))
+		return false;
+	if (last == 0)
+		ret_relay->stun_port = rows[0].second_stun_port;
+	ret->id = ret_relay->region = region->id + REALM_REGION_MIRROR;
+	ret->is_avoided = true;
+	ret->relays = ret_relay;
+	ret->relay_count = 1;
+	return ret->id <= UINT16_MAX;
+}
+
 /* Rows come sorted by region. */
 static void take_relays(struct realm *r, struct operation *o)
 {
@@ -85,7 +107,7 @@ static void take_relays(struct realm *r, struct operation *o)
 	struct control_relay *relays =
 		arena_take_array(&o->arena, p->relay_count + 1, sizeof(*relays));
 	struct control_region *regions =
-		arena_take_array(&o->arena, p->relay_count + 1, sizeof(*regions));
+		arena_take_array(&o->arena, p->relay_count + 2, sizeof(*regions));
 	size_t count = 0;
 
 	for (size_t i = 0; i < p->relay_count; i++) {
@@ -111,6 +133,13 @@ static void take_relays(struct realm *r, struct operation *o)
 			};
 		regions[count - 1].relay_count++;
 	}
+	if (count == 1)
+		count +=
+			mirror_region(&regions[0], p->relays, &regions[1], &relays[p->relay_count]);
+	if (count == 2 && regions[1].is_avoided)
+		relays[p->relay_count].name =
+			slice_from(arena_format(&o->arena, "%.*s.again",
+						SLICE_ARG(relays[p->relay_count].name)));
 	memory_free(r->relays);
 	r->relays = control_relay_map_copy(&(struct control_relay_map) { regions, count });
 	r->relays_changed = true;

@@ -49,6 +49,7 @@ enum {
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
 	REALM_REGION_MIN = 900,	     /* of relays of users, as clients count them */
 	REALM_REGION_MAX = 999,
+	REALM_REGION_MIRROR = 1000, /* added to the number of the only one */
 	REALM_WHY_BYTES = 160,
 	REALM_URL_BYTES_MAX = 300,
 };

@@ -398,6 +398,87 @@ static void test_of_two_that_carry_a_network_one_does(void **state)
 	client_close(&c);
 }
 
+/* As the relay says it (`is_said`), or a person. */
+static enum err put_relay(const char *name, int32_t region, bool is_said)
+{
+	struct relay_edit *e = NEW(struct relay_edit);
+
+	operation_init(&e->operation, rig.realm);
+	e->is_said = is_said;
+	e->relay = (struct relay_row) { .name = slice_from(name),
+					.region = region,
+					.host = SLICE("192.0.2.1"),
+					.relay_port = 443,
+					.stun_port = 3478,
+					.second_stun_port = 3479 };
+	rig.is_done = false;
+	relay_edit_start(e, on_done, NULL);
+	WAIT_UNTIL(rig.is_done);
+	return rig.done_err;
+}
+
+static enum err change_relay(const char *name, bool is_back)
+{
+	struct relay_edit *e = NEW(struct relay_edit);
+
+	operation_init(&e->operation, rig.realm);
+	e->relay.name = slice_from(name);
+	e->is_back = is_back;
+	e->is_removed = !is_back;
+	rig.is_done = false;
+	relay_edit_start(e, on_done, NULL);
+	WAIT_UNTIL(rig.is_done);
+	return rig.done_err;
+}
+
+static bool has_regions(const struct machine_client *c, int32_t first, int32_t second)
+{
+	const struct control_relay_map *map = c->map.relays;
+
+	return map && map->region_count == 2 && map->regions[0].id == first &&
+	       map->regions[1].id == second;
+}
+
+static void test_the_only_relay_is_there_twice_for_who_compares(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, new_key(1, 0, ""));
+	begin_stream(&a);
+	assert_int_equal(put_relay("first", 900, true), OK);
+	WAIT_UNTIL(has_regions(&a, 900, 1900));
+	assert_true(a.map.relays->regions[1].is_avoided);
+	assert_int_equal(a.map.relays->regions[1].relays[0].stun_port, 3479);
+	assert_int_equal(a.map.relays->regions[1].relays[0].relay_port, 443);
+	assert_int_equal(put_relay("second", 901, true), OK);
+	WAIT_UNTIL(has_regions(&a, 900, 901));
+	assert_false(a.map.relays->regions[1].is_avoided);
+	assert_int_equal(change_relay("first", false), OK);
+	WAIT_UNTIL(has_regions(&a, 901, 1901));
+	client_close(&a);
+}
+
+static void test_a_relay_that_was_removed_cannot_say_that_it_is_there(void **state)
+{
+	(void)state;
+	assert_int_equal(put_relay("first", 900, true), OK);
+	assert_int_equal(change_relay("first", false), OK);
+	assert_int_equal(change_relay("first", false), ERR_NOT_FOUND);
+	assert_int_equal(put_relay("first", 900, true), ERR_DENIED);
+	assert_int_equal(realm_relays(rig.realm)->region_count, 0);
+	/* Its region has another relay when it is brought back. */
+	assert_int_equal(put_relay("second", 900, true), OK);
+	assert_int_equal(change_relay("first", true), OK);
+	assert_int_equal(change_relay("first", true), ERR_NOT_FOUND);
+	assert_int_equal(realm_relays(rig.realm)->region_count, 2);
+	assert_int_equal(realm_relays(rig.realm)->regions[1].id, 901);
+	assert_int_equal(change_relay("first", false), OK);
+	assert_int_equal(put_relay("first", 905, false), OK); /* a person */
+	assert_int_equal(put_relay("first", 905, true), OK);
+}
+
 static void test_nonsense_is_answered_and_forgotten(void **state)
 {
 	static const char *const bodies[] = { "", "{", "[]", "{\"NodeKey\":1}", "null" };
@@ -505,6 +586,10 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_two_that_carry_a_network_one_does, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_the_only_relay_is_there_twice_for_who_compares,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_relay_that_was_removed_cannot_say_that_it_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense_is_answered_and_forgotten, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_is_let_in_before_it_is_durable, setup,

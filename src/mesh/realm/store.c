@@ -243,7 +243,7 @@ enum err store_key_put(struct cell *cell, struct key_row *key, int64_t now_s)
 
 #define RELAY_COLUMNS                                                                              \
 	"name, region, code, title, host, ipv4, ipv6, cert_name, relay_port, stun_port, "          \
-	"is_insecure"
+	"is_insecure, second_stun_port"
 
 static struct relay_row relay_of(struct arena *a, sqlite3_stmt *s)
 {
@@ -259,6 +259,7 @@ static struct relay_row relay_of(struct arena *a, sqlite3_stmt *s)
 		.relay_port = sqlite3_column_int(s, 8),
 		.stun_port = sqlite3_column_int(s, 9),
 		.is_insecure = sqlite3_column_int(s, 10),
+		.second_stun_port = sqlite3_column_int(s, 11),
 	};
 }
 
@@ -313,12 +314,14 @@ enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 	sqlite3_stmt *s = cell_statement(
 		cell,
 		"INSERT INTO relay (name, region, code, title, host, ipv4, ipv6, cert_name,"
-		" relay_port, stun_port, is_insecure) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		" relay_port, stun_port, is_insecure, second_stun_port)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		" ON CONFLICT (name) DO UPDATE SET region = excluded.region, code = excluded.code,"
 		" title = excluded.title, host = excluded.host, ipv4 = excluded.ipv4,"
 		" ipv6 = excluded.ipv6, cert_name = excluded.cert_name,"
 		" relay_port = excluded.relay_port, stun_port = excluded.stun_port,"
-		" is_insecure = excluded.is_insecure, is_removed = 0");
+		" is_insecure = excluded.is_insecure,"
+		" second_stun_port = excluded.second_stun_port, is_removed = 0");
 	cell_bind_text(s, 1, relay->name);
 	cell_bind_int(s, 2, relay->region);
 	cell_bind_text(s, 3, relay->code);
@@ -330,6 +333,7 @@ enum err store_relay_put(struct cell *cell, const struct relay_row *relay)
 	cell_bind_int(s, 9, relay->relay_port);
 	cell_bind_int(s, 10, relay->stun_port);
 	cell_bind_int(s, 11, relay->is_insecure);
+	cell_bind_int(s, 12, relay->second_stun_port);
 	return cell_execute(cell, s);
 }
 

@@ -137,6 +137,7 @@ struct relay_row {
 	int32_t region;
 	struct slice code, title, host, ipv4, ipv6, cert_name;
 	int32_t relay_port, stun_port;
+	int32_t second_stun_port; /* 0: none */
 	bool is_insecure;
 };
 

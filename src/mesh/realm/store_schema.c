@@ -51,5 +51,10 @@ const struct cell_schema realm_schema[] = {
 		.version = 3,
 		.sql = "ALTER TABLE relay ADD COLUMN is_removed INTEGER NOT NULL DEFAULT 0;",
 	},
+	{
+		.name = "realm",
+		.version = 4,
+		.sql = "ALTER TABLE relay ADD COLUMN second_stun_port INTEGER NOT NULL DEFAULT 0;",
+	},
 };
 const size_t realm_schema_count = sizeof(realm_schema) / sizeof(realm_schema[0]);

@@ -4,6 +4,8 @@
 
 #include "wire/control/json_writer.h"
 
+enum { SCORE_AVOIDED = 1000 };
+
 static void put_text_if(struct json_writer *w, const char *name, struct slice text)
 {
 	if (text.size)
@@ -49,12 +51,33 @@ static void put_relay(struct json_writer *w, const struct control_relay *relay)
 	json_end(w, '}');
 }
 
+/* "Avoid" alone is not heeded by the official client: latencies of such regions count more.  That
+ * there are none has to be said too, or those before would count on. */
+static void put_scores(struct json_writer *w, const struct control_relay_map *map)
+{
+	char id[16];
+
+	json_name(w, "HomeParams");
+	json_begin(w, '{');
+	json_name(w, "RegionScore");
+	json_begin(w, '{');
+	for (size_t i = 0; i < map->region_count; i++) {
+		if (!map->regions[i].is_avoided)
+			continue;
+		snprintf(id, sizeof(id), "%d", map->regions[i].id);
+		json_put_int(w, id, SCORE_AVOIDED);
+	}
+	json_end(w, '}');
+	json_end(w, '}');
+}
+
 static void put_relay_map(struct json_writer *w, const struct control_relay_map *map)
 {
 	char id[16];
 
 	json_name(w, "DERPMap");
 	json_begin(w, '{');
+	put_scores(w, map);
 	json_put_bool(w, "omitDefaultRegions", true);
 	json_name(w, "Regions");
 	json_begin(w, '{');

@@ -24,7 +24,7 @@ struct control_region {
 	int32_t id;
 	struct slice code;
 	struct slice title; /* "RegionName" */
-	bool is_avoided;
+	bool is_avoided;    /* as home; it is measured */
 	bool is_never_home;
 	const struct control_relay *relays;
 	size_t relay_count;
