@@ -164,6 +164,27 @@ static void test_a_topic_deleted_while_waiting_is_told(void **state)
 	tear_down();
 }
 
+/* DeleteRecords, as another agent's client asked for it. */
+static void test_records_deleted_while_waiting_are_out_of_range(void **state)
+{
+	(void)state;
+	set_up(0);
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 4), 0);
+	testing_send_fetch(&c, (struct testing_fetch) {
+				       .topic = "alpha", .min_bytes = 9999, .max_wait_ms = 15000 });
+	testing_run_ms(&w, 20);
+	assert_false(testing_has_answer(&c));
+	testing_control_sql(&w.control, "UPDATE partition SET log_start_offset = 3"
+					" WHERE high_watermark > 0");
+	struct kafka_fetch_response_partition *got = testing_receive_fetch(&c);
+	assert_int_equal(got->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+	assert_int_equal(got->log_start_offset, 3);
+	got = FETCH(.topic = "alpha", .offset = 3);
+	assert_int_equal(got->error_code, KAFKA_NONE);
+	assert_true(got->records.size > 0); /* of the whole batch */
+	tear_down();
+}
+
 static void test_connections_close_while_fetches_wait(void **state)
 {
 	struct testing_client others[3];
@@ -587,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_readers_without_news_let_control_look),
 		cmocka_unit_test(test_min_bytes_waits_for_enough),
 		cmocka_unit_test(test_a_topic_deleted_while_waiting_is_told),
+		cmocka_unit_test(test_records_deleted_while_waiting_are_out_of_range),
 		cmocka_unit_test(test_connections_close_while_fetches_wait),
 		cmocka_unit_test(test_a_partition_grows_while_the_connection_of_its_reader_ends),
 		cmocka_unit_test(test_an_offset_inside_a_batch_gives_the_whole_batch),

@@ -231,3 +231,4 @@ FORWARD(describe_groups_forward, KAFKA_API_DESCRIBE_GROUPS);
 FORWARD(delete_groups_forward, KAFKA_API_DELETE_GROUPS);
 FORWARD(alter_configs_forward, KAFKA_API_ALTER_CONFIGS);
 FORWARD(incremental_alter_configs_forward, KAFKA_API_INCREMENTAL_ALTER_CONFIGS);
+FORWARD(delete_records_forward, KAFKA_API_DELETE_RECORDS);

@@ -83,7 +83,9 @@ static enum err find_run(struct request *r, struct list_offsets *l, int64_t from
 static enum err ask_records(const struct list_offsets *l, const struct run_batch *found,
 			    struct records_match *ret)
 {
-	int64_t timestamp = asked_now(l)->timestamp;
+	int64_t timestamp = asked_now(l)->timestamp, deleted = l->found.log_start_offset;
+	int32_t first_delta =
+		deleted > found->base_offset ? (int32_t)(deleted - found->base_offset) : 0;
 	struct blob *copy = blob_new(found->size);
 	struct record_batch batch;
 
@@ -95,8 +97,8 @@ static enum err ask_records(const struct list_offsets *l, const struct run_batch
 		err = ERR_CORRUPT;
 	if (!err)
 		err = timestamp == OFFSETS_MAX_TIMESTAMP
-			      ? records_find_max_timestamp(&batch, ret)
-			      : records_find_timestamp(&batch, timestamp, ret);
+			      ? records_find_max_timestamp(&batch, first_delta, ret)
+			      : records_find_timestamp(&batch, first_delta, timestamp, ret);
 	blob_unref(&copy);
 	return err == ERR_INVALID ? ERR_CORRUPT : err;
 }

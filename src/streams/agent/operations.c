@@ -18,7 +18,7 @@ const struct operation *const operations[] = {
 	&list_groups_forward,
 	&api_versions_operation,
 	&create_topics_forward,
-	&delete_topics_forward,
+	&delete_topics_forward, &delete_records_forward,
 	&init_producer_id_forward,
 	&offset_for_leader_epoch_operation,
 	&describe_configs_operation,

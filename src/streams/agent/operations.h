@@ -20,7 +20,7 @@ extern const struct operation create_topics_forward, delete_topics_forward,
 	create_partitions_forward, init_producer_id_forward, join_group_forward, sync_group_forward,
 	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
 	list_groups_forward, describe_groups_forward, delete_groups_forward, alter_configs_forward,
-	incremental_alter_configs_forward;
+	delete_records_forward, incremental_alter_configs_forward;
 
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];

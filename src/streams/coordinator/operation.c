@@ -11,8 +11,13 @@
  */
 
 static const struct coordinator_operation *const operations[] = {
-	&create_topics_operation,    &delete_topics_operation, &create_partitions_operation,
-	&init_producer_id_operation, &alter_configs_operation, &incremental_alter_configs_operation,
+	&create_topics_operation,
+	&delete_topics_operation,
+	&create_partitions_operation,
+	&init_producer_id_operation,
+	&delete_records_operation,
+	&alter_configs_operation,
+	&incremental_alter_configs_operation,
 };
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key)

@@ -8,6 +8,7 @@ extern const struct coordinator_operation create_topics_operation;
 extern const struct coordinator_operation delete_topics_operation;
 extern const struct coordinator_operation create_partitions_operation;
 extern const struct coordinator_operation init_producer_id_operation;
+extern const struct coordinator_operation delete_records_operation;
 extern const struct coordinator_operation alter_configs_operation;
 extern const struct coordinator_operation incremental_alter_configs_operation;
 

@@ -1,7 +1,8 @@
 /* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's
  * count down; at 0 the file is dead), producers, partitions, committed offsets, and last the
- * topic's row. Of a consumer group: its offsets, members that may be left, then its row.  A group
- * that was empty and unused for SWEEP_GROUP_IDLE_MS is deleted first. */
+ * topic's row.  Of a partition whose log start moved: runs that end before it.  Of a consumer
+ * group: its offsets, members that may be left, then its row.  A group that was empty and unused
+ * for SWEEP_GROUP_IDLE_MS is deleted first. */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "loop/timer.h"
+#include "streams/catalog/catalog.h"
 #include "streams/coordinator/private.h"
 
 /* --- one step ----------------------------------------------------------------------------------
@@ -58,23 +60,29 @@ static enum err delete_run(struct cell *cell, int64_t run, int64_t file, int64_t
 	return err;
 }
 
-static enum err delete_runs(struct cell *cell, int64_t partition, int64_t now_ms, int *ret_count)
+/* Runs that end before `offset`; `ret_bytes` is how many bytes they had. */
+static enum err delete_runs(struct cell *cell, int64_t partition, int64_t offset, int64_t now_ms,
+			    int *ret_count, int64_t *ret_bytes)
 {
-	int64_t runs[SWEEP_ROWS_MAX], files[SWEEP_ROWS_MAX];
+	int64_t runs[SWEEP_ROWS_MAX], files[SWEEP_ROWS_MAX], bytes = 0;
 	enum err err = OK;
 	int count = 0;
 
-	sqlite3_stmt *st = cell_statement(cell, "SELECT id, file FROM run WHERE partition = ?1"
-						" ORDER BY last_offset");
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT id, file, size FROM run WHERE partition = ?1"
+				     " AND last_offset < ?2 ORDER BY last_offset");
 	cell_bind_int(st, 1, partition);
+	cell_bind_int(st, 2, offset);
 	while (count < SWEEP_ROWS_MAX && cell_next(cell, st)) {
 		runs[count] = sqlite3_column_int64(st, 0);
 		files[count++] = sqlite3_column_int64(st, 1);
+		bytes += sqlite3_column_int64(st, 2);
 	}
 	sqlite3_reset(st);
 	for (int i = 0; i < count && !err; i++)
 		err = delete_run(cell, runs[i], files[i], now_ms);
 	*ret_count = count;
+	*ret_bytes = bytes;
 	return err;
 }
 
@@ -88,9 +96,10 @@ static enum err delete_some(struct cell *cell, const char *sql, int64_t owner, i
 
 static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t now_ms)
 {
+	int64_t bytes;
 	int count = 0;
 
-	enum err err = delete_runs(cell, partition, now_ms, &count);
+	enum err err = delete_runs(cell, partition, INT64_MAX, now_ms, &count, &bytes);
 	if (err || count > 0)
 		return err;
 	err = delete_some(cell,
@@ -116,6 +125,37 @@ static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
 	if (err || count > 0)
 		return err;
 	return execute(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
+}
+
+static int64_t find_trim(struct cell *cell)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM trim LIMIT 1");
+	int64_t partition = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
+
+	sqlite3_reset(st);
+	return partition;
+}
+
+/* Of a partition whose log start has moved: what lies before it. */
+static enum err trim_partition(struct cell *cell, int64_t row, int64_t now_ms)
+{
+	struct catalog_partition partition;
+	int64_t bytes = 0;
+	int count = 0;
+	enum err err = catalog_partition_by_row(cell, row, &partition);
+
+	if (err && err != ERR_NOT_FOUND)
+		return err;
+	if (!err)
+		err = delete_runs(cell, row, partition.log_start_offset, now_ms, &count, &bytes);
+	else
+		err = OK; /* its topic was deleted */
+	if (!err && bytes > 0)
+		err = execute(cell, "UPDATE partition SET bytes = bytes - ?2 WHERE id = ?1", row,
+			      bytes);
+	if (err || count == SWEEP_ROWS_MAX)
+		return err;
+	return execute(cell, "DELETE FROM trim WHERE id = ?1", row, 0);
 }
 
 static int64_t find_deleted_group(struct cell *cell)
@@ -189,12 +229,15 @@ enum err sweep_run(struct cell *cell, void *argument)
 {
 	struct sweep_step *step = argument;
 	int64_t topic = find_deleted_topic(cell);
-	int64_t deleted = topic ? 0 : find_deleted_group(cell);
-	int64_t idle = topic || deleted ? 0 : find_idle_group(cell, step->idle_since_ms);
+	int64_t trim = topic ? 0 : find_trim(cell);
+	int64_t deleted = topic || trim ? 0 : find_deleted_group(cell);
+	int64_t idle = topic || trim || deleted ? 0 : find_idle_group(cell, step->idle_since_ms);
 
-	step->is_more = topic || deleted || idle;
+	step->is_more = topic || trim || deleted || idle;
 	if (topic)
 		return sweep_topic(cell, topic, step->now_ms);
+	if (trim)
+		return trim_partition(cell, trim, step->now_ms);
 	if (deleted)
 		return sweep_group(cell, deleted);
 	return idle ? retire_group(cell, idle, step) : OK;

@@ -1,4 +1,5 @@
-/* Deleted topics and groups go away in bounded steps, so that no transaction holds everybody up.
+/* Deleted topics, groups and records go away in bounded steps, so that no transaction holds
+ * everybody up.
  * So do groups that nobody uses any more: Kafka's offsets.retention.minutes. */
 #ifndef STREAMS_COORDINATOR_SWEEP_H
 #define STREAMS_COORDINATOR_SWEEP_H

@@ -78,6 +78,35 @@ static void test_a_deleted_topic_goes_in_bounded_steps(void **state)
 	books_close(&b);
 }
 
+static void test_runs_before_the_log_start_go_in_bounded_steps(void **state)
+{
+	struct books b;
+	int steps = 0;
+
+	(void)state;
+	books_open(&b);
+	books_hello(&b);
+	struct uuid t = books_topic(&b, "t", 1);
+	for (int i = 0; i < 1200; i++) {
+		(void)books_batch(&b, (struct batch) { t, 0, .records = 2 });
+		arena_reset(&b.arena);
+	}
+	int64_t bytes = books_number(&b, "SELECT bytes FROM partition");
+	books_do(&b, "UPDATE partition SET log_start_offset = 2001");
+	books_do(&b, "INSERT INTO trim (id) SELECT id FROM partition");
+	books_do(&b, "INSERT INTO trim (id) VALUES (99)"); /* of a topic that is no more */
+	b.now_ms = 5000;
+	while (sweep(&b))
+		steps++;
+	assert_int_equal(steps, 4);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM trim"), 0);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM run"), 200);
+	assert_int_equal(books_number(&b, "SELECT min(base_offset) FROM run"), 2000);
+	assert_int_equal(books_number(&b, "SELECT bytes FROM partition"), bytes / 6);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM file WHERE dead_ms = 5000"), 1000);
+	books_close(&b);
+}
+
 static void test_the_name_of_a_topic_being_deleted_is_free(void **state)
 {
 	struct books b;
@@ -213,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_to_sweep_changes_nothing),
 		cmocka_unit_test(test_a_deleted_topic_goes_in_bounded_steps),
+		cmocka_unit_test(test_runs_before_the_log_start_go_in_bounded_steps),
 		cmocka_unit_test(test_the_name_of_a_topic_being_deleted_is_free),
 		cmocka_unit_test(test_a_deleted_group_goes_with_its_offsets),
 		cmocka_unit_test(test_groups_nobody_uses_are_deleted),

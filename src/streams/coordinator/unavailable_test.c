@@ -55,6 +55,24 @@ static const struct kafka_list_groups_request list_groups = { 0 };
 static const struct kafka_describe_groups_request describe_groups = { names, 1, false };
 static const struct kafka_delete_groups_request delete_groups = { names, 1 };
 
+static struct kafka_alter_configs_request_config alter_config = { SLICE("flush.ms"), SLICE("1") };
+static struct kafka_alter_configs_request_resource alter_resource = { 2, SLICE("t"), &alter_config,
+								      1 };
+static const struct kafka_alter_configs_request alter_configs = { &alter_resource, 1, false };
+
+static struct kafka_incremental_alter_configs_request_config change_config = { SLICE("flush.ms"), 0,
+									       SLICE("1") };
+static struct kafka_incremental_alter_configs_request_resource change_resource = {
+	2, SLICE("t"), &change_config, 1
+};
+static const struct kafka_incremental_alter_configs_request change_configs = { &change_resource, 1,
+									       false };
+
+static struct kafka_delete_records_request_partition delete_partition = { 0, 0 };
+static struct kafka_delete_records_request_topic delete_record_topic = { SLICE("t"),
+									 &delete_partition, 1 };
+static const struct kafka_delete_records_request delete_records = { &delete_record_topic, 1, 1000 };
+
 /* --- the errors of an answer, wherever they are ------------------------------------------------
  */
 
@@ -116,6 +134,9 @@ static const struct operation_case {
 	{ KAFKA_API_LIST_GROUPS, &list_groups, KAFKA_COORDINATOR_NOT_AVAILABLE },
 	{ KAFKA_API_DESCRIBE_GROUPS, &describe_groups, KAFKA_NOT_COORDINATOR },
 	{ KAFKA_API_DELETE_GROUPS, &delete_groups, KAFKA_NOT_COORDINATOR },
+	{ KAFKA_API_ALTER_CONFIGS, &alter_configs, KAFKA_NOT_CONTROLLER },
+	{ KAFKA_API_INCREMENTAL_ALTER_CONFIGS, &change_configs, KAFKA_NOT_CONTROLLER },
+	{ KAFKA_API_DELETE_RECORDS, &delete_records, KAFKA_NOT_LEADER_OR_FOLLOWER },
 };
 
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
@@ -226,11 +247,13 @@ static void test_a_queue_that_is_full_says_come_back(void **state)
 	for (size_t i = 0; i < CASES; i++) {
 		const struct kafka_api *api = kafka_api_find(cases[i].key);
 		bool is_controllers = cases[i].not_led == KAFKA_NOT_CONTROLLER;
+		bool is_leaders = cases[i].not_led == KAFKA_NOT_LEADER_OR_FOLLOWER;
 		for (int16_t v = api->version_first; v <= api->version_last; v++) {
 			struct ask *ask = ask_begin(&town, api->key, v, cases[i].request);
 			town_wait(&town, &ask->is_done, api->name);
-			check_errors(ask, is_controllers ? KAFKA_NOT_CONTROLLER
-							 : KAFKA_COORDINATOR_NOT_AVAILABLE);
+			check_errors(ask, is_controllers || is_leaders
+						  ? cases[i].not_led
+						  : KAFKA_COORDINATOR_NOT_AVAILABLE);
 		}
 	}
 	fault_clear(town.bucket);

@@ -106,11 +106,11 @@ static void look_inside(struct slice bytes)
 	if (record_batch_next(&bytes, &b) != OK || !can_be_unpacked(&b))
 		return;
 	read_records(&b);
-	if (records_find_max_timestamp(&b, &greatest) == OK) {
-		assert(records_find_timestamp(&b, greatest.timestamp_ms, &match) == OK);
+	if (records_find_max_timestamp(&b, 0, &greatest) == OK) {
+		assert(records_find_timestamp(&b, 0, greatest.timestamp_ms, &match) == OK);
 		assert(match.offset_delta == greatest.offset_delta);
 		assert(greatest.timestamp_ms == INT64_MAX ||
-		       records_find_timestamp(&b, greatest.timestamp_ms + 1, &match) ==
+		       records_find_timestamp(&b, 0, greatest.timestamp_ms + 1, &match) ==
 			       ERR_NOT_FOUND);
 	}
 }

@@ -159,8 +159,8 @@ enum err record_header_next(struct slice *headers, struct record_header *ret)
 /* --- lookups by time ------------------------------------------------------------------------- */
 
 /* A lookup ends at its first match, but a batch is believed whole or not at all. */
-MUST_CHECK static enum err find(const struct record_batch *b, int64_t at_least_ms, bool find_max,
-				struct records_match *ret)
+MUST_CHECK static enum err find(const struct record_batch *b, int32_t first_delta,
+				int64_t at_least_ms, bool find_max, struct records_match *ret)
 {
 	struct arena arena;
 	struct records records;
@@ -173,6 +173,8 @@ MUST_CHECK static enum err find(const struct record_batch *b, int64_t at_least_m
 		err = records_next(&records, &record);
 		if (err != OK)
 			break;
+		if (record.offset_delta < first_delta)
+			continue;
 		bool is_better = find_max ? record.timestamp_ms > match.timestamp_ms
 					  : record.timestamp_ms >= at_least_ms;
 		if (match.offset_delta < 0 ? find_max || is_better : find_max && is_better)
@@ -187,15 +189,16 @@ MUST_CHECK static enum err find(const struct record_batch *b, int64_t at_least_m
 	return OK;
 }
 
-enum err records_find_timestamp(const struct record_batch *b, int64_t timestamp_ms,
-				struct records_match *ret)
+enum err records_find_timestamp(const struct record_batch *b, int32_t first_delta,
+				int64_t timestamp_ms, struct records_match *ret)
 {
-	return find(b, timestamp_ms, false, ret);
+	return find(b, first_delta, timestamp_ms, false, ret);
 }
 
-enum err records_find_max_timestamp(const struct record_batch *b, struct records_match *ret)
+enum err records_find_max_timestamp(const struct record_batch *b, int32_t first_delta,
+				    struct records_match *ret)
 {
-	return find(b, 0, true, ret);
+	return find(b, first_delta, 0, true, ret);
 }
 
 enum err records_repair_max_timestamp(uint8_t *batch, size_t size)
@@ -208,7 +211,7 @@ enum err records_repair_max_timestamp(uint8_t *batch, size_t size)
 	if (err == OK && in.size)
 		err = ERR_INVALID;
 	if (err == OK)
-		err = records_find_max_timestamp(&b, &greatest);
+		err = records_find_max_timestamp(&b, 0, &greatest);
 	if (err == OK)
 		record_batch_set_max_timestamp(batch, size, greatest.timestamp_ms);
 	return err == ERR_NOT_FOUND ? ERR_INVALID : err;

@@ -55,12 +55,13 @@ struct records_match {
 };
 
 /* The first record whose time is at least `timestamp_ms` (ListOffsets with a time);
- * ERR_NOT_FOUND when the batch has none. */
-MUST_CHECK enum err records_find_timestamp(const struct record_batch *b, int64_t timestamp_ms,
-					   struct records_match *ret);
+ * ERR_NOT_FOUND when the batch has none.  Records before `first_delta` do not count: they may be
+ * deleted. */
+MUST_CHECK enum err records_find_timestamp(const struct record_batch *b, int32_t first_delta,
+					   int64_t timestamp_ms, struct records_match *ret);
 
 /* The first of the records with the greatest time (ListOffsets -3). */
-MUST_CHECK enum err records_find_max_timestamp(const struct record_batch *b,
+MUST_CHECK enum err records_find_max_timestamp(const struct record_batch *b, int32_t first_delta,
 					       struct records_match *ret);
 
 /* Some producers (older sarama) leave max_timestamp -1, and lookups by time and retention

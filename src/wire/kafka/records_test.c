@@ -185,15 +185,15 @@ static void test_a_time_finds_the_first_record_not_older(void **state)
 	struct records_match m;
 
 	(void)state;
-	assert_int_equal(records_find_timestamp(&b, 0, &m), OK);
+	assert_int_equal(records_find_timestamp(&b, 0, 0, &m), OK);
 	assert_int_equal(m.offset_delta, 0);
-	assert_int_equal(records_find_timestamp(&b, base + 1, &m), OK);
+	assert_int_equal(records_find_timestamp(&b, 0, base + 1, &m), OK);
 	assert_int_equal(m.offset_delta, 1);
 	assert_int_equal(m.timestamp_ms, base + 37);
-	assert_int_equal(records_find_timestamp(&b, base + 38, &m), OK);
+	assert_int_equal(records_find_timestamp(&b, 0, base + 38, &m), OK);
 	assert_int_equal(m.offset_delta, 4);
-	assert_int_equal(records_find_timestamp(&b, base + 50, &m), ERR_NOT_FOUND);
-	assert_int_equal(records_find_max_timestamp(&b, &m), OK);
+	assert_int_equal(records_find_timestamp(&b, 0, base + 50, &m), ERR_NOT_FOUND);
+	assert_int_equal(records_find_max_timestamp(&b, 0, &m), OK);
 	assert_int_equal(m.offset_delta, 27);
 	assert_int_equal(m.timestamp_ms, base + 49);
 	assert_int_equal(b.max_timestamp, base + 49);
@@ -207,10 +207,10 @@ static void test_the_time_of_the_log_counts_for_all_records(void **state)
 	struct records_match m;
 
 	(void)state;
-	assert_int_equal(records_find_timestamp(&b, b.max_timestamp, &m), OK);
+	assert_int_equal(records_find_timestamp(&b, 0, b.max_timestamp, &m), OK);
 	assert_int_equal(m.offset_delta, 0);
 	assert_int_equal(m.timestamp_ms, 1700000000999);
-	assert_int_equal(records_find_timestamp(&b, b.max_timestamp + 1, &m), ERR_NOT_FOUND);
+	assert_int_equal(records_find_timestamp(&b, 0, b.max_timestamp + 1, &m), ERR_NOT_FOUND);
 	buf_done(&bytes);
 }
 
@@ -292,7 +292,7 @@ static void test_compressed_records_cut_off_at_any_byte_are_refused(void **state
 			put_u32(bytes.data + 8, (uint32_t)size - 12);
 			struct record_batch b = parse(slice_part(buf_slice(&bytes), 0, size));
 			struct records_match m;
-			assert_int_equal(records_find_max_timestamp(&b, &m), ERR_INVALID);
+			assert_int_equal(records_find_max_timestamp(&b, 0, &m), ERR_INVALID);
 		}
 		buf_done(&bytes);
 	}
