@@ -83,8 +83,9 @@ reverse = $(if $(1),$(call reverse,$(wordlist 2,99,$(1))) $(firstword $(1)))
 archives_of = $(patsubst %,$(B)/lib%.a,$(call reverse,$(call upto,$(1),$(LAYERS))))
 ARCHIVES := $(patsubst %,$(B)/lib%.a,$(call reverse,$(LAYERS)))
 
-$(B)/hanse: $(B)/obj/main.o $(ARCHIVES)
-	$(call run,LINK,$(CC) $(LDFLAGS) -o $@ $^ $(LIBS))
+$(B)/hanse: $(B)/obj/main.o $(ARCHIVES) tools/symbols
+	@tools/symbols $(ARCHIVES)
+	$(call run,LINK,$(CC) $(LDFLAGS) -o $@ $(filter-out tools/%,$^) $(LIBS))
 
 # The program people start is the release; other flavours stay in their own directory.
 build/hanse: build/release/hanse
