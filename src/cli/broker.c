@@ -1,6 +1,12 @@
 #include "cli/broker.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/scope.h"
 #include "cli/output.h"
+#include "wire/crypto/wipe.h"
 #include "wire/kafka/errors.h"
 
 struct refusal {
@@ -44,6 +50,42 @@ enum command_status broker_refused(const char *what, int16_t error_code, struct 
 	return found ? found->status : COMMAND_REFUSED;
 }
 
+/* The first line of the file; a password on the command line would be seen by others. */
+static bool read_password(const char *path, char ret[BROKER_PASSWORD_BYTES_MAX + 2])
+{
+	AUTO_FILE file = fopen(path, "r");
+
+	if (!file || !fgets(ret, BROKER_PASSWORD_BYTES_MAX + 2, file)) {
+		say("--password-file %s: %s", path, file ? "it is empty" : strerror(errno));
+		return false;
+	}
+	ret[strcspn(ret, "\r\n")] = '\0';
+	return true;
+}
+
+static enum command_status sign_in(struct broker *b, const struct command_line *l)
+{
+	const char *user = command_line_value(l, FLAG_AS, NULL);
+	const char *path = command_line_value(l, FLAG_PASSWORD_FILE, NULL);
+	char password[BROKER_PASSWORD_BYTES_MAX + 2] = "";
+
+	if (!user)
+		return COMMAND_DONE;
+	if (!path) {
+		say("--as needs a password: --password-file FILE names the file it is in");
+		return COMMAND_MISUSED;
+	}
+	if (!read_password(path, password))
+		return COMMAND_REFUSED;
+	enum err err = kafka_client_sign_in(&b->client, slice_from(user), slice_from(password));
+	crypto_wipe(password, sizeof(password));
+	b->has_signed_in = err == OK;
+	if (!err)
+		return COMMAND_DONE;
+	say("%s did not let %s sign in: %s", b->address.text, user, b->client.why);
+	return err == ERR_DENIED ? COMMAND_REFUSED : COMMAND_UNREACHABLE;
+}
+
 enum command_status broker_open(struct broker *b, const struct command_line *l)
 {
 	char why[COMMAND_WHY_BYTES];
@@ -56,7 +98,7 @@ enum command_status broker_open(struct broker *b, const struct command_line *l)
 	}
 	enum err err = kafka_client_open(&b->client, b->address.host, b->address.port, 0);
 	if (!err)
-		return COMMAND_DONE;
+		return sign_in(b, l);
 	say("%s does not serve Kafka: %s", b->address.text, b->client.why);
 	say_more("Does `hanse serve` run there?  --kafka HOST:PORT names another server.");
 	return COMMAND_UNREACHABLE;
@@ -83,5 +125,8 @@ enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int ver
 		return COMMAND_DONE;
 	say("%s did not answer %s: %s", b->address.text, kafka_api_find((int16_t)key)->name,
 	    b->client.why);
+	if (err == ERR_UNKNOWN && !b->has_signed_in)
+		say_more("Where Kafka has users, it closes the connection of whoever does not sign"
+			 " in: --as NAME --password-file FILE.");
 	return COMMAND_UNREACHABLE;
 }

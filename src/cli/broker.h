@@ -6,12 +6,16 @@
 #include "cli/command.h"
 #include "cli/kafka_client.h"
 
-enum { BROKER_REQUEST_TIMEOUT_MS = 8000 }; /* told to the broker; below our own patience */
+enum {
+	BROKER_REQUEST_TIMEOUT_MS = 8000, /* told to the broker; below our own patience */
+	BROKER_PASSWORD_BYTES_MAX = 1000,
+};
 
 struct broker {
 	struct kafka_client client;
 	struct arena arena; /* answers live here until broker_close() */
 	struct kafka_address address;
+	bool has_signed_in;
 };
 
 /* Says itself what failed; anything but COMMAND_DONE is what the command exits with.

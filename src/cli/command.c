@@ -8,7 +8,8 @@
 
 #define HANSE_VERSION "0.1.0-dev"
 
-#define ASKS_KAFKA (FLAG_BIT(FLAG_KAFKA) | FLAG_BIT(FLAG_HELP))
+#define NAMES_KAFKA (FLAG_BIT(FLAG_KAFKA) | FLAG_BIT(FLAG_HELP))
+#define ASKS_KAFKA (NAMES_KAFKA | FLAG_BIT(FLAG_AS) | FLAG_BIT(FLAG_PASSWORD_FILE))
 #define PRINTS_DATA FLAG_BIT(FLAG_JSON)
 #define ASKS_MESH (FLAG_BIT(FLAG_RUN_DIR) | FLAG_BIT(FLAG_HELP))
 
@@ -258,6 +259,43 @@ const struct command commands[] = {
 	  .flags = PRINTS_DATA | ASKS_KAFKA,
 	  .argument_count = 1,
 	  .run = group_describe_run },
+	{ .words = "user add",
+	  .arguments = "NAME",
+	  .summary = "Adds a user of Kafka, with a password from standard input",
+	  .examples = "  hanse user add --admin operator\n"
+		      "  pass show orders | hanse user add orders\n"
+		      "  hanse user add --no-password CN=billing    known by its certificate\n",
+	  .details = "With the first user everybody has to sign in, and may do what an access\n"
+		     "list allows; admins may do everything.  The server is not told the\n"
+		     "password, only what it checks one with (SCRAM).\n",
+	  .flags = FLAG_BIT(FLAG_ADMIN) | FLAG_BIT(FLAG_NO_PASSWORD) | FLAG_BIT(FLAG_RUN_DIR) |
+		   NAMES_KAFKA,
+	  .argument_count = 1,
+	  .run = user_add_run },
+	{ .words = "user list",
+	  .arguments = "",
+	  .summary = "Lists the users of Kafka",
+	  .examples = "  hanse user list\n"
+		      "  hanse user list --json | jq -r '.users[].name'\n",
+	  .details = "",
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | NAMES_KAFKA,
+	  .run = user_list_run },
+	{ .words = "user password",
+	  .arguments = "NAME",
+	  .summary = "Gives a user of Kafka another password",
+	  .examples = "  hanse user password orders\n",
+	  .details = "Who is signed in stays so.\n",
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | NAMES_KAFKA,
+	  .argument_count = 1,
+	  .run = user_password_run },
+	{ .words = "user remove",
+	  .arguments = "NAME",
+	  .summary = "Removes a user of Kafka and ends its connections",
+	  .examples = "  hanse user remove orders\n",
+	  .details = "Access lists that name it stay.\n",
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | NAMES_KAFKA,
+	  .argument_count = 1,
+	  .run = user_remove_run },
 	{ .words = "status",
 	  .arguments = "",
 	  .summary = "Shows what the node on this machine is doing",
@@ -266,7 +304,7 @@ const struct command commands[] = {
 		      "  hanse status --json | jq -r .state\n",
 	  .details = "Asks the local node's administrative socket, which is named for the port\n"
 		     "of its --kafka.\n",
-	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | ASKS_KAFKA,
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | NAMES_KAFKA,
 	  .run = status_run },
 	{ .words = "restore",
 	  .arguments = "",
@@ -310,7 +348,7 @@ const struct command commands[] = {
 	  .flags = FLAG_BIT(FLAG_PRICES) | FLAG_BIT(FLAG_STORE) | FLAG_BIT(FLAG_GB_MONTH) |
 		   FLAG_BIT(FLAG_FAN_OUT) | FLAG_BIT(FLAG_RETENTION_DAYS) | FLAG_BIT(FLAG_AGENTS) |
 		   FLAG_BIT(FLAG_FLUSH_MS) | FLAG_BIT(FLAG_PARTITIONS) | FLAG_BIT(FLAG_RUN_DIR) |
-		   PRINTS_DATA | ASKS_KAFKA,
+		   PRINTS_DATA | NAMES_KAFKA,
 	  .run = cost_run },
 	{ .words = "key create",
 	  .arguments = "",

@@ -48,6 +48,12 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 			     "names may begin with a dot; otherwise it becomes _" },
 	[FLAG_LIST] = { "list", NULL, NULL, "what waits for its receiver" },
 	[FLAG_CANCEL] = { "cancel", "ID", NULL, "do not send what waits under this id" },
+	[FLAG_AS] = { "as", "NAME", "HANSE_KAFKA_AS", "sign in to Kafka as this user" },
+	[FLAG_PASSWORD_FILE] = { "password-file", "FILE", "HANSE_KAFKA_PASSWORD_FILE",
+				 "the first line is the password of --as" },
+	[FLAG_ADMIN] = { "admin", NULL, NULL, "may do everything" },
+	[FLAG_NO_PASSWORD] = { "no-password", NULL, NULL,
+			       "known by a certificate or a token only" },
 	[FLAG_HELP] = { "help", NULL, NULL, "print this" },
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };

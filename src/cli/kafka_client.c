@@ -5,7 +5,10 @@
 
 #include "base/clock.h"
 #include "base/endian.h"
+#include "base/random.h"
 #include "base/scope.h"
+#include "wire/kafka/errors.h"
+#include "wire/sasl/scram.h"
 
 enum { LENGTH_BYTES = 4, CORRELATION_BYTES = 4 };
 
@@ -133,6 +136,85 @@ enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t po
 		return err;
 	err = ask_versions(c);
 	return err == ERR_UNKNOWN ? ERR_UNAVAILABLE : err; /* nothing was asked for yet */
+}
+
+/* --- signing in -------------------------------------------------------------------------------
+ */
+
+static enum err begin_sasl(struct arena *a, struct kafka_client *c)
+{
+	struct kafka_sasl_handshake_request request = { .mechanism = SLICE("SCRAM-SHA-256") };
+	struct kafka_sasl_handshake_response response;
+
+	if (kafka_client_version(c, KAFKA_API_SASL_HANDSHAKE, 1) < 1 ||
+	    kafka_client_version(c, KAFKA_API_SASL_AUTHENTICATE, 0) < 0) {
+		snprintf(c->why, sizeof(c->why), "nobody can sign in there");
+		return ERR_UNSUPPORTED;
+	}
+	enum err err = kafka_client_call(a, c, KAFKA_API_SASL_HANDSHAKE, 1, &request, &response);
+	if (!err && response.error_code) {
+		snprintf(c->why, sizeof(c->why), "it does not offer SCRAM-SHA-256");
+		err = ERR_UNSUPPORTED;
+	}
+	return err;
+}
+
+static enum err send_token(struct arena *a, struct kafka_client *c, const struct buf *token,
+			   struct slice *ret)
+{
+	struct kafka_sasl_authenticate_request request = { .auth_bytes = buf_slice(token) };
+	struct kafka_sasl_authenticate_response response;
+	enum err err = kafka_client_call(a, c, KAFKA_API_SASL_AUTHENTICATE, 0, &request, &response);
+
+	if (!err && response.error_code) {
+		snprintf(c->why, sizeof(c->why),
+			 "there is no such user, or that is not its"
+			 " password");
+		err = ERR_DENIED;
+	}
+	if (!err)
+		*ret = response.auth_bytes;
+	return err;
+}
+
+static enum err exchange(struct arena *a, struct kafka_client *c, struct slice user,
+			 struct slice password, struct buf *first, struct buf *second)
+{
+	uint8_t random[SCRAM_RANDOM_BYTES], signature[SCRAM_BYTES_MAX];
+	struct slice challenge, last;
+
+	random_bytes(random, sizeof(random));
+	scram_begin(user, random, first);
+	enum err err = begin_sasl(a, c);
+	if (!err)
+		err = send_token(a, c, first, &challenge);
+	if (!err)
+		err = scram_respond(a, SCRAM_SHA_256, password, buf_slice(first), challenge, second,
+				    signature);
+	if (!err)
+		err = send_token(a, c, second, &last);
+	if (!err && scram_check_server(a, SCRAM_SHA_256, signature, last)) {
+		snprintf(c->why, sizeof(c->why),
+			 "it does not know the user: somebody else"
+			 " answers there");
+		err = ERR_DENIED;
+	}
+	return err;
+}
+
+enum err kafka_client_sign_in(struct kafka_client *c, struct slice user, struct slice password)
+{
+	struct buf first, second;
+	struct arena a;
+
+	arena_init(&a);
+	buf_init(&first);
+	buf_init(&second);
+	enum err err = exchange(&a, c, user, password, &first, &second);
+	buf_done(&first);
+	buf_done(&second);
+	arena_done(&a);
+	return err;
 }
 
 void kafka_client_close(struct kafka_client *c)

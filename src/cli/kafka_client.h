@@ -31,6 +31,11 @@ struct kafka_client {
 MUST_CHECK enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t port,
 				      uint64_t timeout_ms);
 
+/* Sign in with SCRAM-SHA-256.  ERR_DENIED: not with that password, or there is no such user;
+ * ERR_UNSUPPORTED: it does not offer that. */
+MUST_CHECK enum err kafka_client_sign_in(struct kafka_client *c, struct slice user,
+					 struct slice password);
+
 /* After any failure of the others too. */
 void kafka_client_close(struct kafka_client *c);
 

@@ -566,7 +566,7 @@ static void test_of_too_many_who_say_nothing_the_oldest_goes(void **state)
 
 /* --- connects -------------------------------------------------------------------------------- */
 
-struct caller {
+struct guard_caller {
 	struct task task;
 	struct connect connect;
 	struct tls_identity *identity;
@@ -575,7 +575,7 @@ struct caller {
 
 static enum step caller_step(struct task *t)
 {
-	struct caller *c = CONTAINER(t, struct caller, task);
+	struct guard_caller *c = CONTAINER(t, struct guard_caller, task);
 
 	if (t->at == 0 && !task_is_canceled(t)) {
 		connect_tls(&c->connect, t, "127.0.0.1", c->port, c->identity);
@@ -586,13 +586,13 @@ static enum step caller_step(struct task *t)
 
 static const struct task_kind caller_kind = { .name = "caller", .step = caller_step };
 
-static void call(struct caller *c, struct world *w, struct tls_identity *identity)
+static void call(struct guard_caller *c, struct world *w, struct tls_identity *identity)
 {
-	*c = (struct caller) { .identity = identity, .port = listener_port(w->listener) };
+	*c = (struct guard_caller) { .identity = identity, .port = listener_port(w->listener) };
 	task_start_root(&c->task, &caller_kind, w->loop);
 }
 
-static void end_call(struct caller *c)
+static void end_call(struct guard_caller *c)
 {
 	if (c->connect.ret)
 		stream_close(c->connect.ret);
@@ -602,7 +602,7 @@ static void end_call(struct caller *c)
 static void test_a_connect_gives_a_stream_that_knows_its_peer(void **state)
 {
 	struct world w;
-	struct caller c;
+	struct guard_caller c;
 
 	(void)state;
 	for (uint64_t seed = 0; seed < 4; seed++) {
@@ -623,7 +623,7 @@ static void test_a_connect_gives_a_stream_that_knows_its_peer(void **state)
 static void test_a_connect_says_what_is_wrong(void **state)
 {
 	struct world w;
-	struct caller c;
+	struct guard_caller c;
 
 	(void)state;
 	open_world(&w, 0);
@@ -648,7 +648,7 @@ static void test_a_connect_says_what_is_wrong(void **state)
 static void test_a_secure_connect_may_be_canceled_at_each_of_its_places(void **state)
 {
 	struct world w;
-	struct caller c;
+	struct guard_caller c;
 	int ok_count = 0;
 
 	(void)state;
@@ -672,7 +672,7 @@ static void test_a_secure_connect_may_be_canceled_at_each_of_its_places(void **s
 static void test_a_listener_may_close_during_handshakes(void **state)
 {
 	struct world w;
-	struct caller c;
+	struct guard_caller c;
 
 	(void)state;
 	for (int turns = 0; turns < 10; turns++) {

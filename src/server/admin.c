@@ -1,4 +1,5 @@
-/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status, GET /v1/usage. */
+/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status, /v1/usage and
+ * /v1/users; POST /v1/users. */
 #include <jansson.h>
 #include <string.h>
 
@@ -147,6 +148,7 @@ static const struct {
 } pages[] = {
 	{ "/v1/status", status_json },
 	{ "/v1/usage", usage_json },
+	{ "/v1/users", admin_users_json },
 };
 
 static json_t *(*find_page(struct slice path))(struct control *c)
@@ -163,6 +165,10 @@ void admin_on_request(void *context, struct http_exchange *e)
 
 	if (!document) {
 		http_answer(e, 404, "application/json", SLICE("{\"error\":\"no such path\"}\n"));
+		return;
+	}
+	if (document == admin_users_json && strcmp(e->method, "POST") == 0) {
+		admin_change_user(context, e);
 		return;
 	}
 	if (strcmp(e->method, "GET") != 0) {

@@ -288,6 +288,8 @@ static enum step stop(struct control *c)
 		leadership_stop(&c->leadership_stop, t, &c->leadership);
 		return task_wait(t, CONTROL_STOPPING);
 	}
+	if (c->admin_requests > 0)
+		return task_wait(t, CONTROL_STOPPING);
 	loop_stop(c->loop);
 	return task_done(t, OK);
 }

@@ -41,11 +41,14 @@ struct control {
 
 	uint64_t retry_ms;
 	uint64_t busy_since_ms; /* when a door was first seen held by another process */
+	size_t admin_requests;	/* that are answered later */
 	bool has_started;	/* there is a leader */
 	bool is_stopping;
 };
 
-/* The admin API: GET /v1/status, GET /v1/usage. */
+/* The admin API: GET /v1/status, /v1/usage, /v1/users; POST /v1/users (admin_users.c). */
 void admin_on_request(void *context, struct http_exchange *e);
+void admin_change_user(struct control *c, struct http_exchange *e);
+struct json_t *admin_users_json(struct control *c);
 
 #endif

@@ -60,7 +60,7 @@ struct matrix_api {
 #define ALL_VERSIONS 0, INT16_MAX
 
 /* Reasons that many APIs share. */
-#define NO_ACCESS_LISTS "no access lists are served: every client may do everything"
+#define NO_ACCESS_LISTS "the server of these tests has no users: test/scenario/guarded.py has one"
 #define NO_TRANSACTIONS "transactions are not served"
 #define ANY_AGENT_LEADS "every agent serves every partition"
 #define ANY_AGENT_COORDINATES "every agent passes requests on to the coordinator"
@@ -90,7 +90,9 @@ extern const struct matrix_api matrix_api_versions, matrix_metadata, matrix_crea
 	matrix_find_coordinator, matrix_join_group, matrix_sync_group, matrix_heartbeat,
 	matrix_leave_group, matrix_offset_commit, matrix_offset_fetch, matrix_list_groups,
 	matrix_describe_groups, matrix_delete_groups, matrix_describe_cluster,
-	matrix_describe_configs;
+	matrix_describe_configs, matrix_sasl_handshake, matrix_sasl_authenticate,
+	matrix_describe_acls, matrix_create_acls, matrix_delete_acls, matrix_describe_scram,
+	matrix_alter_scram;
 
 /* All of them, by key, each with the rows that every API has (common.c). */
 extern const struct matrix_api *const matrix_apis[];

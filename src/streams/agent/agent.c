@@ -234,6 +234,21 @@ static void on_loaded(void *context, enum err err, const char *why)
 		on_replica_whole(agent);
 }
 
+/* Users or grants have changed, or all of the replica has. */
+static void on_access(void *context)
+{
+	struct agent *agent = context;
+
+	agent->guard.is_stale = true;
+	each_connection(agent, connection_check);
+}
+
+const struct guard *agent_guard(struct agent *agent)
+{
+	guard_read(&agent->guard, replica_cell(agent->replica));
+	return &agent->guard;
+}
+
 static void on_record(void *context, int64_t index, struct slice bytes)
 {
 	struct agent *agent = context;
@@ -349,7 +364,8 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	room_init(&agent->answers, AGENT_ANSWER_BYTES_MAX);
 	agent->slow_ms = AGENT_SLOW_MS;
 	agent->connection_count_max = connection_count_max();
-	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, agent });
+	guard_init(&agent->guard);
+	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, on_access, agent });
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->condition = NEW(struct condition);
 	agent->condition->agent = agent;
@@ -537,6 +553,7 @@ void agent_free(struct agent *agent)
 	read_places_free(agent->places);
 	racks_free(agent->racks);
 	replica_free(agent->replica);
+	guard_done(&agent->guard);
 	memory_free(agent->doubt);
 	memory_free(agent->condition);
 	health_free(agent->health);

@@ -13,6 +13,7 @@
 #include "streams/agent/replica.h"
 #include "streams/agent/reporter.h"
 #include "streams/agent/room.h"
+#include "streams/catalog/guard.h"
 
 enum {
 	AGENT_CONNECTIONS_MAX = 10000,
@@ -58,6 +59,8 @@ struct agent_config {
 	const struct keyring *keys;  /* of streams, borrowed; NULL: nothing is sealed */
 	int32_t default_partitions;
 	bool no_auto_create; /* Metadata never creates a topic, whatever the client allows */
+	uint64_t session_ms; /* clients sign in again before that; 0: need not */
+	bool needs_sign_in;  /* also while there are no users */
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
 	/* The agent cannot go on: what and what to do. */
@@ -84,6 +87,7 @@ struct agent {
 	struct block_cache *cache;
 	struct read_places *places;
 	struct racks *racks;
+	struct guard guard; /* see agent_guard() */
 	struct doubt *doubt;
 	struct condition *condition;
 	struct health *health;
@@ -121,6 +125,9 @@ struct agent {
 
 /* Somebody waits for room: from now on who keeps it for too long is sent away. */
 void agent_watch_slow(struct agent *agent);
+
+/* Who may do what, as the replica has it. */
+const struct guard *agent_guard(struct agent *agent);
 
 struct agent *agent_new(struct loop *loop, const struct agent_config *config);
 

@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka_messages.h"
+#include "streams/agent/operations.h"
+#include "streams/agent/shielded.h"
 
 enum {
 	FRAME_LENGTH_BYTES = 4,
@@ -35,6 +37,8 @@ struct connection {
 	uint64_t id;
 	bool is_draining;
 	bool is_ending; /* refused, or the peer is gone: answers are dropped */
+	struct sign_in sign_in;
+	struct timer sign_in_timer;
 	char host[CLIENT_HOST_BYTES];
 };
 
@@ -164,6 +168,13 @@ enum step request_answer_encoded(struct request *r, struct slice body)
 	return end_response(r);
 }
 
+enum step request_answer_raw(struct request *r, struct slice bytes)
+{
+	buf_add_u32(&r->response, 0);
+	buf_add_slice(&r->response, bytes);
+	return end_response(r);
+}
+
 enum step request_drop(struct request *r, bool closes)
 {
 	r->is_over = true;
@@ -203,6 +214,42 @@ const char *request_client_host(const struct request *r)
 	return r->connection->host;
 }
 
+struct guard_caller request_caller(const struct request *r)
+{
+	const char *principal = r->connection->sign_in.principal;
+
+	return (struct guard_caller) {
+		.principal = principal[0] ? slice_from(principal) : (struct slice) { 0 },
+		.host = slice_from(r->connection->host),
+	};
+}
+
+bool request_may(struct request *r, enum grant_operation operation, enum grant_resource resource,
+		 struct slice name)
+{
+	struct guard_caller caller = request_caller(r);
+
+	return guard_may(agent_guard(r->agent), &caller, operation, resource, name);
+}
+
+int32_t request_operations(struct request *r, uint32_t mask, enum grant_resource resource,
+			   struct slice name)
+{
+	struct guard_caller caller = request_caller(r);
+
+	return (int32_t)guard_operations(agent_guard(r->agent), &caller, mask, resource, name);
+}
+
+struct sign_in *connection_sign_in(struct connection *c)
+{
+	return &c->sign_in;
+}
+
+bool connection_is_private(const struct connection *c)
+{
+	return address_is_shielded(c->host);
+}
+
 uint64_t connection_id(const struct connection *c)
 {
 	return c->id;
@@ -236,6 +283,16 @@ static bool find_operation(struct connection *c, struct request *r)
 		return false;
 	}
 	return true;
+}
+
+static bool is_admitted(struct connection *c, const struct request *r)
+{
+	const char *why;
+
+	if (sign_in_admits(c->agent, &c->sign_in, r->header.api_key, &why))
+		return true;
+	refuse(c, why, r->header.api_key);
+	return false;
 }
 
 /* What was for a request that has arrived, or will not. */
@@ -278,13 +335,19 @@ static void start_request(struct connection *c, struct blob *bytes)
 	give_up_room(c);
 
 	r->body = blob_slice(bytes);
+	if (c->sign_in.is_raw) {
+		r->operation = &sasl_raw_operation;
+		r->state = arena_take(&r->arena, r->operation->state_bytes + 1);
+		task_start(&r->task, &request_kind, &c->task);
+		return;
+	}
 	enum err err = kafka_request_header_decode(&r->body, &r->header);
 	if (err) {
 		refuse(c, "request header cannot be read", (int64_t)bytes->size);
 		free_request(r);
 		return;
 	}
-	if (!find_operation(c, r)) {
+	if (!find_operation(c, r) || !is_admitted(c, r)) {
 		free_request(r);
 		return;
 	}
@@ -317,8 +380,10 @@ static bool has_api_key(struct slice inbox)
 	return inbox.size >= FRAME_LENGTH_BYTES + API_KEY_BYTES;
 }
 
-static size_t length_max(struct slice inbox)
+static size_t length_max(const struct connection *c, struct slice inbox)
 {
+	if (sign_in_is_needed(c->agent, &c->sign_in))
+		return SIGN_IN_REQUEST_BYTES_MAX;
 	if (has_api_key(inbox) && get_u16(inbox.data + FRAME_LENGTH_BYTES) == KAFKA_API_PRODUCE)
 		return AGENT_REQUEST_BYTES_MAX;
 	return AGENT_QUESTION_BYTES_MAX;
@@ -335,7 +400,7 @@ static bool take_frame(struct connection *c)
 	if (length > AGENT_QUESTION_BYTES_MAX && length <= AGENT_REQUEST_BYTES_MAX &&
 	    !has_api_key(inbox))
 		return false;
-	if (length > length_max(inbox)) {
+	if (length > length_max(c, inbox)) {
 		refuse(c, "the request is too large", length);
 		return false;
 	}
@@ -485,6 +550,8 @@ static void connection_on_end(struct task *t)
 
 	list_remove(&c->link);
 	agent->connection_count--;
+	timer_clear(&c->sign_in_timer);
+	sign_in_done(&c->sign_in);
 	memory_free(c);
 	if (agent->stop)
 		task_wake(agent->stop);
@@ -524,15 +591,22 @@ static const struct stream_owner stream_owner = {
 	.on_end = on_end,
 };
 
+/* "192.0.2.1:1234" without the port, "[2001:db8::1]:1234" without brackets, and IPv4 inside of IPv6
+ * as IPv4: what access lists name. */
 static void copy_host(struct connection *c)
 {
-	const char *name = stream_peer_name(c->stream);
-	const char *colon = strrchr(name, ':');
-	size_t size = colon ? (size_t)(colon - name) : strlen(name);
+	struct slice name = slice_from(stream_peer_name(c->stream));
+	const char *colon = strrchr((const char *)name.data, ':');
 
-	if (size >= sizeof(c->host))
-		size = sizeof(c->host) - 1;
-	memcpy(c->host, name, size);
+	if (colon)
+		name.size = (size_t)(colon - (const char *)name.data);
+	if (name.size > 1 && name.data[0] == '[')
+		name = slice_part(name, 1, name.size - 2);
+	if (slice_starts_with(name, SLICE("::ffff:")) && memchr(name.data, '.', name.size))
+		name = slice_part(name, 7, name.size);
+	if (name.size >= sizeof(c->host))
+		name.size = sizeof(c->host) - 1;
+	memcpy(c->host, name.data, name.size);
 }
 
 static void tell_full(struct agent *agent, const struct stream *s)
@@ -544,6 +618,14 @@ static void tell_full(struct agent *agent, const struct stream *s)
 	agent->full_quiet_until_ms = now_ms + FULL_QUIET_MS;
 	log_warn("refusing connection of %s and maybe others: there are %zu already",
 		 stream_peer_name(s), agent->connection_count);
+}
+
+static void on_sign_in_late(struct timer *t)
+{
+	struct connection *c = CONTAINER(t, struct connection, sign_in_timer);
+
+	if (sign_in_is_needed(c->agent, &c->sign_in))
+		refuse(c, "it did not sign in in time", SIGN_IN_MS);
 }
 
 void connection_open(struct agent *agent, struct stream *s)
@@ -561,6 +643,9 @@ void connection_open(struct agent *agent, struct stream *s)
 	list_add(&agent->connections, &c->link);
 	agent->connection_count++;
 	copy_host(c);
+	sign_in_init(&c->sign_in);
+	timer_set(&c->sign_in_timer, agent->loop, loop_now_ms(agent->loop) + SIGN_IN_MS,
+		  on_sign_in_late);
 	stream_set_owner(s, &stream_owner, c);
 	task_start_root(&c->task, &connection_kind, agent->loop);
 }
@@ -575,6 +660,12 @@ void connection_hurry(struct connection *c)
 	LIST_EACH (&c->requests, struct request, link, r)
 		if (task_is_running(&r->task) && r->operation->on_stop)
 			r->operation->on_stop(r);
+}
+
+void connection_check(struct connection *c)
+{
+	if (!c->is_ending && !sign_in_still_holds(c->agent, &c->sign_in))
+		refuse(c, "its user is gone, or it has to sign in now", (int64_t)c->id);
 }
 
 void connection_drain(struct connection *c)

@@ -10,6 +10,7 @@
 #define STREAMS_AGENT_CONNECTION_H
 
 #include "streams/agent/request.h"
+#include "streams/agent/sign_in.h"
 
 enum {
 	CONNECTION_REQUESTS_MAX = 128,
@@ -37,6 +38,14 @@ void connection_abort(struct connection *c);
 /* Ends now if it has kept room for longer than agent->slow_ms, with a request that does not arrive
  * or an answer it does not take. */
 void connection_end_if_slow(struct connection *c);
+
+/* Users or grants have changed: ends if it may not go on. */
+void connection_check(struct connection *c);
+
+struct sign_in *connection_sign_in(struct connection *c);
+
+/* Nobody reads along: it is TLS, or never leaves the machine or the mesh. */
+bool connection_is_private(const struct connection *c);
 
 uint64_t connection_id(const struct connection *c);
 

@@ -26,7 +26,9 @@ static enum step describe_cluster_step(struct request *r)
 		return request_answer(r, &response);
 	}
 	if (request->include_cluster_authorized_operations)
-		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
+		response.cluster_authorized_operations =
+			request_operations(r, KAFKA_MAY_WITH_CLUSTER, GRANT_CLUSTER,
+					   GRANT_CLUSTER_NAME);
 	if (brokers_find(r, &b))
 		return request_refuse(r, "the catalog of agents cannot be read");
 	response.controller_id = b.chosen->node_id;

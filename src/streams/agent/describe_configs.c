@@ -156,7 +156,9 @@ static void fill_topic(struct description *d)
 {
 	struct catalog_topic topic;
 
-	if (!catalog_topic_name_is_valid(d->asked->resource_name))
+	if (!request_may(d->r, GRANT_DESCRIBE_CONFIGS, GRANT_TOPIC, d->asked->resource_name))
+		refuse(d->ret, KAFKA_TOPIC_AUTHORIZATION_FAILED, "it needs DESCRIBE_CONFIGS");
+	else if (!catalog_topic_name_is_valid(d->asked->resource_name))
 		refuse(d->ret, KAFKA_INVALID_TOPIC_EXCEPTION, "this is no name of a topic");
 	else if (catalog_topic_by_name(&d->r->arena, replica_cell(d->r->agent->replica),
 				       d->asked->resource_name, &topic))
@@ -185,7 +187,9 @@ static void fill_broker(struct description *d)
 {
 	struct slice own = number_text(d->r, d->r->agent->node_id);
 
-	if (slice_equal(d->asked->resource_name, own))
+	if (!request_may(d->r, GRANT_DESCRIBE_CONFIGS, GRANT_CLUSTER, GRANT_CLUSTER_NAME))
+		refuse(d->ret, KAFKA_CLUSTER_AUTHORIZATION_FAILED, "it needs DESCRIBE_CONFIGS");
+	else if (slice_equal(d->asked->resource_name, own))
 		fill_rows(d);
 	else if (d->asked->resource_name.size > 0)
 		refuse(d->ret, KAFKA_INVALID_REQUEST, "ask that broker itself");
@@ -209,6 +213,10 @@ static void fill_resource(struct description *d)
 	case CONFIG_GROUP:
 		if (d->asked->resource_name.size == 0)
 			refuse(d->ret, KAFKA_INVALID_REQUEST, "a group has a name");
+		else if (!request_may(d->r, GRANT_DESCRIBE_CONFIGS, GRANT_GROUP,
+				      d->asked->resource_name))
+			refuse(d->ret, KAFKA_GROUP_AUTHORIZATION_FAILED,
+			       "it needs DESCRIBE_CONFIGS");
 		else
 			fill_rows(d);
 		return;

@@ -77,6 +77,9 @@ static int16_t find_topic(struct request *r, struct arena *a, struct fetch_topic
 	enum err err = by_id ? catalog_topic_by_id(a, cell, &topic->asked->topic_id, &topic->found)
 			     : catalog_topic_by_name(a, cell, topic->asked->topic, &topic->found);
 
+	struct slice name = err ? topic->asked->topic : topic->found.name;
+	if ((!by_id || !err) && !request_may(r, GRANT_READ, GRANT_TOPIC, name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
 	if (err == ERR_NOT_FOUND)
 		return by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	return err ? KAFKA_UNKNOWN_SERVER_ERROR : KAFKA_NONE;

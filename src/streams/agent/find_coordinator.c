@@ -16,8 +16,8 @@ struct find_coordinator {
 	bool is_doubtful; /* nobody knows whether this node leads */
 };
 
-static void find_one(const struct find_coordinator *f, struct slice key, int8_t key_type,
-		     struct kafka_find_coordinator_response_coordinator *ret)
+static void find_one(struct request *r, const struct find_coordinator *f, struct slice key,
+		     int8_t key_type, struct kafka_find_coordinator_response_coordinator *ret)
 {
 	*ret = (struct kafka_find_coordinator_response_coordinator) { .key = key,
 								      .node_id = -1,
@@ -25,6 +25,10 @@ static void find_one(const struct find_coordinator *f, struct slice key, int8_t 
 	if (key_type != KEY_GROUP) {
 		ret->error_code = KAFKA_INVALID_REQUEST;
 		ret->error_message = SLICE("only consumer groups are served, not transactions");
+		return;
+	}
+	if (!request_may(r, GRANT_DESCRIBE, GRANT_GROUP, key)) {
+		ret->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
 		return;
 	}
 	if (f->is_doubtful) {
@@ -46,7 +50,7 @@ static enum step answer(struct request *r, struct find_coordinator *f)
 		return request_refuse(r, "the catalog of agents cannot be read");
 	schema_defaults(r->api->response, &response);
 	if (r->header.api_version < 4) {
-		find_one(f, request->key, request->key_type, &one);
+		find_one(r, f, request->key, request->key_type, &one);
 		response.error_code = one.error_code;
 		response.error_message = one.error_message;
 		response.node_id = one.node_id;
@@ -60,7 +64,7 @@ static enum step answer(struct request *r, struct find_coordinator *f)
 	response.coordinators = arena_take_array(&r->arena, count, sizeof(one));
 	response.coordinators_count = count;
 	for (size_t i = 0; i < count; i++)
-		find_one(f, request->coordinator_keys[i], request->key_type,
+		find_one(r, f, request->coordinator_keys[i], request->key_type,
 			 &response.coordinators[i]);
 	return request_answer(r, &response);
 }

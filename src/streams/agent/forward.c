@@ -18,7 +18,8 @@ enum { MESSAGE_EXTRA_BYTES = 1024 }; /* of a kafka_request, besides client id an
 /* Clients may send more than a frame to control holds. */
 static bool fits_into_frame(const struct forward *f)
 {
-	size_t size = f->body.size + f->request->header.client_id.size;
+	size_t size = f->body.size + f->request->header.client_id.size +
+		      request_caller(f->request).principal.size;
 
 	return size <= PEER_BODY_BYTES_MAX - MESSAGE_EXTRA_BYTES;
 }
@@ -32,6 +33,7 @@ static void send_call(struct forward *f)
 		.client_host = slice_from(request_client_host(f->request)),
 		.connection_id = (int64_t)connection_id(f->request->connection),
 		.body = f->body,
+		.principal = request_caller(f->request).principal,
 	};
 
 	control_call(&f->call, &f->task, f->request->agent->link, &peer_kafka_request_schema,
@@ -228,6 +230,11 @@ FORWARD(offset_commit_forward, KAFKA_API_OFFSET_COMMIT);
 FORWARD(offset_fetch_forward, KAFKA_API_OFFSET_FETCH);
 FORWARD(list_groups_forward, KAFKA_API_LIST_GROUPS);
 FORWARD(describe_groups_forward, KAFKA_API_DESCRIBE_GROUPS);
+FORWARD(describe_acls_forward, KAFKA_API_DESCRIBE_ACLS);
+FORWARD(create_acls_forward, KAFKA_API_CREATE_ACLS);
+FORWARD(delete_acls_forward, KAFKA_API_DELETE_ACLS);
+FORWARD(describe_scram_forward, KAFKA_API_DESCRIBE_USER_SCRAM_CREDENTIALS);
+FORWARD(alter_scram_forward, KAFKA_API_ALTER_USER_SCRAM_CREDENTIALS);
 FORWARD(delete_groups_forward, KAFKA_API_DELETE_GROUPS);
 FORWARD(alter_configs_forward, KAFKA_API_ALTER_CONFIGS);
 FORWARD(incremental_alter_configs_forward, KAFKA_API_INCREMENTAL_ALTER_CONFIGS);

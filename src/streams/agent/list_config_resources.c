@@ -106,7 +106,9 @@ static enum step list_config_resources_answer(struct request *r, const void *dec
 		return request_refuse(r, "ListConfigResources asks for %zu types",
 				      request->resource_types_count);
 	schema_defaults(r->api->response, &l.response);
-	if (!is_current)
+	if (!request_may(r, GRANT_DESCRIBE_CONFIGS, GRANT_CLUSTER, GRANT_CLUSTER_NAME))
+		l.response.error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+	else if (!is_current)
 		l.response.error_code = KAFKA_REQUEST_TIMED_OUT;
 	for (size_t i = 0; i < request->resource_types_count; i++)
 		if (!is_known(request->resource_types[i]))

@@ -199,6 +199,8 @@ static int16_t find_partition(struct request *r, struct list_offsets *l)
 	const struct kafka_list_offsets_request_partition *asked = asked_now(l);
 	struct catalog_topic topic;
 
+	if (!request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, l->request->topics[l->topic].name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
 	enum err err =
 		catalog_topic_by_name(&r->arena, cell, l->request->topics[l->topic].name, &topic);
 	if (!err)

@@ -65,7 +65,8 @@ static bool should_create(struct request *r, const struct kafka_metadata_request
 	for (size_t i = 0; i < create->topics_count; i++)
 		if (slice_equal(create->topics[i].name, asked->name))
 			return false;
-	return uuid_is_zero(asked->topic_id) && is_missing(r, asked);
+	return uuid_is_zero(asked->topic_id) && is_missing(r, asked) &&
+	       request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, asked->name);
 }
 
 /* True when topics were asked for that have to be created first. */
@@ -110,7 +111,8 @@ static int16_t missing_error(const struct metadata *m, struct slice name)
 	for (size_t i = 0; i < m->created.topics_count; i++) {
 		const struct kafka_create_topics_response_topic *topic = &m->created.topics[i];
 		if (slice_equal(topic->name, name) &&
-		    topic->error_code == KAFKA_INVALID_TOPIC_EXCEPTION)
+		    (topic->error_code == KAFKA_INVALID_TOPIC_EXCEPTION ||
+		     topic->error_code == KAFKA_TOPIC_AUTHORIZATION_FAILED))
 			return topic->error_code;
 	}
 	if (m->forward.task.err)
@@ -163,9 +165,10 @@ static void fill_topic(struct request *r, const struct catalog_topic *topic,
 
 	ret->name = topic->name;
 	ret->topic_id = topic->topic_id;
-	ret->topic_authorized_operations = m->request->include_topic_authorized_operations
-						   ? (int32_t)KAFKA_MAY_WITH_TOPIC
-						   : INT32_MIN;
+	ret->topic_authorized_operations = INT32_MIN;
+	if (m->request->include_topic_authorized_operations)
+		ret->topic_authorized_operations =
+			request_operations(r, KAFKA_MAY_WITH_TOPIC, GRANT_TOPIC, topic->name);
 	fill_partitions(r, m, topic, ret);
 }
 
@@ -186,14 +189,19 @@ static void fill_asked(struct request *r, struct metadata *m,
 		err = catalog_topic_by_id(&r->arena, cell, &asked->topic_id, &topic);
 	else
 		err = catalog_topic_by_name(&r->arena, cell, asked->name, &topic);
-	if (!err) {
+	bool is_denied =
+		!is_too_early && (!by_id || !err) &&
+		!request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, by_id ? topic.name : asked->name);
+	if (!err && !is_denied) {
 		fill_topic(r, &topic, ret);
 		return;
 	}
 	ret->name = asked->name;
 	ret->topic_id = asked->topic_id;
 	ret->topic_authorized_operations = INT32_MIN;
-	if (is_too_early)
+	if (is_denied)
+		ret->error_code = KAFKA_TOPIC_AUTHORIZATION_FAILED;
+	else if (is_too_early)
 		ret->error_code = KAFKA_INVALID_REQUEST;
 	else if (by_id)
 		ret->error_code = KAFKA_UNKNOWN_TOPIC_ID;
@@ -212,9 +220,9 @@ static enum err fill_all(struct request *r, struct kafka_metadata_response *resp
 	if (err)
 		return err;
 	response->topics = arena_take_array(&r->arena, count, sizeof(*response->topics));
-	response->topics_count = count;
 	for (size_t i = 0; i < count; i++)
-		fill_topic(r, &topics[i], &response->topics[i]);
+		if (request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, topics[i].name))
+			fill_topic(r, &topics[i], &response->topics[response->topics_count++]);
 	return OK;
 }
 
@@ -268,7 +276,9 @@ static enum step answer(struct request *r, struct metadata *m)
 	response.cluster_id = brokers_cluster_id(&r->arena, r->agent);
 	fill_brokers(r, &m->brokers, &response);
 	if (request->include_cluster_authorized_operations)
-		response.cluster_authorized_operations = KAFKA_MAY_WITH_CLUSTER;
+		response.cluster_authorized_operations =
+			request_operations(r, KAFKA_MAY_WITH_CLUSTER, GRANT_CLUSTER,
+					   GRANT_CLUSTER_NAME);
 	if (wants_all(r, request)) {
 		err = fill_all(r, &response);
 	} else {

@@ -22,8 +22,10 @@ static int16_t find_partition(struct request *r, struct slice name,
 {
 	struct cell *cell = replica_cell(r->agent->replica);
 	struct catalog_topic topic;
-	enum err err = catalog_topic_by_name(&r->arena, cell, name, &topic);
 
+	if (!request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
+	enum err err = catalog_topic_by_name(&r->arena, cell, name, &topic);
 	if (!err)
 		err = catalog_partition_find(cell, topic.id, asked->partition, ret);
 	if (err == ERR_NOT_FOUND)

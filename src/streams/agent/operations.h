@@ -15,12 +15,16 @@ extern const struct operation list_offsets_operation;
 extern const struct operation metadata_operation;
 extern const struct operation offset_for_leader_epoch_operation;
 extern const struct operation produce_operation;
+extern const struct operation sasl_authenticate_operation;
+extern const struct operation sasl_handshake_operation;
+extern const struct operation sasl_raw_operation; /* no row: it has no key */
 
 extern const struct operation create_topics_forward, delete_topics_forward,
 	create_partitions_forward, init_producer_id_forward, join_group_forward, sync_group_forward,
 	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
 	list_groups_forward, describe_groups_forward, delete_groups_forward, alter_configs_forward,
-	delete_records_forward, incremental_alter_configs_forward;
+	delete_records_forward, incremental_alter_configs_forward, describe_acls_forward,
+	create_acls_forward, delete_acls_forward, describe_scram_forward, alter_scram_forward;
 
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];

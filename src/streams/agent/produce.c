@@ -150,9 +150,13 @@ static int16_t find_topic(struct request *r, const struct kafka_produce_request_
 	bool by_id = r->header.api_version >= PRODUCE_TOPIC_IDS_FIRST;
 	enum err err = ERR_UNAVAILABLE;
 
+	if (!by_id && !request_may(r, GRANT_WRITE, GRANT_TOPIC, asked->name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
 	if (cell)
 		err = by_id ? catalog_topic_by_id(&r->arena, cell, &asked->topic_id, ret)
 			    : catalog_topic_by_name(&r->arena, cell, asked->name, ret);
+	if (!err && by_id && !request_may(r, GRANT_WRITE, GRANT_TOPIC, ret->name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
 	if (!err)
 		return KAFKA_NONE;
 	if (err != ERR_NOT_FOUND)
@@ -323,7 +327,9 @@ static void start_topic(struct request *r, struct produce *p, size_t i, int16_t 
 	if (!code) {
 		code = find_topic(r, asked, &topic);
 		message = "there is no such topic";
-		if (code && p->has_synced && p->sync.task.err) {
+		if (code == KAFKA_TOPIC_AUTHORIZATION_FAILED)
+			message = "it needs WRITE";
+		else if (code && p->has_synced && p->sync.task.err) {
 			code = KAFKA_NOT_LEADER_OR_FOLLOWER;
 			message = "not known in time whether there is such a topic";
 		}

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "cells/follower.h"
 #include "loop/timer.h"
+#include "streams/catalog/guard.h"
 
 enum { REPLICA_WATCH_LISTS = 1024 };
 
@@ -38,6 +39,7 @@ struct replica {
 	struct cell *cell; /* NULL until the first image is loaded */
 	struct cell_watch watch;
 	int64_t index;
+	bool access_changed;			  /* by the record being applied */
 	struct list watches[REPLICA_WATCH_LISTS]; /* struct replica_watch, by partition */
 	struct list waits;			  /* struct replica_wait */
 	struct buf image;			  /* gathering; its first bytes */
@@ -146,8 +148,17 @@ static void on_change(struct cell_watch *watch, const struct cell_change *change
 
 	if (slice_equal(change->table, SLICE("partition")))
 		wake_watches(r, change->old_rowid);
+	else if (slice_starts_with(change->table, GUARD_TABLE_PREFIX))
+		r->access_changed = true;
 	else if (slice_equal(change->table, SLICE("topic")) && change->kind == CELL_UPDATE)
 		wake_all_watches(r); /* it may be deleted; its partitions go later */
+}
+
+static void tell_access(struct replica *r)
+{
+	r->access_changed = false;
+	if (r->owner.on_access)
+		r->owner.on_access(r->owner.context);
 }
 
 /* --- loading an image --------------------------------------------------------------------------
@@ -173,6 +184,7 @@ static void put_in_place(struct replica *r)
 	r->watch = (struct cell_watch) { .on_change = on_change };
 	cell_watch_add(r->cell, &r->watch);
 	r->index = r->load.index;
+	tell_access(r);
 	wake_all_watches(r);
 	wake_waits(r);
 }
@@ -350,6 +362,8 @@ enum err replica_apply(struct replica *r, int64_t index, struct slice record,
 	if (err)
 		return err;
 	r->index = index;
+	if (r->access_changed)
+		tell_access(r);
 	wake_waits(r);
 	return OK;
 }

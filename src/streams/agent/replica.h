@@ -21,6 +21,8 @@ struct replica;
 /* Told when an image is in place and current, or of no use: then the link must start over. */
 struct replica_owner {
 	void (*on_loaded)(void *context, enum err err, const char *why);
+	/* Tables of catalog/guard.h may have changed; may be NULL. */
+	void (*on_access)(void *context);
 	void *context;
 };
 

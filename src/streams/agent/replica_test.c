@@ -53,7 +53,7 @@ static void set_up(void)
 	cell_seal(s.cell, 1, &record);
 	buf_done(&record);
 	s.index = 1;
-	s.replica = replica_new(s.loop, &(struct replica_owner) { on_loaded, &s });
+	s.replica = replica_new(s.loop, &(struct replica_owner) { on_loaded, NULL, &s });
 }
 
 static void tear_down(void)

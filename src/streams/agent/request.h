@@ -80,6 +80,9 @@ enum step request_answer_blobs(struct request *r, const void *response, struct b
 /* The same with a body that is encoded already. */
 enum step request_answer_encoded(struct request *r, struct slice body);
 
+/* With these bytes and no header: only while tokens of SASL come without one too. */
+enum step request_answer_raw(struct request *r, struct slice bytes);
+
 /* End without an answer (acks=0); with `closes` the connection ends too. */
 enum step request_drop(struct request *r, bool closes);
 
@@ -91,6 +94,19 @@ void request_acknowledge(const struct request *r);
 
 /* The address of the client, "192.0.2.1". */
 const char *request_client_host(const struct request *r);
+
+/* May the client do that?  Every operation asks, with the word of Kafka's operation table, before
+ * it tells whether the thing exists; where the answer is no, it answers with the resource's
+ * AUTHORIZATION_FAILED.  Operations that control answers ask there (coordinator/operation.h). */
+bool request_may(struct request *r, enum grant_operation operation, enum grant_resource resource,
+		 struct slice name);
+
+/* Of `mask`, for answers that tell which operations are authorised. */
+int32_t request_operations(struct request *r, uint32_t mask, enum grant_resource resource,
+			   struct slice name);
+
+/* Who asks: "User:alice", no data if nobody signed in, and from where. */
+struct guard_caller request_caller(const struct request *r);
 
 const struct operation *operation_find(int16_t api_key);
 

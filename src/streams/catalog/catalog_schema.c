@@ -114,6 +114,26 @@ const struct cell_schema catalog_schema[] = {
 		" client_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
 		" UNIQUE (user, client_id, name));",
 	},
+	{
+		.name = "streams",
+		.version = 4,
+		.sql =
+			/* who may sign in, what with (SCRAM's verifiers), and who may do what:
+	 * guard.h; the numbers are Kafka's */
+		"CREATE TABLE access_user (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+		" is_admin INTEGER NOT NULL, created_ms INTEGER NOT NULL);"
+
+		"CREATE TABLE access_verifier (id INTEGER PRIMARY KEY, user INTEGER NOT NULL,"
+		" kind INTEGER NOT NULL, iterations INTEGER NOT NULL, salt BLOB NOT NULL,"
+		" stored_key BLOB NOT NULL, server_key BLOB NOT NULL, UNIQUE (user, kind));"
+
+		"CREATE TABLE access_secret (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);"
+
+		"CREATE TABLE access_grant (id INTEGER PRIMARY KEY, resource INTEGER NOT NULL,"
+		" name TEXT NOT NULL, pattern INTEGER NOT NULL, principal TEXT NOT NULL,"
+		" host TEXT NOT NULL, operation INTEGER NOT NULL, permission INTEGER NOT NULL,"
+		" UNIQUE (resource, name, pattern, principal, host, operation, permission));",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -16,6 +16,7 @@ enum {
 
 /* One resource on its way through, the same for both requests. */
 struct alteration {
+	const struct operation_call *call;
 	struct cell *cell;
 	struct arena *arena;
 	enum config_kind kind;
@@ -54,10 +55,29 @@ static int16_t check_broker(struct alteration *n)
 			: refuse(n, KAFKA_INVALID_REQUEST, "there is no such broker");
 }
 
+static int16_t check_access(struct alteration *n)
+{
+	static const char why[] = "it needs ALTER_CONFIGS";
+
+	if (n->kind == CONFIG_TOPIC &&
+	    !operation_may(n->call, GRANT_ALTER_CONFIGS, GRANT_TOPIC, n->resource))
+		return refuse(n, KAFKA_TOPIC_AUTHORIZATION_FAILED, why);
+	if (n->kind == CONFIG_GROUP &&
+	    !operation_may(n->call, GRANT_ALTER_CONFIGS, GRANT_GROUP, n->resource))
+		return refuse(n, KAFKA_GROUP_AUTHORIZATION_FAILED, why);
+	if (n->kind != CONFIG_TOPIC && n->kind != CONFIG_GROUP &&
+	    !operation_may(n->call, GRANT_ALTER_CONFIGS, GRANT_CLUSTER, GRANT_CLUSTER_NAME))
+		return refuse(n, KAFKA_CLUSTER_AUTHORIZATION_FAILED, why);
+	return KAFKA_NONE;
+}
+
 static int16_t check_resource(struct alteration *n)
 {
 	struct catalog_topic topic;
+	int16_t denied = check_access(n);
 
+	if (denied)
+		return denied;
 	if (n->resource.size > CONFIG_RESOURCE_BYTES_MAX)
 		return refuse(n, KAFKA_INVALID_REQUEST, "the name is too long");
 	switch (n->kind) {
@@ -311,6 +331,7 @@ static enum err alter_incrementally(struct cell *cell, struct operation_call *ca
 		struct config_change *changes =
 			arena_take_array(call->arena, asked->configs_count, sizeof(*changes));
 		struct alteration n = {
+			.call = call,
 			.cell = cell,
 			.arena = call->arena,
 			.kind = (enum config_kind)asked->resource_type,
@@ -376,6 +397,7 @@ static enum err alter_all(struct cell *cell, struct operation_call *call)
 		struct config_change *changes =
 			arena_take_array(call->arena, asked->configs_count, sizeof(*changes));
 		struct alteration n = {
+			.call = call,
 			.cell = cell,
 			.arena = call->arena,
 			.kind = (enum config_kind)asked->resource_type,

@@ -286,6 +286,7 @@ static enum err start_kafka(struct call *call)
 		.client_id = request.client_id,
 		.client_host = request.client_host,
 		.incarnation = session_incarnation(session_from_task(call->task.parent)),
+		.principal = request.principal,
 		.body = request.body,
 		.arena = &call->arena,
 	};

@@ -24,12 +24,14 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 	if (!c->config.silence_ms)
 		c->config.silence_ms = COORDINATOR_SILENCE_MS;
 	list_init(&c->sessions);
+	guard_init(&c->guard);
 	return c;
 }
 
 void coordinator_free(struct coordinator *c)
 {
 	assert(c->session_count == 0 && c->errand_count == 0 && !c->is_leading);
+	guard_done(&c->guard);
 	memory_free(c->usage_own);
 	memory_free(c);
 }
@@ -159,6 +161,27 @@ static void on_back(struct timer *t)
 	coordinator_update_roll(c, 0);
 }
 
+/* --- who may what ------------------------------------------------------------------------------
+ */
+
+void coordinator_forget_guard(struct coordinator *c)
+{
+	c->guard.is_stale = true;
+}
+
+const struct guard *coordinator_guard(struct coordinator *c)
+{
+	guard_read(&c->guard, leader_cell(c->config.leader));
+	return &c->guard;
+}
+
+bool coordinator_may(struct coordinator *c, const struct guard_caller *who,
+		     enum grant_operation operation, enum grant_resource resource,
+		     struct slice name)
+{
+	return guard_may(coordinator_guard(c), who, operation, resource, name);
+}
+
 /* --- leading -----------------------------------------------------------------------------------
  */
 
@@ -167,6 +190,7 @@ void coordinator_on_leading(struct coordinator *c)
 	c->is_leading = true;
 	c->leader[0] = '\0';
 	c->groups = groups_new(c);
+	coordinator_forget_guard(c);
 	c->keeps_others = true;
 	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
 	sweep_start(c);

@@ -41,7 +41,8 @@ struct town {
 	struct leader_stop leader_stop;
 	struct ask *asks[TESTING_ASKS_MAX];
 	size_t ask_count;
-	int older_count; /* times an agent had seen more than the journal has */
+	struct slice principal; /* of whoever asks */
+	int older_count;	/* times an agent had seen more than the journal has */
 };
 
 /* --- waiting -----------------------------------------------------------------------------------
@@ -133,6 +134,7 @@ static inline struct ask *ask_begin(struct town *town, int16_t api_key, int16_t 
 		.version = version,
 		.client_id = SLICE("client"),
 		.client_host = SLICE("/127.0.0.1"),
+		.principal = town->principal,
 		.body = arena_copy(&ask->arena, buf_slice(&body)),
 		.arena = &ask->arena,
 	};

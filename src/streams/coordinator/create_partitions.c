@@ -28,6 +28,8 @@ static int16_t check_topic(struct cell *cell, struct operation_call *call,
 			   struct kafka_create_partitions_response_topic *result,
 			   struct catalog_topic *ret)
 {
+	if (!operation_may(call, GRANT_ALTER, GRANT_TOPIC, asked->name))
+		return refuse(result, KAFKA_TOPIC_AUTHORIZATION_FAILED, "it needs ALTER");
 	if (catalog_topic_by_name(call->arena, cell, asked->name, ret))
 		return refuse(result, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic");
 	if (asked->count <= ret->partition_count)

@@ -131,10 +131,18 @@ static void tell_configs(struct creation *n)
 	}
 }
 
+static bool may_create(const struct creation *n)
+{
+	return operation_may(n->call, GRANT_CREATE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) ||
+	       operation_may(n->call, GRANT_CREATE, GRANT_TOPIC, n->topic->name);
+}
+
 static int16_t check_topic(struct creation *n)
 {
 	struct catalog_topic existing;
 
+	if (!may_create(n))
+		return refuse(n, KAFKA_TOPIC_AUTHORIZATION_FAILED, "it needs CREATE");
 	if (!catalog_topic_name_is_valid(n->topic->name))
 		return refuse(n, KAFKA_INVALID_TOPIC_EXCEPTION,
 			      "a topic name is 1 to 249 of [a-zA-Z0-9._-], not . or ..");

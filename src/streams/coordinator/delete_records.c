@@ -77,7 +77,9 @@ static enum err delete_topic_records(struct cell *cell, struct operation_call *c
 
 	if (err && err != ERR_NOT_FOUND)
 		return err;
-	if (err) {
+	if (!operation_may(call, GRANT_DELETE, GRANT_TOPIC, asked->name)) {
+		error = KAFKA_TOPIC_AUTHORIZATION_FAILED;
+	} else if (err) {
 		error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	} else {
 		config_topic_rules(cell, topic.name, &rules);

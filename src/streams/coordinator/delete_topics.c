@@ -55,6 +55,8 @@ static int16_t find_topic(struct cell *cell, struct operation_call *call,
 	if (by_id == (result->name.data != NULL))
 		return refuse(result, KAFKA_INVALID_REQUEST,
 			      "a topic has either a name or an id here");
+	if (!by_id && !operation_may(call, GRANT_DELETE, GRANT_TOPIC, result->name))
+		return refuse(result, KAFKA_TOPIC_AUTHORIZATION_FAILED, "it needs DELETE");
 	if (by_id)
 		err = catalog_topic_by_id(call->arena, cell, &result->topic_id, ret);
 	else
@@ -63,6 +65,8 @@ static int16_t find_topic(struct cell *cell, struct operation_call *call,
 		return refuse(result,
 			      by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
 			      "there is no such topic");
+	if (by_id && !operation_may(call, GRANT_DELETE, GRANT_TOPIC, ret->name))
+		return refuse(result, KAFKA_TOPIC_AUTHORIZATION_FAILED, "it needs DELETE");
 	result->name = ret->name;
 	result->topic_id = ret->topic_id;
 	return KAFKA_NONE;

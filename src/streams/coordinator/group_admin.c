@@ -45,6 +45,9 @@ static void list_one(struct group_call *call, struct slice name, struct slice pr
 	struct kafka_list_groups_response *response = call->response;
 	struct slice word = slice_from(group_state_name(state));
 
+	if (!group_call_may(call, GRANT_DESCRIBE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) &&
+	    !group_call_may(call, GRANT_DESCRIBE, GRANT_GROUP, name))
+		return;
 	if (!passes(request->states_filter, request->states_filter_count, word) ||
 	    !passes(request->types_filter, request->types_filter_count, GROUP_TYPE))
 		return;
@@ -158,6 +161,10 @@ static enum err describe_one(struct cell *cell, struct group_call *call, struct 
 	struct group_row row;
 
 	ret->group_state = SLICE("Dead");
+	if (!group_call_may(call, GRANT_DESCRIBE, GRANT_GROUP, name)) {
+		ret->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+		return OK;
+	}
 	if (!group_name_is_valid(name)) {
 		ret->error_code = KAFKA_INVALID_GROUP_ID;
 		return OK;
@@ -193,6 +200,16 @@ static struct kafka_describe_groups_response_group *begin_descriptions(struct gr
 	return response->groups;
 }
 
+static int32_t allowed(const struct group_call *call, struct slice name)
+{
+	const struct kafka_call *kafka = call->kafka;
+
+	return (int32_t)guard_operations(coordinator_guard(kafka->coordinator),
+					 &(struct guard_caller) { kafka->principal,
+								  kafka->client_host },
+					 KAFKA_MAY_WITH_GROUP, GRANT_GROUP, name);
+}
+
 static enum err describe_groups(struct cell *cell, struct group_call *call)
 {
 	const struct kafka_describe_groups_request *request = call->request;
@@ -204,7 +221,7 @@ static enum err describe_groups(struct cell *cell, struct group_call *call)
 		if (!err && group_call_is_too_large(call))
 			err = ERR_INVALID;
 		if (request->include_authorized_operations && !groups[i].error_code)
-			groups[i].authorized_operations = KAFKA_MAY_WITH_GROUP;
+			groups[i].authorized_operations = allowed(call, request->groups[i]);
 	}
 	return err;
 }
@@ -244,6 +261,10 @@ static enum err delete_one(struct cell *cell, struct group_call *call, struct sl
 	struct group_row row;
 
 	*ret_error = KAFKA_NONE;
+	if (!group_call_may(call, GRANT_DELETE, GRANT_GROUP, name)) {
+		*ret_error = KAFKA_GROUP_AUTHORIZATION_FAILED;
+		return OK;
+	}
 	if (!group_name_is_valid(name)) {
 		*ret_error = KAFKA_INVALID_GROUP_ID;
 		return OK;

@@ -35,6 +35,23 @@ int16_t group_name_error(struct slice name)
 	return name.size > 0 && group_name_is_valid(name) ? KAFKA_NONE : KAFKA_INVALID_GROUP_ID;
 }
 
+bool group_call_may(const struct group_call *call, enum grant_operation operation,
+		    enum grant_resource resource, struct slice name)
+{
+	const struct kafka_call *kafka = call->kafka;
+
+	return coordinator_may(kafka->coordinator,
+			       &(struct guard_caller) { kafka->principal, kafka->client_host },
+			       operation, resource, name);
+}
+
+int16_t group_call_error(const struct group_call *call, struct slice name)
+{
+	if (!group_call_may(call, GRANT_READ, GRANT_GROUP, name))
+		return KAFKA_GROUP_AUTHORIZATION_FAILED;
+	return group_name_error(name);
+}
+
 /* What clients take as: find the coordinator again and retry, unless the request is at fault. */
 static int16_t error_of(enum err err)
 {

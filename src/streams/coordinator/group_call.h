@@ -114,6 +114,13 @@ void group_call_answer(struct group_call *call);
 
 bool group_name_is_valid(struct slice name);
 
+/* May the client do that? */
+bool group_call_may(const struct group_call *call, enum grant_operation operation,
+		    enum grant_resource resource, struct slice name);
+
+/* KAFKA_NONE, KAFKA_GROUP_AUTHORIZATION_FAILED, or what group_name_error() says. */
+int16_t group_call_error(const struct group_call *call, struct slice name);
+
 /* KAFKA_NONE, or what to say of the name of a group that is to have members. */
 int16_t group_name_error(struct slice name);
 

@@ -40,9 +40,10 @@ static struct slice new_member_id(struct group_call *call, struct slice instance
 				       SLICE_ARG(at_most(prefix, GROUP_WORD_BYTES_MAX)), uuid));
 }
 
-static int16_t check_join(const struct kafka_join_group_request *r)
+static int16_t check_join(const struct group_call *call)
 {
-	int16_t error = group_name_error(r->group_id);
+	const struct kafka_join_group_request *r = call->request;
+	int16_t error = group_call_error(call, r->group_id);
 	size_t bytes = 0;
 
 	if (error)
@@ -110,7 +111,7 @@ static void feed_join(struct group_call *call)
 	const struct kafka_join_group_request *r = call->request;
 	struct groups *groups = call->kafka->coordinator->groups;
 	struct group_entry *entry = groups_find(groups, r->group_id);
-	int16_t error = check_join(r);
+	int16_t error = check_join(call);
 
 	if (!error && !entry) {
 		if (r->member_id.size > 0)
@@ -169,7 +170,7 @@ static void feed_sync(struct group_call *call)
 	const struct kafka_sync_group_request *r = call->request;
 	struct kafka_call *kafka = call->kafka;
 	struct group_entry *entry = groups_find(kafka->coordinator->groups, r->group_id);
-	int16_t error = group_name_error(r->group_id);
+	int16_t error = group_call_error(call, r->group_id);
 
 	if (error || !entry) {
 		refuse_sync(call, error ? error : (int16_t)KAFKA_UNKNOWN_MEMBER_ID);
@@ -240,7 +241,7 @@ static void feed_heartbeat(struct group_call *call)
 		.member_id = r->member_id,
 		.instance_id = r->group_instance_id,
 		.generation = r->generation_id,
-		.error = group_name_error(r->group_id),
+		.error = group_call_error(call, r->group_id),
 	};
 
 	if (!event.error && entry)
@@ -303,7 +304,7 @@ static void feed_leave(struct group_call *call)
 	const struct kafka_leave_group_request *r = call->request;
 	struct groups *groups = call->kafka->coordinator->groups;
 	struct group_entry *entry = groups_find(groups, r->group_id);
-	int16_t error = group_name_error(r->group_id);
+	int16_t error = group_call_error(call, r->group_id);
 
 	if (error) {
 		refuse_leave(call, error);

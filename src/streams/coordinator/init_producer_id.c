@@ -3,9 +3,18 @@
 #include "kafka_messages.h"
 #include "streams/coordinator/counter.h"
 #include "streams/coordinator/operations.h"
+#include "streams/coordinator/private.h"
 #include "wire/kafka/errors.h"
 
 enum { PRODUCER_ID_FIRST = 1000 };
+
+/* Whoever may write anything may do it with idempotence. */
+static bool may_write(const struct operation_call *call)
+{
+	return operation_may(call, GRANT_IDEMPOTENT_WRITE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) ||
+	       guard_may_any(coordinator_guard(call->coordinator), &call->caller, GRANT_WRITE,
+			     GRANT_TOPIC);
+}
 
 static enum err init_producer_id(struct cell *cell, struct operation_call *call)
 {
@@ -14,6 +23,10 @@ static enum err init_producer_id(struct cell *cell, struct operation_call *call)
 
 	response->producer_id = -1;
 	response->producer_epoch = -1;
+	if (!request->transactional_id.data && !may_write(call)) {
+		response->error_code = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+		return OK;
+	}
 	if (request->transactional_id.data) {
 		/* a word that every client takes as final */
 		response->error_code = request->transactional_id.size

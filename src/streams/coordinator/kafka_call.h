@@ -22,10 +22,11 @@ struct kafka_call {
 	int16_t version; /* one that the api has */
 	struct slice client_id;
 	struct slice client_host;
-	int64_t incarnation; /* of the agent that passed it on; 0: it is not known */
-	struct slice body;   /* borrowed until done */
-	struct arena *arena; /* of the caller; lives until done */
-	struct buf response; /* the owner of the struct has buf_init() and buf_done() */
+	struct slice principal; /* empty: nobody signed in */
+	int64_t incarnation;	/* of the agent that passed it on; 0: it is not known */
+	struct slice body;	/* borrowed until done */
+	struct arena *arena;	/* of the caller; lives until done */
+	struct buf response;	/* the owner of the struct has buf_init() and buf_done() */
 
 	/* private to the kind that serves it */
 	struct leader_call leader;

@@ -138,6 +138,15 @@ static void begin_topic(struct arena *a, const struct kafka_offset_commit_reques
 		};
 }
 
+static int16_t denial(const struct group_call *call, struct slice group, struct slice topic)
+{
+	if (!group_call_may(call, GRANT_READ, GRANT_GROUP, group))
+		return KAFKA_GROUP_AUTHORIZATION_FAILED;
+	if (!group_call_may(call, GRANT_READ, GRANT_TOPIC, topic))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
+	return KAFKA_NONE;
+}
+
 static enum err commit_topic(struct commit *c,
 			     const struct kafka_offset_commit_request_topic *topic,
 			     struct kafka_offset_commit_response_topic *ret)
@@ -148,6 +157,11 @@ static enum err commit_topic(struct commit *c,
 	enum err err = by_id ? catalog_topic_by_id(a, c->cell, &topic->topic_id, &found)
 			     : catalog_topic_by_name(a, c->cell, topic->name, &found);
 
+	int16_t denied = denial(c->call, c->request->group_id, err ? topic->name : found.name);
+	if (denied && !(by_id && err)) {
+		begin_topic(a, topic, ret, denied);
+		return OK;
+	}
 	begin_topic(a, topic, ret,
 		    by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
 	if (err)

@@ -71,6 +71,11 @@ static enum err fetch_topic(struct group_call *call, struct cell *cell, int64_t 
 			     : catalog_topic_by_name(a, cell, topic->name, &found);
 	bool is_unknown = err == ERR_NOT_FOUND;
 
+	if (!(is_unknown && by_id) && !group_call_may(call, GRANT_DESCRIBE, GRANT_TOPIC,
+						      is_unknown ? topic->name : found.name)) {
+		begin_topic(a, topic, ret, KAFKA_TOPIC_AUTHORIZATION_FAILED);
+		return OK;
+	}
 	begin_topic(a, topic, ret, is_unknown && by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_NONE);
 	if (err || group == 0)
 		return is_unknown ? OK : err;
@@ -148,6 +153,8 @@ static enum err fetch_all(struct group_call *call, struct cell *cell, int64_t gr
 			continue;
 		if (err)
 			return err;
+		if (!group_call_may(call, GRANT_DESCRIBE, GRANT_TOPIC, topic.name))
+			continue;
 		struct kafka_offset_fetch_response_group_topic *next =
 			&ret->topics[ret->topics_count++];
 		next->name = topic.name;
@@ -170,6 +177,10 @@ static enum err fetch_group(struct group_call *call, struct cell *cell,
 	struct group_row row = { 0 };
 
 	ret->group_id = group->group_id;
+	if (!group_call_may(call, GRANT_DESCRIBE, GRANT_GROUP, group->group_id)) {
+		ret->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+		return OK;
+	}
 	if (!group_name_is_valid(group->group_id)) {
 		ret->error_code = KAFKA_INVALID_GROUP_ID;
 		return OK;

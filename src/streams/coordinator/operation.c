@@ -18,6 +18,11 @@ static const struct coordinator_operation *const operations[] = {
 	&delete_records_operation,
 	&alter_configs_operation,
 	&incremental_alter_configs_operation,
+	&describe_acls_operation,
+	&create_acls_operation,
+	&delete_acls_operation,
+	&describe_scram_operation,
+	&alter_scram_operation,
 };
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key)
@@ -59,6 +64,12 @@ int16_t coordinator_error(enum err err)
 	return KAFKA_UNKNOWN_SERVER_ERROR;
 }
 
+bool operation_may(const struct operation_call *call, enum grant_operation operation,
+		   enum grant_resource resource, struct slice name)
+{
+	return coordinator_may(call->coordinator, &call->caller, operation, resource, name);
+}
+
 /* Both words make clients look who leads now, and ask again. */
 static int16_t error_of(const struct coordinator_operation *operation, enum err err)
 {
@@ -98,6 +109,7 @@ static enum err decode_request(struct kafka_call *call)
 		.version = call->version,
 		.client_id = call->client_id,
 		.client_host = call->client_host,
+		.caller = { call->principal, call->client_host },
 		.request = request,
 		.response = arena_take(call->arena, call->api->response->struct_bytes),
 	};

@@ -10,10 +10,14 @@
 
 #include "base/arena.h"
 #include "cells/cell.h"
+#include "streams/catalog/guard.h"
 #include "streams/coordinator/coordinator.h"
 #include "wire/kafka/api.h"
 
-enum { OPERATION_ITEMS_MAX = 1000 }; /* topics of one request */
+enum {
+	OPERATION_ITEMS_MAX = 1000,  /* topics of one request */
+	OPERATION_FILTERS_MAX = 100, /* each of which looks at everything */
+};
 
 struct operation_call {
 	struct coordinator *coordinator;
@@ -21,6 +25,7 @@ struct operation_call {
 	int16_t version;
 	struct slice client_id;
 	struct slice client_host;
+	struct guard_caller caller;
 	int64_t now_ms;	     /* of the journal */
 	const void *request; /* struct of the api's request */
 	void *response;	     /* struct of the api's response, set to its defaults */
@@ -36,6 +41,10 @@ struct coordinator_operation {
 };
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key);
+
+/* May the client do that?  Every operation asks, before it tells whether the thing exists. */
+bool operation_may(const struct operation_call *call, enum grant_operation operation,
+		   enum grant_resource resource, struct slice name);
 
 /* The one translation of enum err to Kafka's codes; all of them are retriable unless the input is
  * at fault or the catalog is full. */

@@ -11,5 +11,10 @@ extern const struct coordinator_operation init_producer_id_operation;
 extern const struct coordinator_operation delete_records_operation;
 extern const struct coordinator_operation alter_configs_operation;
 extern const struct coordinator_operation incremental_alter_configs_operation;
+extern const struct coordinator_operation describe_acls_operation;
+extern const struct coordinator_operation create_acls_operation;
+extern const struct coordinator_operation delete_acls_operation;
+extern const struct coordinator_operation describe_scram_operation;
+extern const struct coordinator_operation alter_scram_operation;
 
 #endif

@@ -3,6 +3,7 @@
 #define STREAMS_COORDINATOR_PRIVATE_H
 
 #include "loop/timer.h"
+#include "streams/catalog/guard.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/kafka_call.h"
 #include "wire/peer/condition.h"
@@ -14,6 +15,7 @@ struct coordinator {
 	struct loop *loop;
 	struct coordinator_config config;
 	struct groups *groups; /* NULL unless leading */
+	struct guard guard;    /* of the leader's cell */
 	struct list sessions;
 	size_t session_count;
 	size_t call_count;
@@ -29,6 +31,16 @@ struct coordinator {
 	struct timer back; /* agents of the leader before this one had time to come back */
 	bool keeps_others; /* until then those that did not are live all the same */
 };
+
+/* May a client do that?  Where it may not, say so with Kafka's word for the resource, and before
+ * anything that would tell whether the thing exists. */
+bool coordinator_may(struct coordinator *c, const struct guard_caller *who,
+		     enum grant_operation operation, enum grant_resource resource,
+		     struct slice name);
+const struct guard *coordinator_guard(struct coordinator *c);
+
+/* Inside a transaction that changes users or grants, before it does. */
+void coordinator_forget_guard(struct coordinator *c);
 
 /* Sessions or conditions of agents changed, one of incarnation `gone` (0: none) has ended: the
  * catalog is told, some time. */

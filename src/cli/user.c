@@ -1,0 +1,269 @@
+/* hanse user: who may sign in to Kafka.
+ *
+ * What goes to the server is what it checks passwords with, not the password: that is read from
+ * the terminal or from standard input, and never from the command line, which others see. */
+#include <errno.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "cli/admin_client.h"
+#include "cli/output.h"
+#include "cli/table.h"
+#include "server/options.h"
+#include "wire/crypto/wipe.h"
+#include "wire/sasl/scram.h"
+
+enum { HTTP_OK = 200, HTTP_NOT_FOUND = 404, HTTP_UNAVAILABLE = 503 };
+enum { PASSWORD_BYTES_MAX = 1000, PASSWORD_BYTES_MIN = 8 };
+
+/* --- asking control ---------------------------------------------------------------------------
+ */
+
+static enum command_status answered(unsigned code, struct slice body, json_t **ret)
+{
+	json_t *answer = json_loadb((const char *)body.data, body.size, 0, NULL);
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	if (code == HTTP_OK && answer) {
+		*ret = answer;
+		return COMMAND_DONE;
+	}
+	if (error)
+		say("%s", error);
+	else
+		say("the node answered with HTTP status %u", code);
+	json_decref(answer);
+	return code == HTTP_NOT_FOUND	  ? COMMAND_NOT_FOUND
+	       : code == HTTP_UNAVAILABLE ? COMMAND_UNREACHABLE
+					  : COMMAND_REFUSED;
+}
+
+static int add_text(const char *text, size_t size, void *context)
+{
+	buf_add(context, text, size);
+	return 0;
+}
+
+/* Releases the body. */
+static enum command_status ask(const struct command_line *l, const char *method, json_t *body,
+			       json_t **ret)
+{
+	char path[OPTION_VALUE_BYTES_MAX + 32], run_dir[OPTION_VALUE_BYTES_MAX];
+	char why[COMMAND_WHY_BYTES], reason[SOCKET_WHY_BYTES];
+	struct kafka_address address;
+	enum command_status status;
+	struct slice answer = { 0 };
+	unsigned code = 0;
+	struct arena a;
+	struct buf text;
+
+	if (command_line_kafka(l, &address, why)) {
+		say("%s", why);
+		json_decref(body);
+		return COMMAND_MISUSED;
+	}
+	options_run_dir(run_dir);
+	options_admin_path(command_line_value(l, FLAG_RUN_DIR, run_dir), address.port, path);
+	arena_init(&a);
+	buf_init(&text);
+	if (body && json_dump_callback(body, add_text, &text, JSON_COMPACT))
+		buf_clear(&text);
+	json_decref(body);
+	enum err err = admin_request(&a, path, method, "/v1/users", buf_slice(&text), 0, &code,
+				     &answer, reason);
+	if (err == ERR_NOT_FOUND) {
+		say("control does not run here: there is no %s", path);
+		say_more("Run this on a machine with `hanse serve`, as its user; --kafka HOST:PORT"
+			 " and --run-dir DIR name the one that was started with them.");
+		status = COMMAND_UNREACHABLE;
+	} else if (err) {
+		say("control did not answer: %s: %s", path, reason);
+		status = COMMAND_UNREACHABLE;
+	} else {
+		status = answered(code, answer, ret);
+	}
+	buf_done(&text);
+	arena_done(&a);
+	return status;
+}
+
+/* --- passwords --------------------------------------------------------------------------------
+ */
+
+/* One line, without its end.  False: there is none, or it is too long. */
+static bool read_line(char ret[PASSWORD_BYTES_MAX + 2])
+{
+	if (!fgets(ret, PASSWORD_BYTES_MAX + 2, stdin))
+		return false;
+	size_t size = strcspn(ret, "\r\n");
+	bool is_whole = size <= PASSWORD_BYTES_MAX;
+	ret[size] = '\0';
+	return is_whole;
+}
+
+static bool prompt(const char *text, char ret[PASSWORD_BYTES_MAX + 2])
+{
+	struct termios before, silent;
+
+	if (tcgetattr(STDIN_FILENO, &before) < 0)
+		return false;
+	silent = before;
+	silent.c_lflag &= ~(tcflag_t)ECHO;
+	fputs(text, stderr);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+	bool is_read = read_line(ret);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	fputs("\n", stderr);
+	return is_read;
+}
+
+static enum command_status read_password(char ret[PASSWORD_BYTES_MAX + 2])
+{
+	char again[PASSWORD_BYTES_MAX + 2] = "";
+	bool is_same = true, is_read;
+
+	if (isatty(STDIN_FILENO)) {
+		is_read = prompt("password: ", ret) && prompt("again: ", again);
+		is_same = is_read && strcmp(ret, again) == 0;
+		crypto_wipe(again, sizeof(again));
+	} else {
+		is_read = read_line(ret);
+	}
+	if (!is_read)
+		say("no password was given: it is the first line of standard input");
+	else if (!is_same)
+		say("these are two different passwords");
+	else if (strlen(ret) < PASSWORD_BYTES_MIN)
+		say("a password has at least %d characters", PASSWORD_BYTES_MIN);
+	else
+		return COMMAND_DONE;
+	return COMMAND_REFUSED;
+}
+
+static json_t *hex(const uint8_t *bytes, size_t size)
+{
+	char text[2 * SCRAM_SALT_BYTES_MAX + 1];
+
+	hex_encode(text, (struct slice) { bytes, size });
+	return json_string(text);
+}
+
+static json_t *verifier(enum scram_hash hash, const char *name, struct slice password)
+{
+	uint8_t salt[SCRAM_SALT_BYTES], salted[SCRAM_BYTES_MAX];
+	uint8_t stored[SCRAM_BYTES_MAX], server[SCRAM_BYTES_MAX];
+	size_t size = scram_hash_bytes(hash);
+
+	random_bytes(salt, sizeof(salt));
+	scram_salt_password(hash, password, (struct slice) { salt, sizeof(salt) },
+			    SCRAM_ITERATIONS_DEFAULT, salted);
+	scram_keys(hash, salted, stored, server);
+	crypto_wipe(salted, sizeof(salted));
+	return json_pack("{s:s, s:i, s:o, s:o, s:o}", "mechanism", name, "iterations",
+			 SCRAM_ITERATIONS_DEFAULT, "salt", hex(salt, sizeof(salt)), "stored_key",
+			 hex(stored, size), "server_key", hex(server, size));
+}
+
+static enum command_status make_verifiers(json_t **ret)
+{
+	char password[PASSWORD_BYTES_MAX + 2] = "";
+	enum command_status status = read_password(password);
+
+	if (status == COMMAND_DONE)
+		*ret = json_pack("[o, o]",
+				 verifier(SCRAM_SHA_256, "SCRAM-SHA-256", slice_from(password)),
+				 verifier(SCRAM_SHA_512, "SCRAM-SHA-512", slice_from(password)));
+	crypto_wipe(password, sizeof(password));
+	return status;
+}
+
+/* --- the commands -----------------------------------------------------------------------------
+ */
+
+static enum command_status change(const struct command_line *l, const char *what, json_t *verifiers)
+{
+	json_t *answer = NULL;
+	json_t *body = json_pack("{s:s, s:s, s:b, s:o*}", "do", what, "name", l->arguments[0],
+				 "admin", command_line_has(l, FLAG_ADMIN), "verifiers", verifiers);
+
+	if (!body) {
+		say("the name is not UTF-8");
+		return COMMAND_MISUSED;
+	}
+	enum command_status status = ask(l, "POST", body, &answer);
+	json_decref(answer);
+	return status;
+}
+
+enum command_status user_add_run(const struct command_line *l)
+{
+	json_t *verifiers = NULL;
+	enum command_status status = COMMAND_DONE;
+
+	if (!command_line_has(l, FLAG_NO_PASSWORD))
+		status = make_verifiers(&verifiers);
+	return status ? status : change(l, "add", verifiers);
+}
+
+enum command_status user_password_run(const struct command_line *l)
+{
+	json_t *verifiers = NULL;
+	enum command_status status = make_verifiers(&verifiers);
+
+	return status ? status : change(l, "password", verifiers);
+}
+
+enum command_status user_remove_run(const struct command_line *l)
+{
+	return change(l, "remove", NULL);
+}
+
+static void add_row(struct arena *a, struct table *t, const json_t *user)
+{
+	const json_t *mechanisms = json_object_get(user, "mechanisms");
+	struct buf text;
+
+	buf_init(&text);
+	for (size_t i = 0; i < json_array_size(mechanisms); i++)
+		buf_add_format(&text, "%s%s", i ? " " : "",
+			       json_string_value(json_array_get(mechanisms, i)));
+	table_add_text(t, output_printable(a, slice_from(json_string_value(
+						      json_object_get(user, "name")))));
+	table_add_text(t,
+		       json_is_true(json_object_get(user, "admin")) ? SLICE("yes") : SLICE("no"));
+	table_add_text(t, text.size ? buf_slice(&text) : SLICE("none"));
+	buf_done(&text);
+}
+
+enum command_status user_list_run(const struct command_line *l)
+{
+	static const char *const headings[] = { "NAME", "ADMIN", "PASSWORD", NULL };
+	json_t *answer = NULL;
+	struct table t;
+	struct arena a;
+
+	enum command_status status = ask(l, "GET", NULL, &answer);
+	if (status)
+		return status;
+	const json_t *users = json_object_get(answer, "users");
+	if (!json_is_array(users)) {
+		say("this node does not lead now: ask the one that `hanse status` names");
+		json_decref(answer);
+		return COMMAND_UNREACHABLE;
+	}
+	if (command_line_has(l, FLAG_JSON))
+		return output_json(answer);
+	arena_init(&a);
+	table_init(&t, &a, headings);
+	for (size_t i = 0; i < json_array_size(users); i++)
+		add_row(&a, &t, json_array_get(users, i));
+	table_print(&t, stdout);
+	table_done(&t);
+	arena_done(&a);
+	json_decref(answer);
+	return COMMAND_DONE;
+}

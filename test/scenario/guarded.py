@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Users, SASL and access lists, with clients of others: who may in, and who may do what."""
+
+import subprocess
+
+import kcat
+from kafka import API_VERSIONS, METADATA, Client, array, text
+from scenario import Scenario, wait_until
+
+PASSWORDS = {"boss": "boss-password", "writer": "writer-password", "reader": "reader-password"}
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+SOON_S = 20
+
+
+def hanse(node, *words, line=None):
+    return subprocess.run([node.program, *words, "--kafka", node.address], check=False,
+                          input=None if line is None else line.encode() + b"\n",
+                          stdin=subprocess.DEVNULL if line is None else None,
+                          capture_output=True, timeout=30)
+
+
+def user(node, *words, line=None):
+    done = hanse(node, "user", *words, "--run-dir", str(node.run_dir), line=line)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def sasl(name, mechanism="SCRAM-SHA-256", password=None):
+    settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism,
+                "sasl.username": name, "sasl.password": password or PASSWORDS[name]}
+    return [word for key, value in settings.items() for word in ("-X", f"{key}={value}")]
+
+
+def is_refused(node, *words):
+    """Does kcat say that it could not sign in?  It goes on trying, so it is not waited for."""
+    command = ["timeout", str(SOON_S), "kcat", "-b", node.address, "-L", "-m", "1",
+               *words]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as process:
+        refused = any(b"SASL authentication error" in line for line in process.stderr)
+        process.terminate()
+    return refused
+
+
+def fails_with(word, call):
+    try:
+        call()
+    except kcat.KcatError as error:
+        assert word in str(error), error
+        return True
+    return False
+
+
+# --- access lists, as Kafka's protocol has them ---------------------------------------------------
+
+SASL_HANDSHAKE, SASL_AUTHENTICATE, CREATE_ACLS, DELETE_ACLS = 17, 36, 30, 31
+TOPIC, GROUP, CLUSTER = 2, 3, 4
+READ, WRITE, CREATE = 3, 4, 5
+LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
+
+
+class User(Client):
+    """Signed in with PLAIN."""
+
+    def __init__(self, port, name):
+        super().__init__(port)
+        assert self.call(SASL_HANDSHAKE, 1, text("PLAIN"))[:2] == b"\0\0"
+        token = b"\0" + name.encode() + b"\0" + PASSWORDS[name].encode()
+        answer = self.call(SASL_AUTHENTICATE, 0, len(token).to_bytes(4, "big") + token)
+        assert answer[:2] == b"\0\0", answer
+
+    def grant(self, resource, name, operation, principal, pattern=LITERAL, permission=ALLOW):
+        creation = bytes([resource]) + text(name) + bytes([pattern]) + text(principal) + \
+            text("*") + bytes([operation, permission])
+        answer = self.call(CREATE_ACLS, 1, array([creation]))
+        return int.from_bytes(answer[8:10], "big", signed=True)
+
+    def revoke(self, resource, name, principal):
+        any_of = bytes([resource]) + text(name) + bytes([LITERAL]) + text(principal) + \
+            text(None) + bytes([1, 1])
+        return self.call(DELETE_ACLS, 1, array([any_of]))
+
+
+with Scenario() as s:
+    node = s.node()
+    node.start()
+    kcat.produce(node.address, "orders", b"one\n")
+    open_client = Client(node.port)
+    open_client.call(METADATA, 1, array([]))
+
+    with s.test("without users everybody may everything"):
+        assert kcat.consume(node.address, "orders") == b"one\n"
+        assert "NAME" in user(node, "list")
+
+    with s.test("a user is added with a password from standard input"):
+        user(node, "add", "--admin", "boss", line=PASSWORDS["boss"])
+        user(node, "add", "writer", line=PASSWORDS["writer"])
+        user(node, "add", "reader", line=PASSWORDS["reader"])
+        assert [row.split()[:2] for row in user(node, "list").splitlines()[1:]] == \
+            [["boss", "yes"], ["reader", "no"], ["writer", "no"]]
+        again = hanse(node, "user", "add", "boss", "--run-dir", str(node.run_dir),
+                      line="some other")
+        assert again.returncode == 1 and b"there is a user" in again.stderr
+
+    with s.test("connections of those who did not sign in end"):
+        assert open_client.is_closed()
+
+    with s.test("before signing in only ApiVersions is answered"):
+        with Client(node.port) as client:
+            assert client.call(API_VERSIONS, 0, b"")[:2] == b"\0\0"
+            client.send(METADATA, 1, array([]))
+            assert client.is_closed()
+
+    for mechanism in MECHANISMS:
+        with s.test(f"{mechanism}: the right password, another one, and nobody"):
+            admin = sasl("boss", mechanism)
+            assert kcat.consume(node.address, "orders", *admin) == b"one\n"
+            assert is_refused(node, *sasl("boss", mechanism, "not it"))
+            assert is_refused(node, *sasl("nobody", mechanism, "whatever"))
+
+    with s.test("garbage instead of a token ends the connection"):
+        for token in (b"", b"\0", b"\xff" * 5000, b"n,,n=,r=", b"p=x,,n=a,r=b"):
+            with Client(node.port) as client:
+                client.call(SASL_HANDSHAKE, 1, text("SCRAM-SHA-512"))
+                answer = client.call(SASL_AUTHENTICATE, 0, len(token).to_bytes(4, "big") + token)
+                assert int.from_bytes(answer[:2], "big") == 58, answer
+                assert client.is_closed()
+
+    with s.test("a token without a header, as SaslHandshake 0 has it"):
+        with Client(node.port) as client:
+            assert client.call(SASL_HANDSHAKE, 0, text("PLAIN"))[:2] == b"\0\0"
+            token = b"\0boss\0" + PASSWORDS["boss"].encode()
+            client.socket.sendall(len(token).to_bytes(4, "big") + token)
+            assert client.read_exactly(4) == b"\0\0\0\0"
+            assert len(client.call(METADATA, 1, array([]))) > 20
+
+    with s.test("what no access list allows is denied, and not told of"):
+        out = kcat.kcat(node.address, "-L", *sasl("writer"))
+        assert b"0 topics" in out, out
+        assert fails_with("authorization failed",
+                          lambda: kcat.consume(node.address, "orders", *sasl("reader")))
+
+    boss = User(node.port, "boss")
+    with s.test("only who may alter the cluster makes access lists"):
+        with User(node.port, "writer") as writer:
+            assert writer.grant(TOPIC, "orders", WRITE, "User:writer") == 31
+        assert boss.grant(TOPIC, "orders", WRITE, "User:writer") == 0
+        assert boss.grant(TOPIC, "ord", READ, "User:reader", PREFIXED) == 0
+        assert boss.grant(GROUP, "readers", READ, "User:reader") == 0
+
+    with s.test("who may write writes, who may read reads, and not the other way round"):
+        wait_until(lambda: b"orders" in kcat.kcat(node.address, "-L", *sasl("writer")), SOON_S,
+                   "the grant is at the agent")
+        kcat.produce(node.address, "orders", b"two\n", *sasl("writer"))
+        assert kcat.consume(node.address, "orders", *sasl("reader")) == b"one\ntwo\n"
+        assert fails_with("authorization failed",
+                          lambda: kcat.consume(node.address, "orders", *sasl("writer")))
+        assert fails_with("uthorization failed",
+                          lambda: kcat.produce(node.address, "orders", b"x\n", *sasl("reader")))
+
+    with s.test("a group is another thing to be allowed"):
+        out = kcat.kcat(node.address, "-G", "readers", "orders", "-X", "auto.offset.reset=earliest",
+                        "-c", "2", "-q", *sasl("reader"))
+        assert out == b"one\ntwo\n"
+        assert fails_with("uthorization failed", lambda: kcat.kcat(
+            node.address, "-G", "others", "orders", "-c", "1", "-q", *sasl("reader")))
+
+    with s.test("what is forbidden stays so, whatever allows it"):
+        assert boss.grant(TOPIC, "orders", WRITE, "User:*", permission=DENY) == 0
+        wait_until(lambda: fails_with("uthorization failed", lambda: kcat.produce(
+            node.address, "orders", b"x\n", *sasl("writer"))), SOON_S, "it is forbidden")
+        boss.revoke(TOPIC, "orders", "User:*")
+        wait_until(lambda: not fails_with("uthorization failed", lambda: kcat.produce(
+            node.address, "orders", b"three\n", *sasl("writer"))), SOON_S, "it is no more")
+
+    with s.test("our own commands sign in too"):
+        password = s.scratch / "password"
+        password.write_text(PASSWORDS["boss"] + "\n")
+        told = hanse(node, "topic", "list", "--as", "boss", "--password-file", str(password))
+        assert b"orders" in told.stdout, told.stderr
+        refused = hanse(node, "topic", "list", "--as", "writer", "--password-file", str(password))
+        assert refused.returncode == 1 and b"password" in refused.stderr, refused.stderr
+        nobody = hanse(node, "topic", "list")
+        assert nobody.returncode == 4 and b"--as" in nobody.stderr, nobody.stderr
+
+    with s.test("users and access lists outlive every process"):
+        boss.__exit__()
+        node.kill()
+        node.start()
+        assert b"one\n" in kcat.consume(node.address, "orders", *sasl("reader"))
+        assert is_refused(node, *sasl("reader", password="not it"))
+
+    with s.test("a user that is removed is gone, and its connections with it"):
+        reader = User(node.port, "reader")
+        user(node, "remove", "reader")
+        assert reader.is_closed()
+        assert is_refused(node, *sasl("reader"))
+
+    with s.test("another password takes the place of the old one"):
+        user(node, "password", "writer", line="another-password")
+        assert is_refused(node, *sasl("writer"))
+        kcat.produce(node.address, "orders", b"x\n", *sasl("writer", password="another-password"))
+
+    with s.test("passwords are in no log"):
+        log = "\n".join(node.log_lines())
+        assert not any(password in log for password in PASSWORDS.values())
