@@ -19,6 +19,7 @@ PACKAGES = (("org.apache.kafka", "kafka_2.13", VERSION),
             ("org.slf4j", "slf4j-simple", "1.7.36"))
 MAVEN_S = 600
 TOOL_S = 90
+CLUSTER_ID = "aGFuc2UtaW50ZXJvcC0tLQ"
 # Small and quick to start: what is judged is the broker.
 JAVA = ("java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -102,3 +103,34 @@ def run(tool, *words, timeout_s=TOOL_S, text="", fails=False):
     said = done.stdout + done.stderr
     assert bool(done.returncode) == fails, f"{tool} ended with {done.returncode}: {said[-2000:]}"
     return said
+
+
+class Broker:
+    """A broker of Apache Kafka with a controller of its own, on free ports of this machine."""
+
+    START_S = 90
+
+    def __init__(self, s, free_port):
+        self.home = s.scratch / "apache"
+        self.home.mkdir()
+        self.address, controller = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        settings = {
+            "process.roles": "broker,controller", "node.id": 1,
+            "controller.quorum.bootstrap.servers": controller,
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
+            "controller.listener.names": "CONTROLLER", "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": self.home / "log", "group.initial.rebalance.delay.ms": 0,
+            "offsets.topic.num.partitions": 1, "transaction.state.log.num.partitions": 1,
+            **{f"{name}.replication.factor": 1 for name in
+               ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")},
+            "transaction.state.log.min.isr": 1, "share.coordinator.state.topic.min.isr": 1}
+        path = self.home / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        run("storage", "format", "--standalone", "-t", CLUSTER_ID, "-c", path)
+        with open(self.home / "broker.log", "w") as log:
+            self.process = s.spawn(*command("broker", path), stdout=log, stderr=log,
+                                   stdin=subprocess.DEVNULL)
+
+    def log(self):
+        return (self.home / "broker.log").read_text(errors="replace")

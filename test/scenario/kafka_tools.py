@@ -2,7 +2,7 @@
 """Apache Kafka's own command line tools, which speak its newest protocol through the Java client.
 
 Skipped by name where Java is missing, or Maven to fetch them.
-timeout: 900 s
+timeout: 900 s; runs beside others
 """
 
 import json
