@@ -90,7 +90,7 @@ enum command_status broker_open(struct broker *b, const struct command_line *l)
 {
 	char why[COMMAND_WHY_BYTES];
 
-	*b = (struct broker) { .client.fd = -1 };
+	*b = (struct broker) { .client.fd = -1, .line = l };
 	arena_init(&b->arena);
 	if (command_line_kafka(l, &b->address, why)) {
 		say("%s", why);
@@ -129,4 +129,52 @@ enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int ver
 		say_more("Where Kafka has users, it closes the connection of whoever does not sign"
 			 " in: --as NAME --password-file FILE.");
 	return COMMAND_UNREACHABLE;
+}
+
+/* Another broker than the one that was named; then it is that one again. */
+static enum command_status ask_other(struct broker *b,
+				     const struct kafka_metadata_response_broker *other,
+				     enum kafka_api_key key, const void *request, void *ret)
+{
+	const struct kafka_client client = b->client;
+	const char *text = b->address.text;
+	char *host = arena_text(&b->arena, other->host);
+	enum command_status status = COMMAND_UNREACHABLE;
+
+	b->address.text = arena_format(&b->arena, "%s:%d", host, (int)other->port);
+	if (kafka_client_open(&b->client, host, (uint16_t)other->port, 0)) {
+		say("%s, a broker of the same cluster, does not answer: %s", b->address.text,
+		    b->client.why);
+		say_more("If it has gone, the others answer for it in some seconds.");
+	} else {
+		status = sign_in(b, b->line);
+		if (!status)
+			status = broker_ask(b, key, INT16_MAX, request, ret);
+	}
+	kafka_client_close(&b->client);
+	b->client = client;
+	b->address.text = text;
+	return status;
+}
+
+enum command_status broker_ask_all(struct broker *b, enum kafka_api_key key, const void *request,
+				   size_t answer_bytes, struct broker_answers *ret)
+{
+	struct kafka_metadata_request_topic none;
+	struct kafka_metadata_request about = { .topics = &none, .topics_count = 0 };
+	struct kafka_metadata_response cluster;
+
+	enum command_status status = broker_ask(b, KAFKA_API_METADATA, INT16_MAX, &about, &cluster);
+	if (status)
+		return status;
+	ret->count = cluster.brokers_count > 1 ? cluster.brokers_count : 1;
+	ret->answers = arena_take_array(&b->arena, ret->count, sizeof(*ret->answers));
+	for (size_t i = 0; !status && i < ret->count; i++) {
+		ret->answers[i] = arena_take(&b->arena, answer_bytes);
+		if (ret->count == 1)
+			status = broker_ask(b, key, INT16_MAX, request, ret->answers[i]);
+		else
+			status = ask_other(b, &cluster.brokers[i], key, request, ret->answers[i]);
+	}
+	return status;
 }

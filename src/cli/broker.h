@@ -16,6 +16,7 @@ struct broker {
 	struct arena arena; /* answers live here until broker_close() */
 	struct kafka_address address;
 	bool has_signed_in;
+	const struct command_line *line; /* which names who signs in */
 };
 
 /* Says itself what failed; anything but COMMAND_DONE is what the command exits with.
@@ -26,6 +27,16 @@ void broker_close(struct broker *b);
 /* One request in the highest common version up to `version_max`; says itself what failed. */
 MUST_CHECK enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int version_max,
 					  const void *request, void *ret);
+
+/* The same to every broker of the cluster, one after the other, where each answers for its share
+ * only; answer_bytes: of the API's response, whose copies live until broker_close(). */
+struct broker_answers {
+	void **answers; /* one a broker */
+	size_t count;
+};
+MUST_CHECK enum command_status broker_ask_all(struct broker *b, enum kafka_api_key key,
+					      const void *request, size_t answer_bytes,
+					      struct broker_answers *ret);
 
 /* Say that the broker refused: "topic orders was not created: ...", with the broker's own message
  * (may be null) or ours; returns what that exits with. */

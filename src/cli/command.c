@@ -220,9 +220,10 @@ const struct command commands[] = {
 	  .arguments = "",
 	  .summary = "Lists topics and how many partitions each has",
 	  .examples = "  hanse topic list\n"
+		      "  hanse topic list --limit 100\n"
 		      "  hanse topic list --json | jq -r '.topics[].name'\n",
 	  .details = "",
-	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .flags = FLAG_BIT(FLAG_LIMIT) | FLAG_BIT(FLAG_AFTER) | PRINTS_DATA | ASKS_KAFKA,
 	  .run = topic_list_run },
 	{ .words = "topic describe",
 	  .arguments = "NAME",
@@ -242,13 +243,65 @@ const struct command commands[] = {
 	  .flags = FLAG_BIT(FLAG_FORCE) | ASKS_KAFKA,
 	  .argument_count = 1,
 	  .run = topic_delete_run },
+	{ .words = "topic config",
+	  .arguments = "NAME [KEY=VALUE...]",
+	  .summary = "Shows the settings of a topic, and changes them",
+	  .examples =
+		  "  hanse topic config orders\n"
+		  "  hanse topic config orders max.message.bytes=500000 retention.ms=604800000\n"
+		  "  hanse topic config orders --unset retention.ms\n",
+	  .details = "What is not named stays as it is.\n",
+	  .flags = FLAG_BIT(FLAG_UNSET) | PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .takes_more = true,
+	  .run = topic_config_run },
+	{ .words = "topic trim",
+	  .arguments = "NAME",
+	  .summary = "Shows which of a topic's oldest records would go, and deletes them",
+	  .examples = "  hanse topic trim orders --before 7d\n"
+		      "  hanse topic trim orders --before 1200 --partition 0 --execute\n"
+		      "  hanse topic trim orders --before latest --execute    all of them\n",
+	  .details = "PLACE is the first record that stays; -N is counted from the end of each\n"
+		     "partition.\n",
+	  .flags = FLAG_BIT(FLAG_BEFORE) | FLAG_BIT(FLAG_PARTITION) | FLAG_BIT(FLAG_EXECUTE) |
+		   PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = topic_trim_run },
+	{ .words = "topic partitions",
+	  .arguments = "NAME COUNT",
+	  .summary = "Gives a topic more partitions",
+	  .examples = "  hanse topic partitions orders 12\n",
+	  .details =
+		  "There is no way back.  Producers that choose by key send new records of a key\n"
+		  "to another partition than the old ones.\n",
+	  .flags = ASKS_KAFKA,
+	  .argument_count = 2,
+	  .run = topic_partitions_run },
+	{ .words = "topic tail",
+	  .arguments = "NAME",
+	  .summary = "Shows the last records of a topic: time, key, value and headers",
+	  .examples = "  hanse topic tail orders\n"
+		      "  hanse topic tail orders --follow\n"
+		      "  hanse topic tail orders --from 30m --partition 3\n"
+		      "  hanse topic tail orders --from earliest --limit 100 --json | jq -r .key\n",
+	  .details =
+		  "A line has partition, offset, time, key, value and headers with tabs between\n"
+		  "them; - is null.  With --json each line is a document.  PLACE is counted in "
+		  "each\n"
+		  "partition, and -N from its end.  Nothing is committed, and no group is "
+		  "joined.\n",
+	  .flags = FLAG_BIT(FLAG_FROM) | FLAG_BIT(FLAG_PARTITION) | FLAG_BIT(FLAG_LIMIT) |
+		   FLAG_BIT(FLAG_FOLLOW) | FLAG_BIT(FLAG_COMMITTED) | PRINTS_DATA | ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = topic_tail_run },
 	{ .words = "group list",
 	  .arguments = "",
 	  .summary = "Lists consumer groups and the state of each",
 	  .examples = "  hanse group list\n"
+		      "  hanse group list --limit 100\n"
 		      "  hanse group list --json | jq -r '.groups[].name'\n",
 	  .details = "",
-	  .flags = PRINTS_DATA | ASKS_KAFKA,
+	  .flags = FLAG_BIT(FLAG_LIMIT) | FLAG_BIT(FLAG_AFTER) | PRINTS_DATA | ASKS_KAFKA,
 	  .run = group_list_run },
 	{ .words = "group describe",
 	  .arguments = "NAME",
@@ -259,6 +312,28 @@ const struct command commands[] = {
 	  .flags = PRINTS_DATA | ASKS_KAFKA,
 	  .argument_count = 1,
 	  .run = group_describe_run },
+	{ .words = "group reset",
+	  .arguments = "NAME",
+	  .summary = "Shows where a group would go on reading, and moves it there",
+	  .examples = "  hanse group reset readers --to earliest\n"
+		      "  hanse group reset readers --to 2026-11-22T14:00Z --execute\n"
+		      "  hanse group reset readers --to -100 --topic orders --execute\n",
+	  .details = "Only a group without members can be moved.  -N and +N count from what it\n"
+		     "committed.  With --topic all partitions of that topic are set, also those "
+		     "where\n"
+		     "it committed nothing, and a group that is not there yet is made.\n",
+	  .flags = FLAG_BIT(FLAG_TO) | FLAG_BIT(FLAG_TOPIC) | FLAG_BIT(FLAG_EXECUTE) | PRINTS_DATA |
+		   ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = group_reset_run },
+	{ .words = "group delete",
+	  .arguments = "NAME",
+	  .summary = "Deletes a group without members, and what it committed",
+	  .examples = "  hanse group delete readers\n",
+	  .details = "",
+	  .flags = ASKS_KAFKA,
+	  .argument_count = 1,
+	  .run = group_delete_run },
 	{ .words = "user add",
 	  .arguments = "NAME",
 	  .summary = "Adds a user of Kafka, with a password from standard input",

@@ -90,7 +90,7 @@ static void test_there_may_be_many_words_but_not_any_number(void **state)
 static void test_mistakes_are_named(void **state)
 {
 	(void)state;
-	REFUSE("unknown option \"--partition\": did you mean \"--partitions\"?", "--partition=3");
+	REFUSE("unknown option \"--partitons\": did you mean \"--partitions\"?", "--partitons=3");
 	REFUSE("unknown option \"--jso\": did you mean \"--json\"?", "--jso");
 	REFUSE("unknown option \"-x\": `hanse --help` lists what there is", "-x");
 	REFUSE("--json is given twice", "--json", "--json");

@@ -215,7 +215,8 @@ static enum command_status ask_next(struct broker *b, struct group *g)
 		questions[i].topic = g->partitions[i].topic;
 		questions[i].partition = g->partitions[i].partition;
 	}
-	enum command_status status = offsets_ask(b, OFFSETS_NEXT, questions, g->partitions_count);
+	enum command_status status =
+		offsets_ask(b, OFFSETS_NEXT, false, questions, g->partitions_count);
 	for (size_t i = 0; !status && i < g->partitions_count; i++)
 		g->partitions[i].next = questions[i].offset;
 	return status;

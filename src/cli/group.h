@@ -25,6 +25,10 @@ struct group {
 /* All of it lives in the broker's arena.  Says itself what failed; COMMAND_NOT_FOUND. */
 MUST_CHECK enum command_status group_ask(struct broker *b, const char *name, struct group *ret);
 
+/* All groups there are, ordered by name; every broker is asked. */
+MUST_CHECK enum command_status group_ask_all(struct broker *b,
+					     struct kafka_list_groups_response *ret);
+
 /* How many records the group has not read; -1: not known. */
 int64_t group_partition_lag(const struct group_partition *p);
 

@@ -13,9 +13,8 @@ int offset_question_compare(const void *a, const void *b)
 }
 
 /* One topic of the request for each run of questions about it. */
-static void fill_request(struct arena *a, enum offsets_place place,
-			 const struct offset_question *questions, size_t count,
-			 struct kafka_list_offsets_request *ret)
+static void fill_request(struct arena *a, int64_t time_ms, const struct offset_question *questions,
+			 size_t count, struct kafka_list_offsets_request *ret)
 {
 	struct kafka_list_offsets_request_partition *partitions =
 		arena_take_array(a, count, sizeof(*partitions));
@@ -36,7 +35,7 @@ static void fill_request(struct arena *a, enum offsets_place place,
 		partitions[i] = (struct kafka_list_offsets_request_partition) {
 			.partition_index = questions[i].partition,
 			.current_leader_epoch = -1,
-			.timestamp = place,
+			.timestamp = time_ms,
 		};
 	}
 }
@@ -56,7 +55,7 @@ static void take_answers(const struct kafka_list_offsets_response_topic *topic,
 	}
 }
 
-enum command_status offsets_ask(struct broker *b, enum offsets_place place,
+enum command_status offsets_ask(struct broker *b, int64_t time_ms, bool is_committed_only,
 				struct offset_question *questions, size_t count)
 {
 	struct kafka_list_offsets_request request;
@@ -66,7 +65,8 @@ enum command_status offsets_ask(struct broker *b, enum offsets_place place,
 		questions[i].offset = -1;
 	if (count == 0)
 		return COMMAND_DONE;
-	fill_request(&b->arena, place, questions, count, &request);
+	fill_request(&b->arena, time_ms, questions, count, &request);
+	request.isolation_level = is_committed_only;
 	enum command_status status =
 		broker_ask(b, KAFKA_API_LIST_OFFSETS, INT16_MAX, &request, &response);
 	if (status)

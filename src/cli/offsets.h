@@ -4,8 +4,8 @@
 
 #include "cli/broker.h"
 
-/* What ListOffsets takes for a time. */
-enum offsets_place { OFFSETS_FIRST = -2, OFFSETS_NEXT = -1 };
+/* What ListOffsets takes for a time, besides milliseconds since 1970. */
+enum { OFFSETS_FIRST = -2, OFFSETS_NEXT = -1 };
 
 struct offset_question {
 	struct slice topic;
@@ -13,9 +13,11 @@ struct offset_question {
 	int64_t offset; /* the answer; -1: not known */
 };
 
-/* Answer all questions, which are ordered by topic and partition and differ.  A partition that has
- * no answer keeps -1. */
-MUST_CHECK enum command_status offsets_ask(struct broker *b, enum offsets_place place,
+/* Answer all questions, which are ordered by topic and partition and differ: where the partition
+ * begins or ends, or the first record at a time or later; `is_committed_only`: it ends before the
+ * first open transaction.  A partition that has no answer keeps -1. */
+MUST_CHECK enum command_status offsets_ask(struct broker *b, int64_t time_ms,
+					   bool is_committed_only,
 					   struct offset_question *questions, size_t count);
 
 /* For qsort() and bsearch(). */

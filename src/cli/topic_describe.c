@@ -25,8 +25,8 @@ static enum command_status ask(struct broker *b, const char *name, struct descri
 			.partition = ret->topic.partitions[i].partition_index,
 		};
 	}
-	status = offsets_ask(b, OFFSETS_FIRST, ret->first, count);
-	return status ? status : offsets_ask(b, OFFSETS_NEXT, ret->next, count);
+	status = offsets_ask(b, OFFSETS_FIRST, false, ret->first, count);
+	return status ? status : offsets_ask(b, OFFSETS_NEXT, false, ret->next, count);
 }
 
 static enum command_status print_json(const struct description *d)

@@ -1,13 +1,15 @@
 /* hanse topic list: Metadata of all topics. */
 #include "cli/output.h"
+#include "cli/page.h"
 #include "cli/table.h"
 #include "cli/topic.h"
 
-static enum command_status print_json(const struct kafka_metadata_response *response)
+static enum command_status print_json(const struct kafka_metadata_response *response,
+				      const struct page *page)
 {
 	json_t *topics = json_array();
 
-	for (size_t i = 0; i < response->topics_count; i++) {
+	for (size_t i = page->first; i < page->end; i++) {
 		const struct kafka_metadata_response_topic *topic = &response->topics[i];
 		char id[TOPIC_ID_BYTES];
 		json_array_append_new(
@@ -17,11 +19,15 @@ static enum command_status print_json(const struct kafka_metadata_response *resp
 				  "partitions", (json_int_t)topic->partitions_count, "internal",
 				  (int)topic->is_internal));
 	}
-	return output_json(json_pack("{s:o}", "topics", topics));
+	json_t *document = json_pack("{s:o}", "topics", topics);
+	if (page->more_after.data)
+		json_object_set_new(document, "more_after", output_json_text(page->more_after));
+	return output_json(document);
 }
 
 static enum command_status print_text(struct broker *b,
-				      const struct kafka_metadata_response *response)
+				      const struct kafka_metadata_response *response,
+				      const struct page *page)
 {
 	const char *const headings[] = { "TOPIC", "PARTITIONS", NULL };
 	struct table t;
@@ -31,26 +37,32 @@ static enum command_status print_text(struct broker *b,
 		return COMMAND_DONE;
 	}
 	table_init(&t, &b->arena, headings);
-	for (size_t i = 0; i < response->topics_count; i++) {
+	for (size_t i = page->first; i < page->end; i++) {
 		table_add_text(&t, response->topics[i].name);
 		table_add_number(&t, (int64_t)response->topics[i].partitions_count);
 	}
 	table_print(&t, stdout);
 	table_done(&t);
+	page_say_more(page);
 	return COMMAND_DONE;
 }
 
 enum command_status topic_list_run(const struct command_line *l)
 {
 	struct kafka_metadata_response response;
+	struct page page = { 0 };
 	struct broker b;
 
 	enum command_status status = broker_open(&b, l);
 	if (!status)
 		status = topic_ask_all(&b, &response);
 	if (!status)
-		status = command_line_has(l, FLAG_JSON) ? print_json(&response)
-							: print_text(&b, &response);
+		status = page_find(l, response.topics, response.topics_count,
+				   sizeof(*response.topics),
+				   offsetof(struct kafka_metadata_response_topic, name), &page);
+	if (!status)
+		status = command_line_has(l, FLAG_JSON) ? print_json(&response, &page)
+							: print_text(&b, &response, &page);
 	broker_close(&b);
 	return status;
 }

@@ -90,7 +90,8 @@ within() { # seconds, then a test that becomes true
 # --- without a server -----------------------------------------------------------------------------
 
 commands='topic create|topic list|topic describe|topic delete|group list|group describe|status'
-commands="$commands|serve"
+commands="$commands|serve|topic config|topic trim|topic partitions|topic tail|group reset"
+commands="$commands|group delete"
 
 helps_with_examples() {
 	expect 0 "$@" && [ "$(head -n 1 out)" = Examples: ] && prints '^  hanse ' && [ ! -s err ]
@@ -290,6 +291,128 @@ members_are_shown() {
 	return $result
 }
 it "members and what each reads are shown" members_are_shown
+
+# --- records --------------------------------------------------------------------------------------
+
+produce_with_headers() {
+	printf 'k1:one\nk2:two\nk3:\nk4:four\n' |
+		kcat -b "$HANSE_KAFKA" -t tailed -p 0 -P -K: -Z -H color=red -H size=7 -z gzip 2>err
+}
+
+records_are_shown() {
+	expect 0 topic create tailed --partitions 2 && produce_with_headers &&
+		expect 0 topic tail tailed && [ "$(wc -l <out)" -eq 4 ] && [ ! -s err ] &&
+		[ "$(head -n 1 out | cut -f 1,2,4-)" = "$(printf '%b' \
+			'0\t0\tk1\tone\tcolor=red size=7')" ] &&
+		prints 'T[0-9:.]+Z.k3.-.color=red size=7$' &&
+		expect 0 topic tail tailed --from -1 --json &&
+		json 'd["key"] == "k4" and d["value"] == "four" and d["offset"] == 3' &&
+		json 'd["headers"] == [{"key": "color", "value": "red"},
+			{"key": "size", "value": "7"}]' &&
+		expect 0 topic tail tailed --from earliest --limit 2 &&
+		[ "$(wc -l <out)" -eq 2 ] &&
+		expect 0 topic tail tailed --from 1h --partition 0 && [ "$(wc -l <out)" -eq 4 ] &&
+		expect 0 topic tail tailed --from 2 --partition 0 && [ "$(cut -f 2 out)" = "2
+3" ] && expect 0 topic tail tailed --partition 1 && prints_nothing
+}
+it "records are shown with time, key, value and headers" records_are_shown
+
+what_comes_is_followed() {
+	"$program" topic tail tailed --follow --from latest --limit 1 >followed 2>err &
+	follower=$!
+	sleep 1
+	echo late | kcat -b "$HANSE_KAFKA" -t tailed -p 1 -P && wait "$follower" &&
+		cut -f 1,2,5 followed | grep -qx '1	0	late'
+}
+it "what comes is followed" what_comes_is_followed
+
+tail_refuses() {
+	expect 3 topic tail nothing && expect 3 topic tail tailed --partition 9 &&
+		expect 2 topic tail tailed --from yesterday && says "30m ago" &&
+		expect 2 topic tail tailed --from +1 && expect 2 topic tail tailed --limit 0
+}
+it "places and partitions that are none are refused" tail_refuses
+
+names_come_in_pages() {
+	expect 0 topic list --limit 1 && says "--after orders" && [ "$(wc -l <out)" -eq 2 ] &&
+		expect 0 topic list --limit 1 --after orders --json &&
+		json '[t["name"] for t in d["topics"]] == [d["more_after"]] == ["other"]' &&
+		expect 0 topic list --after tailed --json && json 'd == {"topics": []}' &&
+		expect 2 topic list --limit none
+}
+it "long lists come in pages" names_come_in_pages
+
+settings_are_changed() {
+	expect 0 topic config tailed --json &&
+		json 'all(c["from"] != "topic" for c in d["configs"])' &&
+		expect 0 topic config tailed retention.ms=86400000 max.message.bytes=500000 &&
+		prints '^retention.ms +topic +86400000$' &&
+		expect 0 topic config tailed --unset retention.ms,max.message.bytes --json &&
+		json 'all(c["from"] != "topic" for c in d["configs"])' &&
+		expect 1 topic config tailed retention.ms=soon && says retention.ms &&
+		expect 1 topic config tailed no.such.thing=1 && expect 3 topic config nothing &&
+		expect 2 topic config tailed retention.ms && says KEY=VALUE
+}
+it "settings of a topic are shown and changed" settings_are_changed
+
+the_oldest_go() {
+	expect 0 topic trim tailed --before -1 && says "--execute" &&
+		expect 0 topic tail tailed --from earliest && [ "$(wc -l <out)" -eq 5 ] &&
+		expect 0 topic trim tailed --before -1 --execute --json && json 'd["executed"]' &&
+		expect 0 topic tail tailed --from earliest && [ "$(wc -l <out)" -eq 2 ] &&
+		expect 0 topic describe tailed --json &&
+		json '[p["first_offset"] for p in d["partitions"]] == [3, 0]' &&
+		expect 2 topic trim tailed && expect 2 topic trim tailed --before earliest &&
+		expect 0 topic trim tailed --before latest --partition 0 --execute &&
+		expect 0 topic tail tailed --from earliest && prints '^1	0	' &&
+		[ "$(wc -l <out)" -eq 1 ]
+}
+it "the oldest records go, after they were shown" the_oldest_go
+
+a_topic_grows() {
+	expect 0 topic partitions tailed 5 && expect 0 topic describe tailed --json &&
+		json 'len(d["partitions"]) == 5' && expect 1 topic partitions tailed 5 &&
+		says INVALID_PARTITIONS && expect 2 topic partitions tailed none &&
+		expect 3 topic partitions nothing 5 && expect 0 topic delete tailed
+}
+it "a topic gets more partitions" a_topic_grows
+
+a_group_is_moved() {
+	expect 0 group reset readers --to earliest && says "--execute" &&
+		expect 0 group describe readers --json && json 'd["lag"] == 0' &&
+		expect 0 group reset readers --to -10 --execute &&
+		expect 0 group describe readers --json && json 'd["lag"] == 30' &&
+		expect 0 group reset readers --to earliest --execute --json &&
+		json '[p["new_offset"] for p in d["partitions"]] == [0, 0, 0]' &&
+		expect 0 group reset readers --to 1h --execute &&
+		expect 0 group describe readers --json &&
+		json '[p["committed_offset"] for p in d["partitions"]] == [0, 0, 0]' &&
+		expect 0 group reset readers --to latest --execute &&
+		expect 0 group describe readers --json && json 'd["lag"] == 0' &&
+		expect 3 group reset nobody --to latest && expect 2 group reset readers &&
+		expect 0 group reset fresh --to 5 --topic orders --execute &&
+		expect 0 group describe fresh --json &&
+		json '[p["committed_offset"] for p in d["partitions"]] == [5, 5, 5]'
+}
+it "a group is moved, after it was shown where to" a_group_is_moved
+
+a_group_with_members_stays() {
+	kcat -b "$HANSE_KAFKA" -G readers orders >/dev/null 2>&1 &
+	consumer=$!
+	within 30 member_reads_all && expect 1 group reset readers --to earliest --execute &&
+		says members && expect 1 group delete readers && says NON_EMPTY_GROUP
+	result=$?
+	kill "$consumer"
+	wait "$consumer" 2>/dev/null
+	return $result
+}
+it "a group with members is not moved or deleted" a_group_with_members_stays
+
+a_group_is_deleted() {
+	expect 0 group delete fresh && expect 3 group describe fresh &&
+		expect 3 group delete fresh
+}
+it "a group is deleted" a_group_is_deleted
 
 # --- status ---------------------------------------------------------------------------------------
 

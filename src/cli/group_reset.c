@@ -1,0 +1,293 @@
+/* hanse group reset: where a group goes on reading.  Shown first, done with --execute:
+ * OffsetFetch and ListOffsets, then OffsetCommit as nobody's member. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cli/group.h"
+#include "cli/offsets.h"
+#include "cli/output.h"
+#include "cli/table.h"
+#include "cli/topic.h"
+#include "cli/where.h"
+#include "wire/kafka/errors.h"
+
+enum { OFFSET_COMMIT_VERSION_MAX = 9 }; /* later ones name topics by id */
+
+struct reset {
+	struct broker *broker;
+	const char *group;
+	struct group_partition *partitions; /* ordered by topic and partition */
+	size_t count;
+	int64_t *places; /* one a partition; -1: not known, it stays as it is */
+};
+
+/* --- which partitions --------------------------------------------------------------------------
+ */
+
+static enum command_status group_exists(struct broker *b, const char *name, bool *ret)
+{
+	struct kafka_list_groups_response response;
+
+	enum command_status status = group_ask_all(b, &response);
+	if (status)
+		return status;
+	*ret = false;
+	for (size_t i = 0; i < response.groups_count; i++)
+		if (slice_equal(response.groups[i].group_id, slice_from(name)))
+			*ret = true;
+	return COMMAND_DONE;
+}
+
+/* What the group committed. */
+static enum command_status take_group(struct reset *r)
+{
+	struct group group;
+
+	enum command_status status = group_ask(r->broker, r->group, &group);
+	if (status)
+		return status;
+	if (group.described.members_count > 0) {
+		say("group %s has %zu members: stop them first, or they go on where they are",
+		    r->group, group.described.members_count);
+		return COMMAND_REFUSED;
+	}
+	r->partitions = group.partitions;
+	r->count = group.partitions_count;
+	return COMMAND_DONE;
+}
+
+/* All partitions of one topic, with what the group committed there. */
+static enum command_status take_topic(struct reset *r, const char *name)
+{
+	struct kafka_metadata_response_topic topic;
+
+	enum command_status status = topic_ask(r->broker, name, &topic);
+	if (status)
+		return status;
+	size_t count = topic.partitions_count + r->count, used = 0;
+	struct group_partition *all = arena_take_array(&r->broker->arena, count, sizeof(*all));
+	for (size_t i = 0; i < topic.partitions_count; i++)
+		all[used++] = (struct group_partition) {
+			.topic = topic.name,
+			.partition = topic.partitions[i].partition_index,
+			.committed = -1,
+		};
+	for (size_t i = 0; i < r->count; i++)
+		if (slice_equal(r->partitions[i].topic, topic.name))
+			all[used++] = r->partitions[i];
+	r->partitions = all;
+	r->count = group_merge(all, used);
+	return COMMAND_DONE;
+}
+
+static enum command_status choose(struct reset *r, const struct command_line *l)
+{
+	const char *topic = command_line_value(l, FLAG_TOPIC, NULL);
+	bool exists = true;
+
+	enum command_status status =
+		topic ? group_exists(r->broker, r->group, &exists) : COMMAND_DONE;
+	if (!status && exists)
+		status = take_group(r);
+	if (!status && topic)
+		status = take_topic(r, topic);
+	if (!status && r->count == 0) {
+		say("group %s has committed nothing: --topic NAME says where it is to begin",
+		    r->group);
+		return COMMAND_NOT_FOUND;
+	}
+	return status;
+}
+
+/* --- where to ----------------------------------------------------------------------------------
+ */
+
+static enum command_status ask_places(struct reset *r, int64_t time_ms,
+				      struct offset_question **ret)
+{
+	*ret = arena_take_array(&r->broker->arena, r->count, sizeof(**ret));
+	for (size_t i = 0; i < r->count; i++) {
+		(*ret)[i].topic = r->partitions[i].topic;
+		(*ret)[i].partition = r->partitions[i].partition;
+	}
+	return offsets_ask(r->broker, time_ms, false, *ret, r->count);
+}
+
+static int64_t shifted(int64_t offset, int64_t by, int64_t first, int64_t end)
+{
+	int64_t sum;
+
+	if (offset < 0)
+		return -1;
+	if (__builtin_add_overflow(offset, by, &sum))
+		sum = by < 0 ? first : end;
+	return sum;
+}
+
+static enum command_status find_places(struct reset *r, const struct where *to)
+{
+	struct offset_question *first, *end, *found = NULL;
+
+	r->places = arena_take_array(&r->broker->arena, r->count, sizeof(*r->places));
+	enum command_status status = ask_places(r, OFFSETS_FIRST, &first);
+	if (!status)
+		status = ask_places(r, OFFSETS_NEXT, &end);
+	if (!status && to->kind == WHERE_TIME)
+		status = ask_places(r, to->number, &found);
+	if (status)
+		return status;
+	for (size_t i = 0; i < r->count; i++) {
+		int64_t place = first[i].offset;
+		if (to->kind == WHERE_LATEST)
+			place = end[i].offset;
+		else if (to->kind == WHERE_OFFSET)
+			place = to->number;
+		else if (to->kind == WHERE_RELATIVE)
+			place = shifted(r->partitions[i].committed, to->number, first[i].offset,
+					end[i].offset);
+		else if (found)
+			place = found[i].offset < 0 ? end[i].offset : found[i].offset;
+		if (first[i].offset < 0 || end[i].offset < 0 || place < 0)
+			place = -1;
+		else if (place < first[i].offset)
+			place = first[i].offset;
+		else if (place > end[i].offset)
+			place = end[i].offset;
+		r->places[i] = place;
+	}
+	return COMMAND_DONE;
+}
+
+/* --- doing it ----------------------------------------------------------------------------------
+ */
+
+static void fill_commit(struct reset *r, struct kafka_offset_commit_request *ret)
+{
+	struct arena *a = &r->broker->arena;
+	struct kafka_offset_commit_request_partition *partitions =
+		arena_take_array(a, r->count, sizeof(*partitions));
+	struct kafka_offset_commit_request_topic *topic = NULL;
+	size_t used = 0;
+
+	*ret = (struct kafka_offset_commit_request) {
+		.group_id = slice_from(r->group),
+		.generation_id_or_member_epoch = -1,
+		.member_id = SLICE(""),
+		.retention_time_ms = -1,
+		.topics = arena_take_array(a, r->count, sizeof(*ret->topics)),
+	};
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->places[i] < 0)
+			continue;
+		if (!topic || !slice_equal(topic->name, r->partitions[i].topic)) {
+			topic = &ret->topics[ret->topics_count++];
+			topic->name = r->partitions[i].topic;
+			topic->partitions = &partitions[used];
+		}
+		topic->partitions_count++;
+		partitions[used++] = (struct kafka_offset_commit_request_partition) {
+			.partition_index = r->partitions[i].partition,
+			.committed_offset = r->places[i],
+			.committed_leader_epoch = -1,
+			.committed_metadata = SLICE(""),
+		};
+	}
+}
+
+static enum command_status commit(struct reset *r)
+{
+	struct kafka_offset_commit_request request;
+	struct kafka_offset_commit_response response;
+	struct arena *a = &r->broker->arena;
+
+	fill_commit(r, &request);
+	if (request.topics_count == 0)
+		return COMMAND_DONE;
+	enum command_status status = broker_ask(r->broker, KAFKA_API_OFFSET_COMMIT,
+						OFFSET_COMMIT_VERSION_MAX, &request, &response);
+	if (status == COMMAND_UNREACHABLE)
+		say_more("It may have been done nevertheless: `hanse group describe %s` shows it.",
+			 r->group);
+	for (size_t i = 0; !status && i < response.topics_count; i++) {
+		const struct kafka_offset_commit_response_topic *topic = &response.topics[i];
+		for (size_t j = 0; j < topic->partitions_count; j++)
+			if (topic->partitions[j].error_code)
+				status = broker_refused(
+					arena_format(a, "%.*s, partition %" PRId32,
+						     SLICE_ARG(topic->name),
+						     topic->partitions[j].partition_index),
+					topic->partitions[j].error_code, (struct slice) { 0 });
+	}
+	return status;
+}
+
+static enum command_status print_json(const struct reset *r, bool is_done)
+{
+	json_t *partitions = json_array();
+
+	for (size_t i = 0; i < r->count; i++)
+		json_array_append_new(partitions,
+				      json_pack("{s:o, s:i, s:o, s:o}", "topic",
+						output_json_text(r->partitions[i].topic),
+						"partition", (int)r->partitions[i].partition,
+						"committed_offset",
+						output_json_offset(r->partitions[i].committed),
+						"new_offset", output_json_offset(r->places[i])));
+	return output_json(json_pack("{s:s, s:b, s:o}", "group", r->group, "executed", (int)is_done,
+				     "partitions", partitions));
+}
+
+static void print_text(struct reset *r)
+{
+	const char *const headings[] = { "TOPIC", "PARTITION", "COMMITTED", "NEW", NULL };
+	struct table t;
+
+	table_init(&t, &r->broker->arena, headings);
+	for (size_t i = 0; i < r->count; i++) {
+		table_add_text(&t, r->partitions[i].topic);
+		table_add_number(&t, r->partitions[i].partition);
+		table_add_number(&t, r->partitions[i].committed);
+		table_add_number(&t, r->places[i]);
+	}
+	table_print(&t, stdout);
+	table_done(&t);
+}
+
+static enum command_status reset(struct reset *r, const struct command_line *l)
+{
+	bool is_done = command_line_has(l, FLAG_EXECUTE);
+	const char *text = command_line_value(l, FLAG_TO, NULL);
+	struct where to;
+
+	if (!text || where_parse(text, (uint64_t)clock_wall_ms(), &to)) {
+		say("--to %s: one of " WHERE_FORMS, text ? text : "is missing");
+		return COMMAND_MISUSED;
+	}
+	enum command_status status = broker_open(r->broker, l);
+	if (!status)
+		status = choose(r, l);
+	if (!status)
+		status = find_places(r, &to);
+	if (!status && is_done)
+		status = commit(r);
+	if (status)
+		return status;
+	if (command_line_has(l, FLAG_JSON))
+		return print_json(r, is_done);
+	print_text(r);
+	if (!is_done)
+		say("nothing was changed: --execute does it");
+	return COMMAND_DONE;
+}
+
+enum command_status group_reset_run(const struct command_line *l)
+{
+	struct broker b = { .client.fd = -1 };
+	struct reset r = { .broker = &b, .group = l->arguments[0] };
+
+	arena_init(&b.arena);
+	enum command_status status = reset(&r, l);
+	broker_close(&b);
+	return status;
+}
