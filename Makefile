@@ -19,7 +19,7 @@ endif
 
 # http-parser has no .pc file in Debian 12, so it is named by hand.
 PACKAGES := libuv sqlite3 libxxhash libzstd liblz4 snappy zlib jansson libcurl expat \
-	libsodium libnghttp2 libcrypto libssl
+	libsodium libnghttp2 libcrypto libssl libpcre2-8
 # libcurl is loaded by whoever opens an S3 store (src/buckets/curl_library.h).
 PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell pkg-config --libs $(filter-out libcurl,$(PACKAGES)) 2>/dev/null) \

@@ -69,7 +69,9 @@ struct matrix_api {
 	"never said: the request waits for control, and where an answer is lost the connection "   \
 	"ends, as the tests of \"connection closed\" show"
 #define FIRST_EPOCH_ONLY "partitions stay in epoch 0: there is no older one"
-#define CLASSIC_GROUPS_ONLY "only groups of the classic protocol are served"
+#define MEMBER_EPOCHS                                                                              \
+	"test_offsets_are_read_in_the_epoch_of_the_member",                                        \
+		"src/streams/coordinator/consumer_groups_test.c"
 #define NO_ELECTIONS "there is no high watermark that lags behind an election"
 #define NO_QUOTAS "no quotas are served"
 #define NO_REPLICAS "the bucket replicates: there are no replicas that could be missing"

@@ -338,7 +338,9 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_INVALID_PRODUCER_ID_MAPPING, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
 	{ KAFKA_INVALID_TXN_STATE, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
 	{ KAFKA_GROUP_ID_NOT_FOUND, 2, 8, "old clients get ILLEGAL_GENERATION instead", NULL },
-	{ KAFKA_STALE_MEMBER_EPOCH, ALL_VERSIONS, CLASSIC_GROUPS_ONLY, NULL },
+	{ KAFKA_STALE_MEMBER_EPOCH, 2, 8, "members with epochs need version 9", NULL },
+	{ KAFKA_STALE_MEMBER_EPOCH, 9, 10, "test_k9_a_commit_that_is_repeated_is_as_good_as_once",
+	  "src/streams/coordinator/consumer_groups_test.c" },
 };
 
 const struct matrix_api matrix_offset_commit = MATRIX_API(KAFKA_API_OFFSET_COMMIT, 2, 10);

@@ -327,8 +327,10 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_GROUP_ID_NOT_FOUND, ALL_VERSIONS, "what does not exist has no offset, which is -1",
 	  NULL },
-	{ KAFKA_UNKNOWN_MEMBER_ID, ALL_VERSIONS, CLASSIC_GROUPS_ONLY, NULL },
-	{ KAFKA_STALE_MEMBER_EPOCH, ALL_VERSIONS, CLASSIC_GROUPS_ONLY, NULL },
+	{ KAFKA_UNKNOWN_MEMBER_ID, 1, 8, "the request has no member", NULL },
+	{ KAFKA_STALE_MEMBER_EPOCH, 1, 8, "the request has no member", NULL },
+	{ KAFKA_UNKNOWN_MEMBER_ID, 9, 10, MEMBER_EPOCHS },
+	{ KAFKA_STALE_MEMBER_EPOCH, 9, 10, MEMBER_EPOCHS },
 };
 
 const struct matrix_api matrix_offset_fetch = MATRIX_API(KAFKA_API_OFFSET_FETCH, 1, 10);

@@ -202,6 +202,18 @@ static enum step heartbeat_step(struct request *r)
 	return request_answer(r, &response);
 }
 
+/* The same in the consumer protocol. */
+static enum step beat_step(struct request *r)
+{
+	struct kafka_consumer_group_heartbeat_response response;
+
+	if (r->task.at != REQUEST_FORWARD || !r->agent->has_left)
+		return forward_request_step(r);
+	schema_defaults(r->api->response, &response);
+	response.error_code = KAFKA_NOT_COORDINATOR;
+	return request_answer(r, &response);
+}
+
 #define FORWARD(name, key)                                                                         \
 	const struct operation name = { .api_key = (key),                                          \
 					.state_bytes = sizeof(struct forward),                     \
@@ -225,6 +237,14 @@ const struct operation heartbeat_forward = { .api_key = KAFKA_API_HEARTBEAT,
 					     .state_bytes = sizeof(struct forward),
 					     .step = heartbeat_step,
 					     .release = forward_request_release };
+const struct operation consumer_group_heartbeat_forward = {
+	.api_key = KAFKA_API_CONSUMER_GROUP_HEARTBEAT,
+	.state_bytes = sizeof(struct forward),
+	.step = beat_step,
+	.release = forward_request_release,
+};
+FORWARD(consumer_group_describe_forward, KAFKA_API_CONSUMER_GROUP_DESCRIBE);
+FORWARD(offset_delete_forward, KAFKA_API_OFFSET_DELETE);
 FORWARD(leave_group_forward, KAFKA_API_LEAVE_GROUP);
 FORWARD(offset_commit_forward, KAFKA_API_OFFSET_COMMIT);
 FORWARD(offset_fetch_forward, KAFKA_API_OFFSET_FETCH);

@@ -32,9 +32,12 @@ const struct operation *const operations[] = {
 	&create_partitions_forward,
 	&delete_groups_forward,
 	&incremental_alter_configs_forward,
+	&offset_delete_forward,
 	&describe_scram_forward,
 	&alter_scram_forward,
 	&describe_cluster_operation,
+	&consumer_group_heartbeat_forward,
+	&consumer_group_describe_forward,
 	&list_config_resources_operation,
 };
 

@@ -24,7 +24,8 @@ extern const struct operation create_topics_forward, delete_topics_forward,
 	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
 	list_groups_forward, describe_groups_forward, delete_groups_forward, alter_configs_forward,
 	delete_records_forward, incremental_alter_configs_forward, describe_acls_forward,
-	create_acls_forward, delete_acls_forward, describe_scram_forward, alter_scram_forward;
+	create_acls_forward, delete_acls_forward, describe_scram_forward, alter_scram_forward,
+	offset_delete_forward, consumer_group_heartbeat_forward, consumer_group_describe_forward;
 
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];

@@ -134,6 +134,24 @@ const struct cell_schema catalog_schema[] = {
 		" host TEXT NOT NULL, operation INTEGER NOT NULL, permission INTEGER NOT NULL,"
 		" UNIQUE (resource, name, pattern, principal, host, operation, permission));",
 	},
+	{
+		.name = "streams",
+		.version = 5,
+		.sql =
+			/* groups of the consumer protocol; doc/formats/group.md */
+		"CREATE TABLE consumer_protocol (id INTEGER PRIMARY KEY,"
+		" consumer_group INTEGER NOT NULL UNIQUE, assignment_epoch INTEGER NOT NULL,"
+		" topics_hash INTEGER NOT NULL);"
+
+		"CREATE TABLE consumer_member (id INTEGER PRIMARY KEY,"
+		" consumer_group INTEGER NOT NULL, member_id TEXT NOT NULL,"
+		" member_epoch INTEGER NOT NULL, previous_epoch INTEGER NOT NULL,"
+		" state INTEGER NOT NULL, rack_id TEXT, topics BLOB NOT NULL, pattern TEXT NOT "
+		"NULL,"
+		" assignor TEXT, assigned BLOB NOT NULL, revoking BLOB NOT NULL, target BLOB NOT "
+		"NULL,"
+		" UNIQUE (consumer_group, member_id));",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -424,6 +424,76 @@ static void test_operations_on_groups_ask_for_their_grants(void **state)
 	town_close(&town);
 }
 
+static int16_t join_consumers(struct town *town, const char *topic)
+{
+	struct kafka_consumer_group_heartbeat_request_topic nothing = { 0 };
+	struct slice name = slice_from(topic);
+	const struct kafka_consumer_group_heartbeat_response *response =
+		ask(town, KAFKA_API_CONSUMER_GROUP_HEARTBEAT, 1,
+		    &(struct kafka_consumer_group_heartbeat_request) {
+			    .group_id = SLICE("g"),
+			    .member_id = SLICE("m"),
+			    .rebalance_timeout_ms = 60000,
+			    .subscribed_topic_names = &name,
+			    .subscribed_topic_names_count = 1,
+			    .topic_partitions = &nothing,
+		    });
+
+	return response->error_code;
+}
+
+static int16_t describe_consumers(struct town *town)
+{
+	struct slice name = SLICE("g");
+	const struct kafka_consumer_group_describe_response *response =
+		ask(town, KAFKA_API_CONSUMER_GROUP_DESCRIBE, 1,
+		    &(struct kafka_consumer_group_describe_request) { .group_ids = &name,
+								      .group_ids_count = 1 });
+
+	return response->groups[0].error_code;
+}
+
+static const struct kafka_offset_delete_response *delete_offset(struct town *town)
+{
+	struct kafka_offset_delete_request_partition partition = { 0 };
+	struct kafka_offset_delete_request_topic topic = { SLICE("t"), &partition, 1 };
+
+	return ask(town, KAFKA_API_OFFSET_DELETE, 0,
+		   &(struct kafka_offset_delete_request) { SLICE("g"), &topic, 1 });
+}
+
+static void test_groups_of_the_consumer_protocol_ask_for_their_grants(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 1);
+	town_topic(&town, "t", 1);
+	town_topic(&town, "hidden", 1);
+	assert_int_equal(commit(&town, "t"), KAFKA_NONE);
+	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
+	town.principal = SLICE("User:alice");
+	assert_int_equal(join_consumers(&town, "t"), KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(describe_consumers(&town), KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(delete_offset(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED);
+
+	town.principal = GUARD_AGENT;
+	assert_int_equal(grant(&town, GRANT_GROUP, "g", GRANT_READ, "User:alice"), KAFKA_NONE);
+	assert_int_equal(grant(&town, GRANT_GROUP, "g", GRANT_DELETE, "User:alice"), KAFKA_NONE);
+	town.principal = SLICE("User:alice");
+	assert_int_equal(join_consumers(&town, "t"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_int_equal(delete_offset(&town)->topics[0].partitions[0].error_code,
+			 KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	town.principal = GUARD_AGENT;
+	assert_int_equal(join_consumers(&town, "hidden"), KAFKA_NONE);
+	assert_int_equal(grant(&town, GRANT_TOPIC, "t", GRANT_READ, "User:alice"), KAFKA_NONE);
+	town.principal = SLICE("User:alice");
+	assert_int_equal(describe_consumers(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_int_equal(delete_offset(&town)->topics[0].partitions[0].error_code, KAFKA_NONE);
+	assert_int_equal(join_consumers(&town, "t"), KAFKA_NONE);
+	town_close(&town);
+}
+
 static void test_without_users_and_grants_everybody_may_everything(void **state)
 {
 	struct town town;
@@ -462,7 +532,9 @@ int main(void)
 		cmocka_unit_test(test_grants_are_kept_found_and_deleted),
 		cmocka_unit_test(test_operations_on_topics_ask_for_their_grants),
 		cmocka_unit_test(test_operations_on_groups_ask_for_their_grants),
+		cmocka_unit_test(test_groups_of_the_consumer_protocol_ask_for_their_grants),
 		cmocka_unit_test(test_without_users_and_grants_everybody_may_everything),
+		cmocka_unit_test(test_groups_of_the_consumer_protocol_ask_for_their_grants),
 		cmocka_unit_test(test_without_users_a_grant_is_about_its_own_resource),
 	};
 

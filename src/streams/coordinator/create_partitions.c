@@ -102,6 +102,7 @@ static void create_partitions_fail(struct operation_call *call, int16_t error)
 
 const struct coordinator_operation create_partitions_operation = {
 	.api_key = 37,
+	.changes_topics = true,
 	.is_controllers = true,
 	.run = create_partitions,
 	.fail = create_partitions_fail,

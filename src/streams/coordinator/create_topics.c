@@ -242,6 +242,7 @@ static void create_topics_fail(struct operation_call *call, int16_t error)
 
 const struct coordinator_operation create_topics_operation = {
 	.api_key = 19,
+	.changes_topics = true,
 	.is_controllers = true,
 	.run = create_topics,
 	.fail = create_topics_fail,

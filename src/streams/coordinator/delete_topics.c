@@ -115,6 +115,7 @@ static void delete_topics_fail(struct operation_call *call, int16_t error)
 
 const struct coordinator_operation delete_topics_operation = {
 	.api_key = 20,
+	.changes_topics = true,
 	.is_controllers = true,
 	.run = delete_topics,
 	.fail = delete_topics_fail,

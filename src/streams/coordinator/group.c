@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "base/memory.h"
-#include "streams/coordinator/group_private.h"
+#include "streams/coordinator/group_consumer_private.h"
 
 const char *group_state_name(enum group_state state)
 {
@@ -31,6 +31,7 @@ void group_init(struct group *g, struct slice name, const struct group_config *c
 	map_init(&g->pending);
 	heap_init(&g->pending_deadlines);
 	heap_init(&g->session_deadlines);
+	heap_init(&g->patience);
 }
 
 static void free_pending(struct group *g, struct group_pending *p)
@@ -41,12 +42,17 @@ static void free_pending(struct group *g, struct group_pending *p)
 	memory_free(p);
 }
 
-void group_done(struct group *g)
+void group_drop_pending(struct group *g)
 {
 	struct heap_node *node;
 
 	while ((node = heap_first(&g->pending_deadlines)))
 		free_pending(g, CONTAINER(node, struct group_pending, deadline));
+}
+
+void group_done(struct group *g)
+{
+	group_drop_pending(g);
 	LIST_EACH (&g->members, struct group_member, link, m)
 		group_member_free(m);
 	map_done(&g->by_member_id);
@@ -54,6 +60,7 @@ void group_done(struct group *g)
 	map_done(&g->pending);
 	heap_done(&g->pending_deadlines);
 	heap_done(&g->session_deadlines);
+	heap_done(&g->patience);
 	group_disown(&g->name);
 	group_disown(&g->protocol_type);
 	group_disown(&g->protocol);
@@ -137,6 +144,7 @@ void group_remove_member(struct group *g, struct group_member *m, int16_t error)
 		group_touch(g);
 	}
 	heap_remove(&g->session_deadlines, &m->deadline);
+	heap_remove(&g->patience, &m->patience);
 	map_remove(&g->by_member_id, m->member_id);
 	if (m->instance_id.data)
 		map_remove(&g->by_instance_id, m->instance_id);
@@ -147,6 +155,21 @@ void group_remove_member(struct group *g, struct group_member *m, int16_t error)
 				    ? NULL
 				    : CONTAINER(g->members.next, struct group_member, link);
 	group_member_free(m);
+}
+
+void group_rename_member(struct group *g, struct group_member *m, struct slice member_id)
+{
+	if (!m->is_new)
+		g->removed_version = g->version + 1;
+	map_remove(&g->by_member_id, m->member_id);
+	group_own(&m->member_id, member_id);
+	map_put(&g->by_member_id, m->member_id, m);
+	group_touch_member(g, m);
+}
+
+int32_t group_next_generation(const struct group *g)
+{
+	return g->generation == INT32_MAX ? 1 : g->generation + 1;
 }
 
 void group_add_pending(struct group *g, struct slice member_id, int32_t timeout_ms)
@@ -221,8 +244,10 @@ void group_renew_session(struct group *g, struct group_member *m)
 static int16_t heartbeat(struct group *g, const struct group_event *e)
 {
 	struct group_member *m;
-	int16_t error = group_check_member(g, e->member_id, e->instance_id, &m);
 
+	if (g->type == GROUP_CONSUMER)
+		return group_consumer_heartbeat(g, e);
+	int16_t error = group_check_member(g, e->member_id, e->instance_id, &m);
 	if (error)
 		return error;
 	if (e->generation != g->generation)
@@ -235,6 +260,8 @@ static int16_t check_commit(struct group *g, const struct group_event *e)
 {
 	struct group_member *m;
 
+	if (g->type == GROUP_CONSUMER)
+		return group_consumer_check_commit(g, e);
 	/* Administrators, and consumers that choose their partitions themselves. */
 	if (e->generation < 0 && g->state == GROUP_EMPTY)
 		return KAFKA_NONE;
@@ -270,6 +297,8 @@ static int16_t leave_one(struct group *g, const struct group_leaver *leaver)
 		int16_t error = group_check_member(g, leaver->member_id, leaver->instance_id, &m);
 		if (error)
 			return error;
+		if (g->type == GROUP_CONSUMER && !group_member_is_classic(m))
+			return KAFKA_UNKNOWN_MEMBER_ID;
 	}
 	group_remove_member(g, m, KAFKA_UNKNOWN_MEMBER_ID);
 	return KAFKA_NONE;
@@ -281,8 +310,10 @@ static void leave(struct group *g, struct group_event *e)
 
 	for (size_t i = 0; i < e->leave.count; i++)
 		e->leave.leavers[i].error = leave_one(g, &e->leave.leavers[i]);
-	if (g->member_count != before || g->state == GROUP_PREPARING)
+	if (g->type == GROUP_CLASSIC && (g->member_count != before || g->state == GROUP_PREPARING))
 		group_rebalance(g);
+	else if (g->member_count != before)
+		group_consumer_left(g);
 }
 
 /* --- time --------------------------------------------------------------------------------------
@@ -308,9 +339,12 @@ static void tick(struct group *g)
 				    KAFKA_UNKNOWN_MEMBER_ID);
 		has_left = true;
 	}
-	if (has_left)
+	if (has_left && g->type == GROUP_CONSUMER)
+		group_consumer_left(g);
+	else if (has_left)
 		group_rebalance(g);
 	group_pass_deadlines(g);
+	group_consumer_pass_deadlines(g);
 }
 
 static uint64_t earlier(uint64_t at_ms, uint64_t deadline_ms)
@@ -322,8 +356,11 @@ uint64_t group_deadline_ms(const struct group *g)
 {
 	const struct heap_node *pending = heap_first(&g->pending_deadlines);
 	const struct heap_node *session = heap_first(&g->session_deadlines);
+	const struct heap_node *patience = heap_first(&g->patience);
 	uint64_t at_ms = UINT64_MAX;
 
+	if (patience)
+		at_ms = earlier(at_ms, patience->key);
 	if (pending)
 		at_ms = earlier(at_ms, pending->key);
 	if (session)
@@ -346,8 +383,10 @@ void group_postpone(struct group *g, uint64_t late_ms)
 	struct group_pending *p;
 	size_t cursor = 0;
 
-	LIST_EACH (&g->members, struct group_member, link, m)
+	LIST_EACH (&g->members, struct group_member, link, m) {
 		postpone(&g->session_deadlines, &m->deadline, late_ms);
+		postpone(&g->patience, &m->patience, late_ms);
+	}
 	while ((p = map_next(&g->pending, &cursor)))
 		postpone(&g->pending_deadlines, &p->deadline, late_ms);
 	if (g->join_deadline_ms)
@@ -380,6 +419,7 @@ void group_step(struct group *g, struct group_event *event, struct group_effects
 {
 	g->now_ms = event->now_ms;
 	g->effects = effects;
+	g->is_changed = false;
 	switch (event->kind) {
 	case GROUP_JOIN:
 		group_join(g, event);
@@ -402,7 +442,12 @@ void group_step(struct group *g, struct group_event *event, struct group_effects
 	case GROUP_TICK:
 		tick(g);
 		break;
+	case GROUP_BEAT:
+		group_beat(g, event);
+		break;
 	}
+	if (g->type == GROUP_CONSUMER)
+		group_consumer_settle(g);
 	g->effects = NULL;
 	assert((g->member_count == 0) == (g->leader == NULL));
 	assert(g->state != GROUP_EMPTY || g->member_count == 0);

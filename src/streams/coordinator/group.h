@@ -1,4 +1,4 @@
-/* One consumer group: the classic protocol as an engine without I/O.
+/* One consumer group as an engine without I/O, in either of two protocols.  The classic one:
  *
  *	EMPTY -- join --> PREPARING -- all joined, or time is up --> COMPLETING -- leader syncs -.
  *	  ^                 ^    ^                                        |                       v
@@ -6,6 +6,9 @@
  *
  * PREPARING collects a JoinGroup from every member.  Then a new generation begins: all of them are
  * answered, and COMPLETING waits for the assignments that the leader sends with its SyncGroup.
+ *
+ * The consumer protocol, in which the server assigns, is described in group_consumer.h.  A group
+ * changes from one to the other while its members go on.
  *
  * Events carry the time.  JoinGroup and SyncGroup are answered through the effects, during this
  * step or a later one; every call that is given to the engine is answered exactly once unless it is
@@ -31,7 +34,15 @@ enum {
 	GROUP_SESSION_TIMEOUT_MS_MAX = 30 * 60 * 1000,
 	GROUP_NEW_MEMBER_JOIN_MS = 5 * 60 * 1000, /* a first JoinGroup waits no longer than this */
 	GROUP_UUID_TEXT_BYTES = 36,
+	GROUP_PLACES_BYTES_MAX = 160 * 1024, /* of the partitions that a group of the consumer
+					      * protocol shares out, as one set: 40,000 of them */
+	GROUP_MEMBER_TOPICS_BYTES_MAX = 256 * 1024, /* names and pattern that a member subscribes */
 };
+
+enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_TYPE_COUNT };
+
+/* "classic", "consumer" */
+const char *group_type_name(enum group_type type);
 
 enum group_state {
 	GROUP_EMPTY,
@@ -44,9 +55,12 @@ enum group_state {
 /* Kafka's word: "PreparingRebalance". */
 const char *group_state_name(enum group_state state);
 
+struct group_topics;
+
 struct group_config {
 	uint64_t initial_delay_ms; /* how long an empty group waits for more members */
 	size_t members_max;
+	struct group_topics *topics; /* group_consumer.h; NULL: there are none */
 };
 
 struct group_effects;
@@ -54,8 +68,9 @@ struct group_effects;
 struct group {
 	struct group_config config;
 	struct slice name; /* owned */
-	enum group_state state;
-	int32_t generation;
+	enum group_type type;
+	enum group_state state;	    /* of the consumer protocol: EMPTY or STABLE */
+	int32_t generation;	    /* of the consumer protocol: the group epoch */
 	struct slice protocol_type; /* owned; "" while no member has ever been here */
 	struct slice protocol;	    /* owned; null before the first generation and while empty */
 	struct group_member *leader;
@@ -71,6 +86,13 @@ struct group {
 	uint64_t initial_remaining_ms; /* by how much the initial delay may still be prolonged */
 	bool is_initial;	       /* this PREPARING came from EMPTY */
 	bool has_joined_since;	       /* somebody came while the initial delay ran */
+
+	/* of the consumer protocol */
+	int32_t assignment_epoch; /* of the members' targets; behind `generation`: they are old */
+	uint64_t topics_hash;	  /* of the subscribed topics, when they were last looked at */
+	uint64_t topics_version;  /* of config.topics then */
+	struct heap patience;	  /* struct group_member.patience */
+	bool is_changed;	  /* in this step */
 
 	uint64_t version;	  /* of what must be stored */
 	uint64_t removed_version; /* when a member that may be stored was removed */
@@ -88,7 +110,10 @@ enum group_event_kind {
 	GROUP_COMMIT, /* may this member commit offsets? */
 	GROUP_FORGET, /* nobody waits for this call any more */
 	GROUP_TICK,   /* time went by; at group_deadline_ms() */
+	GROUP_BEAT,   /* ConsumerGroupHeartbeat: joining, going on and leaving */
 };
+
+struct group_beat;
 
 struct group_join {
 	bool needs_known_id;	    /* from JoinGroup 4 on: a new member first gets an id */
@@ -126,10 +151,15 @@ struct group_event {
 	void *call; /* of joins, syncs and forgets */
 	struct slice member_id;
 	struct slice instance_id; /* null: none */
-	int32_t generation;
-	int16_t error; /* out, of heartbeats and commits: a Kafka error */
+	int32_t generation;	  /* or the epoch of the member */
+	int16_t error;		  /* out, of heartbeats, beats and commits: a Kafka error */
 	union {
 		struct group_join join;
+		struct group_beat *beat;
+		struct {
+			bool is_old;	     /* a version that does not know epochs of members */
+			bool is_transaction; /* who commits need not be named */
+		} commit;
 		struct group_sync sync;
 		struct {
 			struct group_leaver *leavers;

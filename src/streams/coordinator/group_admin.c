@@ -8,9 +8,6 @@
 #include "streams/coordinator/roll.h"
 #include "wire/kafka/authorized.h"
 
-/* All groups here speak the classic protocol. */
-#define GROUP_TYPE SLICE("classic")
-
 static int64_t now_of(const struct group_call *call)
 {
 	return (int64_t)leader_now_ms(call->kafka->coordinator->config.leader);
@@ -39,23 +36,23 @@ static bool passes(const struct slice *filter, size_t count, struct slice word)
 }
 
 static void list_one(struct group_call *call, struct slice name, struct slice protocol_type,
-		     enum group_state state)
+		     enum group_type type, const char *state)
 {
 	const struct kafka_list_groups_request *request = call->request;
 	struct kafka_list_groups_response *response = call->response;
-	struct slice word = slice_from(group_state_name(state));
+	struct slice word = slice_from(state), type_word = slice_from(group_type_name(type));
 
 	if (!group_call_may(call, GRANT_DESCRIBE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) &&
 	    !group_call_may(call, GRANT_DESCRIBE, GRANT_GROUP, name))
 		return;
 	if (!passes(request->states_filter, request->states_filter_count, word) ||
-	    !passes(request->types_filter, request->types_filter_count, GROUP_TYPE))
+	    !passes(request->types_filter, request->types_filter_count, type_word))
 		return;
 	response->groups[response->groups_count++] = (struct kafka_list_groups_response_group) {
 		.group_id = arena_copy(call->kafka->arena, name),
 		.protocol_type = arena_copy(call->kafka->arena, protocol_type),
 		.group_state = word,
-		.group_type = GROUP_TYPE,
+		.group_type = type_word,
 	};
 }
 
@@ -88,9 +85,13 @@ static enum err list_groups(struct cell *cell, struct group_call *call)
 					    sizeof(*response->groups));
 	for (size_t i = 0; i < count; i++)
 		if (!groups_find(groups, rows[i].name))
-			list_one(call, rows[i].name, rows[i].protocol_type, GROUP_EMPTY);
+			list_one(call, rows[i].name, rows[i].protocol_type, rows[i].type,
+				 group_state_name(GROUP_EMPTY));
 	while ((entry = map_next(&groups->by_name, &cursor)))
-		list_one(call, entry->group.name, entry->group.protocol_type, entry->group.state);
+		list_one(call, entry->group.name, entry->group.protocol_type, entry->group.type,
+			 entry->group.type == GROUP_CONSUMER
+				 ? group_consumer_state_name(&entry->group)
+				 : group_state_name(entry->group.state));
 	keep_share(cell, call);
 	return OK;
 }
@@ -169,12 +170,19 @@ static enum err describe_one(struct cell *cell, struct group_call *call, struct 
 		ret->error_code = KAFKA_INVALID_GROUP_ID;
 		return OK;
 	}
-	if (entry) {
+	if (entry && entry->group.type == GROUP_CLASSIC) {
 		describe_entry(a, &entry->group, ret);
 		return OK;
 	}
 	enum err err = group_row_find(a, cell, name, &row);
-	if (err == OK) {
+	if (entry || (err == OK && row.type == GROUP_CONSUMER)) {
+		if (call->kafka->version >= 6) {
+			ret->error_code = KAFKA_GROUP_ID_NOT_FOUND;
+			ret->error_message =
+				slice_from(arena_format(a, "Group %.*s is not a classic group.",
+							SLICE_ARG(name)));
+		}
+	} else if (err == OK) {
 		ret->group_state = slice_from(group_state_name(GROUP_EMPTY));
 		ret->protocol_type = row.protocol_type;
 	} else if (err == ERR_NOT_FOUND && call->kafka->version >= 6) {
@@ -200,7 +208,7 @@ static struct kafka_describe_groups_response_group *begin_descriptions(struct gr
 	return response->groups;
 }
 
-static int32_t allowed(const struct group_call *call, struct slice name)
+int32_t group_call_allowed(const struct group_call *call, struct slice name)
 {
 	const struct kafka_call *kafka = call->kafka;
 
@@ -221,7 +229,8 @@ static enum err describe_groups(struct cell *cell, struct group_call *call)
 		if (!err && group_call_is_too_large(call))
 			err = ERR_INVALID;
 		if (request->include_authorized_operations && !groups[i].error_code)
-			groups[i].authorized_operations = allowed(call, request->groups[i]);
+			groups[i].authorized_operations =
+				group_call_allowed(call, request->groups[i]);
 	}
 	return err;
 }

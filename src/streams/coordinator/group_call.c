@@ -7,9 +7,18 @@
 #include "base/log.h"
 
 static const struct group_api *const group_apis[] = {
-	&join_group_api,    &sync_group_api,	&heartbeat_api,
-	&leave_group_api,   &list_groups_api,	&describe_groups_api,
-	&delete_groups_api, &offset_commit_api, &offset_fetch_api,
+	&join_group_api,
+	&sync_group_api,
+	&heartbeat_api,
+	&leave_group_api,
+	&list_groups_api,
+	&describe_groups_api,
+	&delete_groups_api,
+	&offset_commit_api,
+	&offset_fetch_api,
+	&offset_delete_api,
+	&consumer_group_heartbeat_api,
+	&consumer_group_describe_api,
 };
 
 static const struct group_api *find_api(int16_t key)

@@ -9,7 +9,7 @@
 
 #include "kafka_messages.h"
 #include "loop/timer.h"
-#include "streams/coordinator/group.h"
+#include "streams/coordinator/group_consumer.h"
 #include "streams/coordinator/groups.h"
 #include "streams/coordinator/private.h"
 #include "wire/kafka/errors.h"
@@ -35,6 +35,7 @@ struct groups {
 	struct list dirty;    /* entries to be stored */
 	struct list parked;   /* calls that the engine has not answered */
 	struct group_writer *writer;
+	struct group_topics topics;
 };
 
 struct group_entry {
@@ -106,6 +107,10 @@ static inline bool group_call_is_too_large(const struct group_call *call)
 	return call->kafka->arena->used > GROUP_CALL_BYTES_MAX;
 }
 
+/* --- groups_topics.c -----------------------------------------------------------------------------
+ */
+void groups_topics_init(struct group_topics *topics);
+
 /* --- group_call.c ------------------------------------------------------------------------------
  */
 
@@ -117,6 +122,9 @@ bool group_name_is_valid(struct slice name);
 /* May the client do that? */
 bool group_call_may(const struct group_call *call, enum grant_operation operation,
 		    enum grant_resource resource, struct slice name);
+
+/* The bits of what the client may do with the group. */
+int32_t group_call_allowed(const struct group_call *call, struct slice name);
 
 /* KAFKA_NONE, KAFKA_GROUP_AUTHORIZATION_FAILED, or what group_name_error() says. */
 int16_t group_call_error(const struct group_call *call, struct slice name);
@@ -135,6 +143,12 @@ extern const struct group_api describe_groups_api;
 extern const struct group_api delete_groups_api;
 extern const struct group_api offset_commit_api;
 extern const struct group_api offset_fetch_api;
+extern const struct group_api offset_delete_api;
+extern const struct group_api consumer_group_heartbeat_api;
+extern const struct group_api consumer_group_describe_api;
+
+/* Random, in the usual form: 8-4-4-4-12 digits. */
+void group_uuid_write(char ret[GROUP_UUID_TEXT_BYTES + 1]);
 
 /* Give the engine's answer to its call. */
 void group_request_answer(struct group_effects *effects, const struct group *g,

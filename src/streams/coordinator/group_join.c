@@ -1,6 +1,6 @@
 #include <assert.h>
 
-#include "streams/coordinator/group_private.h"
+#include "streams/coordinator/group_consumer_private.h"
 
 /* --- answers -----------------------------------------------------------------------------------
  */
@@ -151,12 +151,7 @@ static void replace_id(struct group *g, struct group_member *m, struct slice mem
 		group_answer_join(g, m, KAFKA_FENCED_INSTANCE_ID);
 	if (m->sync_call)
 		group_answer_sync(g, m, KAFKA_FENCED_INSTANCE_ID);
-	if (!m->is_new)
-		g->removed_version = g->version + 1;
-	map_remove(&g->by_member_id, m->member_id);
-	group_own(&m->member_id, member_id);
-	map_put(&g->by_member_id, m->member_id, m);
-	group_touch_member(g, m);
+	group_rename_member(g, m, member_id);
 	group_touch(g);
 }
 
@@ -252,6 +247,15 @@ void group_join(struct group *g, const struct group_event *e)
 	bool is_stranger = e->member_id.size == 0;
 	bool is_pending = !is_stranger && map_get(&g->pending, e->member_id);
 
+	if (g->type == GROUP_CONSUMER && g->member_count > 0) {
+		if (has_room_for_protocols(g, e))
+			group_consumer_join(g, e);
+		else
+			group_answer_join_error(g, e->call, e->member_id,
+						KAFKA_GROUP_MAX_SIZE_REACHED);
+		return;
+	}
+	g->type = GROUP_CLASSIC; /* an empty group is what the first member makes of it */
 	if (!has_room(g, e->member_id)) {
 		turn_away(g, e);
 	} else if (!has_room_for_protocols(g, e)) {

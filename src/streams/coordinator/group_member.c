@@ -39,10 +39,17 @@ void group_member_free(struct group_member *m)
 	group_disown(&m->client_host);
 	group_disown(&m->protocols);
 	group_disown(&m->assignment);
+	group_disown(&m->rack_id);
+	group_disown(&m->topics);
+	group_disown(&m->pattern);
+	group_disown(&m->assignor);
+	partition_set_done(&m->assigned);
+	partition_set_done(&m->revoking);
+	partition_set_done(&m->target);
 	memory_free(m);
 }
 
-/* --- protocols ---------------------------------------------------------------------------------
+/* --- lists ------------------------------------------------------------------------------------
  */
 
 void group_protocol_add(struct buf *out, struct slice name, struct slice metadata)
@@ -60,6 +67,31 @@ static bool take(struct slice *in, size_t size, struct slice *ret)
 	*ret = slice_part(*in, 0, size);
 	*in = slice_part(*in, size, in->size - size);
 	return true;
+}
+
+void group_word_add(struct buf *out, struct slice word)
+{
+	buf_add_u16(out, (uint16_t)word.size);
+	buf_add_slice(out, word);
+}
+
+bool group_word_next(struct slice *in, struct slice *ret)
+{
+	struct slice rest = *in, size;
+
+	if (!take(&rest, 2, &size) || !take(&rest, get_u16(size.data), ret))
+		return false;
+	*in = rest;
+	return true;
+}
+
+bool group_words_are_sound(struct slice words)
+{
+	struct slice word;
+
+	while (group_word_next(&words, &word))
+		continue;
+	return words.size == 0;
 }
 
 bool group_protocol_next(struct slice *in, struct group_protocol *ret)

@@ -25,6 +25,12 @@ void group_remove_member(struct group *g, struct group_member *m, int16_t error)
 
 void group_add_pending(struct group *g, struct slice member_id, int32_t timeout_ms);
 bool group_remove_pending(struct group *g, struct slice member_id);
+void group_drop_pending(struct group *g);
+
+/* A static member comes back under a new id, which nobody else has. */
+void group_rename_member(struct group *g, struct group_member *m, struct slice member_id);
+
+int32_t group_next_generation(const struct group *g);
 
 /* Is this a member, under this id?  KAFKA_NONE and *ret (which may be NULL). */
 int16_t group_check_member(const struct group *g, struct slice member_id, struct slice instance_id,

@@ -1,6 +1,6 @@
 #include <assert.h>
 
-#include "streams/coordinator/group_private.h"
+#include "streams/coordinator/group_consumer_private.h"
 
 /* --- the protocol ------------------------------------------------------------------------------
  */
@@ -121,7 +121,7 @@ static void complete_join(struct group *g)
 			g->now_ms + (timeout_ms ? timeout_ms : GROUP_SESSION_TIMEOUT_MS_MIN);
 		return;
 	}
-	g->generation = g->generation == INT32_MAX ? 1 : g->generation + 1;
+	g->generation = group_next_generation(g);
 	if (g->member_count > 0) {
 		begin_generation(g);
 		return;
@@ -261,6 +261,11 @@ static void settle_sync(struct group *g)
 void group_sync(struct group *g, const struct group_event *e)
 {
 	struct group_member *m;
+
+	if (g->type == GROUP_CONSUMER) {
+		group_consumer_sync(g, e);
+		return;
+	}
 	int16_t error = check_sync(g, e, &m);
 
 	if (!error && g->leader == m && g->state == GROUP_COMPLETING && !assignments_fit(&e->sync))

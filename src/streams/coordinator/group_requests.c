@@ -11,8 +11,7 @@ static struct slice at_most(struct slice text, size_t size)
 /* --- JoinGroup ---------------------------------------------------------------------------------
  */
 
-/* Random, in the usual form: 8-4-4-4-12 digits. */
-static void write_uuid(char ret[GROUP_UUID_TEXT_BYTES + 1])
+void group_uuid_write(char ret[GROUP_UUID_TEXT_BYTES + 1])
 {
 	static const size_t part_bytes[] = { 4, 2, 2, 2, 6 };
 	uint8_t bytes[16];
@@ -35,7 +34,7 @@ static struct slice new_member_id(struct group_call *call, struct slice instance
 	struct slice prefix = instance_id.data ? instance_id : call->kafka->client_id;
 	char uuid[GROUP_UUID_TEXT_BYTES + 1];
 
-	write_uuid(uuid);
+	group_uuid_write(uuid);
 	return slice_from(arena_format(call->kafka->arena, "%.*s-%s",
 				       SLICE_ARG(at_most(prefix, GROUP_WORD_BYTES_MAX)), uuid));
 }

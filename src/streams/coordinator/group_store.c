@@ -1,9 +1,12 @@
 #include "streams/coordinator/group_store.h"
 
 #include "streams/coordinator/coordinator.h"
+#include "streams/coordinator/group_consumer.h"
 
 #define GROUP_COLUMNS                                                                              \
-	"SELECT id, name, state, generation, protocol_type, protocol, leader FROM consumer_group "
+	"SELECT g.id, g.name, g.state, g.generation, g.protocol_type, g.protocol, g.leader,"       \
+	" c.assignment_epoch, c.topics_hash FROM consumer_group AS g"                              \
+	" LEFT JOIN consumer_protocol AS c ON c.consumer_group = g.id "
 
 /* --- reading -----------------------------------------------------------------------------------
  */
@@ -34,6 +37,9 @@ static enum err read_row(struct arena *a, sqlite3_stmt *st, struct group_row *re
 	ret->protocol_type = text_or_null(a, st, 4);
 	ret->protocol = text_or_null(a, st, 5);
 	ret->leader = text_or_null(a, st, 6);
+	ret->type = is_null(st, 7) ? GROUP_CLASSIC : GROUP_CONSUMER;
+	ret->assignment_epoch = sqlite3_column_int(st, 7);
+	ret->topics_hash = (uint64_t)sqlite3_column_int64(st, 8);
 	return OK;
 }
 
@@ -41,7 +47,7 @@ enum err group_row_find(struct arena *a, struct cell *cell, struct slice name,
 			struct group_row *ret)
 {
 	sqlite3_stmt *st =
-		cell_statement(cell, GROUP_COLUMNS "WHERE name = ?1 AND deleted_ms IS NULL");
+		cell_statement(cell, GROUP_COLUMNS "WHERE g.name = ?1 AND g.deleted_ms IS NULL");
 
 	cell_bind_text(st, 1, name);
 	enum err err = cell_next(cell, st) ? read_row(a, st, ret) : ERR_NOT_FOUND;
@@ -66,10 +72,10 @@ enum err group_rows(struct arena *a, struct cell *cell, bool with_members_only,
 	struct group_row *rows = arena_take_array(a, count_groups(cell) + 1, sizeof(*rows));
 	sqlite3_stmt *st =
 		cell_statement(cell, with_members_only ? GROUP_COLUMNS
-					     "WHERE deleted_ms IS NULL AND id IN"
-					     " (SELECT consumer_group FROM member) ORDER BY name"
+					     "WHERE g.deleted_ms IS NULL AND g.id IN"
+					     " (SELECT consumer_group FROM member) ORDER BY g.name"
 						       : GROUP_COLUMNS
-					     "WHERE deleted_ms IS NULL ORDER BY name");
+					     "WHERE g.deleted_ms IS NULL ORDER BY g.name");
 	size_t count = 0;
 	enum err err = OK;
 
@@ -83,19 +89,72 @@ enum err group_rows(struct arena *a, struct cell *cell, bool with_members_only,
 	return OK;
 }
 
+/* Empty, where it is not null. */
+static struct slice some(struct slice s)
+{
+	return s.data ? s : SLICE("");
+}
+
 static struct group_member *read_member(sqlite3_stmt *st)
 {
 	struct slice instance_id = is_null(st, 1) ? (struct slice) { 0 } : cell_column_text(st, 1);
 	struct group_member *m = group_member_new(cell_column_text(st, 0), instance_id);
-	struct slice assignment = cell_column_blob(st, 7);
 
 	group_own(&m->client_id, cell_column_text(st, 2));
 	group_own(&m->client_host, cell_column_text(st, 3));
 	m->session_timeout_ms = sqlite3_column_int(st, 4);
 	m->rebalance_timeout_ms = sqlite3_column_int(st, 5);
-	group_own(&m->protocols, cell_column_blob(st, 6));
-	group_own(&m->assignment, assignment.data ? assignment : SLICE(""));
+	group_own(&m->protocols, some(cell_column_blob(st, 6)));
+	group_own(&m->assignment, some(cell_column_blob(st, 7)));
 	return m;
+}
+
+/* --- reading what belongs to the consumer protocol -----------------------------------------------
+ */
+
+static enum err read_consumer_member(sqlite3_stmt *st, struct group_member *m)
+{
+	int state = sqlite3_column_int(st, 2);
+
+	if (state < 0 || state >= GROUP_MEMBER_STATE_COUNT)
+		return ERR_CORRUPT;
+	m->member_epoch = sqlite3_column_int(st, 0);
+	m->previous_epoch = sqlite3_column_int(st, 1);
+	m->member_state = (enum group_member_state)state;
+	if (!is_null(st, 3))
+		group_own(&m->rack_id, some(cell_column_text(st, 3)));
+	group_own(&m->topics, some(cell_column_blob(st, 4)));
+	group_own(&m->pattern, some(cell_column_text(st, 5)));
+	if (!is_null(st, 6))
+		group_own(&m->assignor, some(cell_column_text(st, 6)));
+	if (!group_words_are_sound(m->topics))
+		return ERR_CORRUPT;
+	enum err err = partition_set_decode(cell_column_blob(st, 7), &m->assigned);
+	if (!err)
+		err = partition_set_decode(cell_column_blob(st, 8), &m->revoking);
+	return err ? err : partition_set_decode(cell_column_blob(st, 9), &m->target);
+}
+
+static enum err load_consumer(struct cell *cell, const struct group_row *row, struct group *g)
+{
+	enum err err = OK;
+
+	g->assignment_epoch = row->assignment_epoch;
+	g->topics_hash = row->topics_hash;
+	LIST_EACH (&g->members, struct group_member, link, m) {
+		sqlite3_stmt *st = cell_statement(
+			cell,
+			"SELECT member_epoch, previous_epoch, state, rack_id, topics, pattern,"
+			" assignor, assigned, revoking, target FROM consumer_member"
+			" WHERE consumer_group = ?1 AND member_id = ?2");
+		if (err)
+			continue;
+		cell_bind_int(st, 1, row->id);
+		cell_bind_text(st, 2, m->member_id);
+		err = cell_next(cell, st) ? read_consumer_member(st, m) : ERR_CORRUPT;
+		sqlite3_reset(st);
+	}
+	return err;
 }
 
 enum err group_row_load(struct cell *cell, const struct group_row *row, uint64_t now_ms,
@@ -107,6 +166,7 @@ enum err group_row_load(struct cell *cell, const struct group_row *row, uint64_t
 		      " WHERE consumer_group = ?1 ORDER BY id");
 	enum err err = OK;
 
+	g->type = row->type;
 	g->state = row->state;
 	g->generation = row->generation;
 	group_own(&g->protocol_type, row->protocol_type);
@@ -120,7 +180,12 @@ enum err group_row_load(struct cell *cell, const struct group_row *row, uint64_t
 		group_restore_member(g, m);
 	}
 	sqlite3_reset(st);
-	return err ? err : group_restored(g, row->leader, now_ms);
+	if (!err && g->type == GROUP_CONSUMER)
+		err = load_consumer(cell, row, g);
+	if (err)
+		return err;
+	return g->type == GROUP_CONSUMER ? group_consumer_restored(g, now_ms)
+					 : group_restored(g, row->leader, now_ms);
 }
 
 /* --- writing -----------------------------------------------------------------------------------
@@ -206,6 +271,82 @@ static enum err write_member(struct cell *cell, int64_t group, const struct grou
 	return cell_execute(cell, st);
 }
 
+/* --- writing what belongs to the consumer protocol -----------------------------------------------
+ */
+
+static enum err delete_by(struct cell *cell, const char *sql, int64_t id)
+{
+	sqlite3_stmt *st = cell_statement(cell, sql);
+
+	cell_bind_int(st, 1, id);
+	return cell_execute(cell, st);
+}
+
+/* A group of the consumer protocol has this row, one of the classic protocol has none. */
+static enum err write_protocol(struct cell *cell, int64_t id, const struct group *g)
+{
+	if (g->type == GROUP_CLASSIC) {
+		enum err err =
+			delete_by(cell, "DELETE FROM consumer_protocol WHERE consumer_group = ?1",
+				  id);
+		return err ? err
+			   : delete_by(cell,
+				       "DELETE FROM consumer_member WHERE consumer_group = ?1", id);
+	}
+	sqlite3_stmt *st = cell_statement(
+		cell, "INSERT INTO consumer_protocol (consumer_group, assignment_epoch,"
+		      " topics_hash) VALUES (?1, ?2, ?3) ON CONFLICT (consumer_group) DO UPDATE SET"
+		      " assignment_epoch = ?2, topics_hash = ?3");
+	cell_bind_int(st, 1, id);
+	cell_bind_int(st, 2, g->assignment_epoch);
+	cell_bind_int(st, 3, (int64_t)g->topics_hash);
+	return cell_execute(cell, st);
+}
+
+static void bind_set(sqlite3_stmt *st, int column, const struct partition_set *set,
+		     struct buf *bytes)
+{
+	partition_set_encode(set, bytes);
+	cell_bind_blob(st, column, some(buf_slice(bytes)));
+}
+
+static enum err write_consumer_member(struct cell *cell, int64_t group,
+				      const struct group_member *m)
+{
+	struct buf bytes[3] = { { 0 } };
+	sqlite3_stmt *st = cell_statement(
+		cell,
+		"INSERT INTO consumer_member (consumer_group, member_id, member_epoch,"
+		" previous_epoch, state, rack_id, topics, pattern, assignor, assigned,"
+		" revoking, target) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+		" ON CONFLICT (consumer_group, member_id) DO UPDATE SET"
+		" member_epoch = ?3, previous_epoch = ?4, state = ?5, rack_id = ?6,"
+		" topics = ?7, pattern = ?8, assignor = ?9, assigned = ?10,"
+		" revoking = ?11, target = ?12");
+
+	cell_bind_int(st, 1, group);
+	cell_bind_text(st, 2, m->member_id);
+	cell_bind_int(st, 3, m->member_epoch);
+	cell_bind_int(st, 4, m->previous_epoch);
+	cell_bind_int(st, 5, (int)m->member_state);
+	if (m->rack_id.data)
+		cell_bind_text(st, 6, m->rack_id);
+	cell_bind_blob(st, 7, some(m->topics));
+	cell_bind_text(st, 8, some(m->pattern));
+	if (m->assignor.data)
+		cell_bind_text(st, 9, m->assignor);
+	bind_set(st, 10, &m->assigned, &bytes[0]);
+	bind_set(st, 11, &m->revoking, &bytes[1]);
+	bind_set(st, 12, &m->target, &bytes[2]);
+	enum err err = cell_execute(cell, st);
+	for (size_t i = 0; i < 3; i++)
+		buf_done(&bytes[i]);
+	return err;
+}
+
+/* --- writing what has changed ------------------------------------------------------------------
+ */
+
 /* The rows of members that are gone; new members have none yet. */
 static enum err delete_members(struct cell *cell, int64_t group, const struct group *g)
 {
@@ -223,9 +364,12 @@ static enum err delete_members(struct cell *cell, int64_t group, const struct gr
 	}
 	sqlite3_reset(st);
 	for (size_t i = 0; i < count && !err; i++) {
-		st = cell_statement(cell, "DELETE FROM member WHERE id = ?1");
-		cell_bind_int(st, 1, gone[i]);
-		err = cell_execute(cell, st);
+		err = delete_by(cell,
+				"DELETE FROM consumer_member WHERE (consumer_group, member_id) ="
+				" (SELECT consumer_group, member_id FROM member WHERE id = ?1)",
+				gone[i]);
+		if (!err)
+			err = delete_by(cell, "DELETE FROM member WHERE id = ?1", gone[i]);
 	}
 	return err;
 }
@@ -238,11 +382,16 @@ enum err group_row_write(struct cell *cell, const struct group *g, uint64_t stor
 
 	if (!err)
 		err = write_group(cell, id, g, now_ms);
+	if (!err)
+		err = write_protocol(cell, id, g);
 	if (!err && g->removed_version > stored_version)
 		err = delete_members(cell, id, g);
 	LIST_EACH (&g->members, struct group_member, link, m)
-		if (!err && !m->is_new && m->version > stored_version)
+		if (!err && !m->is_new && m->version > stored_version) {
 			err = write_member(cell, id, m);
+			if (!err && g->type == GROUP_CONSUMER)
+				err = write_consumer_member(cell, id, m);
+		}
 	return err;
 }
 

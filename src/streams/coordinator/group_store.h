@@ -9,8 +9,11 @@
 struct group_row {
 	int64_t id;
 	struct slice name;
+	enum group_type type;
 	enum group_state state;
 	int32_t generation;
+	int32_t assignment_epoch; /* of the consumer protocol */
+	uint64_t topics_hash;
 	struct slice protocol_type;
 	struct slice protocol; /* null: none */
 	struct slice leader;   /* null: none */

@@ -28,6 +28,7 @@ static struct group_entry *add_entry(struct groups *g, struct slice name)
 	struct group_config config = {
 		.initial_delay_ms = g->coordinator->config.rebalance_delay_ms,
 		.members_max = GROUP_MEMBERS_MAX,
+		.topics = &g->topics,
 	};
 
 	group_init(&entry->group, name, &config);
@@ -57,7 +58,10 @@ struct group_entry *groups_create(struct groups *g, struct slice name)
 	struct group_entry *entry = add_entry(g, name);
 	arena_init(&a);
 	if (cell && group_row_find(&a, cell, name, &row) == OK) {
+		entry->group.type = row.type;
 		entry->group.generation = row.generation;
+		entry->group.assignment_epoch = row.assignment_epoch;
+		entry->group.topics_hash = row.topics_hash;
 		group_own(&entry->group.protocol_type, row.protocol_type);
 	}
 	arena_done(&a);
@@ -403,6 +407,7 @@ struct groups *groups_new(struct coordinator *c)
 	heap_init(&g->deadlines);
 	list_init(&g->dirty);
 	list_init(&g->parked);
+	groups_topics_init(&g->topics);
 	arena_init(&a);
 	if (cell && group_rows(&a, cell, true, &rows, &count))
 		log_error("the groups cannot be read");

@@ -1,5 +1,6 @@
 /* Consumer groups of this coordinator: the classic protocol (JoinGroup, SyncGroup, Heartbeat,
- * LeaveGroup), committed offsets, and what administrators ask about groups.
+ * LeaveGroup), the consumer protocol (ConsumerGroupHeartbeat), committed offsets, and what
+ * administrators ask about groups.
  *
  * Heartbeats and deadlines live in memory and restart in full after a takeover; generations,
  * members, assignments and offsets are in the cell, and nothing is answered before it is durable.
@@ -16,6 +17,9 @@ struct groups *groups_new(struct coordinator *c);
 
 /* Every call that waits is ended with ERR_UNAVAILABLE. */
 void groups_free(struct groups *g);
+
+/* Topics came, went or grew: groups look again at their next heartbeat. */
+void groups_topics_changed(struct coordinator *c);
 
 size_t groups_count(const struct groups *g);
 

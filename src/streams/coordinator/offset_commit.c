@@ -4,6 +4,8 @@
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
 
+enum { MEMBER_EPOCH_VERSION_FIRST = 9 };
+
 struct commit {
 	struct cell *cell;
 	struct group_call *call;
@@ -32,6 +34,7 @@ static int16_t ask_group(struct commit *c, struct group_entry *entry)
 		.member_id = c->request->member_id,
 		.instance_id = c->request->group_instance_id,
 		.generation = c->request->generation_id_or_member_epoch,
+		.commit = { .is_old = c->call->kafka->version < MEMBER_EPOCH_VERSION_FIRST },
 	};
 
 	groups_step(c->call->kafka->coordinator->groups, entry, &event, NULL);

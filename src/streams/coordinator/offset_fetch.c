@@ -4,7 +4,11 @@
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
 
-enum { ONE_GROUP_VERSION_LAST = 7, TOPIC_ID_VERSION_FIRST = 10 };
+enum {
+	ONE_GROUP_VERSION_LAST = 7,
+	MEMBER_EPOCH_VERSION_FIRST = 9,
+	TOPIC_ID_VERSION_FIRST = 10,
+};
 
 /* --- offsets -----------------------------------------------------------------------------------
  */
@@ -169,6 +173,21 @@ static enum err fetch_all(struct group_call *call, struct cell *cell, int64_t gr
 /* --- groups ------------------------------------------------------------------------------------
  */
 
+/* Since version 9 a member may say who it is, and then it must be. */
+static int16_t check_member(const struct group_call *call, const struct group_row *row,
+			    const struct kafka_offset_fetch_request_group *group)
+{
+	struct group_entry *entry = groups_find(call->kafka->coordinator->groups, group->group_id);
+
+	if (call->kafka->version < MEMBER_EPOCH_VERSION_FIRST)
+		return KAFKA_NONE;
+	if (entry)
+		return group_check_fetch(&entry->group, group->member_id, group->member_epoch);
+	if (row->type == GROUP_CONSUMER && (group->member_id.data || group->member_epoch >= 0))
+		return KAFKA_UNKNOWN_MEMBER_ID;
+	return KAFKA_NONE;
+}
+
 static enum err fetch_group(struct group_call *call, struct cell *cell,
 			    const struct kafka_offset_fetch_request_group *group,
 			    struct kafka_offset_fetch_response_group *ret)
@@ -188,6 +207,10 @@ static enum err fetch_group(struct group_call *call, struct cell *cell,
 	enum err err = group_row_find(a, cell, group->group_id, &row);
 	if (err == ERR_NOT_FOUND)
 		err = OK; /* a group that never committed; its row stays 0 */
+	if (!err)
+		ret->error_code = check_member(call, &row, group);
+	if (ret->error_code)
+		return OK;
 	if (err || !group->topics)
 		return err || row.id == 0 ? err : fetch_all(call, cell, row.id, ret);
 

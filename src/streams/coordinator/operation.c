@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "streams/coordinator/groups.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/operations.h"
 #include "streams/coordinator/private.h"
@@ -149,6 +150,8 @@ static enum step operation_step(struct task *t)
 			call->operation->fail(call->run,
 					      error_of(call->operation, call->leader.task.err));
 		}
+		if (call->operation->changes_topics)
+			groups_topics_changed(call->coordinator);
 		schema_encode(call->api->response, call->version, call->run->response,
 			      &call->response);
 		return task_done(t, OK);

@@ -34,6 +34,7 @@ struct operation_call {
 struct coordinator_operation {
 	int16_t api_key;
 	bool needs_fence;    /* a read that must be linearizable */
+	bool changes_topics; /* groups look at the topics again */
 	bool is_controllers; /* Kafka asks its controller for this, not a coordinator */
 	enum err (*run)(struct cell *cell, struct operation_call *call);
 	/* Fill the response for a request that failed as a whole with this Kafka error. */

@@ -185,7 +185,14 @@ static enum err sweep_group(struct cell *cell, int64_t group)
 			  group, &count);
 	if (err || count > 0)
 		return err;
-	return execute(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
+	err = delete_some(cell,
+			  "DELETE FROM consumer_member WHERE id IN (SELECT id FROM consumer_member"
+			  " WHERE consumer_group = ?1 LIMIT ?2)",
+			  group, &count);
+	if (err || count > 0)
+		return err;
+	err = execute(cell, "DELETE FROM consumer_protocol WHERE consumer_group = ?1", group, 0);
+	return err ? err : execute(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
 }
 
 /* The empty group that was looked at or changed the longest time ago, if that is too long. */
