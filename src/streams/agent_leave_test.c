@@ -105,6 +105,37 @@ static void test_clients_of_an_agent_that_leaves_are_told_where_to_go(void **sta
 	}
 }
 
+/* Who leaves says where else (KIP-951). */
+static void check_hints(void)
+{
+	struct kafka_fetch_request_partition asked = { .current_leader_epoch = -1,
+						       .last_fetched_epoch = -1,
+						       .partition_max_bytes = 1000 };
+	struct kafka_fetch_request_topic topic = { .partitions = &asked, .partitions_count = 1 };
+	struct kafka_fetch_request request;
+
+	testing_send_produce_version(&n, 10, "alpha", (struct uuid) { 0 }, 0, batch_of(&n, 1), -1);
+	const struct kafka_produce_response *produced = testing_receive(&n, KAFKA_API_PRODUCE, 10);
+	const struct kafka_produce_response_partition *refused =
+		&produced->responses[0].partition_responses[0];
+	assert_int_equal(refused->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(produced->node_endpoints_count, 1);
+	assert_int_equal(produced->node_endpoints[0].port, w.advertise_port);
+	assert_int_equal(refused->current_leader.leader_id, produced->node_endpoints[0].node_id);
+
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	memset(topic.topic_id.bytes, 0xa1, 16);
+	request.topics = &topic;
+	request.topics_count = 1;
+	request.rack_id = SLICE("");
+	const struct kafka_fetch_response *fetched =
+		testing_call(&n, KAFKA_API_FETCH, 16, &request);
+	const struct kafka_fetch_response_partition *gone = &fetched->responses[0].partitions[0];
+	assert_int_equal(gone->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(fetched->node_endpoints_count, 1);
+	assert_int_equal(gone->current_leader.leader_id, refused->current_leader.leader_id);
+}
+
 static void test_what_was_begun_is_acknowledged(void **state)
 {
 	(void)state;
@@ -120,6 +151,7 @@ static void test_what_was_begun_is_acknowledged(void **state)
 	fault_release(north.bucket, "");
 	assert_int_equal(testing_receive_produce(&n)->error_code, KAFKA_NONE);
 	assert_int_equal(testing_receive_produce(&n)->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	check_hints();
 	testing_close_agent(&north);
 	testing_produce(&c, "alpha", 0, batch_of(&c, 1), 1);
 	tear_down();

@@ -248,18 +248,70 @@ static void later_requests_wait_their_turn(struct test *t)
 	(void)client_receive(t, c, KAFKA_API_API_VERSIONS, 0, second);
 }
 
-/* A client that would like a session gets none, and one that gives up its session is served. */
-static void keeps_no_session(struct test *t)
+static int32_t begin_session(struct test *t, int version, const struct filled *f)
 {
-	struct filled f = fill(t);
-	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 0);
+	struct kafka_fetch_request *request = fetch_one(t, &f->topic, 0, 0);
 
 	request->session_epoch = 0;
+	const struct kafka_fetch_response *response =
+		test_call(t, KAFKA_API_FETCH, (int16_t)version, request);
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK(t, response->session_id > 0);
+	CHECK_INT(t, response->responses_count, 1);
+	return response->session_id;
+}
+
+static const struct kafka_fetch_response *go_on(struct test *t, int32_t id, int32_t epoch)
+{
+	struct kafka_fetch_request request;
+
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	request.session_id = id;
+	request.session_epoch = epoch;
+	request.rack_id = SLICE("");
+	return test_call(t, KAFKA_API_FETCH, t->version, &request);
+}
+
+static void keeps_a_session(struct test *t)
+{
+	struct filled f = fill(t);
+	int32_t id = begin_session(t, t->version, &f);
+	const struct kafka_fetch_response *response = go_on(t, id, 1);
+
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK_INT(t, response->session_id, id);
+	CHECK_INT(t, response->responses_count, 1);
+	CHECK(t, response->responses[0].partitions[0].records.size > 0);
+	struct kafka_fetch_request *request = fetch_one(t, &f.topic, 0, 5);
+	request->session_id = id;
+	request->session_epoch = 2; /* the offset moves to the end */
+	response = test_call(t, KAFKA_API_FETCH, t->version, request);
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK_INT(t, response->responses_count, 0); /* nothing changed */
+	request = fetch_one(t, &f.topic, 0, 0);
+	request->session_id = id;
+	request->session_epoch = -1; /* and a whole request */
 	check_found(t, fetch(t, &f.topic, request), 5);
-	request->session_id = 77;
-	check_found(t, fetch(t, &f.topic, request), 5);
-	request->session_epoch = -1;
-	check_found(t, fetch(t, &f.topic, request), 5);
+	CHECK_ERROR(t, go_on(t, id, 3)->error_code, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+}
+
+static void wrong_session_epoch(struct test *t)
+{
+	struct filled f = fill(t);
+	int32_t id = begin_session(t, t->version, &f);
+
+	CHECK_ERROR(t, go_on(t, id, 2)->error_code, KAFKA_INVALID_FETCH_SESSION_EPOCH);
+	CHECK_ERROR(t, go_on(t, id, 1)->error_code, KAFKA_NONE);
+	CHECK_ERROR(t, go_on(t, id, 1)->error_code, KAFKA_INVALID_FETCH_SESSION_EPOCH);
+}
+
+/* Names and ids are not mixed in a session. */
+static void session_of_another_kind(struct test *t)
+{
+	struct filled f = fill(t);
+	int32_t id = begin_session(t, t->version < IDS_FIRST ? IDS_FIRST : IDS_FIRST - 1, &f);
+
+	CHECK_ERROR(t, go_on(t, id, 1)->error_code, KAFKA_FETCH_SESSION_TOPIC_ID_ERROR);
 }
 
 static void knows_the_epoch(struct test *t)
@@ -452,8 +504,11 @@ static const struct matrix_row rows[] = {
 	  answers_every_partition },
 	{ OUTCOME_SUCCESS, 4, 18, "what is asked later is answered later",
 	  later_requests_wait_their_turn },
-	{ OUTCOME_SUCCESS, 7, 18, "no session is kept: whole requests are served",
-	  keeps_no_session },
+	{ OUTCOME_SUCCESS, 7, 18, "a session is told what changed", keeps_a_session },
+	{ KAFKA_INVALID_FETCH_SESSION_EPOCH, 7, 18, "each request of a session has the next epoch",
+	  wrong_session_epoch },
+	{ KAFKA_FETCH_SESSION_TOPIC_ID_ERROR, 7, 18, "a session names topics in one way",
+	  session_of_another_kind },
 	{ OUTCOME_SUCCESS, 9, 18, "the leader epoch of the partition is accepted",
 	  knows_the_epoch },
 	{ OUTCOME_SUCCESS, 10, 18, "zstd comes back as it was", gives_zstd_back },
@@ -508,7 +563,7 @@ static const int16_t documented[] = {
 	KAFKA_UNKNOWN_SERVER_ERROR,
 };
 
-#define NO_SESSIONS "no sessions are kept: every request is a whole one"
+#define NO_SESSION_FIELD "the request has no session"
 
 static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
@@ -517,10 +572,11 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_UNKNOWN_LEADER_EPOCH, 4, 8, "the request has no epoch", NULL },
 	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 10, 18, "every codec is known", NULL },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 4, 12, "topics are named by name", NULL },
-	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 4, 6, "the request has no session", NULL },
-	{ KAFKA_INVALID_FETCH_SESSION_EPOCH, ALL_VERSIONS, NO_SESSIONS, NULL },
-	{ KAFKA_FETCH_SESSION_TOPIC_ID_ERROR, ALL_VERSIONS, NO_SESSIONS, NULL },
-	{ KAFKA_INCONSISTENT_TOPIC_ID, ALL_VERSIONS, NO_SESSIONS, NULL },
+	{ KAFKA_FETCH_SESSION_ID_NOT_FOUND, 4, 6, NO_SESSION_FIELD, NULL },
+	{ KAFKA_INVALID_FETCH_SESSION_EPOCH, 4, 6, NO_SESSION_FIELD, NULL },
+	{ KAFKA_FETCH_SESSION_TOPIC_ID_ERROR, 4, 6, NO_SESSION_FIELD, NULL },
+	{ KAFKA_INCONSISTENT_TOPIC_ID, ALL_VERSIONS,
+	  "the id of a topic that was created again is unknown", NULL },
 	{ KAFKA_OFFSET_MOVED_TO_TIERED_STORAGE, ALL_VERSIONS, "only followers get it", NULL },
 	{ KAFKA_UNSUPPORTED_VERSION, ALL_VERSIONS, "every record is in format 2", NULL },
 	{ KAFKA_UNKNOWN_SERVER_ERROR, ALL_VERSIONS, "only a bug leads to it", NULL },

@@ -11,6 +11,7 @@
 #include "streams/agent/condition.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/doubt.h"
+#include "streams/agent/fetch_session.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/health.h"
 #include "streams/agent/janitor.h"
@@ -375,6 +376,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->places = read_places_new();
 	agent->racks = racks_new();
 	agent->writer = file_writer_new(agent);
+	agent->fetch_sessions = fetch_sessions_new();
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
@@ -552,6 +554,7 @@ void agent_free(struct agent *agent)
 	block_cache_free(agent->cache);
 	read_places_free(agent->places);
 	racks_free(agent->racks);
+	fetch_sessions_free(agent->fetch_sessions);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
 	memory_free(agent->doubt);

@@ -77,6 +77,7 @@ struct condition;
 struct health;
 struct janitor;
 struct listener;
+struct fetch_sessions;
 
 struct agent {
 	struct loop *loop;
@@ -86,6 +87,7 @@ struct agent {
 	struct file_writer *writer;
 	struct block_cache *cache;
 	struct read_places *places;
+	struct fetch_sessions *fetch_sessions;
 	struct racks *racks;
 	struct guard guard; /* see agent_guard() */
 	struct doubt *doubt;

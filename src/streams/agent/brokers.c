@@ -140,6 +140,15 @@ int32_t brokers_preferred(struct request *r, struct slice site)
 	return -1;
 }
 
+const struct catalog_agent *brokers_elsewhere(struct request *r)
+{
+	struct brokers b;
+
+	if (brokers_find(r, &b) || b.chosen->node_id == r->agent->node_id)
+		return NULL;
+	return b.chosen;
+}
+
 struct slice brokers_cluster_id(struct arena *a, const struct agent *agent)
 {
 	char *text = arena_take(a, 23);

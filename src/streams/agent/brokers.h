@@ -29,6 +29,9 @@ MUST_CHECK enum err brokers_find(struct request *r, struct brokers *ret);
  * that site, or no live one is.  From now on it is known to be there (racks.h). */
 int32_t brokers_preferred(struct request *r, struct slice site);
 
+/* The agent the client of `r` had better go to, if that is not this one; else NULL. */
+const struct catalog_agent *brokers_elsewhere(struct request *r);
+
 /* The cluster id as Kafka shows it: 22 characters in the arena. */
 struct slice brokers_cluster_id(struct arena *a, const struct agent *agent);
 

@@ -5,7 +5,8 @@
  *	     -> wait for room for the answer -> look
  *	     -> plan, read -> answer
  *
- * Sessions are not kept: every answer says session 0, so every request is a full one. */
+ * What a session adds to the request is put in before, and what it need not be told is taken out of
+ * the answer (fetch_session.h). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 #include "kafka_messages.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/doubt.h"
+#include "streams/agent/fetch_session.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/partition_read.h"
 #include "streams/agent/sync.h"
@@ -52,6 +54,7 @@ struct fetch {
 	struct request *owner;
 	const struct kafka_fetch_request *request;
 	struct kafka_fetch_response response;
+	struct fetch_session_use session;
 	struct fetch_topic *topics;
 	struct fetch_partition *partitions;
 	size_t partition_count;
@@ -242,10 +245,12 @@ static size_t answer_limit(const struct fetch *f)
 	return limit < f->room_bytes ? limit : f->room_bytes;
 }
 
-/* The partition that gets the first helping is another one each time. */
+/* The partition that gets the first helping is another one each time; a session has its own order.
+ */
 static struct fetch_partition *in_turn(const struct fetch *f, size_t i)
 {
-	size_t first = (uint32_t)f->owner->header.correlation_id % f->partition_count;
+	size_t first =
+		f->session.id ? 0 : (uint32_t)f->owner->header.correlation_id % f->partition_count;
 
 	return &f->partitions[(first + i) % f->partition_count];
 }
@@ -388,6 +393,31 @@ static void gather(struct request *r, struct fetch *f)
 	keep_room(r, f);
 }
 
+/* Who is told to go elsewhere is told where (KIP-951). */
+static void tell_leader(struct request *r, struct fetch *f)
+{
+	const struct catalog_agent *leader = NULL;
+
+	for (size_t i = 0; i < f->partition_count && r->agent->has_left; i++) {
+		if (f->partitions[i].code != KAFKA_NOT_LEADER_OR_FOLLOWER)
+			continue;
+		if (!leader)
+			leader = brokers_elsewhere(r);
+		if (!leader)
+			return;
+		f->partitions[i].answer->current_leader = (struct kafka_fetch_response_leader) {
+			leader->node_id, f->partitions[i].found.leader_epoch
+		};
+	}
+	if (!leader)
+		return;
+	f->response.node_endpoints = arena_take(&r->arena, sizeof(*f->response.node_endpoints));
+	f->response.node_endpoints_count = 1;
+	f->response.node_endpoints[0] =
+		(struct kafka_fetch_response_node_endpoint) { leader->node_id, leader->host,
+							      leader->port, leader->site };
+}
+
 static enum step fetch_answer(struct request *r, struct fetch *f)
 {
 	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
@@ -412,6 +442,8 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 	}
 	if (is_empty && f->preferred < 0)
 		doubt(r->agent);
+	tell_leader(r, f);
+	fetch_session_end(r->agent->fetch_sessions, &f->session, &f->response);
 	return request_answer_blobs(r, &f->response, blobs, f->partition_count);
 }
 
@@ -499,12 +531,16 @@ static void prepare(struct request *r, struct fetch *f)
 
 static enum step fetch_start(struct request *r, struct fetch *f)
 {
+	struct kafka_fetch_request *request = request_decode(r);
 	uint64_t wait_ms;
 
 	f->owner = r;
-	f->request = request_decode(r);
+	f->request = request;
 	if (!f->request)
 		return request_refuse(r, "Fetch cannot be decoded");
+	int16_t code = fetch_session_begin(r->agent->fetch_sessions, &r->arena,
+					   r->header.api_version >= FETCH_TOPIC_IDS_FIRST,
+					   r->arrived_ms, request, &f->session);
 	for (size_t i = 0; i < f->request->topics_count; i++)
 		f->partition_count += f->request->topics[i].partitions_count;
 	if (f->partition_count > FETCH_PARTITIONS_MAX)
@@ -514,9 +550,8 @@ static enum step fetch_start(struct request *r, struct fetch *f)
 		return request_refuse(r, "Fetch before the catalog is known");
 
 	schema_defaults(r->api->response, &f->response);
-	/* Epoch 0 would begin a session and -1 ends one or has none; any other goes on with one. */
-	if (f->request->session_epoch != 0 && f->request->session_epoch != -1)
-		return fetch_error(r, f, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+	if (code)
+		return fetch_error(r, f, code);
 	wait_ms = positive(f->request->max_wait_ms);
 	if (wait_ms > FETCH_WAIT_MS_MAX)
 		wait_ms = FETCH_WAIT_MS_MAX;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "kafka_messages.h"
+#include "streams/agent/brokers.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/operations.h"
@@ -124,6 +125,31 @@ static bool has_error(const struct kafka_produce_response *response)
 	return false;
 }
 
+/* Who is told to go elsewhere is told where (KIP-951). */
+static void tell_leader(struct request *r, struct kafka_produce_response *response)
+{
+	const struct catalog_agent *leader = r->agent->has_left ? brokers_elsewhere(r) : NULL;
+	bool is_told = false;
+
+	for (size_t i = 0; i < response->responses_count && leader; i++)
+		for (size_t k = 0; k < response->responses[i].partition_responses_count; k++) {
+			struct kafka_produce_response_partition *answer =
+				&response->responses[i].partition_responses[k];
+			if (answer->error_code != KAFKA_NOT_LEADER_OR_FOLLOWER)
+				continue;
+			answer->current_leader.leader_id = leader->node_id;
+			answer->current_leader.leader_epoch = 0; /* the only one there is */
+			is_told = true;
+		}
+	if (!is_told)
+		return;
+	response->node_endpoints = arena_take(&r->arena, sizeof(*response->node_endpoints));
+	response->node_endpoints_count = 1;
+	response->node_endpoints[0] =
+		(struct kafka_produce_response_node_endpoint) { leader->node_id, leader->host,
+								leader->port, leader->site };
+}
+
 static enum step produce_answer(struct request *r, struct produce *p)
 {
 	timer_clear(&p->timer);
@@ -137,6 +163,7 @@ static enum step produce_answer(struct request *r, struct produce *p)
 	}
 	if (p->request->acks == 0)
 		return request_drop(r, has_error(&p->response));
+	tell_leader(r, &p->response);
 	return request_answer(r, &p->response);
 }
 
