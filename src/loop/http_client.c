@@ -16,7 +16,7 @@ static int on_body(http_parser *parser, const char *data, size_t size)
 {
 	struct http_call *call = parser->data;
 
-	if (size > HTTP_CALL_ANSWER_BYTES_MAX - call->body.size)
+	if (size > call->answer_bytes_max - call->body.size)
 		return -1;
 	buf_add(&call->body, data, size);
 	return 0;
@@ -130,8 +130,7 @@ static const struct task_kind call_kind = {
 };
 
 /* All but where it goes. */
-static void begin(struct http_call *call, struct task *parent, const char *host, const char *method,
-		  const char *target, struct slice body)
+static void begin_asking(struct http_call *call, struct task *parent, const struct http_ask *ask)
 {
 	assert(!call->stream && !call->parser);
 	call->status = 0;
@@ -143,15 +142,38 @@ static void begin(struct http_call *call, struct task *parent, const char *host,
 	call->parser = NEW(http_parser);
 	http_parser_init(call->parser, HTTP_RESPONSE);
 	call->parser->data = call;
-	buf_add_format(&call->request, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n",
-		       method, target, host);
-	if (body.size > 0)
-		buf_add_format(&call->request,
-			       "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-			       body.size);
+	call->answer_bytes_max = ask->answer_bytes_max;
+	buf_add_format(&call->request, "%s %s HTTP/1.1\r\nHost: %s", ask->method, ask->target,
+		       ask->host);
+	if (ask->port)
+		buf_add_format(&call->request, ":%u", ask->port);
+	buf_add_text(&call->request, "\r\nConnection: close\r\n");
+	if (ask->body.size > 0)
+		buf_add_format(&call->request, "Content-Type: %s\r\nContent-Length: %zu\r\n",
+			       ask->content_type, ask->body.size);
+	if (ask->header)
+		buf_add_text(&call->request, ask->header);
 	buf_add_text(&call->request, "\r\n");
-	buf_add_slice(&call->request, body);
+	buf_add_slice(&call->request, ask->body);
 	task_start(&call->task, &call_kind, parent);
+}
+
+static void begin(struct http_call *call, struct task *parent, const char *host, const char *method,
+		  const char *target, struct slice body)
+{
+	begin_asking(call, parent,
+		     &(struct http_ask) { .host = host,
+					  .method = method,
+					  .target = target,
+					  .content_type = "application/json",
+					  .body = body,
+					  .answer_bytes_max = HTTP_CALL_ANSWER_BYTES_MAX });
+}
+
+void http_call_start_asking(struct http_call *call, struct task *parent, const struct http_ask *ask)
+{
+	begin_asking(call, parent, ask);
+	connect_tcp(&call->connect, &call->task, ask->host, ask->port);
 }
 
 void http_call_start(struct http_call *call, struct task *parent, const char *socket_path,

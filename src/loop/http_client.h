@@ -18,6 +18,7 @@ struct http_call {
 	struct tls_identity *identity; /* of https, or NULL */
 	struct http_parser *parser;
 	struct buf request;
+	size_t answer_bytes_max;
 	enum err end; /* how the stream ended */
 	bool is_complete, is_ended;
 };
@@ -31,6 +32,19 @@ void http_call_start(struct http_call *call, struct task *parent, const char *so
 /* The same over TCP, in the clear. */
 void http_call_start_tcp(struct http_call *call, struct task *parent, const char *host,
 			 uint16_t port, const char *method, const char *target, struct slice body);
+
+/* The same, to a server that is no friend. */
+struct http_ask {
+	const char *host; /* an address */
+	uint16_t port;
+	const char *method, *target;
+	const char *content_type; /* NULL: there is no body */
+	const char *header;	  /* one more line, with its CRLF; may be NULL */
+	struct slice body;
+	size_t answer_bytes_max;
+};
+void http_call_start_asking(struct http_call *call, struct task *parent,
+			    const struct http_ask *ask);
 
 /* Where a server is: "http://HOST[:PORT]" or "https://HOST[:PORT]". */
 struct http_place {

@@ -329,12 +329,12 @@ class Router(Namespace):
                                 self.gateway, f"{self.lan6}{self.hosts:x}" if ipv6 else None,
                                 f"{self.lan6}1")
 
-    def start_port_mapper(self, *lines):
-        """miniupnpd: UPnP, NAT-PMP and PCP.  Its tables are its own."""
+    def start_port_mapper(self, *lines, natpmp=True):
+        """miniupnpd: UPnP, NAT-PMP and PCP, or only the first.  Its tables are its own."""
         # It takes the public address from wan0, and distrusts those it knows to be for documents.
         config = self.lab.scratch_file(f"upnpd{self.number}.conf", "\n".join([
             "ext_ifname=wan0", f"ext_ip={self.ip4}",
-            "listening_ip=lan0", "port=5000", "enable_natpmp=yes",
+            "listening_ip=lan0", "port=5000", f"enable_natpmp={'yes' if natpmp else 'no'}",
             "enable_upnp=yes", "secure_mode=yes", "system_uptime=yes",
             "upnp_table_name=upnp", "upnp_nat_table_name=upnp", "upnp_forward_chain=upnpforward",
             "upnp_nat_chain=upnpdnat", "upnp_nat_postrouting_chain=upnpsnat",
@@ -361,7 +361,10 @@ class Router(Namespace):
 """)
         process = self.spawn("miniupnpd", "-d", "-f", config, "-P", f"{config}.pid",
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: ":5351" in self.run("ss", "-Huln").stdout, 5, "miniupnpd listens")
+        port = ":5351" if natpmp else ":1900"
+        listens = wait_until(lambda: (said := self.run("ss", "-Huln").stdout) and port in said and
+                             said, 5, "miniupnpd listens")
+        assert natpmp or ":5351" not in listens
         return process
 
 

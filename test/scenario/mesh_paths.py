@@ -54,21 +54,30 @@ with Scenario() as s, Lab(s.scratch) as internet:
                                    for other in machines if other is not it), 15, "they ping")
         return machines
 
-    with s.test("two hard NATs, one of which gives ports away (miniupnpd): direct"):
+    def through_a_kind_router(name, **settings):
         if not shutil.which("miniupnpd"):
             raise Skip("miniupnpd is not installed")
         router = internet.router("sym", net=ROUTED)
-        router.start_port_mapper()
-        mapped, other = ready(machine("mapped", internet.host("mapped", router=router)),
-                              machine("hard", internet.host("hard", "sym")))
+        router.start_port_mapper(**settings)
+        mapped, other = ready(machine(f"mapped{name}", internet.host("mapped", router=router)),
+                              machine(f"hard{name}", internet.host("hard", "sym")))
         become_direct(other, mapped)
         assert "port mapping          yes" in mapped.run("netcheck").stdout
-        ping_says(other, "mapped", f"direct by {router.ip4}:")
+        ping_says(other, mapped.name, f"direct by {router.ip4}:")
+
+        def lent():
+            return ":41641" in router.run("nft", "list", "chain", "inet", "upnp",
+                                          "upnpdnat").stdout
         # What the router lent is given back at the end.
-        assert ":41641" in router.run("nft", "list", "chain", "inet", "upnp", "upnpdnat").stdout
+        assert lent()
         mapped.run("down")
-        wait_until(lambda: ":41641" not in router.run("nft", "list", "chain", "inet", "upnp",
-                                                      "upnpdnat").stdout, 10, "the port is back")
+        wait_until(lambda: not lent(), 10, "the port is back")
+
+    with s.test("two hard NATs, one of which gives ports away (miniupnpd): direct"):
+        through_a_kind_router("")
+
+    with s.test("and so with a router that speaks UPnP only"):
+        through_a_kind_router("-upnp", natpmp=False)
 
     with s.test("two hard NATs with IPv6 behind firewalls: direct by IPv6"):
         a, b = ready(*(machine(f"six{i}", internet.host(f"six{i}", "sym", ipv6=True))

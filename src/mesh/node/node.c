@@ -346,7 +346,7 @@ static void give_back(struct node *n)
 
 	paths_give_back(n->paths);
 	while (paths_next(n->paths, &e))
-		if (e.kind == PATHS_SEND)
+		if (e.kind == PATHS_SEND || e.kind == PATHS_UNMAP_PORT)
 			node_take_path_effect(n, &e);
 }
 
@@ -360,6 +360,7 @@ void node_free(struct node *n)
 		if (ping->on_pong)
 			ping->on_pong(ping->context, &(struct node_pong) { .is_lost = true });
 	}
+	node_end_port_mapper(n);
 	if (n->paths) {
 		give_back(n);
 		node_drop_peers(n);

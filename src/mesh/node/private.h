@@ -91,6 +91,8 @@ struct node {
 
 	struct map peers; /* struct node_peer, by id */
 
+	struct node_port_mapper *port_mapper; /* NULL: none is at work */
+
 	struct peer_relay *relay; /* NULL: we are none */
 	struct datagram *relay_socket;
 	struct timer relay_timer;
@@ -161,6 +163,10 @@ void node_close_peer_relay(struct node *n);
 bool node_update_relaying(struct node *n, struct node_peer *p, const struct control_node *c);
 void node_forget_relaying(struct node *n, struct node_peer *p);
 void node_allocate(struct node *n, const struct paths_effect *e);
+
+/* port_mapper.c: UPnP. */
+void node_map_port(struct node *n, const struct paths_effect *e);
+void node_end_port_mapper(struct node *n);
 
 /* sockets.c: UDP and relays. */
 MUST_CHECK enum err node_open_sockets(struct node *n, uint16_t port, char why[NODE_WHY_BYTES]);

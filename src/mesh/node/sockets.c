@@ -344,6 +344,10 @@ void node_take_path_effect(struct node *n, const struct paths_effect *e)
 	case PATHS_ALLOCATE:
 		node_allocate(n, e);
 		return;
+	case PATHS_MAP_PORT:
+	case PATHS_UNMAP_PORT:
+		node_map_port(n, e);
+		return;
 	case PATHS_PING_ANSWERED:
 	case PATHS_PING_LOST:
 		end_ping(n, e);

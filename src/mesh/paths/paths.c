@@ -187,8 +187,8 @@ enum paths_verdict paths_received(struct paths *p, uint16_t socket, const struct
 		message_received(p, &way, NULL, *packet, now_us);
 		return PATHS_CONSUMED;
 	}
-	if (socket == 0 && mapping_is_answer(p, from)) {
-		mapping_received(p, *packet, now_us);
+	if (socket == 0 && mapping_is_answer(p, from, *packet)) {
+		mapping_received(p, from, *packet, now_us);
 		return PATHS_CONSUMED;
 	}
 	if (socket == 0 && !geneve_get(*packet, &header))

@@ -49,7 +49,8 @@ struct paths_config {
 
 struct paths *paths_new(const struct paths_config *config, uint64_t now_us);
 void paths_free(struct paths *p);
-/* Gives back what the router lends us; the effects are read once more before paths_free(). */
+/* Gives back what the router lends us; the effects are read once more before paths_free(): sends
+ * and PATHS_UNMAP_PORT. */
 void paths_give_back(struct paths *p);
 const struct mesh_key *paths_disco_public(const struct paths *p);
 
@@ -162,6 +163,10 @@ void paths_allocated(struct paths *p, struct paths_peer *peer, uint32_t generati
 		     const struct disco_relay *session, const struct endpoint *endpoints,
 		     size_t count, uint64_t now_us);
 
+/* The answer to PATHS_MAP_PORT: the port is open for so long.  `outside` NULL: it is not. */
+void paths_mapped(struct paths *p, const struct endpoint *local, const struct endpoint *outside,
+		  uint32_t seconds, uint64_t now_us);
+
 void paths_route(struct paths *p, struct paths_peer *peer, uint64_t now_us,
 		 struct paths_route *ret);
 
@@ -251,6 +256,10 @@ enum paths_effect_kind {
 	PATHS_PING_ANSWERED,	 /* `peer`, `latency_us`, and by `address` or `region` */
 	PATHS_PING_LOST,	 /* `peer` */
 	PATHS_ALLOCATE,		 /* `peer` wants one between `clients`: paths_allocated() */
+	PATHS_MAP_PORT,		 /* UPnP: the gateway described at `address` and the path `bytes`
+				  * is to keep `outside_port`, or another, open for `local`:
+				  * paths_mapped() */
+	PATHS_UNMAP_PORT,	 /* and has to keep it no more */
 };
 
 struct paths_effect {
@@ -265,6 +274,8 @@ struct paths_effect {
 	uint32_t generation;
 	struct mesh_key clients[2];
 	uint8_t ttl; /* of PATHS_SEND by IPv4; 0: as usual.  Not to heed it is harmless */
+	struct endpoint local;
+	uint16_t outside_port;
 	struct slice bytes;
 };
 

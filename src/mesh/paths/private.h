@@ -22,6 +22,7 @@
 #include "mesh/paths/paths.h"
 #include "wire/disco/disco.h"
 #include "wire/disco/geneve.h"
+#include "wire/port_mapping/upnp.h"
 #include "wire/stun/stun.h"
 
 #define MS UINT64_C(1000)
@@ -243,14 +244,23 @@ struct measure {
 	struct endpoint public4, public6;
 };
 
-enum mapping_step { MAPPING_OFF, MAPPING_ASKING, MAPPING_HELD, MAPPING_RESTING };
+enum mapping_step {
+	MAPPING_OFF,
+	MAPPING_ASKING,	   /* PCP, then NAT-PMP */
+	MAPPING_SEARCHING, /* a router that speaks UPnP */
+	MAPPING_OPENING,   /* by that: others do it */
+	MAPPING_HELD,
+	MAPPING_RESTING
+};
+enum mapping_way { MAPPING_BY_PCP, MAPPING_BY_NATPMP, MAPPING_BY_UPNP };
 
 struct mapping {
 	enum mapping_step step;
 	uint64_t next_us; /* NEVER */
 	int tries;
-	uint8_t nonce[12]; /* of PCP */
-	bool is_pcp;	   /* who holds it */
+	uint8_t nonce[12];	 /* of PCP */
+	enum mapping_way way;	 /* who holds it */
+	struct upnp_place place; /* of UPnP */
 	struct endpoint outside;
 	struct endpoint public_address; /* NAT-PMP says it apart */
 	uint16_t natpmp_port;
@@ -412,8 +422,9 @@ void endpoints_update(struct paths *p);
 
 /* mapping.c */
 void mapping_start(struct paths *p, uint64_t now_us);
-bool mapping_is_answer(const struct paths *p, const struct endpoint *from);
-void mapping_received(struct paths *p, struct slice packet, uint64_t now_us);
+bool mapping_is_answer(const struct paths *p, const struct endpoint *from, struct slice packet);
+void mapping_received(struct paths *p, const struct endpoint *from, struct slice packet,
+		      uint64_t now_us);
 void mapping_wanted(struct paths *p, uint64_t now_us); /* somebody became active */
 void mapping_tick(struct paths *p, uint64_t now_us);
 
