@@ -39,6 +39,14 @@ def restart_mesh(machine):
                f"{machine.name} is back")
 
 
+def takes_files(machine, other):
+    """Whether the map that the machine keeps says where the other one takes files, in this life."""
+    peer = next(peer for peer in json.loads((machine.state / "netmap").read_text())["Peers"]
+                if peer["Name"].startswith(other.name + "."))
+    return peer["Online"] and any(service["Proto"] == "peerapi4"
+                                  for service in peer["Hostinfo"]["Services"])
+
+
 def kill_all(machine):
     for pid in [machine.process.pid, *machine.roles().values()]:
         os.kill(pid, signal.SIGKILL)
@@ -111,6 +119,8 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
             machine.join = None
             machine.start()
         ping(second, to_third)
+        for machine, other in [(second, third), (third, second)]:
+            wait_until(lambda m=machine, o=other: takes_files(m, o), 20, "it is known by all")
         kill_all(first)
         restart_mesh(second)
         ping(third, to_second, 40)
