@@ -8,6 +8,15 @@
 extern const struct operation api_versions_operation;
 extern const struct operation describe_cluster_operation;
 extern const struct operation describe_configs_operation;
+extern const struct operation describe_log_dirs_operation;
+extern const struct operation describe_topic_partitions_operation;
+extern const struct operation alter_partition_reassignments_operation;
+extern const struct operation alter_replica_log_dirs_operation;
+extern const struct operation elect_leaders_operation;
+extern const struct operation list_partition_reassignments_operation;
+extern const struct operation update_features_operation;
+extern const struct operation get_telemetry_subscriptions_operation;
+extern const struct operation push_telemetry_operation;
 extern const struct operation fetch_operation;
 extern const struct operation find_coordinator_operation;
 extern const struct operation list_config_resources_operation;
