@@ -419,6 +419,12 @@ enum err listener_open_unix(struct loop *loop, const char *path,
 	return OK;
 }
 
+void listener_set_identity(struct listener *l, struct tls_identity *identity)
+{
+	assert(l->magic == LISTENER_MAGIC && l->identity && identity);
+	l->identity = identity;
+}
+
 uint16_t listener_port(const struct listener *l)
 {
 	assert(l->magic == LISTENER_MAGIC);

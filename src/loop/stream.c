@@ -641,6 +641,17 @@ enum err stream_peer_notice(const struct stream *s, const char *prefix, char *re
 	return tls_peer_notice(s->tls, prefix, ret, size);
 }
 
+bool stream_is_secure(const struct stream *s)
+{
+	assert(s->magic == STREAM_MAGIC);
+	return s->tls && tls_is_secure(s->tls);
+}
+
+enum err stream_peer_subject(const struct stream *s, char *ret, size_t size)
+{
+	return stream_is_secure(s) ? tls_peer_subject(s->tls, ret, size) : ERR_NOT_FOUND;
+}
+
 struct stream_traffic stream_get_traffic(const struct stream *s)
 {
 	assert(s->magic == STREAM_MAGIC);

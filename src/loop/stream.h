@@ -97,6 +97,13 @@ const uint8_t *stream_peer_key(const struct stream *s);
 MUST_CHECK enum err stream_peer_notice(const struct stream *s, const char *prefix, char *ret,
 				       size_t size);
 
+/* Whom its certificate names, as tls_identity_ask_clients() asked: "CN=alice,O=example".
+ * ERR_NOT_FOUND: it showed none, or no TLS; ERR_TOO_BIG. */
+MUST_CHECK enum err stream_peer_subject(const struct stream *s, char *ret, size_t size);
+
+/* Is it TLS, and the handshake over? */
+bool stream_is_secure(const struct stream *s);
+
 /* Bytes that went over the socket so far, with all that TLS adds. */
 struct stream_traffic {
 	uint64_t received_bytes, sent_bytes;
@@ -148,6 +155,9 @@ MUST_CHECK enum err listener_open_both(struct loop *loop, const char *host, uint
 				       void (*on_accept)(void *context, struct stream *s),
 				       void *context, struct listener **ret,
 				       char why[TASK_WHY_BYTES]);
+/* Handshakes from now on are with another server's identity; the one before is not needed any more,
+ * not even by those under way. */
+void listener_set_identity(struct listener *l, struct tls_identity *identity);
 uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked for */
 void listener_close(struct listener *l);
 

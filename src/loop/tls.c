@@ -261,6 +261,31 @@ const uint8_t *tls_peer_key(const struct tls *t)
 	return t->is_secure && t->has_peer_key ? t->peer_key : NULL;
 }
 
+enum err tls_peer_subject(const struct tls *t, char *ret, size_t size)
+{
+	X509 *certificate = SSL_get0_peer_certificate(t->ssl);
+	char *text = NULL;
+
+	assert(t->is_secure);
+	if (!certificate || SSL_get_verify_result(t->ssl) != X509_V_OK ||
+	    !(SSL_get_verify_mode(t->ssl) & SSL_VERIFY_PEER))
+		return ERR_NOT_FOUND;
+	BIO *bio = BIO_new(BIO_s_mem());
+	assert(bio);
+	int ok = X509_NAME_print_ex(bio, X509_get_subject_name(certificate), 0,
+				    XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+	long length = BIO_get_mem_data(bio, &text);
+	enum err err = ok < 0 || length <= 0	? ERR_NOT_FOUND
+		       : (size_t)length >= size ? ERR_TOO_BIG
+						: OK;
+	if (!err) {
+		memcpy(ret, text, (size_t)length);
+		ret[length] = '\0';
+	}
+	BIO_free(bio);
+	return err;
+}
+
 enum err tls_peer_notice(const struct tls *t, const char *prefix, char *ret, size_t size)
 {
 	const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);

@@ -54,6 +54,11 @@ const uint8_t *tls_peer_key(const struct tls *t);
 MUST_CHECK enum err tls_peer_notice(const struct tls *t, const char *prefix, char *ret,
 				    size_t size);
 
+/* Whom the certificate names that the client proved to have, as RFC 2253 writes it:
+ * "CN=alice,O=example"; once the handshake is over.  ERR_NOT_FOUND: it showed none, or nobody asked
+ * for one; ERR_TOO_BIG: more than `ret` holds. */
+MUST_CHECK enum err tls_peer_subject(const struct tls *t, char *ret, size_t size);
+
 /* Is this identity of one who knows its peers by their keys? */
 bool tls_identity_has_peers(const struct tls_identity *identity);
 

@@ -234,6 +234,30 @@ enum err tls_identity_new_server(struct slice certificate, struct slice key,
 	return OK;
 }
 
+enum err tls_identity_ask_clients(struct tls_identity *server, struct slice authorities,
+				  char why[TASK_WHY_BYTES])
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(server->context);
+	BIO *bio = BIO_new_mem_buf(authorities.data, (int)authorities.size);
+	X509 *x;
+	int count = 0;
+	bool ok = true;
+
+	assert(bio && authorities.size <= TLS_PEM_BYTES_MAX);
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		ok = X509_STORE_add_cert(store, x) == 1 &&
+		     SSL_CTX_add_client_CA(server->context, x) == 1;
+		X509_free(x);
+		count++;
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	if (!ok || count == 0)
+		return refuse(why, "these are no certificates in PEM form");
+	SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER, NULL);
+	return OK;
+}
+
 void tls_identity_add_notice(struct tls_identity *server, const char *name, uint8_t serial)
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");

@@ -30,6 +30,11 @@ MUST_CHECK enum err tls_certificate_make(const char *const *hosts, size_t host_c
 MUST_CHECK enum err tls_identity_new_server(struct slice certificate, struct slice key,
 					    struct tls_identity **ret, char why[TASK_WHY_BYTES]);
 
+/* Ask clients for a certificate that one of these authorities (PEM) signed.  Who shows none is let
+ * in too; tls_peer_subject() tells.  Before the first connection.  ERR_INVALID: `why`. */
+MUST_CHECK enum err tls_identity_ask_clients(struct tls_identity *server, struct slice authorities,
+					     char why[TASK_WHY_BYTES]);
+
 /* Show one more certificate, self-signed, of which clients read only the name: what they want to
  * know before their first byte comes with the handshake. */
 void tls_identity_add_notice(struct tls_identity *server, const char *name, uint8_t serial);

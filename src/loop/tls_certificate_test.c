@@ -176,6 +176,27 @@ static void test_wrong_files_are_refused_with_a_reason(void **state)
 	buf_done(&other_key);
 }
 
+static void test_clients_that_are_asked_may_have_no_certificate(void **state)
+{
+	struct tls_identity *server = new_server();
+	struct tls_identity *client =
+		tls_identity_new_client(TLS_TRUST_ANYBODY, "relay.example", NULL);
+	char why[TASK_WHY_BYTES], subject[100];
+	struct pair p;
+
+	(void)state;
+	assert_int_equal(tls_identity_ask_clients(server, SLICE("no PEM"), why), ERR_INVALID);
+	assert_non_null(strstr(why, "PEM"));
+	assert_int_equal(tls_identity_ask_clients(server, buf_slice(&key), why), ERR_INVALID);
+	assert_int_equal(tls_identity_ask_clients(server, buf_slice(&certificate), why), OK);
+	open_pair(&p, server, client);
+	assert_int_equal(p.client_err, OK);
+	assert_int_equal(p.server_err, OK);
+	assert_int_equal(tls_peer_subject(p.server, subject, sizeof(subject)), ERR_NOT_FOUND);
+	assert_int_equal(tls_peer_subject(p.client, subject, sizeof(subject)), ERR_NOT_FOUND);
+	close_pair(&p, server, client);
+}
+
 static void test_a_notice_comes_with_the_handshake(void **state)
 {
 	char name[TLS_NOTICE_BYTES_MAX + 1] = "notice", found[TLS_NOTICE_BYTES_MAX + 1];
@@ -334,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_authorities_decide_and_the_name_must_be_right),
 		cmocka_unit_test(test_a_certificate_fits_its_hosts),
 		cmocka_unit_test(test_wrong_files_are_refused_with_a_reason),
+		cmocka_unit_test(test_clients_that_are_asked_may_have_no_certificate),
 		cmocka_unit_test(test_a_notice_comes_with_the_handshake),
 		cmocka_unit_test(test_a_stream_of_a_client_without_certificate_is_served),
 		cmocka_unit_test(test_a_client_says_why_it_does_not_believe),

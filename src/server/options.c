@@ -15,6 +15,7 @@
 #include "streams/agent/flush_budget.h"
 
 enum { PEER_PORT_DISTANCE = 100, FILE_LINE_BYTES_MAX = 2048, PARTITIONS_MAX = 10000 };
+enum { REAUTH_MS_MIN = 1000, REAUTH_MS_MAX = 7 * 86400 * 1000 };
 
 static const char *const command_names[] = { "serve", "up" };
 
@@ -53,6 +54,18 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_DEFAULT_PARTITIONS] = { "default-partitions", "N", "1",
 					"partitions of a topic created without a number",
 					FOR_SERVE },
+	[OPTION_KAFKA_CERTIFICATE] = { "kafka-certificate", "FILE", NULL,
+				       "serve Kafka over TLS too, with this certificate (PEM)",
+				       FOR_SERVE },
+	[OPTION_KAFKA_CERTIFICATE_KEY] = { "kafka-certificate-key", "FILE", NULL,
+					   "the private key of --kafka-certificate", FOR_SERVE },
+	[OPTION_KAFKA_CLIENT_CA] = { "kafka-client-ca", "FILE", NULL,
+				     "clients may sign in with certificates of these (PEM)",
+				     FOR_SERVE },
+	[OPTION_KAFKA_REAUTH_MS] = { "kafka-reauth-ms", "N", "0",
+				     "clients sign in again before that; 0: need not", FOR_SERVE },
+	[OPTION_KAFKA_OPEN] = { "kafka-open", NULL, NULL,
+				"without users, serve everybody who reaches --kafka", FOR_SERVE },
 	[OPTION_AUTO_CREATE_TOPICS] = { "auto-create-topics", "YES|NO", "yes",
 					"may a client that asks for a topic create it", FOR_SERVE },
 	[OPTION_PUTS_PER_SECOND] = { "puts-per-second", "N", "25",
@@ -644,6 +657,31 @@ static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
+static enum err read_kafka_tls(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	bool has_certificate = o->values[OPTION_KAFKA_CERTIFICATE][0];
+
+	if (has_certificate != (o->values[OPTION_KAFKA_CERTIFICATE_KEY][0] != '\0')) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--kafka-certificate and --kafka-certificate-key belong together");
+		return ERR_INVALID;
+	}
+	if (o->values[OPTION_KAFKA_CLIENT_CA][0] && !has_certificate) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--kafka-client-ca needs --kafka-certificate: certificates are shown over "
+			 "TLS");
+		return ERR_INVALID;
+	}
+	if (text_to_u64(slice_from(o->values[OPTION_KAFKA_REAUTH_MS]), REAUTH_MS_MAX,
+			&o->kafka_reauth_ms) ||
+	    (o->kafka_reauth_ms > 0 && o->kafka_reauth_ms < REAUTH_MS_MIN)) {
+		snprintf(why, OPTION_WHY_BYTES, "--kafka-reauth-ms is 0, or %d to %d",
+			 REAUTH_MS_MIN, REAUTH_MS_MAX);
+		return ERR_INVALID;
+	}
+	return OK;
+}
+
 static enum err read_numbers(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	const char *partitions = o->values[OPTION_DEFAULT_PARTITIONS];
@@ -677,6 +715,8 @@ static enum err finish_serve(struct options *o, char why[OPTION_WHY_BYTES])
 		err = check_journal(o, why);
 	if (!err)
 		err = read_controls(o, why);
+	if (!err)
+		err = read_kafka_tls(o, why);
 	if (!err)
 		err = read_seal(o, why);
 	if (!err)

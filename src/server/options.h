@@ -46,6 +46,11 @@ enum option {
 	OPTION_SEAL,
 	OPTION_NEW_CLUSTER,
 	OPTION_DEFAULT_PARTITIONS,
+	OPTION_KAFKA_CERTIFICATE,
+	OPTION_KAFKA_CERTIFICATE_KEY,
+	OPTION_KAFKA_CLIENT_CA,
+	OPTION_KAFKA_REAUTH_MS,
+	OPTION_KAFKA_OPEN,
 	OPTION_AUTO_CREATE_TOPICS,
 	OPTION_PUTS_PER_SECOND,
 	OPTION_RUN_DIR,
@@ -129,7 +134,8 @@ struct options {
 	struct address kafka, advertise, peer;
 	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
 	int32_t default_partitions;
-	int puts_per_s; /* of data files, where requests cost */
+	int puts_per_s;		  /* of data files, where requests cost */
+	uint64_t kafka_reauth_ms; /* clients sign in again before that; 0: need not */
 	bool has_control, has_streams;
 	bool is_sealed;	 /* --seal */
 	bool may_create; /* --new-cluster */

@@ -134,6 +134,11 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--peer", "nowhere" },
 		{ "--seal", "maybe" },
 		{ "--auto-create-topics", "maybe" },
+		{ "--kafka-certificate", "alone.pem" },
+		{ "--kafka-certificate-key", "alone.key" },
+		{ "--kafka-client-ca", "alone.pem" },
+		{ "--kafka-reauth-ms", "999" },
+		{ "--kafka-reauth-ms", "soon" },
 		{ "--puts-per-second", "3" },
 		{ "--puts-per-second", "1001" },
 	};

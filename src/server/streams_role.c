@@ -7,6 +7,7 @@
 #include "buckets/hedge.h"
 #include "buckets/sealed.h"
 #include "loop/stop.h"
+#include "server/kafka_tls.h"
 #include "server/key_file.h"
 #include "server/peer_identity.h"
 #include "server/serve.h"
@@ -18,6 +19,7 @@ struct streams {
 	struct agent *agent;
 	struct task task; /* waits for the agent to stop */
 	struct agent_stop stop;
+	struct kafka_tls tls;
 	bool is_failed;
 };
 
@@ -46,6 +48,14 @@ static void on_fatal(void *context, enum err err, const char *why)
 	loop_stop(s->loop);
 }
 
+static void on_certificate(void *context, struct tls_identity *identity)
+{
+	struct streams *s = context;
+
+	if (s->agent)
+		agent_set_identity(s->agent, identity);
+}
+
 enum { STREAMS_DRAIN, STREAMS_DRAINED };
 
 static enum step streams_step(struct task *t)
@@ -59,6 +69,7 @@ static enum step streams_step(struct task *t)
 		return task_wait(t, STREAMS_DRAINED);
 	case STREAMS_DRAINED:
 		agent_free(s->agent);
+		kafka_tls_stop(&s->tls);
 		s->agent = NULL; /* the loop ends by itself once the last answers have left */
 		return task_done(t, OK);
 	}
@@ -95,6 +106,30 @@ static void fill_controls(const struct options *o, struct control_place *ret)
 	}
 }
 
+/* All that the options say. */
+static struct agent_config config_of(const struct options *o, struct streams *s)
+{
+	return (struct agent_config) {
+		.kafka_host = o->kafka.host,
+		.kafka_also = o->values[OPTION_KAFKA_ALSO],
+		.kafka_port = o->kafka.port,
+		.advertise_host = o->advertise.host,
+		.advertise_port = o->advertise.port,
+		.site = o->values[OPTION_SITE],
+		.control_count = o->control_count,
+		.kafka_identity = s->tls.identity,
+		.is_open = strcmp(o->values[OPTION_KAFKA_OPEN], "yes") == 0,
+		.session_ms = o->kafka_reauth_ms,
+		.needs_sign_in = o->values[OPTION_KAFKA_CLIENT_CA][0],
+		.default_partitions = o->default_partitions,
+		.no_auto_create = !o->auto_creates_topics,
+		.puts_per_s = o->puts_per_s,
+		.on_serving = on_serving,
+		.on_fatal = on_fatal,
+		.context = s,
+	};
+}
+
 int streams_role_main(char **argv)
 {
 	static struct options options;
@@ -126,31 +161,25 @@ int streams_role_main(char **argv)
 	fill_controls(&options, controls);
 	s.loop = loop_new(0);
 	stop_install(s.loop, on_stop, &s);
-	s.agent = agent_new(s.loop, &(struct agent_config) {
-					    .kafka_host = options.kafka.host,
-					    .kafka_also = options.values[OPTION_KAFKA_ALSO],
-					    .kafka_port = options.kafka.port,
-					    .advertise_host = options.advertise.host,
-					    .advertise_port = options.advertise.port,
-					    .site = options.values[OPTION_SITE],
-					    .controls = controls,
-					    .control_count = options.control_count,
-					    .identity = identity.asks,
-					    .bucket = bucket,
-					    .keys = options.is_sealed ? &keys : NULL,
-					    .default_partitions = options.default_partitions,
-					    .no_auto_create = !options.auto_creates_topics,
-					    .puts_per_s = options.puts_per_s,
-					    .on_serving = on_serving,
-					    .on_fatal = on_fatal,
-					    .context = &s,
-				    });
+	if (kafka_tls_open(&s.tls, s.loop, &options, why)) {
+		supervisor_tell_fatal(why);
+		return EXIT_CONFIG;
+	}
+	s.tls.on_change = on_certificate;
+	s.tls.context = &s;
+	struct agent_config config = config_of(&options, &s);
+	config.controls = controls;
+	config.identity = identity.asks;
+	config.bucket = bucket;
+	config.keys = options.is_sealed ? &keys : NULL;
+	s.agent = agent_new(s.loop, &config);
 	loop_run(s.loop);
 	if (s.is_failed)
 		return EXIT_CONFIG;
 	hedge_finish(bucket, s.loop);
 	loop_free(s.loop);
 	bucket_close(bucket);
+	kafka_tls_done(&s.tls);
 	peer_identity_done(&identity);
 	keyring_done(&keys);
 	return 0;

@@ -4,31 +4,14 @@
 import subprocess
 
 import kcat
+from guarded_client import (DENY, PASSWORDS, PREFIXED, SASL_AUTHENTICATE, SASL_HANDSHAKE, User,
+                            hanse, sasl, user)
 from kafka import API_VERSIONS, METADATA, Client, array, text
 from scenario import Scenario, wait_until
 
-PASSWORDS = {"boss": "boss-password", "writer": "writer-password", "reader": "reader-password"}
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+TOPIC, GROUP, READ, WRITE = 2, 3, 3, 4
 SOON_S = 20
-
-
-def hanse(node, *words, line=None):
-    return subprocess.run([node.program, *words, "--kafka", node.address], check=False,
-                          input=None if line is None else line.encode() + b"\n",
-                          stdin=subprocess.DEVNULL if line is None else None,
-                          capture_output=True, timeout=30)
-
-
-def user(node, *words, line=None):
-    done = hanse(node, "user", *words, "--run-dir", str(node.run_dir), line=line)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode()
-
-
-def sasl(name, mechanism="SCRAM-SHA-256", password=None):
-    settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism,
-                "sasl.username": name, "sasl.password": password or PASSWORDS[name]}
-    return [word for key, value in settings.items() for word in ("-X", f"{key}={value}")]
 
 
 def is_refused(node, *words):
@@ -49,36 +32,6 @@ def fails_with(word, call):
         assert word in str(error), error
         return True
     return False
-
-
-# --- access lists, as Kafka's protocol has them ---------------------------------------------------
-
-SASL_HANDSHAKE, SASL_AUTHENTICATE, CREATE_ACLS, DELETE_ACLS = 17, 36, 30, 31
-TOPIC, GROUP, CLUSTER = 2, 3, 4
-READ, WRITE, CREATE = 3, 4, 5
-LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
-
-
-class User(Client):
-    """Signed in with PLAIN."""
-
-    def __init__(self, port, name):
-        super().__init__(port)
-        assert self.call(SASL_HANDSHAKE, 1, text("PLAIN"))[:2] == b"\0\0"
-        token = b"\0" + name.encode() + b"\0" + PASSWORDS[name].encode()
-        answer = self.call(SASL_AUTHENTICATE, 0, len(token).to_bytes(4, "big") + token)
-        assert answer[:2] == b"\0\0", answer
-
-    def grant(self, resource, name, operation, principal, pattern=LITERAL, permission=ALLOW):
-        creation = bytes([resource]) + text(name) + bytes([pattern]) + text(principal) + \
-            text("*") + bytes([operation, permission])
-        answer = self.call(CREATE_ACLS, 1, array([creation]))
-        return int.from_bytes(answer[8:10], "big", signed=True)
-
-    def revoke(self, resource, name, principal):
-        any_of = bytes([resource]) + text(name) + bytes([LITERAL]) + text(principal) + \
-            text(None) + bytes([1, 1])
-        return self.call(DELETE_ACLS, 1, array([any_of]))
 
 
 with Scenario() as s:

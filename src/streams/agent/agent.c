@@ -17,6 +17,7 @@
 #include "streams/agent/janitor.h"
 #include "streams/agent/racks.h"
 #include "streams/agent/read_places.h"
+#include "streams/agent/shielded.h"
 #include "streams/catalog/catalog.h"
 
 enum { SLOW_LOOKS = 8 }; /* in the time a connection has */
@@ -67,19 +68,61 @@ static void close_listeners(struct agent *agent)
 	agent->listener = agent->listener_also = NULL;
 }
 
+static enum err open_listener(struct agent *agent, const char *host, struct listener **ret,
+			      char why[TASK_WHY_BYTES])
+{
+	const struct agent_config *c = &agent->config;
+
+	if (c->kafka_identity)
+		return listener_open_both(agent->loop, host, c->kafka_port, c->kafka_identity,
+					  on_accept, agent, ret, why);
+	return listener_open_tcp(agent->loop, host, c->kafka_port, on_accept, agent, ret, why);
+}
+
 /* At both places or at none. */
 static enum err open_listeners(struct agent *agent, char why[TASK_WHY_BYTES])
 {
 	const struct agent_config *c = &agent->config;
-	enum err err = listener_open_tcp(agent->loop, c->kafka_host, c->kafka_port, on_accept,
-					 agent, &agent->listener, why);
+	enum err err = open_listener(agent, c->kafka_host, &agent->listener, why);
 
 	if (!err && c->kafka_also && c->kafka_also[0])
-		err = listener_open_tcp(agent->loop, c->kafka_also, c->kafka_port, on_accept, agent,
-					&agent->listener_also, why);
+		err = open_listener(agent, c->kafka_also, &agent->listener_also, why);
 	if (err)
 		close_listeners(agent);
 	return err;
+}
+
+void agent_set_identity(struct agent *agent, struct tls_identity *identity)
+{
+	agent->config.kafka_identity = identity;
+	if (agent->listener)
+		listener_set_identity(agent->listener, identity);
+	if (agent->listener_also)
+		listener_set_identity(agent->listener_also, identity);
+}
+
+/* Where anybody could come, somebody has to be able to sign in. */
+static bool may_listen(struct agent *agent)
+{
+	const struct agent_config *c = &agent->config;
+	bool has_also = c->kafka_also && c->kafka_also[0];
+
+	if (c->is_open || c->needs_sign_in || agent_guard(agent)->has_users)
+		return true;
+	return host_is_shielded(c->kafka_host) && (!has_also || host_is_shielded(c->kafka_also));
+}
+
+static void tell_nobody_signs_in(struct agent *agent)
+{
+	char why[TASK_WHY_BYTES];
+
+	if (agent->is_waiting_for_users)
+		return;
+	agent->is_waiting_for_users = true;
+	snprintf(why, sizeof(why),
+		 "others reach %.40s, and there are no users: `hanse user add`, or --kafka-open",
+		 agent->config.kafka_host);
+	agent->config.on_serving(agent->config.context, false, why);
 }
 
 /* Kafka is open exactly while the replica is whole and the link stands. */
@@ -89,6 +132,11 @@ static void open_kafka(struct agent *agent)
 
 	if (agent->listener || agent->is_stopping)
 		return;
+	if (!may_listen(agent)) {
+		tell_nobody_signs_in(agent);
+		return;
+	}
+	agent->is_waiting_for_users = false;
 	enum err err = open_listeners(agent, why);
 	if (err == ERR_BUSY && wait_for_port(agent))
 		return;
@@ -193,6 +241,13 @@ static void close_kafka(struct agent *agent, const char *why)
 	condition_update(agent);
 }
 
+/* The last one was removed. */
+static void wait_for_users(struct agent *agent)
+{
+	close_kafka(agent, "the last user is gone");
+	tell_nobody_signs_in(agent);
+}
+
 /* --- the link ----------------------------------------------------------------------------------
  */
 
@@ -242,6 +297,10 @@ static void on_access(void *context)
 
 	agent->guard.is_stale = true;
 	each_connection(agent, connection_check);
+	if (agent->is_waiting_for_users && may_listen(agent))
+		on_replica_whole(agent);
+	else if (agent->listener && !may_listen(agent))
+		wait_for_users(agent);
 }
 
 const struct guard *agent_guard(struct agent *agent)

@@ -61,6 +61,10 @@ struct agent_config {
 	bool no_auto_create; /* Metadata never creates a topic, whatever the client allows */
 	uint64_t session_ms; /* clients sign in again before that; 0: need not */
 	bool needs_sign_in;  /* also while there are no users */
+	/* Kafka is served over TLS too, at the same port: NULL, or until another is set.  In the
+	 * clear only who is shielded is served then (shielded.h). */
+	struct tls_identity *kafka_identity;
+	bool is_open; /* without users too Kafka is served to whoever reaches it */
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
 	/* The agent cannot go on: what and what to do. */
@@ -117,6 +121,7 @@ struct agent {
 	struct task open_task; /* looks at the bucket before Kafka is opened */
 	struct cluster_join join;
 	bool is_joined;
+	bool is_waiting_for_users;   /* Kafka is not open for that reason, which was said */
 	struct timer reopen;	     /* the port was held by another process */
 	uint64_t port_busy_since_ms; /* 0: it was not */
 	struct timer orphan;
@@ -127,6 +132,9 @@ struct agent {
 
 /* Somebody waits for room: from now on who keeps it for too long is sent away. */
 void agent_watch_slow(struct agent *agent);
+
+/* A new certificate; the one before is not needed any more. */
+void agent_set_identity(struct agent *agent, struct tls_identity *identity);
 
 /* Who may do what, as the replica has it. */
 const struct guard *agent_guard(struct agent *agent);

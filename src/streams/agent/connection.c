@@ -247,7 +247,7 @@ struct sign_in *connection_sign_in(struct connection *c)
 
 bool connection_is_private(const struct connection *c)
 {
-	return address_is_shielded(c->host);
+	return (c->stream && stream_is_secure(c->stream)) || address_is_shielded(c->host);
 }
 
 uint64_t connection_id(const struct connection *c)
@@ -620,6 +620,16 @@ static void tell_full(struct agent *agent, const struct stream *s)
 		 stream_peer_name(s), agent->connection_count);
 }
 
+/* Whoever shows a certificate has signed in with it. */
+static void take_subject(struct connection *c)
+{
+	char *name = c->sign_in.principal;
+
+	memcpy(name, "User:", 5);
+	if (stream_peer_subject(c->stream, name + 5, sizeof(c->sign_in.principal) - 5))
+		name[0] = '\0';
+}
+
 static void on_sign_in_late(struct timer *t)
 {
 	struct connection *c = CONTAINER(t, struct connection, sign_in_timer);
@@ -644,10 +654,13 @@ void connection_open(struct agent *agent, struct stream *s)
 	agent->connection_count++;
 	copy_host(c);
 	sign_in_init(&c->sign_in);
+	take_subject(c);
 	timer_set(&c->sign_in_timer, agent->loop, loop_now_ms(agent->loop) + SIGN_IN_MS,
 		  on_sign_in_late);
 	stream_set_owner(s, &stream_owner, c);
 	task_start_root(&c->task, &connection_kind, agent->loop);
+	if (agent->config.kafka_identity && !connection_is_private(c))
+		refuse(c, "from elsewhere only TLS is served", 0);
 }
 
 struct connection *connection_from_link(struct list *link)

@@ -135,7 +135,7 @@ static enum step answer_failure(struct request *r, const struct authenticate *x,
 /* Whoever signs in again has to be the same, the same way. */
 static bool may_become(const struct sign_in *s, const char *principal)
 {
-	return !s->principal[0] ||
+	return !s->principal[0] || s->used == SASL_NONE /* a certificate */ ||
 	       (strcmp(s->principal, principal) == 0 && s->used == s->mechanism);
 }
 

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Kafka over TLS, clients known by certificates, and sessions that end."""
+
+import ssl
+import subprocess
+import time
+
+import kcat
+from guarded_client import PASSWORDS, User, sasl, user
+from kafka import API_VERSIONS, METADATA, Client, array
+from scenario import Scenario, wait_until
+
+REAUTH_MS = 3000
+SOON_S = 20
+TOPIC, READ, WRITE = 2, 3, 4
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=60)
+
+
+class Authority:
+    def __init__(self, directory, name):
+        self.directory = directory
+        self.key, self.file = directory / f"{name}.key", directory / f"{name}.pem"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", self.key, "-out", self.file, "-days", "2", "-subj", f"/CN={name}")
+
+    def issue(self, name, subject):
+        """(certificate, key); for 127.0.0.1 if it is a server's."""
+        key, request = self.directory / f"{name}.key", self.directory / f"{name}.csr"
+        file = self.directory / f"{name}.pem"
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", key, "-out", request, "-subj", subject,
+                "-addext", "subjectAltName=IP:127.0.0.1")
+        openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key,
+                "-CAcreateserial", "-out", file, "-days", "2", "-copy_extensions", "copy")
+        return file, key
+
+
+def tls(authority, certificate=None):
+    words = ["-X", "security.protocol=SSL", "-X", f"ssl.ca.location={authority.file}"]
+    if certificate:
+        words += ["-X", f"ssl.certificate.location={certificate[0]}",
+                  "-X", f"ssl.key.location={certificate[1]}"]
+    return words
+
+
+def serial_of(node, authority):
+    """Of the certificate that is shown now."""
+    context = ssl.create_default_context(cafile=str(authority.file))
+    with Client(node.port) as client:
+        with context.wrap_socket(client.socket, server_hostname="127.0.0.1") as s:
+            return s.getpeercert()["serialNumber"]
+
+
+with Scenario() as s:
+    own, others = Authority(s.scratch, "own"), Authority(s.scratch, "others")
+    server = own.issue("server", "/CN=server")
+    node = s.node(options=["--kafka-certificate", server[0], "--kafka-certificate-key", server[1],
+                           "--kafka-client-ca", own.file, "--kafka-reauth-ms", REAUTH_MS])
+    node.start()
+    user(node, "add", "--admin", "boss", line=PASSWORDS["boss"])
+    user(node, "add", "--admin", "--no-password", "CN=ops,O=example")
+    alice = own.issue("alice", "/O=example/CN=alice")
+    ops = own.issue("ops", "/O=example/CN=ops")
+
+    with s.test("a certificate of an authority that is believed signs in"):
+        kcat.produce(node.address, "orders", b"one\n", *tls(own, ops))
+        assert kcat.consume(node.address, "orders", *tls(own, ops)) == b"one\n"
+
+    with s.test("its subject is whom access lists name"):
+        assert b" 0 topics" in kcat.kcat(node.address, "-L", *tls(own, alice))
+        boss = User(node.port, "boss")
+        assert boss.grant(TOPIC, "orders", READ, "User:CN=alice,O=example") == 0
+        wait_until(lambda: b'"orders"' in kcat.kcat(node.address, "-L", *tls(own, alice)), SOON_S,
+                   "the grant is at the agent")
+        assert kcat.consume(node.address, "orders", *tls(own, alice)) == b"one\n"
+
+    with s.test("with a certificate of others, or none, nobody is let in"):
+        mallory = others.issue("mallory", "/O=example/CN=ops")
+        for words in (tls(own, mallory), tls(own)):
+            done = subprocess.run(["timeout", "10", "kcat", "-b", node.address, "-L", "-m", "1",
+                                   *words], check=False, capture_output=True, timeout=30)
+            assert done.returncode != 0 and b"orders" not in done.stdout
+
+    with s.test("clients that believe others do not believe the server"):
+        done = subprocess.run(["timeout", "10", "kcat", "-b", node.address, "-L", "-m", "1",
+                               *tls(others, ops)], check=False, capture_output=True, timeout=30)
+        assert done.returncode != 0 and b"verify failed" in done.stderr, done.stderr
+
+    with s.test("SASL over TLS, and in the clear on this machine, at the same port"):
+        words = sasl("boss", "PLAIN")
+        assert kcat.consume(node.address, "orders", *words) == b"one\n"
+        over = [word.replace("SASL_PLAINTEXT", "SASL_SSL") for word in words]
+        ca = ["-X", f"ssl.ca.location={own.file}"]
+        assert kcat.consume(node.address, "orders", *over, *ca) == b"one\n"
+
+    with s.test("a new certificate is used without a restart, and a broken one is not"):
+        before, pid = serial_of(node, own), node.role_pid("streams")
+        own.issue("server", "/CN=server")
+        wait_until(lambda: serial_of(node, own) != before, SOON_S, "the new certificate is shown")
+        after = serial_of(node, own)
+        server[0].write_text("no certificate\n")
+        wait_until(lambda: any("stays as it was" in line for line in node.log_lines()), SOON_S,
+                   "it says that it cannot use that")
+        assert serial_of(node, own) == after and node.role_pid("streams") == pid
+        own.issue("server", "/CN=server")
+
+    with s.test("who does not sign in again is sent away, who does stays"):
+        with User(node.port, "boss") as client:
+            assert client.lifetime_ms == REAUTH_MS
+            time.sleep(REAUTH_MS / 2000)
+            client.sign_in("boss")  # again, in time
+            time.sleep(REAUTH_MS * 0.75 / 1000)
+            assert len(client.call(METADATA, 1, array([]))) > 20
+            time.sleep(REAUTH_MS / 1000)
+            assert len(client.call(API_VERSIONS, 0, b"")) > 20
+            client.send(METADATA, 1, array([]))
+            assert client.is_closed()
+
+    with s.test("nobody becomes somebody else by signing in again"):
+        user(node, "add", "reader", line=PASSWORDS["reader"])
+        with User(node.port, "boss") as client:
+            assert not client.may_become("reader")
+            assert client.is_closed()
+
+    with s.test("without users an address that others reach is not served, and it says why"):
+        waiting = s.node("b", bucket=f"file:{s.scratch}/other")
+        waiting.address = f"0.0.0.0:{waiting.port}"
+        waiting.options = ["--advertise", f"127.0.0.1:{waiting.port}"]
+        waiting.launch()
+        wait_until(lambda: any("there are no users" in line for line in waiting.log_lines()),
+                   SOON_S, "it says so")
+        assert not waiting.is_serving()
+        user(waiting, "add", "--admin", "boss", line=PASSWORDS["boss"])
+        waiting.wait_serving()
+        assert b"0 topics" in kcat.kcat(f"127.0.0.1:{waiting.port}", "-L", *sasl("boss"))
+        user(waiting, "remove", "boss")
+        wait_until(lambda: not waiting.is_serving(), SOON_S, "it is closed with the last user")
+        waiting.terminate()
+
+    with s.test("unless it is said to be open"):
+        waiting.options.append("--kafka-open")
+        waiting.start()
+        kcat.produce(f"127.0.0.1:{waiting.port}", "t", b"x\n")
