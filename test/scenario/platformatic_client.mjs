@@ -72,10 +72,10 @@ async function produce() {
   })
 }
 
-async function consume(groupId, mode, got) {
+async function consume(groupId, mode, got, settings = {}) {
   const consumer = new Consumer({
     ...base, groupId, autocommit: false, sessionTimeout: 10000, heartbeatInterval: 500,
-    rebalanceTimeout: 10000, maxWaitTime: 500,
+    rebalanceTimeout: 10000, maxWaitTime: 500, ...settings,
   })
   const stream = await consumer.consume({ topics: [TOPIC], mode, fallbackMode: 'earliest' })
   stream.on('data', (message) => got.push(message))
@@ -134,9 +134,35 @@ async function groups() {
   })
 }
 
+async function consumerGroups() {
+  await test('a group of the consumer protocol reads everything, commits, goes on', async () => {
+    const got = []
+    const later = []
+    const settings = { groupProtocol: 'consumer' }
+    let life = await consume('newer', 'earliest', got, settings)
+    await until(() => got.length >= RECORDS + 1, `all records, not ${got.length}`)
+    for (const message of got.slice(-PARTITIONS * 2))
+      await message.commit()
+    assert((await admin.listGroups({ types: ['consumer'] })).has('newer'))
+    await life.stream.close()
+    await life.consumer.close()
+    const producer = new Producer(base)
+    const messages = [{ topic: TOPIC, partition: 2, value: Buffer.from('the last') }]
+    await producer.send({ messages, acks: -1 })
+    await producer.close()
+    life = await consume('newer', 'committed', later, settings)
+    await until(() => later.some((m) => String(m.value) === 'the last'), 'the new record')
+    assert(later.length < RECORDS, 'the group began again')
+    await life.stream.close()
+    await life.consumer.close()
+    await admin.deleteGroups({ groups: ['newer'] })
+  })
+}
+
 await topics()
 await produce()
 await groups()
+await consumerGroups()
 await test('a topic can be deleted', async () => {
   await admin.deleteTopics({ topics: [TOPIC, 'grows'] })
   assert(!(await admin.listTopics()).includes(TOPIC))
