@@ -1,5 +1,6 @@
 # Hanse.  Two commands are the front door: `make run` and `make test`; tools/targets.mk has the
-# others.  FLAVOUR: release (default), asan (what tests run), fuzz (clang with libFuzzer).
+# others.  FLAVOUR: release (default), asan (what tests run), tsan (what has
+# threads, by hand), fuzz (clang with libFuzzer).
 FLAVOUR ?= release
 B := build/$(FLAVOUR)
 G := build/gen
@@ -9,8 +10,10 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wswitch-enum -Wvla -Werror
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_release := -O2 -g -fno-omit-frame-pointer
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer $(SANITIZERS)
+CFLAGS_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -Wno-maybe-uninitialized
 CFLAGS_fuzz := $(CFLAGS_asan) -fsanitize=fuzzer-no-link
 LDFLAGS_asan := $(SANITIZERS)
+LDFLAGS_tsan := -fsanitize=thread
 LDFLAGS_fuzz := $(SANITIZERS)
 CC_fuzz := clang-14
 ifneq ($(CC_$(FLAVOUR)),)
