@@ -1,12 +1,20 @@
 /* What the engine of the tunnel costs for each packet, sealing and opening, without any device or
- * socket. */
+ * socket: on one thread, and on several with the work handed out as a host does it. */
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "mesh/tunnel/tunnel.h"
+#include "mesh/lanes/lanes.h"
 
-enum { ROUNDS = 7, BATCH = 46, BATCHES = 400, ROOM_BYTES = 2048, NAME_WIDTH = 40 };
+enum {
+	ROUNDS = 7,
+	BATCH = 46, /* what becomes of 64 KiB of a flow */
+	BATCHES = 400,
+	BURST = 16, /* batches that come together */
+	BEHIND = 3, /* and are sealed while the next one is read */
+	ROOM_BYTES = 2048,
+	NAME_WIDTH = 40
+};
 
 static struct tunnel_now now = { 1000, 1700000000000 };
 
@@ -16,7 +24,9 @@ struct side {
 };
 
 static struct side sides[2];
-static uint8_t room[BATCH][ROOM_BYTES];
+static uint8_t rooms[BURST][BATCH][ROOM_BYTES];
+static struct tunnel_packet sealed[BURST][BATCH];
+static size_t sealed_count, opened_count;
 
 static void print(const char *what, size_t size, double ns)
 {
@@ -59,10 +69,10 @@ static void connect(void)
 	drain();
 }
 
-static void fill(struct tunnel_packet *packets, size_t size)
+static void fill(int batch, struct tunnel_packet *packets, size_t size)
 {
 	for (size_t i = 0; i < BATCH; i++) {
-		uint8_t *p = room[i] + TUNNEL_HEAD_BYTES;
+		uint8_t *p = rooms[batch][i] + TUNNEL_HEAD_BYTES;
 		packets[i] = (struct tunnel_packet) { p, size };
 		memset(p, 0, 20);
 		p[0] = 0x45;
@@ -80,7 +90,7 @@ static bool measure(size_t size)
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t seal_us = 0, open_us = 0;
 		for (int k = 0; k < BATCHES; k++) {
-			fill(packets, size);
+			fill(k % BURST, packets, size);
 			uint64_t start = clock_now_us();
 			if (!tunnel_seal(sides[0].tunnel, now, sides[0].peer, packets, BATCH))
 				return false;
@@ -104,6 +114,92 @@ static bool measure(size_t size)
 	return true;
 }
 
+/* --- several threads ------------------------------------------------------------------------- */
+static void on_sealed(void *context, struct tunnel_peer *peer, struct tunnel_packet *packets,
+		      size_t count)
+{
+	(void)context;
+	(void)peer;
+	memcpy(sealed[sealed_count++], packets, count * sizeof(packets[0]));
+}
+
+static void on_opened(void *context, struct lanes_incoming *batch)
+{
+	(void)context;
+	for (size_t i = 0; i < batch->count; i++)
+		opened_count += batch->datagrams[i].verdict == TUNNEL_PACKET;
+}
+
+static uint64_t seal_burst(struct lanes *l, size_t size)
+{
+	struct tunnel_packet packets[BATCH];
+	uint64_t marks[BURST], start = clock_now_us();
+
+	sealed_count = 0;
+	for (int k = 0; k < BURST; k++) {
+		if (k >= BEHIND)
+			lanes_finish_sealing(l, marks[k - BEHIND]);
+		fill(k, packets, size);
+		lanes_seal(l, now, sides[0].peer, packets, BATCH);
+		marks[k] = lanes_mark(l);
+	}
+	lanes_finish_sealing(l, lanes_mark(l));
+	return clock_now_us() - start;
+}
+
+static uint64_t open_burst(struct lanes *l)
+{
+	uint64_t start = clock_now_us();
+
+	opened_count = 0;
+	for (int k = 0; k < BURST; k++) {
+		struct lanes_incoming *in = lanes_incoming(l);
+		for (size_t i = 0; i < BATCH; i++)
+			in->datagrams[in->count++] =
+				(struct tunnel_datagram) { .data = sealed[k][i].data,
+							   .size = sealed[k][i].size };
+		lanes_open(l, now);
+	}
+	lanes_finish_opening(l, now);
+	return clock_now_us() - start;
+}
+
+static bool measure_threads(unsigned threads, size_t size)
+{
+	struct lanes_options o = { .threads = threads,
+				   .on_sealed = on_sealed,
+				   .on_opened = on_opened };
+	struct lanes *lanes[2];
+	double best[2] = { 1e9, 1e9 };
+	bool is_right = true;
+	char name[NAME_WIDTH];
+
+	for (int i = 0; i < 2; i++) {
+		o.tunnel = sides[i].tunnel;
+		lanes[i] = lanes_new(&o);
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t us[2] = { 0, 0 };
+		for (int k = 0; k < BATCHES / BURST; k++) {
+			us[0] += seal_burst(lanes[0], size);
+			us[1] += open_burst(lanes[1]);
+			is_right = is_right && sealed_count == BURST &&
+				   opened_count == (size_t)BURST * BATCH;
+		}
+		for (int i = 0; i < 2; i++) {
+			double ns = (double)us[i] * 1000 / (BATCHES / BURST * BURST * BATCH);
+			best[i] = ns < best[i] ? ns : best[i];
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "%s on %u thread%s", i ? "open" : "seal", threads + 1,
+			 threads ? "s" : "");
+		print(name, size, best[i]);
+		lanes_free(lanes[i]);
+	}
+	return is_right;
+}
+
 int main(void)
 {
 	static const size_t sizes[] = { 64, 576, 1280, 1420 };
@@ -112,6 +208,11 @@ int main(void)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		if (!measure(sizes[i])) {
 			fprintf(stderr, "there is no session\n");
+			return 1;
+		}
+	for (unsigned threads = 0; threads <= LANES_THREADS_MAX; threads++)
+		if (!measure_threads(threads, 1420)) {
+			fprintf(stderr, "not everything came through\n");
 			return 1;
 		}
 	for (int i = 0; i < 2; i++)

@@ -19,16 +19,39 @@ struct keypair *keypair_new(struct tunnel_peer *p, struct wireguard_handshake *h
 	return k;
 }
 
+static void wipe(struct keypair *k)
+{
+	crypto_wipe(k, sizeof(*k));
+	memory_free(k);
+}
+
 static void drop(struct tunnel_peer *p, struct keypair **slot)
 {
+	struct tunnel *t = p->tunnel;
 	struct keypair *k = *slot;
 
 	if (!k)
 		return;
-	tunnel_drop_index(p->tunnel, &k->index);
-	crypto_wipe(k, sizeof(*k));
-	memory_free(k);
+	tunnel_drop_index(t, &k->index);
+	if (t->begun > 0)
+		list_add(&t->dropped, &k->dropped);
+	else
+		wipe(k);
 	*slot = NULL;
+}
+
+void tunnel_begin_batch(struct tunnel *t)
+{
+	t->begun++;
+}
+
+void tunnel_end_batch(struct tunnel *t)
+{
+	assert(t->begun > 0);
+	if (--t->begun > 0)
+		return;
+	for (struct list *l; (l = list_pop(&t->dropped));)
+		wipe(CONTAINER(l, struct keypair, dropped));
 }
 
 /* Where both began at once, what we made as responder is not used by them for long, but it may be

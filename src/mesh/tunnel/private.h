@@ -68,6 +68,7 @@ struct keypair {
 	uint64_t counter; /* of the next packet */
 	uint8_t seal[WIREGUARD_KEY_BYTES], open[WIREGUARD_KEY_BYTES];
 	struct replay replay;
+	struct list dropped; /* in the tunnel's list */
 };
 
 /* An effect, or a packet that waits for a key, with room to seal it. */
@@ -123,7 +124,9 @@ struct tunnel {
 	struct tunnel_index *last_index;
 	struct allowed_table allowed;
 	struct aead_bulk *bulk;
-	struct heap timers; /* struct tunnel_peer.node */
+	size_t begun;	     /* batches that other threads may be at work on */
+	struct list dropped; /* struct keypair, of nobody: until none of them is left */
+	struct heap timers;  /* struct tunnel_peer.node */
 	struct list effects;
 	struct parcel *given; /* to the host, until the next call */
 	size_t queued_bytes;
@@ -146,6 +149,7 @@ bool keypair_is_usable(const struct keypair *k, uint64_t now_ms);
 void peer_add_keypair(struct tunnel_peer *p, struct keypair *k);
 void peer_confirm_next(struct tunnel_peer *p); /* a packet came with it */
 void peer_forget_keys(struct tunnel_peer *p);  /* and a handshake that is under way */
+void tunnel_begin_batch(struct tunnel *t);     /* no key pair is freed until it ends */
 struct keypair *keypair_new(struct tunnel_peer *p, struct wireguard_handshake *h, bool is_initiator,
 			    uint64_t now_ms);
 
@@ -159,7 +163,8 @@ void tunnel_open_handshake(struct tunnel *t, struct tunnel_now now, enum wiregua
 void peer_send_keepalive(struct tunnel_peer *p, struct tunnel_now now);
 void peer_send_queue(struct tunnel_peer *p, struct tunnel_now now);
 void peer_drop_queue(struct tunnel_peer *p);
-void tunnel_open_transport(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d);
+/* What was opened with d->pair; when that is none, it is now. */
+void tunnel_take_transport(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d);
 
 /* timers.c: what happened to a peer. */
 void peer_set_timer(struct tunnel_peer *p, enum tunnel_timer timer, uint64_t at_ms);

@@ -19,19 +19,28 @@ size_t tunnel_sealed_bytes(const struct tunnel *t, size_t size)
 	return TUNNEL_HEAD_BYTES + padded(t, size) + TUNNEL_TAG_BYTES;
 }
 
-static void seal(struct tunnel_peer *p, struct keypair *k, uint64_t now_ms,
-		 struct tunnel_packet *packet)
+/* The only place that counts: no two packets of a key have the same number. */
+static void begin_seal(struct tunnel_peer *p, struct keypair *k, uint64_t now_ms,
+		       struct tunnel_packet *packet)
 {
 	size_t size = padded(p->tunnel, packet->size);
 	bool is_data = packet->size > 0;
 
 	memset(packet->data + packet->size, 0, size - packet->size);
-	wireguard_put_transport(packet->data - TUNNEL_HEAD_BYTES, k->remote_index, k->counter);
-	aead_bulk_seal(p->tunnel->bulk, k->seal, k->counter, packet->data, size);
-	k->counter++;
 	packet->data -= TUNNEL_HEAD_BYTES;
 	packet->size = TUNNEL_HEAD_BYTES + size + TUNNEL_TAG_BYTES;
+	wireguard_put_transport(packet->data, k->remote_index, k->counter++);
 	peer_sent(p, now_ms, packet->size, is_data);
+}
+
+void tunnel_seal_work(const struct keypair *pair, struct aead_bulk *bulk,
+		      const struct tunnel_packet *packets, size_t count)
+{
+	assert(pair->index.pair == pair); /* it was not wiped */
+	for (size_t i = 0; i < count; i++)
+		aead_bulk_seal(bulk, pair->seal, wireguard_counter(packets[i].data),
+			       packets[i].data + TUNNEL_HEAD_BYTES,
+			       packets[i].size - TUNNEL_HEAD_BYTES - TUNNEL_TAG_BYTES);
 }
 
 /* The side that made the pair renews it while it sends. */
@@ -76,8 +85,8 @@ static void keep(struct tunnel_peer *p, const struct tunnel_packet *packet)
 	list_add(&p->queue, &parcel->link);
 }
 
-bool tunnel_seal(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p,
-		 struct tunnel_packet *packets, size_t count)
+bool tunnel_seal_begin(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p,
+		       struct tunnel_packet *packets, size_t count, const struct keypair **ret_pair)
 {
 	struct keypair *k = p->current;
 
@@ -92,9 +101,23 @@ bool tunnel_seal(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p,
 	}
 	for (size_t i = 0; i < count; i++) {
 		assert(packets[i].size <= TUNNEL_MTU_MAX);
-		seal(p, k, now.ms, &packets[i]);
+		begin_seal(p, k, now.ms, &packets[i]);
 	}
+	tunnel_begin_batch(t);
 	renew(p, now);
+	*ret_pair = k;
+	return true;
+}
+
+bool tunnel_seal(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p,
+		 struct tunnel_packet *packets, size_t count)
+{
+	const struct keypair *pair;
+
+	if (!tunnel_seal_begin(t, now, p, packets, count, &pair))
+		return false;
+	tunnel_seal_work(pair, t->bulk, packets, count);
+	tunnel_end_batch(t);
 	return true;
 }
 
@@ -112,7 +135,8 @@ void peer_send_queue(struct tunnel_peer *p, struct tunnel_now now)
 
 		p->queue_count--;
 		p->tunnel->queued_bytes -= parcel->bytes;
-		seal(p, p->current, now.ms, &packet);
+		begin_seal(p, p->current, now.ms, &packet);
+		tunnel_seal_work(p->current, p->tunnel->bulk, &packet, 1);
 		parcel->effect.data = packet.data;
 		parcel->effect.size = packet.size;
 		tunnel_add_effect(p->tunnel, parcel, TUNNEL_SEND, p);
@@ -207,7 +231,41 @@ static void renew_late(struct tunnel_peer *p, struct tunnel_now now)
 	peer_initiate(p, now, false);
 }
 
-void tunnel_open_transport(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d)
+/* Heads only: whether the message is whole is seen here, whether it is true by who opens it. */
+void tunnel_open_begin(struct tunnel *t, struct tunnel_datagram *datagrams, size_t count)
+{
+	assert(t->magic == TUNNEL_MAGIC);
+	for (size_t i = 0; i < count; i++) {
+		struct tunnel_datagram *d = &datagrams[i];
+		struct slice datagram = { d->data, d->size };
+
+		d->pair = NULL;
+		d->is_authentic = false;
+		if (!t->has_secret || wireguard_kind(datagram) != WIREGUARD_TRANSPORT)
+			continue;
+		struct tunnel_index *index =
+			tunnel_find_index(t, wireguard_receiver(WIREGUARD_TRANSPORT, d->data));
+		if (index && wireguard_counter(d->data) < REJECT_AFTER_MESSAGES)
+			d->pair = index->pair;
+	}
+	tunnel_begin_batch(t);
+}
+
+static void open_one(struct aead_bulk *bulk, struct tunnel_datagram *d)
+{
+	assert(d->pair->index.pair == d->pair);
+	d->is_authentic = aead_bulk_open(bulk, d->pair->open, wireguard_counter(d->data),
+					 d->data + TUNNEL_HEAD_BYTES, d->size - TUNNEL_HEAD_BYTES);
+}
+
+void tunnel_open_work(struct aead_bulk *bulk, struct tunnel_datagram *datagrams, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (datagrams[i].pair)
+			open_one(bulk, &datagrams[i]);
+}
+
+void tunnel_take_transport(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d)
 {
 	struct tunnel_index *index =
 		tunnel_find_index(t, wireguard_receiver(WIREGUARD_TRANSPORT, d->data));
@@ -221,8 +279,14 @@ void tunnel_open_transport(struct tunnel *t, struct tunnel_now now, struct tunne
 	struct tunnel_peer *p = index->peer;
 	if (now.ms - k->made_ms >= REJECT_AFTER_MS || counter >= REJECT_AFTER_MESSAGES)
 		return;
+	if (!d->pair) { /* the pair was made by what came before it in the batch */
+		d->pair = k;
+		open_one(t->bulk, d);
+	}
+	if (d->pair != k)
+		return;
 	d->verdict = TUNNEL_FORGED;
-	if (!aead_bulk_open(t->bulk, k->open, counter, d->data + TUNNEL_HEAD_BYTES, sealed))
+	if (!d->is_authentic)
 		return;
 	d->verdict = TUNNEL_REPLAYED;
 	if (!replay_take(&k->replay, counter))

@@ -14,6 +14,7 @@ struct tunnel *tunnel_new(const struct tunnel_options *o)
 	map_init(&t->indexes);
 	list_init(&t->peer_list);
 	list_init(&t->effects);
+	list_init(&t->dropped);
 	allowed_init(&t->allowed);
 	t->bulk = aead_bulk_new();
 	heap_init(&t->timers);
@@ -23,7 +24,7 @@ struct tunnel *tunnel_new(const struct tunnel_options *o)
 
 void tunnel_free(struct tunnel *t)
 {
-	assert(t->magic == TUNNEL_MAGIC);
+	assert(t->magic == TUNNEL_MAGIC && t->begun == 0);
 	LIST_EACH (&t->peer_list, struct tunnel_peer, link, p)
 		tunnel_remove_peer(t, p);
 	for (struct list *l; (l = list_pop(&t->effects));)
@@ -363,7 +364,7 @@ uint64_t tunnel_count(const struct tunnel *t, enum tunnel_verdict v)
 	return t->counts[v];
 }
 
-static void open_one(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d)
+static void take_one(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *d)
 {
 	enum wireguard_kind kind = wireguard_kind((struct slice) { d->data, d->size });
 
@@ -374,7 +375,7 @@ static void open_one(struct tunnel *t, struct tunnel_now now, struct tunnel_data
 		return;
 	switch (kind) {
 	case WIREGUARD_TRANSPORT:
-		tunnel_open_transport(t, now, d);
+		tunnel_take_transport(t, now, d);
 		return;
 	case WIREGUARD_INITIATION:
 	case WIREGUARD_RESPONSE:
@@ -387,12 +388,22 @@ static void open_one(struct tunnel *t, struct tunnel_now now, struct tunnel_data
 	}
 }
 
-void tunnel_open(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *datagrams,
-		 size_t count)
+void tunnel_open_end(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *datagrams,
+		     size_t count)
 {
 	assert(t->magic == TUNNEL_MAGIC);
 	for (size_t i = 0; i < count; i++) {
-		open_one(t, now, &datagrams[i]);
+		take_one(t, now, &datagrams[i]);
+		datagrams[i].pair = NULL;
 		t->counts[datagrams[i].verdict]++;
 	}
+	tunnel_end_batch(t);
+}
+
+void tunnel_open(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *datagrams,
+		 size_t count)
+{
+	tunnel_open_begin(t, datagrams, count);
+	tunnel_open_work(t->bulk, datagrams, count);
+	tunnel_open_end(t, now, datagrams, count);
 }

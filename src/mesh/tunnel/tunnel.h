@@ -51,6 +51,8 @@ enum {
 	TUNNEL_QUEUED_BYTES_MAX = 4 << 20, /* of all peers; then the newest go */
 };
 
+struct aead_bulk; /* of wire/crypto/aead.h */
+struct keypair;	  /* the engine's own */
 struct tunnel;
 struct tunnel_peer;
 
@@ -179,10 +181,40 @@ struct tunnel_datagram {
 	enum tunnel_verdict verdict; /* out */
 	struct tunnel_peer *peer;    /* out: who has proved to have sent it now; NULL: nobody */
 	struct slice packet;	     /* out, in `data`: of TUNNEL_PACKET and TUNNEL_CONTROL */
+	const struct keypair *pair;  /* the engine's */
+	bool is_authentic;	     /* the engine's, and of the thread that opens it */
 };
 
 void tunnel_open(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *datagrams,
 		 size_t count);
+
+/* The same in steps, of which the one in the middle takes nearly all of the time and may be done on
+ * any thread, in parts and in any order, with a struct aead_bulk for each thread:
+ *
+ *     tunnel_seal_begin()   chooses the key and counts: packets have the sizes and heads of
+ *                           datagrams.  False: as of tunnel_seal(), and this was all
+ *     tunnel_seal_work()    seals
+ *     tunnel_end_batch()    they may be sent
+ *
+ *     tunnel_open_begin()   finds the keys
+ *     tunnel_open_work()    opens
+ *     tunnel_open_end()     decides, one datagram after the other: verdicts
+ *
+ *
+ * Between begin and end everything may be called but tunnel_free(): keys stay in memory, also those
+ * of a peer that was removed.  Batches are to be sent, or ended, in the order in which they were
+ * begun.  tunnel_end_batch() also ends one whose verdicts nobody wants. */
+MUST_CHECK bool tunnel_seal_begin(struct tunnel *t, struct tunnel_now now, struct tunnel_peer *p,
+				  struct tunnel_packet *packets, size_t count,
+				  const struct keypair **ret_pair);
+void tunnel_seal_work(const struct keypair *pair, struct aead_bulk *bulk,
+		      const struct tunnel_packet *packets, size_t count);
+
+void tunnel_open_begin(struct tunnel *t, struct tunnel_datagram *datagrams, size_t count);
+void tunnel_open_work(struct aead_bulk *bulk, struct tunnel_datagram *datagrams, size_t count);
+void tunnel_open_end(struct tunnel *t, struct tunnel_now now, struct tunnel_datagram *datagrams,
+		     size_t count);
+void tunnel_end_batch(struct tunnel *t);
 
 /* How many datagrams had this verdict. */
 uint64_t tunnel_count(const struct tunnel *t, enum tunnel_verdict v);
