@@ -131,9 +131,10 @@ def bare(s, lab):
 
 
 @contextlib.contextmanager
-def tunnel(s, lab, kind, offloads="all"):
+def tunnel(s, lab, kind, offloads="all", threads=1):
     hosts = lab.host("a"), lab.host("b")
-    a, b = (Device(s, host, i + 1, kind, offloads=offloads) for i, host in enumerate(hosts))
+    a, b = (Device(s, host, i + 1, kind, offloads=offloads, threads=threads)
+            for i, host in enumerate(hosts))
     for device in (a, b):
         device.start()
     a.knows(b, b.at())
@@ -142,6 +143,8 @@ def tunnel(s, lab, kind, offloads="all"):
     name = {"go": "wireguard-go"}.get(kind, "hanse tunnel")
     if offloads != "all":
         name += f", offloads {offloads}"
+    if threads > 1:
+        name += f", {threads} threads"
     yield Row(name, a.host, b.host, b.ip4, [a.process.pid, b.process.pid])
     for device in (a, b):
         device.stop()
@@ -193,6 +196,7 @@ def tailscaled(s, lab):
 ROWS = {
     "bare": bare,
     "tunnel": lambda s, lab: tunnel(s, lab, "hanse"),
+    "threads": lambda s, lab: tunnel(s, lab, "hanse", threads=2),
     "plain": lambda s, lab: tunnel(s, lab, "hanse", "none"),
     "mesh": mesh,
     "tailscaled": tailscaled,

@@ -461,7 +461,7 @@ const struct command commands[] = {
 		  "In the foreground, until it is told to stop, the device is deleted, or its\n"
 		  "socket below /var/run/wireguard is removed.  Works with any WireGuard on the\n"
 		  "other side, and without one in the kernel on this.\n",
-	  .flags = FLAG_BIT(FLAG_OFFLOADS) | FLAG_BIT(FLAG_HELP),
+	  .flags = FLAG_BIT(FLAG_OFFLOADS) | FLAG_BIT(FLAG_THREADS) | FLAG_BIT(FLAG_HELP),
 	  .argument_count = 1,
 	  .run = tunnel_command_run },
 	{ .words = "policy set",

@@ -42,6 +42,8 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_EPHEMERAL] = { "ephemeral", NULL, NULL, "machines are removed when they are away" },
 	[FLAG_OFFLOADS] = { "offloads", "WHICH", "HANSE_OFFLOADS",
 			    "what the kernel does many at a time: all, tun, udp or none (all)" },
+	[FLAG_THREADS] = { "threads", "N", NULL,
+			   "that seal and open packets, 1 to 4 (half of the cores)" },
 	[FLAG_WAIT] = { "wait", NULL, NULL, "until there is a file" },
 	[FLAG_FOLLOW] = { "follow", NULL, NULL, "go on taking what comes" },
 	[FLAG_KEEP_DOTS] = { "keep-dots", NULL, NULL,

@@ -32,6 +32,13 @@ enum {
 	MTU_DEFAULT = 1420,
 };
 
+/* Packets that were read, as they are given away. */
+struct room {
+	struct tun_packet packets[PARTS_MAX];
+	bool is_kept;
+	uint8_t bytes[ROOM_BYTES];
+};
+
 struct tun {
 	uint32_t magic;
 	int fd, control_fd;
@@ -43,21 +50,58 @@ struct tun {
 	struct watch *watch;
 	struct tun_options options;
 	struct tun_layout layout;
-	uint8_t *read_bytes, *room;
-	size_t used;
-	struct tun_packet packets[PARTS_MAX];
-	size_t count;
+	uint8_t *read_bytes;
+	struct room *rooms[TUN_ROOMS_MAX]; /* NULL: not needed yet */
+	unsigned room;			   /* that is being filled: */
+	size_t used, count;
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
+static struct room *room_to_fill(struct tun *t)
+{
+	struct room **room = &t->rooms[t->room];
+
+	if (!*room)
+		*room = NEW(struct room);
+	return *room;
+}
+
+static void return_room(struct tun *t, unsigned number)
+{
+	struct room *room = t->rooms[number];
+
+	if (!room || !room->is_kept || t->is_closed)
+		return;
+	room->is_kept = false;
+	t->options.on_return(t->options.context, number);
+}
+
 static void give_away(struct tun *t)
 {
 	size_t count = t->count;
+	struct room *room = room_to_fill(t);
 
 	t->count = t->used = 0;
 	for (size_t at = 0; at < count && !t->is_closed; at += TUN_PACKETS_MAX)
-		t->options.on_packets(t->options.context, t->packets + at,
+		t->options.on_packets(t->options.context, room->packets + at,
 				      count - at < TUN_PACKETS_MAX ? count - at : TUN_PACKETS_MAX);
+	if (!room->is_kept)
+		return;
+	t->room = (t->room + 1) % TUN_ROOMS_MAX;
+	return_room(t, t->room);
+}
+
+static void return_all(struct tun *t)
+{
+	for (unsigned i = 0; i < TUN_ROOMS_MAX; i++)
+		return_room(t, (t->room + i) % TUN_ROOMS_MAX);
+}
+
+unsigned tun_keep(struct tun *t)
+{
+	assert(t->is_reading && t->options.on_return);
+	t->rooms[t->room]->is_kept = true;
+	return t->room;
 }
 
 /* Put what was read into the room, cut where it must be. */
@@ -73,8 +117,9 @@ static void take(struct tun *t, size_t size)
 		packet = slice_part(packet, sizeof(head), size);
 	}
 	for (int i = 0; i < 2; i++) { /* the second time there is all the room */
-		size_t bytes = tun_split(&t->layout, &head, packet, t->room + t->used,
-					 ROOM_BYTES - t->used, t->packets, PARTS_MAX, &t->count);
+		struct room *room = room_to_fill(t);
+		size_t bytes = tun_split(&t->layout, &head, packet, room->bytes + t->used,
+					 ROOM_BYTES - t->used, room->packets, PARTS_MAX, &t->count);
 		t->used += bytes;
 		if (bytes > 0 || t->count == 0)
 			return;
@@ -112,7 +157,8 @@ static void release(struct tun *t)
 {
 	t->magic = 0;
 	memory_free(t->read_bytes);
-	memory_free(t->room);
+	for (unsigned i = 0; i < TUN_ROOMS_MAX; i++)
+		memory_free(t->rooms[i]);
 	memory_free(t);
 }
 
@@ -132,6 +178,7 @@ static void on_ready(void *context, int fd, bool is_readable, bool is_writable)
 	}
 	if (!t->is_closed)
 		give_away(t);
+	return_all(t);
 	t->is_reading = false;
 	if (t->is_closed)
 		release(t);
@@ -245,7 +292,6 @@ enum err tun_open(struct loop *loop, const struct tun_options *o, struct tun **r
 	t->layout =
 		(struct tun_layout) { o->head_bytes, o->align_bytes, o->tail_bytes, MTU_DEFAULT };
 	t->read_bytes = memory_take(READ_BYTES);
-	t->room = memory_take(ROOM_BYTES);
 	watch_set(t->watch, true, false);
 	*ret = t;
 	return OK;

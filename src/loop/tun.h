@@ -13,6 +13,7 @@ enum {
 	TUN_NAME_BYTES = 16,   /* with its NUL */
 	TUN_PACKETS_MAX = 256, /* in one callback */
 	TUN_READS_MAX = 64,    /* system calls before others have their turn */
+	TUN_ROOMS_MAX = 4,     /* for packets that are kept */
 };
 
 struct tun;
@@ -34,8 +35,14 @@ struct tun_options {
 	size_t head_bytes, align_bytes, tail_bytes;
 
 	/* From the loop, never from inside a call.  Whole IP packets with good checksums, in their
-	 * order, gone when it returns.  tun_close() may be called in it. */
+	 * order, gone when it returns unless tun_keep() was called in it.  So may be tun_close(),
+	 * after which nothing is called any more, and what was kept is gone. */
 	void (*on_packets)(void *context, struct tun_packet *packets, size_t count);
+
+	/* The packets of a room that was kept are gone when it returns.  It comes for each such
+	 * room, the oldest first: when there is another one to fill, and for all of them when there
+	 * is nothing more to read for now.  May be NULL when nothing is kept. */
+	void (*on_return)(void *context, unsigned room);
 
 	/* The device is gone (`ip link del`), and tun_close() is left to do.  May be NULL. */
 	void (*on_gone)(void *context);
@@ -46,6 +53,10 @@ struct tun_options {
 MUST_CHECK enum err tun_open(struct loop *loop, const struct tun_options *o, struct tun **ret);
 void tun_close(
 	struct tun *t); /* NULL is harmless; the device goes, with its addresses and routes */
+
+/* In on_packets(): the packets of this callback stay as they are until on_return() of this room,
+ * which is below TUN_ROOMS_MAX. */
+unsigned tun_keep(struct tun *t);
 
 /* Give packets to the machine, in their order.  What it does not take now is lost, as on a network;
  * headers of packets may be changed.  What follows each other in `packets` is put together. */

@@ -1,5 +1,6 @@
 #include "server/tunnel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,14 +19,16 @@
 #include "loop/timer.h"
 #include "loop/tun.h"
 #include "loop/watch.h"
+#include "mesh/lanes/lanes.h"
 #include "mesh/tunnel/device.h"
 #include "wire/crypto/wipe.h"
 
 #define SOCKET_DIRECTORY "/var/run/wireguard"
 
+_Static_assert((int)TUNNEL_THREADS_MAX == 1 + (int)LANES_THREADS_MAX, "with that of the loop");
+
 enum {
 	PATH_BYTES = 64,
-	BATCH = 128,	  /* datagrams that are opened together */
 	RUNS = 64,	  /* given to the kernel together */
 	CLIENTS_MAX = 16, /* of the configuration socket */
 };
@@ -37,11 +40,21 @@ struct client {
 	struct stream *stream;
 };
 
+/* Datagrams for the kernel, and whose they are. */
+struct outgoing {
+	struct datagram_run runs[RUNS];
+	struct device_place *places[RUNS];
+	size_t count;
+};
+
 struct host {
 	struct loop *loop;
 	const struct tunnel_settings *settings;
 	struct tun *tun;
 	struct tunnel *tunnel;
+	struct lanes *lanes;
+	uint64_t marks[TUN_ROOMS_MAX]; /* until when batches are in that room */
+	struct outgoing outgoing;
 	struct device device;
 	struct datagram *udp;
 	struct listener *listener;
@@ -118,14 +131,9 @@ static void on_timer(struct timer *t)
 }
 
 /* --- packets out ----------------------------------------------------------------------------- */
-struct outgoing {
-	struct datagram_run runs[RUNS];
-	struct device_place *places[RUNS];
-	size_t count;
-};
-
-static void flush(struct host *h, struct outgoing *o)
+static void flush(struct host *h)
 {
+	struct outgoing *o = &h->outgoing;
 	size_t sent = datagram_send(h->udp, o->runs, o->count);
 
 	for (size_t i = 0; i < sent; i++) /* zeros where it is ours no longer */
@@ -135,19 +143,18 @@ static void flush(struct host *h, struct outgoing *o)
 	o->count = 0;
 }
 
-/* Packets for one peer. */
-static void seal_group(struct host *h, struct tunnel_now now, struct tunnel_peer *p,
-		       struct tunnel_packet *packets, size_t count, struct outgoing *o)
+static void on_sealed(void *context, struct tunnel_peer *p, struct tunnel_packet *packets,
+		      size_t count)
 {
+	struct host *h = context;
+	struct outgoing *o = &h->outgoing;
 	struct device_place *place = device_place(p);
 	struct tunnel_run run;
 	size_t at = 0;
 
-	if (!place->is_known || !tunnel_seal(h->tunnel, now, p, packets, count))
-		return;
 	while (tunnel_next_run(packets, count, &at, &run)) {
 		if (o->count == RUNS)
-			flush(h, o);
+			flush(h);
 		o->places[o->count] = place;
 		o->runs[o->count++] = run_to(place, run.data, run.size, run.segment_size);
 	}
@@ -157,7 +164,6 @@ static void on_packets(void *context, struct tun_packet *from, size_t count)
 {
 	struct tunnel_packet packets[TUN_PACKETS_MAX];
 	struct tunnel_peer *peer = NULL;
-	struct outgoing o = { .count = 0 };
 	struct host *h = context;
 	struct tunnel_now now = now_of(h);
 	size_t first = 0;
@@ -172,12 +178,23 @@ static void on_packets(void *context, struct tun_packet *from, size_t count)
 		}
 		if (i < count && next == peer)
 			continue;
-		if (peer)
-			seal_group(h, now, peer, packets + first, i - first, &o);
+		if (peer && device_place(peer)->is_known)
+			lanes_seal(h->lanes, now, peer, packets + first, i - first);
 		peer = next;
 		first = i;
 	}
-	flush(h, &o);
+	flush(h);
+	if (lanes_is_sealing(h->lanes))
+		h->marks[tun_keep(h->tun)] = lanes_mark(h->lanes);
+	settle(h);
+}
+
+static void on_return(void *context, unsigned room)
+{
+	struct host *h = context;
+
+	lanes_finish_sealing(h->lanes, h->marks[room]);
+	flush(h);
 	settle(h);
 }
 
@@ -189,12 +206,6 @@ static void on_writable(void *context)
 }
 
 /* --- datagrams in ---------------------------------------------------------------------------- */
-struct incoming {
-	struct tunnel_datagram datagrams[BATCH];
-	const struct datagram_run *runs[BATCH];
-	size_t count;
-};
-
 static void learn_place(struct tunnel_peer *p, const struct datagram_run *run)
 {
 	struct device_place *place = device_place(p);
@@ -204,50 +215,54 @@ static void learn_place(struct tunnel_peer *p, const struct datagram_run *run)
 	memcpy(place->local, run->local, sizeof(place->local));
 }
 
-static void open_batch(struct host *h, struct tunnel_now now, struct incoming *in)
+static void on_opened(void *context, struct lanes_incoming *batch)
 {
-	struct tun_packet packets[BATCH];
+	struct tun_packet packets[LANES_DATAGRAMS_MAX];
+	const struct datagram_run **runs = batch->notes;
+	struct host *h = context;
 	size_t count = 0;
 
-	tunnel_open(h->tunnel, now, in->datagrams, in->count);
-	for (size_t i = 0; i < in->count; i++) {
-		const struct tunnel_datagram *d = &in->datagrams[i];
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct tunnel_datagram *d = &batch->datagrams[i];
 
 		if (d->peer)
-			learn_place(d->peer, in->runs[i]);
+			learn_place(d->peer, runs[i]);
 		if (d->verdict == TUNNEL_PACKET)
 			packets[count++] =
 				(struct tun_packet) { (uint8_t *)(uintptr_t)d->packet.data,
 						      d->packet.size };
 	}
-	in->count = 0;
 	tun_write(h->tun, packets, count);
+}
+
+static void add_datagram(struct host *h, struct tunnel_now now, const struct datagram_run *run,
+			 size_t at)
+{
+	struct lanes_incoming *batch = lanes_incoming(h->lanes);
+	size_t rest = run->size - at;
+
+	((const struct datagram_run **)batch->notes)[batch->count] = run;
+	batch->datagrams[batch->count++] = (struct tunnel_datagram) {
+		.data = run->data + at,
+		.size = rest < run->segment_size ? rest : run->segment_size,
+		.from = run->peer,
+	};
+	if (batch->count == LANES_DATAGRAMS_MAX)
+		lanes_open(h->lanes, now);
 }
 
 static void on_runs(void *context, struct datagram_run *runs, size_t count)
 {
-	struct incoming in = { .count = 0 };
 	struct host *h = context;
 	struct tunnel_now now = now_of(h);
 
 	for (size_t i = 0; i < count; i++) {
-		struct datagram_run *run = &runs[i];
-
-		for (size_t at = 0; at < run->size; at += run->segment_size) {
-			size_t rest = run->size - at;
-			in.runs[in.count] = run;
-			in.datagrams[in.count++] = (struct tunnel_datagram) {
-				.data = run->data + at,
-				.size = rest < run->segment_size ? rest : run->segment_size,
-				.from = run->peer,
-			};
-			if (in.count == BATCH)
-				open_batch(h, now, &in);
-		}
-		if (in.count >= BATCH / 2) /* what was just read is still near */
-			open_batch(h, now, &in);
+		for (size_t at = 0; at < runs[i].size; at += runs[i].segment_size)
+			add_datagram(h, now, &runs[i], at);
+		if (lanes_incoming(h->lanes)->count >= LANES_DATAGRAMS_MAX / 2)
+			lanes_open(h->lanes, now); /* what was just read is still near */
 	}
-	open_batch(h, now, &in);
+	lanes_finish_opening(h->lanes, now);
 	settle(h);
 }
 
@@ -313,6 +328,7 @@ static void on_request(void *context, struct stream *s)
 			close_client(c);
 		return;
 	}
+	assert(!lanes_is_sealing(h->lanes)); /* peers may go */
 	buf_init(&answer);
 	size_t used = device_answer(&h->device, now_of(h), inbox, &answer);
 	stream_consume(s, used);
@@ -427,6 +443,7 @@ static enum err start(struct host *h, char why[TUNNEL_WHY_BYTES])
 				 .align_bytes = TUNNEL_ALIGN_BYTES,
 				 .tail_bytes = TUNNEL_TAG_BYTES,
 				 .on_packets = on_packets,
+				 .on_return = on_return,
 				 .on_gone = on_gone,
 				 .context = h };
 	struct tunnel_options tunnel_options = { 0 };
@@ -440,6 +457,14 @@ static enum err start(struct host *h, char why[TUNNEL_WHY_BYTES])
 	}
 	tunnel_options.mtu = tun_mtu(h->tun);
 	h->tunnel = tunnel_new(&tunnel_options);
+	h->lanes = lanes_new(&(struct lanes_options) {
+		.tunnel = h->tunnel,
+		.threads = s->threads ? s->threads - 1 : lanes_threads(),
+		.note_bytes = sizeof(const struct datagram_run *),
+		.context = h,
+		.on_sealed = on_sealed,
+		.on_opened = on_opened,
+	});
 	h->device = (struct device) { .tunnel = h->tunnel, .host = &device_host, .context = h };
 	err = on_listen(h, 0, &h->device.port);
 	if (err) {
@@ -462,6 +487,7 @@ static void end(struct host *h)
 	timer_clear(&h->timer);
 	datagram_close(h->udp);
 	tun_close(h->tun);
+	lanes_free(h->lanes);
 	if (h->tunnel) {
 		device_done(&h->device);
 		tunnel_free(h->tunnel);

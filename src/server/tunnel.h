@@ -8,12 +8,13 @@
 
 #include "base/err.h"
 
-enum { TUNNEL_WHY_BYTES = 256 };
+enum { TUNNEL_WHY_BYTES = 256, TUNNEL_THREADS_MAX = 4 };
 
 struct tunnel_settings {
 	const char *name;	   /* of the device */
 	bool without_tun_offloads; /* the kernel hands over and takes packets one by one */
 	bool without_udp_offloads; /* and datagrams */
+	unsigned threads;	   /* that seal and open; 0: as many as are good here */
 };
 
 /* In the foreground, until a signal, the device's or the socket's end.  An error with a sentence in

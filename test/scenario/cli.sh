@@ -507,6 +507,7 @@ it "a bucket that cannot be probed says why" a_bucket_that_cannot_be_probed_says
 a_tunnel_that_cannot_be_says_why() {
 	expect 2 tunnel && says 'needs NAME' &&
 		expect 2 tunnel --offloads some wg0 && says 'one of all, tun, udp, none' &&
+		expect 2 tunnel --threads 5 wg0 && says '1 to 4' &&
 		expect 1 tunnel a-name-that-is-too-long && says 'cannot be opened'
 }
 it "a tunnel that cannot be says why" a_tunnel_that_cannot_be_says_why

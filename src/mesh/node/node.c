@@ -321,6 +321,7 @@ enum err node_new(struct loop *loop, const struct node_config *config, struct no
 	x25519_clamp(n->disco_secret.bytes);
 	n->tunnel = tunnel_new(&(struct tunnel_options) { .mtu = NODE_MTU, .has_control = true });
 	tunnel_set_secret(n->tunnel, config->node_secret.bytes);
+	node_open_lanes(n);
 	n->filter = filter_new(clock_now_ms());
 	enum err err = node_open_system(n, config->tun, why);
 	if (!err)
@@ -374,6 +375,7 @@ void node_free(struct node *n)
 	node_close_sockets(n);
 	if (n->paths)
 		paths_free(n->paths);
+	lanes_free(n->lanes);
 	tunnel_free(n->tunnel);
 	filter_free(n->filter);
 	map_done(&n->peers);

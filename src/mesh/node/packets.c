@@ -7,16 +7,15 @@
 enum { PACKET_ROOM = TUNNEL_HEAD_BYTES + NODE_MTU + TUNNEL_TAIL_BYTES };
 
 /* --- out -------------------------------------------------------------------------------------- */
-static void seal_and_send(struct node *n, struct node_peer *peer, struct tunnel_packet *packets,
-			  size_t count)
+static void on_sealed(void *context, struct tunnel_peer *to, struct tunnel_packet *packets,
+		      size_t count)
 {
+	struct node_peer *peer = tunnel_peer_context(to);
 	struct tunnel_run run;
 	size_t at = 0;
 
-	if (!tunnel_seal(n->tunnel, node_now(), peer->tunnel, packets, count))
-		return; /* they wait for the handshake */
 	while (tunnel_next_run(packets, count, &at, &run))
-		node_send_run(n, peer, &run);
+		node_send_run(context, peer, &run);
 }
 
 /* A packet of the node itself, which the filter does not see. */
@@ -28,7 +27,8 @@ static void send_own(struct node *n, struct node_peer *peer, struct slice packet
 	if (packet.size == 0 || packet.size > NODE_MTU)
 		return;
 	memcpy(one.data, packet.data, packet.size);
-	seal_and_send(n, peer, &one, 1);
+	if (tunnel_seal(n->tunnel, node_now(), peer->tunnel, &one, 1)) /* or it waits */
+		on_sealed(n, peer->tunnel, &one, 1);
 }
 
 void node_on_tun(void *context, struct tun_packet *from, size_t count)
@@ -47,14 +47,24 @@ void node_on_tun(void *context, struct tun_packet *from, size_t count)
 		if (!peer || filter_out(n->filter, packet, now_ms).verdict != FILTER_ACCEPT)
 			continue;
 		if (peer != to && used > first) {
-			seal_and_send(n, tunnel_peer_context(to), packets + first, used - first);
+			lanes_seal(n->lanes, node_now(), to, packets + first, used - first);
 			first = used;
 		}
 		to = peer;
 		packets[used++] = (struct tunnel_packet) { from[i].data, from[i].size };
 	}
 	if (used > first)
-		seal_and_send(n, tunnel_peer_context(to), packets + first, used - first);
+		lanes_seal(n->lanes, node_now(), to, packets + first, used - first);
+	if (lanes_is_sealing(n->lanes))
+		n->marks[tun_keep(n->tun)] = lanes_mark(n->lanes);
+	node_run_effects(n);
+}
+
+void node_on_tun_return(void *context, unsigned room)
+{
+	struct node *n = context;
+
+	lanes_finish_sealing(n->lanes, n->marks[room]);
 	node_run_effects(n);
 }
 
@@ -135,28 +145,22 @@ static void take_tsmp(struct node *n, struct node_peer *peer, struct slice packe
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
-struct opened {
-	struct tunnel_datagram datagrams[NODE_BATCH];
-	struct paths_from from[NODE_BATCH];
-	struct tun_packet accepted[NODE_BATCH];
-	size_t count, accepted_count;
-};
-
-static void take_packet(struct node *n, struct opened *o, struct node_peer *peer,
-			struct slice packet)
+static void take_packet(struct node *n, struct tunnel_datagram *d, struct tun_packet *accepted,
+			size_t *accepted_count)
 {
-	struct filter_answer answer = filter_in(n->filter, packet, clock_now_ms());
+	struct node_peer *peer = tunnel_peer_context(d->peer);
+	struct filter_answer answer = filter_in(n->filter, d->packet, clock_now_ms());
 
 	if (answer.verdict == FILTER_TSMP) {
-		take_tsmp(n, peer, packet);
+		take_tsmp(n, peer, d->packet);
 	} else if (answer.verdict == FILTER_ACCEPT) {
-		o->accepted[o->accepted_count++] = (struct tun_packet) {
-			(uint8_t *)(uintptr_t)packet.data, packet.size /* in what was opened */
+		accepted[(*accepted_count)++] = (struct tun_packet) {
+			(uint8_t *)(uintptr_t)d->packet.data, d->packet.size /* in d->data */
 		};
 	} else if (answer.reject) {
 		uint8_t reply[FILTER_REJECT_BYTES_MAX];
 		send_own(n, peer,
-			 (struct slice) { reply, filter_reject(n->filter, packet, reply) });
+			 (struct slice) { reply, filter_reject(n->filter, d->packet, reply) });
 	}
 }
 
@@ -166,68 +170,78 @@ static bool came_the_same_way(const struct paths_from *a, const struct paths_fro
 	       endpoint_equal(&a->address, &b->address);
 }
 
-static void open_all(struct node *n, struct opened *o)
+static void on_opened(void *context, struct lanes_incoming *batch)
 {
+	struct tun_packet accepted[LANES_DATAGRAMS_MAX];
 	const struct tunnel_peer *told = NULL;
+	const struct paths_from *from = batch->notes;
+	size_t accepted_count = 0;
+	struct node *n = context;
 
-	if (o->count == 0)
-		return;
-	tunnel_open(n->tunnel, node_now(), o->datagrams, o->count);
 	/* First where they are, so that answers leave that way. */
-	for (size_t i = 0; i < o->count; i++) {
-		struct tunnel_datagram *d = &o->datagrams[i];
-		if (!d->peer ||
-		    (d->peer == told && came_the_same_way(&o->from[i], &o->from[i - 1])))
+	for (size_t i = 0; i < batch->count; i++) {
+		struct tunnel_datagram *d = &batch->datagrams[i];
+		if (!d->peer || (d->peer == told && came_the_same_way(&from[i], &from[i - 1])))
 			continue;
 		struct node_peer *peer = tunnel_peer_context(d->peer);
-		paths_authenticated(n->paths, peer->paths, &o->from[i], clock_now_us());
+		paths_authenticated(n->paths, peer->paths, &from[i], clock_now_us());
 		told = d->peer;
 	}
-	o->accepted_count = 0;
-	for (size_t i = 0; i < o->count; i++) {
-		struct tunnel_datagram *d = &o->datagrams[i];
+	for (size_t i = 0; i < batch->count; i++) {
+		struct tunnel_datagram *d = &batch->datagrams[i];
 		if (d->verdict == TUNNEL_UNKNOWN)
 			n->stranger_ms = clock_now_ms();
 		if (d->verdict == TUNNEL_PACKET || d->verdict == TUNNEL_CONTROL)
-			take_packet(n, o, tunnel_peer_context(d->peer), d->packet);
+			take_packet(n, d, accepted, &accepted_count);
 	}
-	if (o->accepted_count > 0)
-		tun_write(n->tun, o->accepted, o->accepted_count);
-	o->count = 0;
+	if (accepted_count > 0)
+		tun_write(n->tun, accepted, accepted_count);
 }
 
-static void take_datagram(struct node_socket *s, struct opened *o, const struct endpoint *from,
-			  struct slice datagram)
+void node_open_lanes(struct node *n)
+{
+	n->lanes = lanes_new(&(struct lanes_options) {
+		.tunnel = n->tunnel,
+		.threads = lanes_threads(),
+		.note_bytes = sizeof(struct paths_from),
+		.context = n,
+		.on_sealed = on_sealed,
+		.on_opened = on_opened,
+	});
+}
+
+static void take_datagram(struct node_socket *s, const struct endpoint *from, struct slice datagram)
 {
 	struct node *n = s->node;
+	struct lanes_incoming *batch = lanes_incoming(n->lanes);
+	struct paths_from *notes = batch->notes;
 	struct paths_peer *hint;
 
-	if (paths_received(n->paths, s->number, from, &datagram, clock_now_us(), &o->from[o->count],
-			   &hint) != PATHS_WIREGUARD)
+	if (paths_received(n->paths, s->number, from, &datagram, clock_now_us(),
+			   &notes[batch->count], &hint) != PATHS_WIREGUARD)
 		return;
-	o->datagrams[o->count++] = (struct tunnel_datagram) {
+	batch->datagrams[batch->count++] = (struct tunnel_datagram) {
 		.data = (uint8_t *)(uintptr_t)datagram.data, .size = datagram.size, .from = *from
 	};
-	if (o->count == NODE_BATCH)
-		open_all(n, o);
+	if (batch->count == LANES_DATAGRAMS_MAX)
+		lanes_open(n->lanes, node_now());
 }
 
 void node_on_runs(void *context, struct datagram_run *runs, size_t count)
 {
 	struct node_socket *s = context;
 	struct node *n = s->node;
-	struct opened o = { .count = 0 };
 
 	n->opening = (struct paths_from) { .socket = s->number };
 	for (size_t i = 0; i < count; i++) {
 		struct datagram_run *run = &runs[i];
 
 		for (size_t at = 0; at < run->size; at += run->segment_size)
-			take_datagram(s, &o, &run->peer,
+			take_datagram(s, &run->peer,
 				      slice_part((struct slice) { run->data, run->size }, at,
 						 run->segment_size));
 	}
-	open_all(n, &o);
+	lanes_finish_opening(n->lanes, node_now());
 	node_run_effects(n);
 }
 
@@ -235,19 +249,20 @@ void node_on_relay_packet(void *context, int region, const struct mesh_key *from
 			  struct slice packet)
 {
 	struct node *n = context;
-	struct opened o = { .count = 0 };
+	struct lanes_incoming *batch = lanes_incoming(n->lanes);
 	struct paths_peer *hint;
 
 	n->opening = (struct paths_from) { .region = (uint32_t)region };
 	n->opening_key = *from;
 	if (paths_relay_received(n->paths, (uint32_t)region, from, packet, clock_now_us(),
-				 &o.from[0], &hint) == PATHS_WIREGUARD) {
-		o.datagrams[0] =
+				 batch->notes, &hint) == PATHS_WIREGUARD) {
+		batch->datagrams[0] =
 			(struct tunnel_datagram) { .data = (uint8_t *)(uintptr_t)packet.data,
 						   .size = packet.size };
-		memcpy(o.datagrams[0].from.ip, from->bytes, sizeof(o.datagrams[0].from.ip));
-		o.count = 1;
-		open_all(n, &o);
+		memcpy(batch->datagrams[0].from.ip, from->bytes,
+		       sizeof(batch->datagrams[0].from.ip));
+		batch->count = 1;
+		lanes_finish_opening(n->lanes, node_now());
 	}
 	node_run_effects(n);
 }

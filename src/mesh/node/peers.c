@@ -24,6 +24,7 @@ static void drop_peer(struct node *n, struct node_peer *p)
 		if (n->pings[i].peer == p->paths)
 			n->pings[i].peer = NULL;
 	paths_remove_peer(n->paths, &p->key);
+	lanes_forget_peer(n->lanes, p->tunnel);
 	tunnel_remove_peer(n->tunnel, p->tunnel);
 	memory_free(p->allowed);
 	memory_free(p);

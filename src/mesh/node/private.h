@@ -9,13 +9,13 @@
 #include "loop/tun.h"
 
 #include "mesh/filter/filter.h"
+#include "mesh/lanes/lanes.h"
 #include "mesh/node/node.h"
 #include "mesh/relay/derp_client.h"
 #include "mesh/relay/peer_relay.h"
 #include "mesh/tunnel/tunnel.h"
 
 enum {
-	NODE_BATCH = 64,	  /* datagrams opened, and packets sealed, in one call */
 	NODE_HELLO_BYTES = 148,	  /* the first message of a handshake */
 	NODE_NETWORKS_MAX = 4096, /* behind machines, that the system gets routes to */
 	NODE_STRANGER_MS = 5000,  /* as WireGuard tries again */
@@ -66,6 +66,8 @@ struct node {
 	struct loop *loop;
 	struct member *member;
 	struct tunnel *tunnel;
+	struct lanes *lanes;
+	uint64_t marks[TUN_ROOMS_MAX]; /* until when batches are in that room */
 	struct paths *paths;
 	struct filter *filter;
 	struct derp_client *relays;
@@ -147,6 +149,8 @@ void node_on_runs(void *context, struct datagram_run *runs, size_t count);
 void node_on_relay_packet(void *context, int region, const struct mesh_key *from,
 			  struct slice packet);
 void node_on_tun(void *context, struct tun_packet *packets, size_t count);
+void node_on_tun_return(void *context, unsigned room);
+void node_open_lanes(struct node *n);
 /* Whatever tunnel and paths want done, and when they want to be asked again. */
 void node_run_effects(struct node *n);
 

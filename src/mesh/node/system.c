@@ -322,6 +322,7 @@ static enum err open_tun(struct node *n, const char *name)
 					.align_bytes = TUNNEL_ALIGN_BYTES,
 					.tail_bytes = TUNNEL_TAG_BYTES,
 					.on_packets = node_on_tun,
+					.on_return = node_on_tun_return,
 					.on_gone = on_tun_gone,
 					.context = n,
 				},
