@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -111,12 +113,32 @@ struct banner {
 	FILE *out;			     /* where a person reads it */
 };
 
+/* systemd says which file its journal is. */
+static bool is_journal(FILE *out)
+{
+	const char *said = getenv("JOURNAL_STREAM");
+	struct stat s;
+	char text[64];
+
+	if (!said || fstat(fileno(out), &s))
+		return false;
+	snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)s.st_dev, (uintmax_t)s.st_ino);
+	return strcmp(said, text) == 0;
+}
+
+/* A key is no line of a log that is kept, and that others read. */
 static void print_key(const struct banner *b)
 {
 	struct join_key key;
 
 	if (join_key_parse(slice_from(b->key), &key))
 		return;
+	if (is_journal(b->out)) {
+		crypto_wipe(&key, sizeof(key));
+		fprintf(b->out, "  Run `hanse key create` here: it says what to run on the next "
+				"machine.\n\n");
+		return;
+	}
 	fprintf(b->out,
 		"  Run this on the next machine:\n\n"
 		"    hanse up --join %s\n\n"
