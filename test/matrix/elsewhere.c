@@ -20,6 +20,8 @@ const struct matrix_elsewhere matrix_elsewhere[] = {
 	{ KAFKA_API_GET_TELEMETRY_SUBSCRIPTIONS, 0, 0, "src/streams/agent_admin_test.c" },
 	{ KAFKA_API_PUSH_TELEMETRY, 0, 0, "src/streams/agent_admin_test.c" },
 	{ KAFKA_API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, "src/streams/agent_admin_test.c" },
+	{ KAFKA_API_DESCRIBE_CLIENT_QUOTAS, 0, 1, "src/streams/agent_quota_test.c" },
+	{ KAFKA_API_ALTER_CLIENT_QUOTAS, 0, 1, "src/streams/coordinator/quotas_test.c" },
 };
 
 const size_t matrix_elsewhere_count = MATRIX_COUNT(matrix_elsewhere);

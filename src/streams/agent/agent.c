@@ -436,6 +436,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->racks = racks_new();
 	agent->writer = file_writer_new(agent);
 	agent->fetch_sessions = fetch_sessions_new();
+	quotas_init(&agent->quotas);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
@@ -614,6 +615,7 @@ void agent_free(struct agent *agent)
 	read_places_free(agent->places);
 	racks_free(agent->racks);
 	fetch_sessions_free(agent->fetch_sessions);
+	quotas_done(&agent->quotas);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
 	memory_free(agent->doubt);

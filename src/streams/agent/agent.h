@@ -14,6 +14,7 @@
 #include "streams/agent/reporter.h"
 #include "streams/agent/room.h"
 #include "streams/catalog/guard.h"
+#include "streams/catalog/quota.h"
 
 enum {
 	AGENT_CONNECTIONS_MAX = 10000,
@@ -92,6 +93,7 @@ struct agent {
 	struct block_cache *cache;
 	struct read_places *places;
 	struct fetch_sessions *fetch_sessions;
+	struct quotas quotas; /* what clients have used */
 	struct racks *racks;
 	struct guard guard; /* see agent_guard() */
 	struct doubt *doubt;

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/endian.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/shielded.h"
+#include "streams/agent/throttle.h"
 
 enum {
 	FRAME_LENGTH_BYTES = 4,
@@ -39,6 +41,8 @@ struct connection {
 	bool is_ending; /* refused, or the peer is gone: answers are dropped */
 	struct sign_in sign_in;
 	struct timer sign_in_timer;
+	uint64_t muted_until_ms; /* its client uses more than its quota: nothing is read before */
+	struct timer mute_timer;
 	char host[CLIENT_HOST_BYTES];
 };
 
@@ -98,7 +102,10 @@ static enum step request_step(struct task *t)
 		r->has_begun = true;
 		task_wake(&r->connection->task);
 	}
-	return r->operation->step(r);
+	r->step_began_us = clock_now_us();
+	enum step step = r->operation->step(r);
+	r->busy_us += clock_now_us() - r->step_began_us;
+	return step;
 }
 
 static void request_on_cancel(struct task *t)
@@ -111,11 +118,31 @@ static void request_on_cancel(struct task *t)
 		task_wake(t);
 }
 
-static void begin_response(struct request *r)
+int32_t request_throttle(struct request *r)
 {
+	if (r->is_counted)
+		return (int32_t)r->throttle_ms;
+	r->is_counted = true;
+	r->busy_us += clock_now_us() - r->step_began_us;
+	r->step_began_us = clock_now_us();
+	r->throttle_ms = throttle_request(r);
+	return (int32_t)r->throttle_ms;
+}
+
+/* Once the body is there. */
+static void tell_throttle(struct request *r, size_t body_position)
+{
+	throttle_tell(r, r->response.data + body_position, r->response.size - body_position,
+		      r->throttle_ms);
+}
+
+static size_t begin_response(struct request *r)
+{
+	(void)request_throttle(r);
 	buf_add_u32(&r->response, 0);
 	kafka_response_header_encode(r->api, r->header.api_version, r->header.correlation_id,
 				     &r->response);
+	return r->response.size;
 }
 
 static enum step end_response(struct request *r)
@@ -132,8 +159,9 @@ static enum step end_response(struct request *r)
 
 enum step request_answer(struct request *r, const void *response)
 {
-	begin_response(r);
+	size_t position = begin_response(r);
 	schema_encode(r->api->response, r->header.api_version, response, &r->response);
+	tell_throttle(r, position);
 	return end_response(r);
 }
 
@@ -143,9 +171,10 @@ enum step request_answer_blobs(struct request *r, const void *response, struct b
 	struct schema_gap *gaps = arena_take_array(&r->arena, blob_count, sizeof(*gaps));
 	size_t next = 0;
 
-	begin_response(r);
+	size_t position = begin_response(r);
 	size_t gap_count = schema_encode_around(r->api->response, r->header.api_version, response,
 						PART_BYTES_MIN, gaps, blob_count, &r->response);
+	tell_throttle(r, position);
 	r->parts = arena_take_array(&r->arena, gap_count, sizeof(*r->parts));
 	for (; r->part_count < gap_count; r->part_count++) {
 		const struct schema_gap *gap = &gaps[r->part_count];
@@ -163,8 +192,12 @@ enum step request_answer_blobs(struct request *r, const void *response, struct b
 
 enum step request_answer_encoded(struct request *r, struct slice body)
 {
-	begin_response(r);
+	size_t position = begin_response(r);
+	uint64_t told_ms = throttle_told(r, body);
 	buf_add_slice(&r->response, body);
+	if (told_ms > r->throttle_ms)
+		r->throttle_ms = told_ms;
+	tell_throttle(r, position);
 	return end_response(r);
 }
 
@@ -360,6 +393,8 @@ static bool has_room(const struct connection *c)
 {
 	if (c->is_ending || c->is_draining || !c->stream)
 		return false;
+	if (loop_now_ms(c->agent->loop) < c->muted_until_ms)
+		return false;
 	if (stream_pending_bytes(c->stream) >= CONNECTION_BUFFERED_BYTES_MAX)
 		return false; /* the client does not take its answers */
 	if (c->unsent_bytes > 0 && c->agent->answers.used >= c->agent->answers.max)
@@ -476,6 +511,23 @@ static void send_response(struct stream *s, struct request *r)
 }
 
 /* Answers leave in the order of the requests. */
+static void on_mute_over(struct timer *t)
+{
+	struct connection *c = CONTAINER(t, struct connection, mute_timer);
+
+	task_wake(&c->task);
+}
+
+static void mute(struct connection *c, uint64_t throttle_ms)
+{
+	uint64_t until_ms = loop_now_ms(c->agent->loop) + throttle_ms;
+
+	if (until_ms <= c->muted_until_ms)
+		return;
+	c->muted_until_ms = until_ms;
+	timer_set(&c->mute_timer, c->agent->loop, until_ms, on_mute_over);
+}
+
 static void send_answers(struct connection *c)
 {
 	while (!list_is_empty(&c->requests)) {
@@ -488,6 +540,8 @@ static void send_answers(struct connection *c)
 		}
 		if (r->closes)
 			c->is_ending = true;
+		if (r->throttle_ms > 0)
+			mute(c, r->throttle_ms);
 		free_request(r);
 	}
 }
@@ -551,6 +605,7 @@ static void connection_on_end(struct task *t)
 	list_remove(&c->link);
 	agent->connection_count--;
 	timer_clear(&c->sign_in_timer);
+	timer_clear(&c->mute_timer);
 	sign_in_done(&c->sign_in);
 	memory_free(c);
 	if (agent->stop)

@@ -311,6 +311,7 @@ static void keep_room(struct request *r, struct fetch *f)
 		if (f->partitions[i].read.records) {
 			r->answer_bytes += f->partitions[i].read.records->capacity;
 			reporter_add_fetched(r->agent, f->partitions[i].read.records->size);
+			r->used_bytes += f->partitions[i].read.records->size;
 		}
 	room_add(&r->agent->answers, r->answer_bytes);
 }

@@ -259,3 +259,4 @@ FORWARD(delete_groups_forward, KAFKA_API_DELETE_GROUPS);
 FORWARD(alter_configs_forward, KAFKA_API_ALTER_CONFIGS);
 FORWARD(incremental_alter_configs_forward, KAFKA_API_INCREMENTAL_ALTER_CONFIGS);
 FORWARD(delete_records_forward, KAFKA_API_DELETE_RECORDS);
+FORWARD(alter_client_quotas_forward, KAFKA_API_ALTER_CLIENT_QUOTAS);

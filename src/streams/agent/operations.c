@@ -38,6 +38,8 @@ const struct operation *const operations[] = {
 	&alter_partition_reassignments_operation,
 	&list_partition_reassignments_operation,
 	&offset_delete_forward,
+	&describe_client_quotas_operation,
+	&alter_client_quotas_forward,
 	&describe_scram_forward,
 	&alter_scram_forward,
 	&update_features_operation,

@@ -8,6 +8,7 @@
 extern const struct operation api_versions_operation;
 extern const struct operation describe_cluster_operation;
 extern const struct operation describe_configs_operation;
+extern const struct operation describe_client_quotas_operation;
 extern const struct operation describe_log_dirs_operation;
 extern const struct operation describe_topic_partitions_operation;
 extern const struct operation alter_partition_reassignments_operation;
@@ -32,9 +33,10 @@ extern const struct operation create_topics_forward, delete_topics_forward,
 	create_partitions_forward, init_producer_id_forward, join_group_forward, sync_group_forward,
 	heartbeat_forward, leave_group_forward, offset_commit_forward, offset_fetch_forward,
 	list_groups_forward, describe_groups_forward, delete_groups_forward, alter_configs_forward,
-	delete_records_forward, incremental_alter_configs_forward, describe_acls_forward,
-	create_acls_forward, delete_acls_forward, describe_scram_forward, alter_scram_forward,
-	offset_delete_forward, consumer_group_heartbeat_forward, consumer_group_describe_forward;
+	delete_records_forward, alter_client_quotas_forward, incremental_alter_configs_forward,
+	describe_acls_forward, create_acls_forward, delete_acls_forward, describe_scram_forward,
+	alter_scram_forward, offset_delete_forward, consumer_group_heartbeat_forward,
+	consumer_group_describe_forward;
 
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];

@@ -160,7 +160,9 @@ static enum step produce_answer(struct request *r, struct produce *p)
 			continue;
 		batch->answer->log_append_time_ms = batch->append_time_ms;
 		reporter_add_produced(r->agent, batch->bytes);
+		r->used_bytes += batch->bytes;
 	}
+	p->response.throttle_time_ms = request_throttle(r);
 	if (p->request->acks == 0)
 		return request_drop(r, has_error(&p->response));
 	tell_leader(r, &p->response);

@@ -59,6 +59,10 @@ struct request {
 	size_t part_count;
 	size_t answer_bytes; /* room the answer has in agent->answers already */
 	uint64_t arrived_ms;
+	uint64_t step_began_us, busy_us; /* of the step that runs; what those before it took */
+	size_t used_bytes;		 /* of records, that count against the client's quota */
+	uint64_t throttle_ms;		 /* the client is to wait for so long after the answer */
+	bool is_counted;		 /* against its quotas */
 	bool has_begun; /* its first step has run: requests begin in the order of arrival */
 	bool is_over;	/* answered or dropped; waits for its turn to leave */
 	bool closes;	/* the connection ends after this one */
@@ -82,6 +86,10 @@ enum step request_answer_encoded(struct request *r, struct slice body);
 
 /* With these bytes and no header: only while tokens of SASL come without one too. */
 enum step request_answer_raw(struct request *r, struct slice bytes);
+
+/* Count the request against its client's quotas, now that `used_bytes` is known; returns how long
+ * it is to wait.  Answering does so too: for APIs whose answer does not begin with that time. */
+int32_t request_throttle(struct request *r);
 
 /* End without an answer (acks=0); with `closes` the connection ends too. */
 enum step request_drop(struct request *r, bool closes);

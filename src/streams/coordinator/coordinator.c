@@ -17,6 +17,7 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 {
 	struct coordinator *c = NEW(struct coordinator);
 
+	quotas_init(&c->mutations);
 	c->loop = loop;
 	c->config = *config;
 	if (!c->config.feed_bytes_max)
@@ -32,6 +33,7 @@ void coordinator_free(struct coordinator *c)
 {
 	assert(c->session_count == 0 && c->errand_count == 0 && !c->is_leading);
 	guard_done(&c->guard);
+	quotas_done(&c->mutations);
 	memory_free(c->usage_own);
 	memory_free(c);
 }

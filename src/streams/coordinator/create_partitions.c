@@ -4,6 +4,9 @@
 #include "streams/coordinator/topic.h"
 #include "wire/kafka/errors.h"
 
+/* The version from which on clients know THROTTLING_QUOTA_EXCEEDED. */
+enum { QUOTA_ERROR_FIRST = 3 };
+
 static int16_t refuse(struct kafka_create_partitions_response_topic *result, int16_t error,
 		      const char *message)
 {
@@ -62,6 +65,15 @@ static bool is_repeated(const struct kafka_create_partitions_request *request, s
 	return false;
 }
 
+static int16_t check_quota(struct cell *cell, struct operation_call *call, int32_t added,
+			   struct kafka_create_partitions_response_topic *result)
+{
+	int16_t error = operation_mutate(cell, call, QUOTA_ERROR_FIRST, added);
+
+	return error ? refuse(result, error, "the client has changed too many partitions for now")
+		     : error;
+}
+
 static enum err create_partitions(struct cell *cell, struct operation_call *call)
 {
 	const struct kafka_create_partitions_request *request = call->request;
@@ -80,9 +92,12 @@ static enum err create_partitions(struct cell *cell, struct operation_call *call
 		result->name = asked->name;
 		if (is_repeated(request, i))
 			refuse(result, KAFKA_INVALID_REQUEST, "the request names this topic twice");
-		else if (!check_topic(cell, call, asked, result, &topic) && !request->validate_only)
+		else if (!check_topic(cell, call, asked, result, &topic) &&
+			 !request->validate_only &&
+			 !check_quota(cell, call, asked->count - topic.partition_count, result))
 			err = grow_topic(cell, &topic, asked->count);
 	}
+	response->throttle_time_ms = (int32_t)call->throttle_ms;
 	return err;
 }
 

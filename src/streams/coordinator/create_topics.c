@@ -8,7 +8,11 @@
 #include "streams/coordinator/topic.h"
 #include "wire/kafka/errors.h"
 
-enum { REPLICATION_FACTOR_SHOWN = 1 };
+enum {
+	REPLICATION_FACTOR_SHOWN = 1,
+	QUOTA_ERROR_FIRST =
+		6, /* the version from which on clients know THROTTLING_QUOTA_EXCEEDED */
+};
 
 struct creation {
 	struct cell *cell;
@@ -197,6 +201,16 @@ static void begin_result(struct creation *n)
 	};
 }
 
+static int16_t check_quota(struct creation *n)
+{
+	int16_t error =
+		operation_mutate(n->cell, n->call, QUOTA_ERROR_FIRST, n->result->num_partitions);
+
+	n->result->num_partitions = error ? -1 : n->result->num_partitions;
+	return error ? refuse(n, error, "the client has changed too many partitions for now")
+		     : error;
+}
+
 static enum err create_topics(struct cell *cell, struct operation_call *call)
 {
 	const struct kafka_create_topics_request *request = call->request;
@@ -215,13 +229,14 @@ static enum err create_topics(struct cell *cell, struct operation_call *call)
 			refuse(&n, KAFKA_INVALID_REQUEST, "the request names this topic twice");
 			continue;
 		}
-		if (check_topic(&n))
+		if (check_topic(&n) || (!request->validate_only && check_quota(&n)))
 			continue;
 		n.result->replication_factor = REPLICATION_FACTOR_SHOWN;
 		tell_configs(&n);
 		if (!request->validate_only)
 			err = insert_topic(&n);
 	}
+	response->throttle_time_ms = (int32_t)call->throttle_ms;
 	return err;
 }
 

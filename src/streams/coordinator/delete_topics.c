@@ -4,6 +4,9 @@
 #include "streams/coordinator/topic.h"
 #include "wire/kafka/errors.h"
 
+/* The version from which on clients know THROTTLING_QUOTA_EXCEEDED. */
+enum { QUOTA_ERROR_FIRST = 5 };
+
 /* The versions name their topics in two ways; here is the one list. */
 static size_t topic_total(const struct kafka_delete_topics_request *request)
 {
@@ -94,8 +97,12 @@ static enum err delete_topics(struct cell *cell, struct operation_call *call)
 		}
 		result->error_code = find_topic(cell, call, result, &topic);
 		if (!result->error_code)
+			result->error_code = operation_mutate(cell, call, QUOTA_ERROR_FIRST,
+							      topic.partition_count);
+		if (!result->error_code)
 			err = topic_mark_deleted(cell, topic.id, call->now_ms);
 	}
+	response->throttle_time_ms = (int32_t)call->throttle_ms;
 	return err;
 }
 

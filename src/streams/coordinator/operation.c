@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "streams/catalog/quota.h"
 #include "streams/coordinator/groups.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/operations.h"
@@ -12,17 +13,12 @@
  */
 
 static const struct coordinator_operation *const operations[] = {
-	&create_topics_operation,
-	&delete_topics_operation,
-	&create_partitions_operation,
-	&init_producer_id_operation,
-	&delete_records_operation,
-	&alter_configs_operation,
-	&incremental_alter_configs_operation,
-	&describe_acls_operation,
-	&create_acls_operation,
-	&delete_acls_operation,
-	&describe_scram_operation,
+	&create_topics_operation,	&delete_topics_operation,
+	&create_partitions_operation,	&init_producer_id_operation,
+	&delete_records_operation,	&alter_configs_operation,
+	&alter_client_quotas_operation, &incremental_alter_configs_operation,
+	&describe_acls_operation,	&create_acls_operation,
+	&delete_acls_operation,		&describe_scram_operation,
 	&alter_scram_operation,
 };
 
@@ -32,6 +28,28 @@ const struct coordinator_operation *coordinator_operation_find(int16_t api_key)
 		if (operations[i]->api_key == api_key)
 			return operations[i];
 	return NULL;
+}
+
+int16_t operation_mutate(struct cell *cell, struct operation_call *call, int16_t strict_first,
+			 int32_t partitions)
+{
+	struct coordinator *c = call->coordinator;
+	struct slice user = quota_user(call->caller.principal);
+	uint64_t now_ms = loop_now_ms(c->loop);
+	struct quota_limit limit;
+
+	if (!quota_is_any(cell) ||
+	    !quota_find(cell, user, call->client_id, QUOTA_MUTATIONS, &limit))
+		return KAFKA_NONE;
+	uint64_t wait_ms =
+		quotas_wait(&c->mutations, &limit, QUOTA_MUTATIONS, user, call->client_id, now_ms);
+	bool is_refused = wait_ms > 0 && call->version >= strict_first;
+	if (!is_refused)
+		wait_ms = quotas_take(&c->mutations, &limit, QUOTA_MUTATIONS, user, call->client_id,
+				      partitions, now_ms);
+	if (wait_ms > call->throttle_ms)
+		call->throttle_ms = wait_ms;
+	return is_refused ? KAFKA_THROTTLING_QUOTA_EXCEEDED : KAFKA_NONE;
 }
 
 int16_t coordinator_error(enum err err)

@@ -26,9 +26,10 @@ struct operation_call {
 	struct slice client_id;
 	struct slice client_host;
 	struct guard_caller caller;
-	int64_t now_ms;	     /* of the journal */
-	const void *request; /* struct of the api's request */
-	void *response;	     /* struct of the api's response, set to its defaults */
+	int64_t now_ms;	      /* of the journal */
+	const void *request;  /* struct of the api's request */
+	void *response;	      /* struct of the api's response, set to its defaults */
+	uint64_t throttle_ms; /* how long the client is to wait, see operation_mutate() */
 };
 
 struct coordinator_operation {
@@ -46,6 +47,12 @@ const struct coordinator_operation *coordinator_operation_find(int16_t api_key);
 /* May the client do that?  Every operation asks, before it tells whether the thing exists. */
 bool operation_may(const struct operation_call *call, enum grant_operation operation,
 		   enum grant_resource resource, struct slice name);
+
+/* Count partitions that are created or deleted against the client's quota.  When it is used up and
+ * the version of the request knows that (`strict_first` and later), THROTTLING_QUOTA_EXCEEDED, and
+ * nothing is to be done. */
+int16_t operation_mutate(struct cell *cell, struct operation_call *call, int16_t strict_first,
+			 int32_t partitions);
 
 /* The one translation of enum err to Kafka's codes; all of them are retriable unless the input is
  * at fault or the catalog is full. */

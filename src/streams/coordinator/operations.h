@@ -9,6 +9,7 @@ extern const struct coordinator_operation delete_topics_operation;
 extern const struct coordinator_operation create_partitions_operation;
 extern const struct coordinator_operation init_producer_id_operation;
 extern const struct coordinator_operation delete_records_operation;
+extern const struct coordinator_operation alter_client_quotas_operation;
 extern const struct coordinator_operation alter_configs_operation;
 extern const struct coordinator_operation incremental_alter_configs_operation;
 extern const struct coordinator_operation describe_acls_operation;

@@ -4,6 +4,7 @@
 
 #include "loop/timer.h"
 #include "streams/catalog/guard.h"
+#include "streams/catalog/quota.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/kafka_call.h"
 #include "wire/peer/condition.h"
@@ -27,9 +28,10 @@ struct coordinator {
 	struct sweep *sweep;	     /* deletion of topics in bounded steps */
 	struct usage *usage;	     /* what the journal costs goes into the catalog */
 	struct usage_own *usage_own; /* NULL before this process led */
-	struct timer tick; /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
-	struct timer back; /* agents of the leader before this one had time to come back */
-	bool keeps_others; /* until then those that did not are live all the same */
+	struct timer tick;	 /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
+	struct timer back;	 /* agents of the leader before this one had time to come back */
+	bool keeps_others;	 /* until then those that did not are live all the same */
+	struct quotas mutations; /* what clients have changed of topics */
 };
 
 /* May a client do that?  Where it may not, say so with Kafka's word for the resource, and before

@@ -62,9 +62,9 @@ static const struct kafka_alter_configs_request alter_configs = { &alter_resourc
 
 static struct kafka_incremental_alter_configs_request_config change_config = { SLICE("flush.ms"), 0,
 									       SLICE("1") };
-static struct kafka_incremental_alter_configs_request_resource change_resource = {
-	2, SLICE("t"), &change_config, 1
-};
+static struct kafka_incremental_alter_configs_request_resource change_resource = { 2, SLICE("t"),
+										   &change_config,
+										   1 };
 static const struct kafka_incremental_alter_configs_request change_configs = { &change_resource, 1,
 									       false };
 
@@ -72,6 +72,13 @@ static struct kafka_delete_records_request_partition delete_partition = { 0, 0 }
 static struct kafka_delete_records_request_topic delete_record_topic = { SLICE("t"),
 									 &delete_partition, 1 };
 static const struct kafka_delete_records_request delete_records = { &delete_record_topic, 1, 1000 };
+
+static struct kafka_alter_client_quotas_request_entity quota_entity = { SLICE("user"), { 0 } };
+static struct kafka_alter_client_quotas_request_op quota_op = { SLICE("producer_byte_rate"), 1,
+								false };
+static struct kafka_alter_client_quotas_request_entry quota_entry = { &quota_entity, 1, &quota_op,
+								      1 };
+static const struct kafka_alter_client_quotas_request alter_quotas = { &quota_entry, 1, false };
 
 /* --- the errors of an answer, wherever they are ------------------------------------------------
  */
@@ -136,6 +143,7 @@ static const struct operation_case {
 	{ KAFKA_API_DELETE_GROUPS, &delete_groups, KAFKA_NOT_COORDINATOR },
 	{ KAFKA_API_ALTER_CONFIGS, &alter_configs, KAFKA_NOT_CONTROLLER },
 	{ KAFKA_API_INCREMENTAL_ALTER_CONFIGS, &change_configs, KAFKA_NOT_CONTROLLER },
+	{ KAFKA_API_ALTER_CLIENT_QUOTAS, &alter_quotas, KAFKA_NOT_CONTROLLER },
 	{ KAFKA_API_DELETE_RECORDS, &delete_records, KAFKA_NOT_LEADER_OR_FOLLOWER },
 };
 
