@@ -1,5 +1,5 @@
-/* How long clients that use more than their quota are to wait (quota.h): they are answered, told how
- * long, and their connection is not read until then. */
+/* How long clients that use more than their quota are to wait (quota.h): they are answered, told
+ * how long, and their connection is not read until then. */
 #ifndef STREAMS_AGENT_THROTTLE_H
 #define STREAMS_AGENT_THROTTLE_H
 
