@@ -33,9 +33,19 @@ int64_t group_lag(const struct group *g)
 /* --- members -----------------------------------------------------------------------------------
  */
 
-static enum command_status describe(struct broker *b, const char *what, const char *name,
-				    struct kafka_describe_groups_response_group *ret)
+/* DescribeGroups does not know groups of the consumer protocol. */
+static bool may_be_of_consumers(struct broker *b,
+				const struct kafka_describe_groups_response_group *group)
 {
+	return (group->error_code == KAFKA_GROUP_ID_NOT_FOUND ||
+		slice_equal(group->group_state, SLICE("Dead"))) &&
+	       kafka_client_version(&b->client, KAFKA_API_CONSUMER_GROUP_DESCRIBE, INT16_MAX) >= 0;
+}
+
+static enum command_status describe(struct broker *b, const char *what, const char *name,
+				    struct group *g)
+{
+	struct kafka_describe_groups_response_group *ret = &g->described;
 	struct slice text = slice_from(name);
 	struct kafka_describe_groups_request request = { .groups = &text, .groups_count = 1 };
 	struct kafka_describe_groups_response response;
@@ -48,6 +58,8 @@ static enum command_status describe(struct broker *b, const char *what, const ch
 		return broker_refused(what, KAFKA_UNKNOWN_SERVER_ERROR,
 				      SLICE("the answer is about something else"));
 	*ret = response.groups[0];
+	if (may_be_of_consumers(b, ret))
+		return group_ask_consumers(b, what, name, g);
 	if (ret->error_code)
 		return broker_refused(what, ret->error_code, ret->error_message);
 	if (slice_equal(ret->group_state, SLICE("Dead"))) /* how old versions say it */
@@ -58,6 +70,8 @@ static enum command_status describe(struct broker *b, const char *what, const ch
 /* What is not of the consumer protocol is no concern of ours: no topics. */
 static void decode_assignments(struct arena *a, struct group *g)
 {
+	if (g->assignments) /* of the consumer protocol */
+		return;
 	g->assignments = arena_take_array(a, g->described.members_count, sizeof(*g->assignments));
 	if (!slice_equal(g->described.protocol_type, SLICE("consumer")))
 		return;
@@ -228,7 +242,7 @@ enum command_status group_ask(struct broker *b, const char *name, struct group *
 	struct group group = { 0 };
 	struct offsets offsets = { 0 };
 
-	enum command_status status = describe(b, what, name, &group.described);
+	enum command_status status = describe(b, what, name, &group);
 	if (status)
 		return status;
 	decode_assignments(&b->arena, &group);

@@ -1,5 +1,5 @@
-/* What is known of one consumer group, gathered from DescribeGroups, OffsetFetch, ListOffsets and
- * the assignments of its members. */
+/* What is known of one consumer group, gathered from DescribeGroups or ConsumerGroupDescribe,
+ * OffsetFetch, ListOffsets and the assignments of its members. */
 #ifndef CLI_GROUP_H
 #define CLI_GROUP_H
 
@@ -24,6 +24,10 @@ struct group {
 
 /* All of it lives in the broker's arena.  Says itself what failed; COMMAND_NOT_FOUND. */
 MUST_CHECK enum command_status group_ask(struct broker *b, const char *name, struct group *ret);
+
+/* The description and the assignments of a group of the consumer protocol. */
+MUST_CHECK enum command_status group_ask_consumers(struct broker *b, const char *what,
+						   const char *name, struct group *ret);
 
 /* All groups there are, ordered by name; every broker is asked. */
 MUST_CHECK enum command_status group_ask_all(struct broker *b,

@@ -56,7 +56,7 @@ static void test_lag_is_known_only_with_both_ends(void **state)
  */
 
 struct conversation {
-	struct kafka_api_versions_response_api apis[3];
+	struct kafka_api_versions_response_api apis[4];
 	struct kafka_describe_groups_response_member member;
 	struct kafka_describe_groups_response_group described;
 	struct kafka_describe_groups_response describe;
@@ -69,7 +69,12 @@ struct conversation {
 	struct kafka_list_offsets_response_partition ends[2];
 	struct kafka_list_offsets_response_topic end_topic;
 	struct kafka_list_offsets_response list;
-	struct test_answer answers[3];
+	int32_t consumer_partitions[2];
+	struct kafka_consumer_group_describe_response_assigned consumer_places;
+	struct kafka_consumer_group_describe_response_member consumer;
+	struct kafka_consumer_group_describe_response_group consumers;
+	struct kafka_consumer_group_describe_response describe_consumers;
+	struct test_answer answers[4];
 	struct test_broker broker;
 };
 
@@ -177,6 +182,52 @@ static void test_a_group_nobody_knows_is_not_found(void **state)
 	broker_close(&b);
 }
 
+/* DescribeGroups does not find it, ConsumerGroupDescribe does. */
+static void test_a_group_of_the_consumer_protocol_is_gathered_too(void **state)
+{
+	struct conversation c;
+	struct broker b;
+	struct group g;
+
+	(void)state;
+	fill(&c, 6);
+	c.described = (struct kafka_describe_groups_response_group) {
+		.group_id = SLICE("readers"), .error_code = 69, .group_state = SLICE("Dead")
+	};
+	c.consumer_partitions[1] = 1;
+	c.consumer_places.topic_name = SLICE("orders");
+	c.consumer_places.partitions = c.consumer_partitions;
+	c.consumer_places.partitions_count = 2;
+	c.consumer.member_id = SLICE("m-1");
+	c.consumer.client_id = SLICE("client");
+	c.consumer.client_host = SLICE("/127.0.0.1");
+	c.consumer.assignment.topic_partitions = &c.consumer_places;
+	c.consumer.assignment.topic_partitions_count = 1;
+	c.consumers.group_id = SLICE("readers");
+	c.consumers.group_state = SLICE("Stable");
+	c.consumers.assignor_name = SLICE("uniform");
+	c.consumers.members = &c.consumer;
+	c.consumers.members_count = 1;
+	c.describe_consumers.groups = &c.consumers;
+	c.describe_consumers.groups_count = 1;
+	c.apis[3] = (struct kafka_api_versions_response_api) { KAFKA_API_CONSUMER_GROUP_DESCRIBE, 0,
+							       1 };
+	c.answers[3] = c.answers[2]; /* in the order of the requests */
+	c.answers[2] = c.answers[1];
+	c.answers[1] =
+		(struct test_answer) { KAFKA_API_CONSUMER_GROUP_DESCRIBE, &c.describe_consumers };
+	c.broker.versions.api_keys_count = c.broker.answers_count = 4;
+	assert_int_equal(converse(&c, &b, &g), COMMAND_DONE);
+	assert_int_equal(g.partitions_count, 3);
+	assert_partition(&g.partitions[0], 0, -1, -1, true);
+	assert_partition(&g.partitions[1], 1, 10, 15, true);
+	assert_true(slice_equal(g.described.protocol_data, SLICE("uniform")));
+	broker_close(&b);
+	c.consumers.error_code = 69;
+	assert_int_equal(converse(&c, &b, &g), COMMAND_NOT_FOUND);
+	broker_close(&b);
+}
+
 static void test_a_broker_that_cannot_now_is_unreachable(void **state)
 {
 	struct conversation c;
@@ -234,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_lag_is_known_only_with_both_ends),
 		cmocka_unit_test(test_a_group_is_gathered_in_every_version),
 		cmocka_unit_test(test_a_group_nobody_knows_is_not_found),
+		cmocka_unit_test(test_a_group_of_the_consumer_protocol_is_gathered_too),
 		cmocka_unit_test(test_a_broker_that_cannot_now_is_unreachable),
 		cmocka_unit_test(test_a_broker_without_the_api_is_refused),
 		cmocka_unit_test(test_an_assignment_of_another_kind_is_no_failure),
