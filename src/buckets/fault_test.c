@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "buckets/bucket_ask.h"
 
-enum { SLACK_MS = 1000 }; /* for machines that are busy */
+enum { SLACK_MS = 10000 }; /* for machines that are busy */
 
 struct place {
 	struct loop *loop;

@@ -254,7 +254,7 @@ static void test_a_stop_does_not_wait_for_the_members_of_a_group(void **state)
 	WAIT_FOR(&w, w.control.kafka_count == 2);
 	uint64_t since_ms = clock_now_ms();
 	testing_close_agent(&w);
-	assert_true(clock_now_ms() - since_ms < 500);
+	assert_true(clock_now_ms() - since_ms < 3000);
 	struct kafka_join_group_response *joined = testing_receive(&joins, KAFKA_API_JOIN_GROUP, 5);
 	assert_int_equal(joined->error_code, KAFKA_NOT_COORDINATOR);
 	struct kafka_sync_group_response *synced = testing_receive(&syncs, KAFKA_API_SYNC_GROUP, 3);
@@ -480,7 +480,7 @@ static void test_a_silent_control_is_left_for_another(void **state)
 	uint64_t begin_ms = clock_now_ms();
 	WAIT_FOR(&w, kept);
 	assert_in_range(clock_now_ms() - begin_ms, SILENCE_MS,
-			2 * SILENCE_MS + CONTROL_LINK_HELLO_MS / 4);
+			SILENCE_MS + CONTROL_LINK_HELLO_MS - 1);
 	assert_true(w.is_serving); /* it may be back soon */
 	WAIT_FOR(&w, !w.is_serving);
 	w.control.is_hung = false;

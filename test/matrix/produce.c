@@ -222,6 +222,12 @@ static const void *ask_to_store(struct test *t, const struct topic *topic)
 	return request;
 }
 
+/* What is refused is refused at once, but a busy machine takes its time to say so. */
+static const void *ask_patiently(struct test *t, const struct topic *topic)
+{
+	return produce_one(t, topic, 0, batch_make(t, 1)); /* TEST_PATIENCE_MS */
+}
+
 static void check_fault(struct test *t, struct fault_round *round, int16_t error)
 {
 	const struct kafka_produce_response_partition *answer =
@@ -240,7 +246,7 @@ static void time_runs_out(struct test *t)
 
 static void bucket_refuses(struct test *t)
 {
-	static struct fault_round round = { .kind = FAULT_DATA_REFUSED, .ask = ask_to_store };
+	static struct fault_round round = { .kind = FAULT_DATA_REFUSED, .ask = ask_patiently };
 
 	check_fault(t, &round, KAFKA_KAFKA_STORAGE_ERROR);
 }

@@ -2,6 +2,8 @@
 """A mesh of three machines: one in a cloud, one at home and one in an office, each behind its own
 router; what people do with it, and what is killed meanwhile."""
 
+# Its hosts are in namespaces of its own, so it runs beside others.
+
 import json
 import os
 import re

@@ -2,6 +2,8 @@
 """Networks behind machines of the mesh: a printer at home that knows nothing of it, and the
 Internet by way of a machine in a cloud."""
 
+# Its hosts are in namespaces of its own, so it runs beside others.
+
 import contextlib
 import os
 import time

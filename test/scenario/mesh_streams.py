@@ -2,6 +2,8 @@
 """Kafka on the mesh: a broker at home, behind its router, serves the machines of its mesh and
 nobody else; stock kcat in an office finds it by name."""
 
+# Its hosts are in namespaces of its own, so it runs beside others.
+
 import os
 import re
 import shutil

@@ -27,13 +27,13 @@ def release_program():
     return program()
 
 
-def free_port():
+def free_port(kind=socket.SOCK_STREAM):
     """Not one of those the kernel gives to clients: while the node is dead, somebody who tries to
     connect would sooner or later be given the node's own port."""
     first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(10000, max(first_of_clients, 11000))
-        with socket.socket() as s:
+        with socket.socket(socket.AF_INET, kind) as s:
             try:
                 s.bind(("127.0.0.1", port))
                 return port

@@ -2,6 +2,8 @@
 """What administrators do to machines that run the official client: let in by link, refuse, rename,
 tag, expire, remove; and what the machines do themselves: sign in again, log out, be gone."""
 
+# Its ports are its own, so it runs beside others.
+
 import http.client
 import json
 import urllib.parse

@@ -2,6 +2,8 @@
 """Control over https, as phones want it: with a certificate of an authority that the machine
 believes, at the same port where others speak plain HTTP."""
 
+# Its ports are its own, so it runs beside others.
+
 import http.client
 import shutil
 import subprocess

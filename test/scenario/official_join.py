@@ -3,6 +3,8 @@
 pings by relay and directly, names, who is who, files, ports.  An old client too, and the tools with
 which its authors look at servers."""
 
+# Its ports are its own, so it runs beside others.
+
 import http.server
 import json
 import re

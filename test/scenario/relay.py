@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # A relay by itself: `hanse up --roles relay`, asked by tools of the official client (derpprobe,
 # stunc, derper) where they are, and by frames of our own.  What the realm would answer is played
-# here, on its socket.  timeout: 180 s
+# here, on its socket.  Its ports are its own, so it runs beside others.  timeout: 300 s
 
 import bisect
 import contextlib
@@ -80,7 +80,7 @@ class Relay:
         self.run = self.directory / "run"
         self.run.mkdir(mode=0o700)
         self.state = self.directory / "state"
-        self.port, self.stun = free_port(), free_port()
+        self.port, self.stun = free_port(), free_port(socket.SOCK_DGRAM)
         self.log_path = self.directory / "log"
         self.words = [program(), "up", "--roles", "relay", "--name", name, "--state", self.state,
                       "--run-dir", self.run, "--address", "127.0.0.1",

@@ -26,13 +26,13 @@ from node import program
 from rdkafka import NumberedWriter
 from scenario import Scenario, say, wait_until
 
-SECONDS = int(os.environ.get("SECONDS", "70"))
+SECONDS = int(os.environ.get("SECONDS", "40"))
 SITES = ["north", "south", "north", "south", "west"]
 PARTITIONS = 4
 RECORDS_PER_S = 150
 LIVE_MIN, LIVE_MAX = 2, 4
 LEASE_S = 10  # a frozen agent is not named any more
-STOP_S = 12   # a drain takes its time to move clients, and no more
+STOP_S = 20   # a drain takes its time to move clients, and no more
 STUCK_S = 60
 SICK_S = 15   # an agent whose bucket fails is not named any more
 FILES_FEW = 3 # so that nothing can be opened
