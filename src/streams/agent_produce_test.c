@@ -239,8 +239,11 @@ static void test_what_cannot_be_stored_is_refused(void **state)
 	tear_down();
 }
 
-static void test_transactions_are_refused_clearly(void **state)
+static void test_a_transaction_has_an_id(void **state)
 {
+	struct record_batch_plan plan = { .leader_epoch = -1,
+					  .flags = RECORD_BATCH_TRANSACTIONAL,
+					  .producer_id = 7 };
 	struct kafka_produce_request_partition asked = { 0 };
 	struct kafka_produce_request_topic topic = {
 		.name = SLICE("alpha"),
@@ -248,18 +251,22 @@ static void test_transactions_are_refused_clearly(void **state)
 		.partition_data_count = 1,
 	};
 	struct kafka_produce_request request = {
-		.transactional_id = SLICE("t"),
 		.acks = -1,
+		.timeout_ms = 1000,
 		.topic_data = &topic,
 		.topic_data_count = 1,
 	};
 
 	(void)state;
 	set_up(0);
-	asked.records = testing_batch(&c.arena, "one", 0, 1);
+	asked.records = testing_batch_of(&c.arena, &plan, "one", 0, 1, 0);
 	struct kafka_produce_response *response = testing_call(&c, KAFKA_API_PRODUCE, 9, &request);
 	assert_int_equal(response->responses[0].partition_responses[0].error_code,
 			 KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+	request.transactional_id = SLICE("nobody");
+	response = testing_call(&c, KAFKA_API_PRODUCE, 9, &request);
+	assert_int_equal(response->responses[0].partition_responses[0].error_code,
+			 KAFKA_INVALID_PRODUCER_ID_MAPPING);
 	tear_down();
 }
 
@@ -516,7 +523,7 @@ int main(void)
 		cmocka_unit_test(test_acks_0_has_no_answer),
 		cmocka_unit_test(test_acks_0_with_an_error_closes_the_connection),
 		cmocka_unit_test(test_what_cannot_be_stored_is_refused),
-		cmocka_unit_test(test_transactions_are_refused_clearly),
+		cmocka_unit_test(test_a_transaction_has_an_id),
 		cmocka_unit_test(test_topics_are_found_by_id),
 		cmocka_unit_test(test_old_versions_close_the_connection),
 		cmocka_unit_test(test_a_full_bucket_is_told_and_heals),

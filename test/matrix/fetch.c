@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "fault.h"
 #include "fixture.h"
-#include "matrix.h"
+#include "transactions.h"
 
 enum {
 	LOG_START_FIRST = 5,
@@ -135,6 +135,37 @@ static void reads_committed(struct test *t)
 	check_found(t, answer, 5);
 	CHECK(t, answer->aborted_transactions); /* empty, not null */
 	CHECK_SLICE(t, answer->records, placed(t, f.batches, f.offsets, 2));
+}
+
+/* Three records of an aborted transaction, its marker, and one that is not decided. */
+static void stops_at_the_stable_offset(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct writer w = writer_make(t, "w");
+	struct kafka_fetch_request *request = fetch_one(t, &topic, 0, 0);
+	struct record_batch batch;
+
+	CHECK_INT(t, writer_write(t, &w, &topic, 3), 0);
+	CHECK_ERROR(t, writer_end(t, &w, false), KAFKA_NONE);
+	CHECK_INT(t, writer_write(t, &w, &topic, 1), 4);
+	request->isolation_level = 1;
+	const struct kafka_fetch_response_partition *answer = fetch(t, &topic, request);
+	CHECK_ERROR(t, answer->error_code, KAFKA_NONE);
+	CHECK_INT(t, answer->high_watermark, 5);
+	CHECK_INT(t, answer->last_stable_offset, 4);
+	CHECK_INT(t, answer->aborted_transactions_count, 1);
+	CHECK_INT(t, answer->aborted_transactions[0].producer_id, w.producer_id);
+	CHECK_INT(t, answer->aborted_transactions[0].first_offset, 0);
+	struct slice records = answer->records;
+	CHECK(t, record_batch_next(&records, &batch) == OK);
+	CHECK_INT(t, batch.base_offset, 0);
+	CHECK(t, record_batch_next(&records, &batch) == OK);
+	CHECK_INT(t, batch.base_offset, 3);
+	CHECK_INT(t, batch.bytes.size, 78);
+	CHECK(t, batch.attributes & RECORD_BATCH_CONTROL);
+	CHECK(t, record_batch_crc_matches(&batch));
+	CHECK_INT(t, records.size, 0);
+	CHECK_ERROR(t, writer_end(t, &w, true), KAFKA_NONE);
 }
 
 static void waits_at_the_end(struct test *t)
@@ -494,6 +525,8 @@ static const struct matrix_row rows[] = {
 	  offset_within_a_batch },
 	{ OUTCOME_SUCCESS, 4, 18, "read_committed gives an empty list of aborted transactions",
 	  reads_committed },
+	{ OUTCOME_SUCCESS, 4, 18, "read_committed stops where a transaction is not decided",
+	  stops_at_the_stable_offset },
 	{ OUTCOME_SUCCESS, 4, 18, "at the end it waits max_wait and gives nothing",
 	  waits_at_the_end },
 	{ OUTCOME_SUCCESS, 4, 18, "min_bytes of 0 does not wait", does_not_wait_for_nothing },

@@ -32,10 +32,10 @@ static void check_own_address(struct test *t, int32_t node_id, struct slice host
 	CHECK_INT(t, port, test_port);
 }
 
-static void finds_one(struct test *t)
+static void check_one(struct test *t, int8_t type)
 {
-	struct slice key = test_name(t, "group");
-	const struct kafka_find_coordinator_response *response = ask(t, &key, 1, KEY_GROUP);
+	struct slice key = test_name(t, "key");
+	const struct kafka_find_coordinator_response *response = ask(t, &key, 1, type);
 
 	if (t->version < KEYS_FIRST) {
 		CHECK_ERROR(t, response->error_code, KAFKA_NONE);
@@ -49,6 +49,16 @@ static void finds_one(struct test *t)
 	CHECK(t, !response->coordinators[0].error_message.size);
 	check_own_address(t, response->coordinators[0].node_id, response->coordinators[0].host,
 			  response->coordinators[0].port);
+}
+
+static void finds_one(struct test *t)
+{
+	check_one(t, KEY_GROUP);
+}
+
+static void finds_one_of_a_transaction(struct test *t)
+{
+	check_one(t, KEY_TRANSACTION);
 }
 
 static void finds_several(struct test *t)
@@ -84,7 +94,6 @@ static void check_refused(struct test *t, int8_t type)
 
 static void other_kinds_of_keys(struct test *t)
 {
-	check_refused(t, KEY_TRANSACTION);
 	check_refused(t, KEY_SHARE);
 	check_refused(t, 99);
 	check_refused(t, -1);
@@ -125,7 +134,8 @@ static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 0, 6, "a group's coordinator is the agent that was asked", finds_one },
 	{ OUTCOME_SUCCESS, 4, 6, "several groups are answered in the order of the request",
 	  finds_several },
-	{ KAFKA_INVALID_REQUEST, 1, 6, "a key that is no group's gives INVALID_REQUEST",
+	{ OUTCOME_SUCCESS, 1, 6, "so is a transactional id's", finds_one_of_a_transaction },
+	{ KAFKA_INVALID_REQUEST, 1, 6, "a key of another kind gives INVALID_REQUEST",
 	  other_kinds_of_keys },
 	{ KAFKA_COORDINATOR_NOT_AVAILABLE, 0, 6,
 	  "while nothing becomes durable, there is no coordinator", names_nobody },
@@ -144,7 +154,7 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, ANY_AGENT_COORDINATES, NULL },
 	{ KAFKA_GROUP_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_CLUSTER_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
-	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
+	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_INVALID_REQUEST, 0, 0, "the request has no kind of key", NULL },
 };
 

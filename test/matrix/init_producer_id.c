@@ -1,6 +1,5 @@
-/* InitProducerId, for idempotent producers. */
-#include "fixture.h"
-#include "matrix.h"
+/* InitProducerId, for idempotent producers and for transactional ones. */
+#include "transactions.h"
 
 static const struct kafka_init_producer_id_response *ask(struct test *t,
 							 struct slice transactional_id,
@@ -72,11 +71,54 @@ static void half_a_producer(struct test *t)
 	check_refused(t, ask(t, (struct slice) { 0 }, -1, 5), KAFKA_INVALID_REQUEST);
 }
 
-/* Fatal for every client, with a word that its user understands. */
-static void transaction(struct test *t)
+static void transactional(struct test *t)
 {
-	check_refused(t, ask(t, SLICE("some transaction"), -1, -1),
-		      KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+	struct slice name = test_name(t, "w");
+	int64_t first = check_new(t, ask(t, name, -1, -1));
+	const struct kafka_init_producer_id_response *response = ask(t, name, -1, -1);
+
+	CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+	CHECK_INT(t, response->producer_id, first);
+	CHECK_INT(t, response->producer_epoch, 1);
+}
+
+/* What a transactional producer does after an error; its first answer may have been lost. */
+static void goes_on(struct test *t)
+{
+	struct writer w = writer_make(t, "w");
+
+	for (int i = 0; i < 2; i++) {
+		const struct kafka_init_producer_id_response *response =
+			ask(t, w.name, w.producer_id, w.epoch);
+		CHECK_ERROR(t, response->error_code, KAFKA_NONE);
+		CHECK_INT(t, response->producer_id, w.producer_id);
+		CHECK_INT(t, response->producer_epoch, w.epoch + 1);
+	}
+}
+
+static void zombie(struct test *t)
+{
+	struct writer w = writer_make(t, "w");
+
+	(void)writer_again(t, &w);
+	check_refused(t, ask(t, w.name, w.producer_id, w.epoch),
+		      t->version >= 4 ? KAFKA_PRODUCER_FENCED : KAFKA_INVALID_PRODUCER_EPOCH);
+}
+
+static void bad_timeout(struct test *t)
+{
+	static const int32_t bad[] = { 0, -1, 900001 };
+
+	for (size_t i = 0; i < MATRIX_COUNT(bad); i++) {
+		const struct kafka_init_producer_id_request request = {
+			.transactional_id = test_name(t, "w"),
+			.transaction_timeout_ms = bad[i],
+			.producer_id = -1,
+			.producer_epoch = -1,
+		};
+		check_refused(t, test_call(t, KAFKA_API_INIT_PRODUCER_ID, t->version, &request),
+			      KAFKA_INVALID_TRANSACTION_TIMEOUT);
+	}
 }
 
 static const struct matrix_row rows[] = {
@@ -89,8 +131,15 @@ static const struct matrix_row rows[] = {
 	  empty_transactional_id },
 	{ KAFKA_INVALID_REQUEST, 3, 5, "an id without an epoch gives INVALID_REQUEST",
 	  half_a_producer },
-	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 0, 5,
-	  "a transaction gives TRANSACTIONAL_ID_AUTHORIZATION_FAILED", transaction },
+	{ OUTCOME_SUCCESS, 0, 5, "a transactional id keeps its producer id, in the next epoch",
+	  transactional },
+	{ OUTCOME_SUCCESS, 3, 5, "a transactional producer goes on, also if it asks twice",
+	  goes_on },
+	{ KAFKA_INVALID_TRANSACTION_TIMEOUT, 0, 5,
+	  "a timeout of 0 or over 15 minutes gives INVALID_TRANSACTION_TIMEOUT", bad_timeout },
+	{ KAFKA_INVALID_PRODUCER_EPOCH, 3, 3,
+	  "a zombie that would go on gets INVALID_PRODUCER_EPOCH", zombie },
+	{ KAFKA_PRODUCER_FENCED, 4, 5, "a zombie that would go on gets PRODUCER_FENCED", zombie },
 };
 
 static const int16_t documented[] = {
@@ -113,10 +162,12 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_REQUEST_TIMED_OUT, ALL_VERSIONS, OUTCOME_LOST },
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, "nothing is loaded", NULL },
 	{ KAFKA_CLUSTER_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
-	{ KAFKA_INVALID_TRANSACTION_TIMEOUT, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_CONCURRENT_TRANSACTIONS, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_INVALID_PRODUCER_EPOCH, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_PRODUCER_FENCED, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
+	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
+	{ KAFKA_CONCURRENT_TRANSACTIONS, ALL_VERSIONS, NOTHING_PASSES, NULL },
+	{ KAFKA_INVALID_PRODUCER_EPOCH, 0, 2, "the request names no producer", NULL },
+	{ KAFKA_INVALID_PRODUCER_EPOCH, 4, 5, SAID_BY_FENCED, NULL },
+	{ KAFKA_PRODUCER_FENCED, 0, 2, "the request names no producer", NULL },
+	{ KAFKA_PRODUCER_FENCED, 3, 3, "old clients get INVALID_PRODUCER_EPOCH instead", NULL },
 };
 
 const struct matrix_api matrix_init_producer_id = MATRIX_API(KAFKA_API_INIT_PRODUCER_ID, 0, 5);

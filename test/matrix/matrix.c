@@ -26,6 +26,11 @@ const struct matrix_api *const matrix_apis[] = {
 	&matrix_delete_topics,
 	&matrix_init_producer_id,
 	&matrix_offset_for_leader_epoch,
+	&matrix_add_partitions_to_txn,
+	&matrix_add_offsets_to_txn,
+	&matrix_end_txn,
+	&matrix_write_txn_markers,
+	&matrix_txn_offset_commit,
 	&matrix_describe_acls,
 	&matrix_create_acls,
 	&matrix_delete_acls,
@@ -36,6 +41,9 @@ const struct matrix_api *const matrix_apis[] = {
 	&matrix_describe_scram,
 	&matrix_alter_scram,
 	&matrix_describe_cluster,
+	&matrix_describe_producers,
+	&matrix_describe_transactions,
+	&matrix_list_transactions,
 };
 
 const size_t matrix_apis_count = MATRIX_COUNT(matrix_apis);

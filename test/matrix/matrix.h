@@ -61,7 +61,6 @@ struct matrix_api {
 
 /* Reasons that many APIs share. */
 #define NO_ACCESS_LISTS "the server of these tests has no users: test/scenario/guarded.py has one"
-#define NO_TRANSACTIONS "transactions are not served"
 #define ANY_AGENT_LEADS "every agent serves every partition"
 #define ANY_AGENT_COORDINATES "every agent passes requests on to the coordinator"
 #define NOTHING_LOADS "groups are read within the request, there is no loading"
@@ -94,7 +93,9 @@ extern const struct matrix_api matrix_api_versions, matrix_metadata, matrix_crea
 	matrix_describe_groups, matrix_delete_groups, matrix_describe_cluster,
 	matrix_describe_configs, matrix_sasl_handshake, matrix_sasl_authenticate,
 	matrix_describe_acls, matrix_create_acls, matrix_delete_acls, matrix_describe_scram,
-	matrix_alter_scram;
+	matrix_alter_scram, matrix_add_partitions_to_txn, matrix_add_offsets_to_txn, matrix_end_txn,
+	matrix_write_txn_markers, matrix_txn_offset_commit, matrix_describe_producers,
+	matrix_describe_transactions, matrix_list_transactions;
 
 /* All of them, by key, each with the rows that every API has (common.c). */
 extern const struct matrix_api *const matrix_apis[];

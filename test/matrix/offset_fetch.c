@@ -5,7 +5,7 @@
 
 #include "fault.h"
 #include "fixture.h"
-#include "matrix.h"
+#include "transactions.h"
 
 enum {
 	GROUPS_FIRST = 8,
@@ -233,6 +233,37 @@ static void stable_offsets(struct test *t)
 	check_partition(t, &answer->topics[0].partitions[0], 0, 5, -1, "");
 }
 
+static void unstable(struct test *t)
+{
+	struct slice group = test_name(t, "group");
+	struct topic topic = topic_make(t, 1);
+	struct writer w = writer_make(t, "w");
+	int32_t partition = 0;
+	struct kafka_offset_fetch_request_group_topic asked = { topic.name, topic.id, &partition,
+								1 };
+	struct kafka_offset_fetch_request_topic old = { topic.name, &partition, 1 };
+	struct kafka_offset_fetch_request_group one = {
+		.group_id = group, .member_epoch = -1, .topics = &asked, .topics_count = 1
+	};
+	const struct kafka_offset_fetch_request request = {
+		.group_id = group,
+		.topics = &old,
+		.topics_count = 1,
+		.groups = &one,
+		.groups_count = 1,
+		.require_stable = true,
+	};
+
+	offset_store(t, group, &topic, 0, 5, -1, SLICE(""));
+	CHECK_ERROR(t, writer_commit_offset(t, &w, group, &topic, 9), KAFKA_NONE);
+	const struct kafka_offset_fetch_response_group *answer =
+		answer_of(t, group, test_call(t, KAFKA_API_OFFSET_FETCH, t->version, &request));
+	CHECK_ERROR(t, answer->topics[0].partitions[0].error_code, KAFKA_UNSTABLE_OFFSET_COMMIT);
+	CHECK_ERROR(t, writer_end(t, &w, true), KAFKA_NONE);
+	answer = answer_of(t, group, test_call(t, KAFKA_API_OFFSET_FETCH, t->version, &request));
+	check_partition(t, &answer->topics[0].partitions[0], 0, 9, -1, "");
+}
+
 /* --- errors ------------------------------------------------------------------------------------
  */
 
@@ -298,6 +329,8 @@ static const struct matrix_row rows[] = {
 	{ KAFKA_INVALID_GROUP_ID, 1, 10, "a name over 255 bytes gives INVALID_GROUP_ID",
 	  invalid_group },
 	{ OUTCOME_CLOSED, 1, 10, FAULT_CONTROL_DIES, fault_control_dies },
+	{ KAFKA_UNSTABLE_OFFSET_COMMIT, 7, 10,
+	  "what a transaction is about to commit gives UNSTABLE_OFFSET_COMMIT", unstable },
 };
 
 static const int16_t documented[] = {
@@ -320,7 +353,7 @@ static const struct matrix_absent absent[] = {
 	  "what does not exist has no offset, which is -1", NULL },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 1, 9, "topics are named by name", NULL },
 	{ KAFKA_TOPIC_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
-	{ KAFKA_UNSTABLE_OFFSET_COMMIT, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
+	{ KAFKA_UNSTABLE_OFFSET_COMMIT, 1, 6, "the request cannot say require_stable", NULL },
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, NOTHING_LOADS, NULL },
 	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, QUEUE_FULL },
 	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, NOT_LED },

@@ -3,6 +3,7 @@
 #include "base/endian.h"
 #include "fault.h"
 #include "fixture.h"
+#include "transactions.h"
 
 enum { FAULT_TIMEOUT_MS = 1000 };
 
@@ -251,6 +252,20 @@ static void bucket_refuses(struct test *t)
 	check_fault(t, &round, KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+static void in_a_transaction(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct writer w = writer_make(t, "w");
+
+	if (t->version < 12)
+		CHECK_ERROR(t, writer_add(t, &w, &topic), KAFKA_NONE);
+	produce_check(t, produce_send(t, &topic, writer_produce(t, &w, &topic, 2)), KAFKA_NONE, 0);
+	w.sequence = 2;
+	produce_check(t, produce_send(t, &topic, writer_produce(t, &w, &topic, 2)), KAFKA_NONE, 2);
+	CHECK_ERROR(t, writer_end(t, &w, true), KAFKA_NONE);
+	check_log(t, &topic, 0, 5); /* with the marker */
+}
+
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 3, 13, "batches are stored one after the other", stores },
 	{ OUTCOME_SUCCESS, 3, 13, "topics and partitions are answered in the order of the request",
@@ -294,8 +309,17 @@ static const struct matrix_row rows[] = {
 	  forgotten_repeat },
 	{ KAFKA_INVALID_PRODUCER_EPOCH, 3, 13, "an older epoch gives INVALID_PRODUCER_EPOCH",
 	  older_epoch },
+	{ OUTCOME_SUCCESS, 3, 13, "batches of a transaction are stored, and end with a marker",
+	  in_a_transaction },
 	{ KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 3, 13,
-	  "a transaction gives TRANSACTIONAL_ID_AUTHORIZATION_FAILED", produce_transaction },
+	  "a transaction without an id gives TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+	  produce_transaction },
+	{ KAFKA_INVALID_TXN_STATE, 3, 10, "a partition that was not added gives INVALID_TXN_STATE",
+	  produce_not_added },
+	{ KAFKA_TRANSACTION_ABORTABLE, 11, 11,
+	  "a partition that was not added gives TRANSACTION_ABORTABLE", produce_not_added },
+	{ KAFKA_INVALID_PRODUCER_ID_MAPPING, 3, 13,
+	  "another producer's id gives INVALID_PRODUCER_ID_MAPPING", produce_other_producer },
 	{ OUTCOME_CLOSED, 3, 13, "an error that no ack can tell ends the connection",
 	  produce_silent_error },
 	{ KAFKA_REQUEST_TIMED_OUT, 3, 13,
@@ -349,9 +373,10 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_CLUSTER_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT, ALL_VERSIONS,
 	  "message format 2 is the only one, and has everything", NULL },
-	{ KAFKA_INVALID_TXN_STATE, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_INVALID_PRODUCER_ID_MAPPING, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
-	{ KAFKA_TRANSACTION_ABORTABLE, ALL_VERSIONS, NO_TRANSACTIONS, NULL },
+	{ KAFKA_INVALID_TXN_STATE, 11, 11, "TRANSACTION_ABORTABLE says it", NULL },
+	{ KAFKA_INVALID_TXN_STATE, 12, 13, "the request itself adds the partition", NULL },
+	{ KAFKA_TRANSACTION_ABORTABLE, 3, 10, "old clients get INVALID_TXN_STATE instead", NULL },
+	{ KAFKA_TRANSACTION_ABORTABLE, 12, 13, "the request itself adds the partition", NULL },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 3, 12, "topics are named by name", NULL },
 };
 

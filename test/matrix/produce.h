@@ -38,6 +38,8 @@ void produce_bad_timestamp(struct test *t);
 void produce_zstd(struct test *t);
 void produce_unknown_codec(struct test *t);
 void produce_transaction(struct test *t);
+void produce_not_added(struct test *t);
+void produce_other_producer(struct test *t);
 void produce_silent_error(struct test *t);
 
 #endif

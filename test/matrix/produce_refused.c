@@ -4,6 +4,7 @@
 #include "base/endian.h"
 #include "fixture.h"
 #include "produce.h"
+#include "transactions.h"
 
 enum {
 	MAX_MESSAGE_BYTES = 1048588,
@@ -228,11 +229,34 @@ void produce_bad_acks(struct test *t)
 void produce_transaction(struct test *t)
 {
 	struct topic topic = topic_make(t, 1);
-	struct kafka_produce_request *request = produce_one(t, &topic, 0, batch_make(t, 1));
+	struct writer w = writer_make(t, "w");
+	struct kafka_produce_request *request = writer_produce(t, &w, &topic, 1);
 
-	request->transactional_id = SLICE("some transaction");
+	request->transactional_id = (struct slice) { 0 };
 	produce_check(t, produce_send(t, &topic, request),
 		      KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
+	check_log(t, &topic, 0, 0);
+}
+
+void produce_not_added(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct writer w = writer_make(t, "w");
+
+	produce_check(t, produce_send(t, &topic, writer_produce(t, &w, &topic, 1)),
+		      t->version < 11 ? KAFKA_INVALID_TXN_STATE : KAFKA_TRANSACTION_ABORTABLE, -1);
+	check_log(t, &topic, 0, 0);
+}
+
+void produce_other_producer(struct test *t)
+{
+	struct topic topic = topic_make(t, 1);
+	struct writer w = writer_make(t, "w"), other = writer_make(t, "other");
+
+	CHECK_ERROR(t, writer_add(t, &w, &topic), KAFKA_NONE);
+	w.producer_id = other.producer_id;
+	produce_check(t, produce_send(t, &topic, writer_produce(t, &w, &topic, 1)),
+		      KAFKA_INVALID_PRODUCER_ID_MAPPING, -1);
 	check_log(t, &topic, 0, 0);
 }
 

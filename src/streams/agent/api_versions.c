@@ -30,6 +30,51 @@ static bool software_word_is_valid(struct slice word)
 	return true;
 }
 
+/* What the whole cluster can do; clients look at transaction.version before they speak the second
+ * protocol of transactions.  The epoch grows when a release raises one of them. */
+enum { FEATURES_EPOCH = 1, FEATURES_ZERO_FIRST = 4 };
+
+static const struct feature {
+	const char *name;
+	int16_t first, last; /* that this program knows; the last one is in use */
+} features[] = {
+	{ "metadata.version", 7, 25 }, /* 3.3-IV3, and 4.0-IV3, which tools look at */
+	{ "transaction.version", 0, 2 },
+	{ "group.version", 0, 1 },
+};
+
+enum { FEATURES = sizeof(features) / sizeof(features[0]) };
+
+/* Clients of version 3 do not take a feature that begins with 0 (KAFKA-17011). */
+static void fill_features(struct request *r, struct kafka_api_versions_response *ret)
+{
+	bool takes_zero = r->header.api_version >= FEATURES_ZERO_FIRST;
+
+	ret->supported_features =
+		arena_take_array(&r->arena, FEATURES, sizeof(*ret->supported_features));
+	ret->finalized_features =
+		arena_take_array(&r->arena, FEATURES, sizeof(*ret->finalized_features));
+	ret->finalized_features_count = FEATURES;
+	ret->finalized_features_epoch = FEATURES_EPOCH;
+	for (size_t i = 0; i < FEATURES; i++) {
+		const struct feature *f = &features[i];
+		struct slice name = slice_from(f->name);
+		if (f->first > 0 || takes_zero)
+			ret->supported_features[ret->supported_features_count++] =
+				(struct kafka_api_versions_response_supported_feature) {
+					.name = name,
+					.min_version = f->first,
+					.max_version = f->last,
+				};
+		ret->finalized_features[i] =
+			(struct kafka_api_versions_response_finalized_feature) {
+				.name = name,
+				.max_version_level = f->last,
+				.min_version_level = f->last,
+			};
+	}
+}
+
 static enum step api_versions_step(struct request *r)
 {
 	struct kafka_api_versions_response response;
@@ -56,6 +101,7 @@ static enum step api_versions_step(struct request *r)
 	response.api_keys_count = operations_count;
 	for (size_t i = 0; i < operations_count; i++)
 		fill_api(&response.api_keys[i], operations[i]);
+	fill_features(r, &response);
 	return request_answer(r, &response);
 }
 

@@ -45,6 +45,10 @@ struct fetch_partition {
 	const struct kafka_fetch_request_partition *asked;
 	struct kafka_fetch_response_partition *answer;
 	struct catalog_partition found;
+	int64_t stable_offset;
+	int64_t end; /* of what this client may read: that, or the high watermark */
+	struct catalog_marker *aborted;
+	size_t aborted_count;
 	int16_t code;
 	struct replica_watch watch;
 	struct partition_read read;
@@ -118,6 +122,7 @@ static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partitio
 		.high_watermark = -1,
 		.log_start_offset = -1,
 	};
+	p->stable_offset = p->end = -1;
 	if (r->agent->has_left)
 		return KAFKA_NOT_LEADER_OR_FOLLOWER;
 	if (p->topic->code)
@@ -128,6 +133,9 @@ static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partitio
 		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	if (err)
 		return KAFKA_UNKNOWN_SERVER_ERROR;
+	p->stable_offset = catalog_last_stable_offset(cell, &p->found);
+	p->end = f->request->isolation_level == FETCH_READ_COMMITTED ? p->stable_offset
+								     : p->found.high_watermark;
 	int16_t code = check_epoch(p);
 	return code ? code : check_offset(f, p);
 }
@@ -163,17 +171,25 @@ static bool is_ahead_of_replica(const struct fetch *f)
 static int64_t available_bytes(struct request *r, struct fetch *f, const struct fetch_partition *p,
 			       int64_t size_max)
 {
+	struct cell *cell = replica_cell(r->agent->replica);
+	int64_t offset = p->asked->fetch_offset, bytes;
+	struct catalog_marker *markers;
 	struct catalog_run *runs;
 	size_t count;
 
-	if (p->asked->fetch_offset >= p->found.high_watermark)
+	if (offset >= p->end)
 		return 0;
 	if (size_max <= 1)
 		return 1;
-	if (catalog_runs(&f->looked, replica_cell(r->agent->replica), p->found.id,
-			 p->asked->fetch_offset, size_max, &runs, &count))
+	if (catalog_runs(&f->looked, cell, p->found.id, offset, size_max, &runs, &count))
 		return 0;
-	return partition_runs_bytes(runs, count, p->asked->fetch_offset);
+	while (count > 0 && runs[count - 1].base_offset >= p->end)
+		count--;
+	bytes = partition_runs_bytes(runs, count, offset);
+	if (catalog_markers(&f->looked, cell, p->found.id, offset, CATALOG_MARKERS_PER_READ_MAX,
+			    &markers, &count))
+		return bytes;
+	return bytes + (int64_t)count * PARTITION_MARKER_BYTES;
 }
 
 /* Something to tell: an error, enough bytes, or that the time is over. */
@@ -257,7 +273,7 @@ static struct fetch_partition *in_turn(const struct fetch *f, size_t i)
 
 static bool has_records(const struct fetch_partition *p)
 {
-	return !p->code && p->asked->fetch_offset < p->found.high_watermark;
+	return !p->code && p->asked->fetch_offset < p->end;
 }
 
 /* What the partitions may give together. */
@@ -316,6 +332,21 @@ static void keep_room(struct request *r, struct fetch *f)
 	room_add(&r->agent->answers, r->answer_bytes);
 }
 
+/* What was aborted is told as of now: nothing before the end changes any more, but the topic may be
+ * gone when the records are there. */
+static enum err plan_partition(struct request *r, struct fetch *f, struct fetch_partition *p,
+			       size_t limit)
+{
+	int64_t offset = p->asked->fetch_offset;
+	enum err err = partition_read_plan(&p->read, &r->arena, &r->task, r->agent, &p->found,
+					   offset, p->end, limit);
+
+	if (err || f->request->isolation_level != FETCH_READ_COMMITTED)
+		return err;
+	return catalog_aborted(&r->arena, replica_cell(r->agent->replica), p->found.id, offset,
+			       p->read.end, &p->aborted, &p->aborted_count);
+}
+
 static void plan(struct request *r, struct fetch *f)
 {
 	size_t left = answer_limit(f);
@@ -332,8 +363,7 @@ static void plan(struct request *r, struct fetch *f)
 			continue;
 		if (limit > left)
 			limit = left;
-		if (partition_read_plan(&p->read, &r->arena, &r->task, r->agent, &p->found,
-					p->asked->fetch_offset, limit ? limit : 1)) {
+		if (plan_partition(r, f, p, limit ? limit : 1)) {
 			p->code = KAFKA_UNKNOWN_SERVER_ERROR;
 			continue;
 		}
@@ -419,6 +449,21 @@ static void tell_leader(struct request *r, struct fetch *f)
 							      leader->port, leader->site };
 }
 
+/* An empty list, not null, for who reads committed records. */
+static void tell_aborted(struct request *r, const struct fetch_partition *p)
+{
+	struct kafka_fetch_response_partition *answer = p->answer;
+	size_t count = answer->records.size ? p->aborted_count : 0;
+
+	answer->aborted_transactions =
+		arena_take_array(&r->arena, count + 1, sizeof(*answer->aborted_transactions));
+	answer->aborted_transactions_count = count;
+	for (size_t i = 0; i < count; i++) {
+		answer->aborted_transactions[i].producer_id = p->aborted[i].producer_id;
+		answer->aborted_transactions[i].first_offset = p->aborted[i].first_offset;
+	}
+}
+
 static enum step fetch_answer(struct request *r, struct fetch *f)
 {
 	bool is_committed = f->request->isolation_level == FETCH_READ_COMMITTED;
@@ -431,14 +476,13 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		answer->partition_index = p->asked->partition;
 		answer->error_code = p->code;
 		answer->high_watermark = p->found.high_watermark;
-		answer->last_stable_offset = p->found.high_watermark;
+		answer->last_stable_offset = p->stable_offset;
 		answer->log_start_offset = p->found.log_start_offset;
 		answer->preferred_read_replica = p->code ? -1 : f->preferred;
-		if (is_committed) /* no transactions: an empty list, not null */
-			answer->aborted_transactions =
-				arena_take(&r->arena, sizeof(*answer->aborted_transactions));
 		blobs[i] = p->code ? NULL : p->read.records;
 		answer->records = blobs[i] ? blob_slice(blobs[i]) : SLICE("");
+		if (is_committed)
+			tell_aborted(r, p);
 		is_empty &= !p->code && answer->records.size == 0;
 	}
 	if (is_empty && f->preferred < 0)

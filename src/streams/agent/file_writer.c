@@ -54,7 +54,8 @@ struct data_file_job {
 	struct list link; /* in writer->files */
 	struct data_file_writer data;
 	uint64_t opened_ms;
-	struct file_write **writes; /* by arrival; NULL: nobody waits */
+	struct file_write **writes;	       /* by arrival; NULL: nobody waits */
+	struct file_transaction *transactions; /* the same */
 	size_t write_count, write_capacity;
 	size_t buffered_bytes;
 	int64_t incarnation, sequence;
@@ -106,6 +107,7 @@ static void free_file(struct data_file_job *f)
 	f->writer->buffered_bytes -= f->buffered_bytes;
 	data_file_writer_done(&f->data);
 	memory_free(f->writes);
+	memory_free(f->transactions);
 	memory_free(f);
 }
 
@@ -253,6 +255,7 @@ static bool is_same_partition(const struct data_file_entry *a, const struct data
 }
 
 static void describe_batch(const struct data_file_entry *e,
+			   const struct file_transaction *transaction,
 			   struct peer_commit_file_request_batch *ret)
 {
 	*ret = (struct peer_commit_file_request_batch) {
@@ -266,6 +269,8 @@ static void describe_batch(const struct data_file_entry *e,
 		.base_sequence = e->base_sequence,
 		.attributes = (int16_t)e->attributes,
 		.crc = e->crc,
+		.transactional_id = transaction->transactional_id,
+		.transaction_support = (int8_t)transaction->support,
 	};
 }
 
@@ -288,7 +293,7 @@ static void describe_runs(struct arena *a, const struct data_file_job *f,
 			run->file_offset = (int64_t)entries[i].offset;
 			run->batches = &batches[i];
 		}
-		describe_batch(&entries[i], &batches[i]);
+		describe_batch(&entries[i], &f->transactions[entries[i].arrival], &batches[i]);
 		ret->runs[ret->runs_count - 1].batches_count++;
 	}
 }
@@ -625,14 +630,18 @@ static struct data_file_job *open_file(struct file_writer *w)
 	return f;
 }
 
-static void add_waiting(struct data_file_job *f, struct file_write *write)
+static void add_waiting(struct data_file_job *f, struct file_write *write,
+			const struct file_transaction *transaction)
 {
 	if (f->write_count == f->write_capacity) {
 		f->write_capacity = f->write_capacity ? 2 * f->write_capacity : 64;
 		f->writes = memory_grow(f->writes, f->write_capacity * sizeof(*f->writes));
+		f->transactions =
+			memory_grow(f->transactions, f->write_capacity * sizeof(*f->transactions));
 	}
 	write->arrival = (uint32_t)f->write_count;
 	write->file = f;
+	f->transactions[f->write_count] = *transaction;
 	f->writes[f->write_count++] = write;
 }
 
@@ -644,7 +653,7 @@ static bool is_full(const struct data_file_job *f)
 
 static enum err add_batch(struct file_writer *w, struct file_write *write, uint64_t connection_id,
 			  struct uuid topic_id, int32_t partition, const struct record_batch *batch,
-			  struct blob *holder)
+			  const struct file_transaction *transaction, struct blob *holder)
 {
 	if (w->buffered_bytes + batch->bytes.size > FILE_WRITER_BUFFERED_BYTES_MAX)
 		return ERR_BUSY;
@@ -662,7 +671,7 @@ static enum err add_batch(struct file_writer *w, struct file_write *write, uint6
 	w->buffered_bytes += batch->bytes.size;
 	commit_order_add_connection(&f->order, connection_id);
 	commit_order_add_producer(&f->order, batch->producer_id);
-	add_waiting(f, write);
+	add_waiting(f, write, transaction);
 	if (is_full(f) && w->incarnation)
 		close_open_file(w);
 	else
@@ -697,7 +706,8 @@ static const struct task_kind write_kind = {
 
 void file_write(struct file_write *write, struct task *parent, struct file_writer *w,
 		uint64_t connection_id, struct uuid topic_id, int32_t partition,
-		const struct record_batch *batch, struct blob *holder)
+		const struct record_batch *batch, const struct file_transaction *transaction,
+		struct blob *holder)
 {
 	*write = (struct file_write) { 0 };
 	task_start(&write->task, &write_kind, parent);
@@ -706,8 +716,8 @@ void file_write(struct file_write *write, struct task *parent, struct file_write
 	if (loop_now_ms(w->agent->loop) < w->full_until_ms)
 		refuse_full(write);
 	else
-		write->task.err =
-			add_batch(w, write, connection_id, topic_id, partition, batch, holder);
+		write->task.err = add_batch(w, write, connection_id, topic_id, partition, batch,
+					    transaction, holder);
 }
 
 /* --- life --------------------------------------------------------------------------------------

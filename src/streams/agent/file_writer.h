@@ -16,6 +16,7 @@
 #include "base/uuid.h"
 #include "loop/task.h"
 #include "wire/kafka/record_batch.h"
+#include "wire/peer/transaction_support.h"
 
 enum {
 	FILE_WRITER_UPLOADS_MAX = 4,
@@ -73,8 +74,15 @@ struct file_write {
 	int64_t ret_log_start_offset;
 };
 
+/* The transaction a batch is part of; its id lies inside the `holder` of the batch, too. */
+struct file_transaction {
+	struct slice transactional_id; /* null: none */
+	enum transaction_support support;
+};
+
 void file_write(struct file_write *write, struct task *parent, struct file_writer *w,
 		uint64_t connection_id, struct uuid topic_id, int32_t partition,
-		const struct record_batch *batch, struct blob *holder);
+		const struct record_batch *batch, const struct file_transaction *transaction,
+		struct blob *holder);
 
 #endif

@@ -1,4 +1,5 @@
-/* FindCoordinator: any agent passes group requests on to control, so the answer is the client's. */
+/* FindCoordinator: any agent passes requests of groups and of transactional producers on to
+ * control, so the answer is the client's. */
 #include <stdlib.h>
 
 #include "kafka_messages.h"
@@ -7,7 +8,7 @@
 #include "streams/agent/sync.h"
 #include "wire/kafka/errors.h"
 
-enum { KEY_GROUP = 0, FIND_COORDINATOR_KEYS_MAX = 10000 };
+enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, FIND_COORDINATOR_KEYS_MAX = 10000 };
 
 struct find_coordinator {
 	const struct kafka_find_coordinator_request *request;
@@ -22,13 +23,15 @@ static void find_one(struct request *r, const struct find_coordinator *f, struct
 	*ret = (struct kafka_find_coordinator_response_coordinator) { .key = key,
 								      .node_id = -1,
 								      .port = -1 };
-	if (key_type != KEY_GROUP) {
+	if (key_type != KEY_GROUP && key_type != KEY_TRANSACTION) {
 		ret->error_code = KAFKA_INVALID_REQUEST;
-		ret->error_message = SLICE("only consumer groups are served, not transactions");
+		ret->error_message = SLICE("a key is that of a consumer group or a transaction");
 		return;
 	}
-	if (!request_may(r, GRANT_DESCRIBE, GRANT_GROUP, key)) {
-		ret->error_code = KAFKA_GROUP_AUTHORIZATION_FAILED;
+	bool is_group = key_type == KEY_GROUP;
+	if (!request_may(r, GRANT_DESCRIBE, is_group ? GRANT_GROUP : GRANT_TRANSACTIONAL_ID, key)) {
+		ret->error_code = is_group ? KAFKA_GROUP_AUTHORIZATION_FAILED
+					   : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 		return;
 	}
 	if (f->is_doubtful) {

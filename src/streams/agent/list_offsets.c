@@ -10,10 +10,11 @@
 #include "streams/agent/operations.h"
 #include "streams/agent/run_walk.h"
 #include "streams/agent/sync.h"
+#include "streams/catalog/transactions.h"
 #include "wire/kafka/errors.h"
 #include "wire/kafka/records.h"
 
-enum { LIST_OFFSETS_PARTITIONS_MAX = 10000 };
+enum { LIST_OFFSETS_PARTITIONS_MAX = 10000, LIST_OFFSETS_READ_COMMITTED = 1 };
 
 enum {
 	OFFSETS_LATEST = -1,
@@ -29,6 +30,7 @@ struct list_offsets {
 	struct kafka_list_offsets_response response;
 	size_t topic, partition; /* the one in work */
 	struct catalog_partition found;
+	int64_t end; /* of what this client may read */
 	struct sync sync;
 	/* a lookup by time */
 	struct catalog_run run;
@@ -132,7 +134,7 @@ static enum err search_run(struct list_offsets *l)
 		if (err != ERR_NOT_FOUND)
 			break;
 	}
-	if (!err) {
+	if (!err && batch.base_offset + match.offset_delta < l->end) {
 		answer_now(l)->offset = batch.base_offset + match.offset_delta;
 		answer_now(l)->timestamp = match.timestamp_ms;
 		answer_now(l)->leader_epoch = l->found.leader_epoch;
@@ -211,6 +213,9 @@ static int16_t find_partition(struct request *r, struct list_offsets *l)
 		return KAFKA_UNKNOWN_SERVER_ERROR;
 	if (l->sync.task.err)
 		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	l->end = l->request->isolation_level == LIST_OFFSETS_READ_COMMITTED
+			 ? catalog_last_stable_offset(cell, &l->found)
+			 : l->found.high_watermark;
 	if (asked->current_leader_epoch >= 0 && asked->current_leader_epoch < l->found.leader_epoch)
 		return KAFKA_FENCED_LEADER_EPOCH;
 	if (asked->current_leader_epoch > l->found.leader_epoch)
@@ -244,7 +249,7 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
 		return false;
 	switch (timestamp) {
 	case OFFSETS_LATEST:
-		tell_end(l, l->found.high_watermark);
+		tell_end(l, l->end);
 		return false;
 	case OFFSETS_EARLIEST:
 	case OFFSETS_EARLIEST_LOCAL:

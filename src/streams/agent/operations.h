@@ -38,6 +38,10 @@ extern const struct operation create_topics_forward, delete_topics_forward,
 	alter_scram_forward, offset_delete_forward, consumer_group_heartbeat_forward,
 	consumer_group_describe_forward;
 
+extern const struct operation add_partitions_to_txn_forward, add_offsets_to_txn_forward,
+	end_txn_forward, write_txn_markers_forward, txn_offset_commit_forward,
+	describe_producers_forward, describe_transactions_forward, list_transactions_forward;
+
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];
 extern const size_t operations_count;

@@ -1,11 +1,12 @@
 #include "streams/agent/partition_read.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "streams/agent/read_places.h"
 #include "streams/agent/run_walk.h"
 #include "wire/kafka/compression.h"
-#include "wire/kafka/record_batch.h"
+#include "wire/kafka/record_batch_build.h"
 #include "wire/streams/data_file.h"
 
 enum { PLAN_RUNS_MAX = 4 * CATALOG_RUNS_PER_READ_MAX };
@@ -63,7 +64,8 @@ static enum err add_runs(struct partition_read *p, struct arena *a, struct cell 
 	return OK;
 }
 
-/* The first run is often half read already, so one look may find less than the limit. */
+/* The first run is often half read already, so one look may find less than the limit.  There may be
+ * none: then markers are all there is. */
 static enum err find_runs(struct partition_read *p, struct arena *a, struct cell *cell,
 			  int64_t partition)
 {
@@ -71,12 +73,33 @@ static enum err find_runs(struct partition_read *p, struct arena *a, struct cell
 
 	do {
 		enum err err = add_runs(p, a, cell, partition, offset);
-		if (err == ERR_NOT_FOUND && p->run_count > 0)
+		if (err == ERR_NOT_FOUND)
 			break;
 		if (err)
 			return err;
 		offset = p->runs[p->run_count - 1].run.last_offset + 1;
-	} while (p->planned_bytes < p->limit && p->run_count < PLAN_RUNS_MAX);
+	} while (offset < p->end && p->planned_bytes < p->limit && p->run_count < PLAN_RUNS_MAX);
+	while (p->run_count > 0 && p->runs[p->run_count - 1].run.base_offset >= p->end)
+		p->run_count--;
+	return OK;
+}
+
+/* Where there are more markers than one read takes, it ends with the last one. */
+static enum err find_markers(struct partition_read *p, struct arena *a, struct cell *cell,
+			     int64_t partition)
+{
+	size_t count;
+	enum err err = catalog_markers(a, cell, partition, p->offset, CATALOG_MARKERS_PER_READ_MAX,
+				       &p->markers, &count);
+
+	if (err)
+		return err;
+	while (count > 0 && p->markers[count - 1].offset >= p->end)
+		count--;
+	if (count == CATALOG_MARKERS_PER_READ_MAX)
+		p->end = p->markers[count - 1].offset + 1;
+	p->marker_count = count;
+	p->planned_bytes += count * PARTITION_MARKER_BYTES;
 	return OK;
 }
 
@@ -127,20 +150,27 @@ static bool run_is_sound(const struct catalog_run *run)
 
 enum err partition_read_plan(struct partition_read *p, struct arena *a, struct task *parent,
 			     struct agent *agent, const struct catalog_partition *partition,
-			     int64_t offset, size_t limit)
+			     int64_t offset, int64_t end, size_t limit)
 {
+	struct cell *cell = replica_cell(agent->replica);
+
 	*p = (struct partition_read) {
 		.offset = offset,
+		.end = end,
 		.limit = limit,
 		.leader_epoch = partition->leader_epoch,
 		.agent = agent,
 		.partition = partition->id,
 	};
-	if (offset >= partition->high_watermark)
+	if (offset >= end)
 		return OK;
-	enum err err = find_runs(p, a, replica_cell(agent->replica), partition->id);
+	enum err err = find_markers(p, a, cell, partition->id);
+	if (!err)
+		err = find_runs(p, a, cell, partition->id);
 	if (err)
-		return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+		return err;
+	if (p->run_count == 0 && p->marker_count == 0)
+		return ERR_CORRUPT;
 	for (size_t i = 0; i < p->run_count; i++)
 		if (!run_is_sound(&p->runs[i].run))
 			return ERR_CORRUPT;
@@ -161,7 +191,7 @@ static const struct block_range *range_of(const struct partition_run *r)
 
 static size_t capacity_for(const struct partition_read *p)
 {
-	size_t size = 0;
+	size_t size = p->marker_count * PARTITION_MARKER_BYTES;
 
 	for (size_t i = 0; i < p->run_count && size < p->limit; i++)
 		size += (size_t)p->runs[i].run.size;
@@ -188,7 +218,8 @@ static enum err take_batches(struct partition_read *p, size_t size, int64_t *off
 	struct slice copied = { p->records->data + p->records->size, size };
 	struct record_batch batch;
 
-	while (copied.size > 0 && record_batch_fault(copied) != RECORD_BATCH_TRUNCATED) {
+	while (copied.size > 0 && *offset < p->end &&
+	       record_batch_fault(copied) != RECORD_BATCH_TRUNCATED) {
 		if (record_batch_next(&copied, &batch) || batch.last_offset_delta < 0)
 			return ERR_CORRUPT;
 		if (is_cold && !record_batch_crc_matches(&batch))
@@ -203,14 +234,42 @@ static enum err take_batches(struct partition_read *p, size_t size, int64_t *off
 }
 
 /* Room for one batch that is larger than the limit, which comes alone. */
-static bool make_room(struct partition_read *p, const struct run_batch *first, bool may_exceed)
+static bool make_room(struct partition_read *p, size_t size, bool may_exceed)
 {
-	if (first->size <= p->records->capacity - p->records->size)
+	if (size <= p->records->capacity - p->records->size)
 		return true;
 	if (!may_exceed || p->records->size > 0)
 		return false;
 	blob_unref(&p->records);
-	p->records = blob_new(first->size);
+	p->records = blob_new(size);
+	return true;
+}
+
+static void add_marker(struct partition_read *p, const struct catalog_marker *marker)
+{
+	struct buf batch;
+
+	buf_init(&batch);
+	record_batch_build_end_marker(&batch, marker->producer_id, marker->epoch, marker->is_commit,
+				      0, marker->written_ms);
+	assert(batch.size == PARTITION_MARKER_BYTES);
+	record_batch_patch(batch.data, marker->offset, p->leader_epoch);
+	memcpy(p->records->data + p->records->size, batch.data, batch.size);
+	p->records->size += batch.size;
+	buf_done(&batch);
+}
+
+/* Those before `offset`; false: the limit is reached. */
+static bool gather_markers(struct partition_read *p, int64_t offset, bool may_exceed)
+{
+	for (; p->markers_told < p->marker_count; p->markers_told++) {
+		const struct catalog_marker *marker = &p->markers[p->markers_told];
+		if (marker->offset >= offset)
+			break;
+		if (!make_room(p, PARTITION_MARKER_BYTES, may_exceed))
+			return false;
+		add_marker(p, marker);
+	}
 	return true;
 }
 
@@ -228,7 +287,7 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 	enum err err = find_first(p, &walk, &first);
 	if (err)
 		return err;
-	if (!make_room(p, &first, may_exceed))
+	if (!make_room(p, first.size, may_exceed))
 		return ERR_NOT_FOUND;
 
 	size_t room = p->records->capacity - p->records->size;
@@ -270,14 +329,19 @@ static enum err gather_runs(struct partition_read *p, bool may_exceed, bool no_z
 	enum err err = OK;
 
 	p->records = blob_new(capacity_for(p));
-	for (size_t i = 0; i < p->run_count && !err; i++) {
+	for (size_t i = 0; i < p->run_count; i++) {
 		bool is_read_failure = !range_of(&p->runs[i])->blocks;
+		if (!gather_markers(p, p->runs[i].run.base_offset, may_exceed))
+			return OK;
 		err = gather_run(p, &p->runs[i], may_exceed, no_zstd);
 		if (err && (is_read_failure || err != ERR_NOT_FOUND)) {
 			give_up_run(p, &p->runs[i], err);
 			return p->records->size > 0 ? OK : err;
 		}
+		if (err)
+			return OK;
 	}
+	(void)gather_markers(p, p->end, may_exceed); /* what is left comes with the next read */
 	return OK;
 }
 
@@ -287,12 +351,12 @@ static void let_go(struct partition_read *p)
 		block_range_done(&p->runs[i].range);
 		block_range_done(&p->runs[i].read.ret);
 	}
-	p->run_count = 0;
+	p->run_count = p->marker_count = 0;
 }
 
 enum err partition_read_gather(struct partition_read *p, bool may_exceed, bool no_zstd)
 {
-	if (p->run_count == 0)
+	if (p->run_count == 0 && p->marker_count == 0)
 		return OK;
 	enum err err = gather_runs(p, may_exceed, no_zstd);
 	let_go(p);

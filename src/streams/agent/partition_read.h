@@ -5,18 +5,21 @@
 
 #include "streams/agent/agent.h"
 #include "streams/agent/block_cache.h"
-#include "streams/catalog/catalog.h"
+#include "streams/catalog/transactions.h"
 
 struct partition_run;
 
 struct partition_read {
 	int64_t offset; /* begin with the batch that holds it */
+	int64_t end;	/* the first one that may not be told */
 	size_t limit;	/* bytes; more only where gathering may exceed it */
 	int32_t leader_epoch;
 	struct agent *agent;
 	int64_t partition; /* row */
 	struct partition_run *runs;
 	size_t run_count;
+	struct catalog_marker *markers; /* between the runs and behind them */
+	size_t marker_count, markers_told;
 	size_t held_bytes;    /* of blocks, until it is gathered */
 	size_t planned_bytes; /* about what there will be, at most `limit` */
 	struct blob *records; /* gathered; whole batches; may be NULL */
@@ -26,11 +29,12 @@ struct partition_read {
 
 /* Find the runs and hold their blocks, of the first one from the place on where another read ended;
  * what is not in memory is read by children of `parent`. Nothing is planned for an offset at or
- * behind the high watermark. */
+ * behind `end`: the high watermark, or the last stable offset.  Where a transaction ended there is
+ * a control batch, made of the catalog's marker. */
 MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *a,
 					struct task *parent, struct agent *agent,
 					const struct catalog_partition *partition, int64_t offset,
-					size_t limit);
+					int64_t end, size_t limit);
 
 /* After the children have ended: fill `records` and let go of the blocks.  `may_exceed`: the first
  * batch comes along even if it is larger than the limit.  An error only if there is nothing before
@@ -40,6 +44,8 @@ MUST_CHECK enum err partition_read_gather(struct partition_read *p, bool may_exc
 
 /* Zeroed ones are harmless. */
 void partition_read_done(struct partition_read *p);
+
+enum { PARTITION_MARKER_BYTES = 78 }; /* of such a control batch */
 
 /* About how many bytes a read of `runs` from `offset` on would give. */
 int64_t partition_runs_bytes(const struct catalog_run *runs, size_t count, int64_t offset);

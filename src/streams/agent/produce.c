@@ -24,6 +24,8 @@ enum {
 	PRODUCE_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
 	PRODUCE_ZSTD_FIRST = 7,
 	PRODUCE_RECORD_ERRORS_MAX = 10000, /* told of all batches of a request */
+	PRODUCE_ABORTABLE_FIRST = 11,	   /* producers know TRANSACTION_ABORTABLE */
+	PRODUCE_ADDS_PARTITIONS_FIRST = 12,
 };
 
 /* One batch that is on its way into a file. */
@@ -201,10 +203,6 @@ static int16_t check_request(const struct agent *agent, const struct kafka_produ
 		*ret_message = "this agent is leaving; ask for the leader again";
 		return KAFKA_NOT_LEADER_OR_FOLLOWER;
 	}
-	if (request->transactional_id.data) {
-		*ret_message = "transactions are not served here";
-		return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-	}
 	if (request->acks < PRODUCE_ACKS_ALL || request->acks > 1) {
 		*ret_message = "acks is -1, 0 or 1";
 		return KAFKA_INVALID_REQUIRED_ACKS;
@@ -263,11 +261,20 @@ static int16_t check_keys(struct request *r, const struct record_batch *batch,
 	return err != ERR_NOT_FOUND || count > 0 ? KAFKA_INVALID_RECORD : KAFKA_NONE;
 }
 
+static bool may_transact(struct request *r)
+{
+	const struct produce *p = r->state;
+	struct slice name = p->request->transactional_id;
+
+	return name.data && request_may(r, GRANT_WRITE, GRANT_TRANSACTIONAL_ID, name);
+}
+
 static int16_t check_batch(struct request *r, const struct config_topic_rules *topic,
 			   struct slice records, struct kafka_produce_response_partition *answer,
 			   struct record_batch *ret)
 {
 	struct record_batch_rules rules = {
+		.transactional_allowed = true,
 		.size_max = (size_t)topic->message_bytes_max,
 		.zstd_refused = r->header.api_version < PRODUCE_ZSTD_FIRST,
 		.timestamps_bounded = !topic->is_log_append_time,
@@ -277,6 +284,8 @@ static int16_t check_batch(struct request *r, const struct config_topic_rules *t
 	};
 	int16_t code = record_batch_from_produce(records, &rules, ret);
 
+	if (!code && (ret->attributes & RECORD_BATCH_TRANSACTIONAL) && !may_transact(r))
+		code = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
 	if (!code)
 		code = repair_timestamp(r, ret);
 	if (!code && topic->is_compacted)
@@ -297,6 +306,22 @@ static int64_t stamp_batch(struct request *r, const struct config_topic_rules *t
 	enum err err = record_batch_next(&bytes, batch);
 	assert(!err);
 	return now_ms;
+}
+
+/* Batches that are not in a transaction may be among those that are. */
+static struct file_transaction transaction_of(const struct request *r, const struct produce *p,
+					      const struct record_batch *batch)
+{
+	struct file_transaction transaction = { .support = TRANSACTION_SUPPORT_FIRST };
+
+	if (!(batch->attributes & RECORD_BATCH_TRANSACTIONAL))
+		return transaction;
+	transaction.transactional_id = p->request->transactional_id;
+	if (r->header.api_version >= PRODUCE_ADDS_PARTITIONS_FIRST)
+		transaction.support = TRANSACTION_SUPPORT_SECOND;
+	else if (r->header.api_version >= PRODUCE_ABORTABLE_FIRST)
+		transaction.support = TRANSACTION_SUPPORT_ABORTABLE;
+	return transaction;
 }
 
 /* A topic that is not in the replica may have been created at another agent a moment ago. */
@@ -336,8 +361,9 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 	added->answer = answer;
 	added->bytes = batch.bytes.size;
 	added->append_time_ms = stamp_batch(r, rules, &batch);
+	struct file_transaction transaction = transaction_of(r, p, &batch);
 	file_write(&added->write, &r->task, r->agent->writer, connection_id(r->connection),
-		   topic->topic_id, asked->index, &batch, r->bytes);
+		   topic->topic_id, asked->index, &batch, &transaction, r->bytes);
 }
 
 static void start_topic(struct request *r, struct produce *p, size_t i, int16_t code,

@@ -152,6 +152,60 @@ const struct cell_schema catalog_schema[] = {
 		"NULL,"
 		" UNIQUE (consumer_group, member_id));",
 	},
+	{
+		.name = "streams",
+		.version = 6,
+		.sql =
+			/* a transactional id and its transaction: coordinator/transaction.h.
+			 * partition_count and offset_bytes are what hangs on it, for limits */
+		"CREATE TABLE transactional (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+		" producer_id INTEGER NOT NULL UNIQUE, epoch INTEGER NOT NULL,"
+		" previous_producer_id INTEGER NOT NULL, previous_epoch INTEGER NOT NULL,"
+		" state INTEGER NOT NULL, timeout_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
+		" updated_ms INTEGER NOT NULL, partition_count INTEGER NOT NULL,"
+		" offset_bytes INTEGER NOT NULL, sessions BLOB NOT NULL,"
+		" offset_sessions BLOB NOT NULL);"
+		"CREATE INDEX transactional_ongoing ON transactional (started_ms) WHERE state = 1;"
+		"CREATE INDEX transactional_idle ON transactional (updated_ms) WHERE state <> 1;"
+
+		/* partition: row of partition */
+		"CREATE TABLE transaction_partition (id INTEGER PRIMARY KEY,"
+		" transactional INTEGER NOT NULL, partition INTEGER NOT NULL,"
+		" UNIQUE (transactional, partition));"
+		"CREATE INDEX transaction_partition_of ON transaction_partition (partition);"
+
+		/* groups whose offsets the transaction may commit */
+		"CREATE TABLE transaction_group (id INTEGER PRIMARY KEY,"
+		" transactional INTEGER NOT NULL, group_name TEXT NOT NULL,"
+		" UNIQUE (transactional, group_name));"
+
+		/* offsets that the end of the transaction commits */
+		"CREATE TABLE transaction_offset (id INTEGER PRIMARY KEY,"
+		" transactional INTEGER NOT NULL, group_name TEXT NOT NULL, topic INTEGER NOT NULL,"
+		" partition INTEGER NOT NULL, committed_offset INTEGER NOT NULL,"
+		" leader_epoch INTEGER NOT NULL, metadata TEXT NOT NULL,"
+		" UNIQUE (group_name, topic, partition, transactional));"
+		"CREATE INDEX transaction_offset_of ON transaction_offset (transactional);"
+		"CREATE INDEX transaction_offset_topic ON transaction_offset (topic);"
+
+		/* where a producer has written in a transaction that has not ended: the least
+			 * first_offset of a partition is its last stable offset */
+		"CREATE TABLE open_transaction (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
+		" producer_id INTEGER NOT NULL, first_offset INTEGER NOT NULL,"
+		" UNIQUE (partition, producer_id));"
+		"CREATE INDEX open_transaction_first ON open_transaction (partition, first_offset);"
+
+		/* the end of a transaction takes an offset of each partition it wrote to; no
+			 * data file has it.  stable_offset: the last stable offset after it */
+		"CREATE TABLE marker (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
+		" marker_offset INTEGER NOT NULL, producer_id INTEGER NOT NULL,"
+		" epoch INTEGER NOT NULL, is_commit INTEGER NOT NULL, first_offset INTEGER NOT "
+		"NULL,"
+		" stable_offset INTEGER NOT NULL, written_ms INTEGER NOT NULL,"
+		" UNIQUE (partition, marker_offset));"
+		"CREATE INDEX marker_abort ON marker (partition, marker_offset) WHERE is_commit = "
+		"0;",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -121,14 +121,19 @@ static void add_gap(struct walk *w, int64_t end, struct buf *gaps)
 	buf_add(gaps, &w->gap, sizeof(w->gap));
 }
 
+/* A marker holds its offset without a data file. */
+#define HELD                                                                                       \
+	"(SELECT partition, base_offset, last_offset FROM run"                                     \
+	" UNION ALL SELECT partition, marker_offset, marker_offset FROM marker)"
+
 static void take_gaps(struct arena *a, struct cell *c, struct survey *ret)
 {
 	sqlite3_stmt *st = cell_statement(
 		c, "SELECT partition.id, topic.name, partition.number,"
-		   " partition.log_start_offset, partition.high_watermark, run.base_offset,"
-		   " run.last_offset FROM partition JOIN topic ON topic.id = partition.topic"
-		   " LEFT JOIN run ON run.partition = partition.id"
-		   " WHERE topic.deleted_ms IS NULL ORDER BY partition.id, run.last_offset");
+		   " partition.log_start_offset, partition.high_watermark, held.base_offset,"
+		   " held.last_offset FROM partition JOIN topic ON topic.id = partition.topic"
+		   " LEFT JOIN " HELD " AS held ON held.partition = partition.id"
+		   " WHERE topic.deleted_ms IS NULL ORDER BY partition.id, held.last_offset");
 	struct walk w = { 0 };
 	struct buf gaps;
 

@@ -15,6 +15,8 @@
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/topic.h"
 #include "wire/kafka/errors.h"
+#include "wire/kafka/record_batch.h"
+#include "wire/peer/transaction_support.h"
 #include "wire/streams/data_file.h"
 
 enum { BOOKS_BATCHES_MAX = 400 };
@@ -139,6 +141,8 @@ struct batch {
 	int16_t epoch;
 	int32_t sequence;
 	int64_t timestamp;
+	const char *transactional_id; /* NULL: not in a transaction */
+	enum transaction_support support;
 };
 
 /* Neighbours of one partition become a run of the request. */
@@ -179,6 +183,10 @@ static inline struct peer_commit_file_request *books_request(struct books *b,
 			.producer_id = m->producer_id ? m->producer_id : -1,
 			.producer_epoch = m->producer_id ? m->epoch : -1,
 			.base_sequence = m->producer_id ? m->sequence : -1,
+			.attributes = m->transactional_id ? RECORD_BATCH_TRANSACTIONAL : 0,
+			.transactional_id = m->transactional_id ? slice_from(m->transactional_id)
+								: (struct slice) { 0 },
+			.transaction_support = (int8_t)m->support,
 		};
 		position += m->size ? m->size : 100;
 	}

@@ -287,6 +287,7 @@ static enum err start_kafka(struct call *call)
 		.client_host = request.client_host,
 		.incarnation = session_incarnation(session_from_task(call->task.parent)),
 		.principal = request.principal,
+		.connection_id = request.connection_id,
 		.body = request.body,
 		.arena = &call->arena,
 	};

@@ -3,7 +3,10 @@
 #include "base/buf.h"
 #include "streams/catalog/catalog.h"
 #include "streams/coordinator/producer_state.h"
+#include "streams/coordinator/transaction.h"
 #include "wire/kafka/errors.h"
+#include "wire/kafka/record_batch.h"
+#include "wire/peer/transaction_support.h"
 #include "wire/streams/data_file.h"
 
 /* One partition of the file on its way through. */
@@ -213,40 +216,137 @@ static int16_t verdict_error(enum producer_verdict verdict)
 	return KAFKA_UNKNOWN_SERVER_ERROR;
 }
 
+/* --- transactions ------------------------------------------------------------------------------
+ */
+
+static bool is_transactional(const struct peer_commit_file_request_batch *batch)
+{
+	return batch->attributes & RECORD_BATCH_TRANSACTIONAL;
+}
+
+/* Is the partition part of the transaction, or becomes so by being written to? */
+static enum err join_transaction(struct progress *p,
+				 const struct peer_commit_file_request_batch *batch,
+				 struct transaction *t, int16_t *ret_error)
+{
+	int64_t count = t->partition_count;
+	bool begins = t->state != TRANSACTION_ONGOING;
+
+	if (batch->transaction_support != TRANSACTION_SUPPORT_SECOND) {
+		if (begins || !transaction_has_partition(p->cell, t, p->partition.id))
+			*ret_error = batch->transaction_support == TRANSACTION_SUPPORT_FIRST
+					     ? KAFKA_INVALID_TXN_STATE
+					     : KAFKA_TRANSACTION_ABORTABLE;
+		return OK;
+	}
+	if (begins)
+		transaction_begin(t, p->commit->now_ms);
+	enum err err = transaction_add_partition(p->cell, t, p->partition.id);
+	if (err == ERR_FULL) {
+		*ret_error = KAFKA_TRANSACTION_ABORTABLE;
+		return OK;
+	}
+	return err || (!begins && t->partition_count == count) ? err : transaction_save(p->cell, t);
+}
+
+/* May this batch, whose sequence gives *ret_error, be written as part of a transaction?  Then it
+ * is. */
+static enum err enter_transaction(struct progress *p,
+				  const struct peer_commit_file_request_batch *batch,
+				  int16_t *ret_error)
+{
+	int16_t sequence_error = *ret_error;
+	struct transaction t;
+
+	enum err err = transaction_find(p->commit->arena, p->cell, batch->transactional_id, &t);
+	if (err == ERR_NOT_FOUND) {
+		*ret_error = KAFKA_INVALID_PRODUCER_ID_MAPPING;
+		return OK;
+	}
+	if (err)
+		return err;
+	*ret_error = transaction_check_producer(&t, batch->producer_id, batch->producer_epoch);
+	if (*ret_error == KAFKA_PRODUCER_FENCED)
+		*ret_error = KAFKA_INVALID_PRODUCER_EPOCH;
+	if (!*ret_error)
+		*ret_error = sequence_error;
+	return *ret_error ? OK : join_transaction(p, batch, &t, ret_error);
+}
+
+static enum err check_transaction(struct progress *p,
+				  const struct peer_commit_file_request_batch *batch,
+				  int16_t *ret_error)
+{
+	if (is_transactional(batch))
+		return enter_transaction(p, batch, ret_error);
+	/* what is in a transaction is in it as a whole */
+	if (transaction_is_open(p->cell, p->partition.id, batch->producer_id))
+		*ret_error = KAFKA_INVALID_TXN_STATE;
+	return OK;
+}
+
 /* --- batches -----------------------------------------------------------------------------------
  */
 
-static enum err commit_batch(struct progress *p, const struct peer_commit_file_request_batch *batch,
-			     int64_t position, struct peer_commit_file_response_batch *ret)
+static void begin_answer(const struct progress *p, struct peer_commit_file_response_batch *ret)
+{
+	*ret = (struct peer_commit_file_response_batch) {
+		.base_offset = -1,
+		.log_append_time = -1,
+		.log_start_offset = p->partition.log_start_offset,
+	};
+}
+
+/* Its bytes are in the way of the next batch. */
+static enum err pass_over(struct progress *p, int16_t error,
+			  struct peer_commit_file_response_batch *ret)
+{
+	ret->error = error;
+	return close_run(p);
+}
+
+static enum err commit_idempotent(struct progress *p,
+				  const struct peer_commit_file_request_batch *batch,
+				  int64_t position, struct peer_commit_file_response_batch *ret)
 {
 	struct producer_state state = { 0 };
-	enum producer_verdict verdict = PRODUCER_ACCEPTED;
-	bool is_idempotent = batch->producer_id >= 0;
-	enum err found = ERR_NOT_FOUND;
+	enum err found = find_producer(p, batch->producer_id, &state);
 
-	ret->log_append_time = -1;
-	ret->log_start_offset = p->partition.log_start_offset;
-	ret->base_offset = -1;
-	if (is_idempotent) {
-		found = find_producer(p, batch->producer_id, &state);
-		if (found && found != ERR_NOT_FOUND)
-			return found;
-		verdict = producer_check(found ? NULL : &state, batch->producer_epoch,
-					 batch->base_sequence, batch->record_count,
-					 &ret->base_offset);
-	}
-	ret->error = verdict_error(verdict);
-	if (verdict != PRODUCER_ACCEPTED)
-		return close_run(p); /* its bytes are in the way of the next batch */
+	if (found && found != ERR_NOT_FOUND)
+		return found;
+	enum producer_verdict verdict =
+		producer_check(found ? NULL : &state, batch->producer_epoch, batch->base_sequence,
+			       batch->record_count, &ret->base_offset);
+	/* A repeat is answered whatever became of its transaction; what is fenced is told so. */
+	if (verdict == PRODUCER_DUPLICATE)
+		return pass_over(p, KAFKA_NONE, ret);
+	int16_t error = verdict_error(verdict);
+	enum err err = check_transaction(p, batch, &error);
+	if (err)
+		return err;
+	if (error)
+		return pass_over(p, error, ret);
 
 	ret->base_offset = append_batch(p, batch, position);
-	if (!is_idempotent)
-		return OK;
 	if (found == ERR_NOT_FOUND)
 		state.epoch = batch->producer_epoch;
 	producer_remember(&state, batch->producer_epoch, batch->base_sequence, batch->record_count,
 			  ret->base_offset);
-	return save_producer(p, batch->producer_id, &state, found == ERR_NOT_FOUND);
+	err = save_producer(p, batch->producer_id, &state, found == ERR_NOT_FOUND);
+	if (!err && is_transactional(batch))
+		err = transaction_open(p->cell, p->partition.id, batch->producer_id,
+				       ret->base_offset);
+	return err;
+}
+
+static enum err commit_batch(struct progress *p, const struct peer_commit_file_request_batch *batch,
+			     int64_t position, struct peer_commit_file_response_batch *ret)
+{
+	begin_answer(p, ret);
+	if (batch->producer_id >= 0)
+		return commit_idempotent(p, batch, position, ret);
+	ret->base_offset = append_batch(p, batch, position);
+	return OK;
 }
 
 static enum err save_partition(struct progress *p)
@@ -283,6 +383,10 @@ static bool run_is_sound(const struct peer_commit_file_request *request,
 			return false;
 		if (batch->producer_id >= 0 &&
 		    (batch->producer_epoch < 0 || batch->base_sequence < 0))
+			return false;
+		if (is_transactional(batch) &&
+		    (batch->producer_id < 0 || batch->transaction_support < 0 ||
+		     batch->transaction_support >= TRANSACTION_SUPPORTS))
 			return false;
 		end += batch->size;
 	}

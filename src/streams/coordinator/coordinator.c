@@ -11,6 +11,7 @@
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/roll.h"
 #include "streams/coordinator/sweep.h"
+#include "streams/coordinator/transaction_clock.h"
 #include "streams/coordinator/usage.h"
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config)
@@ -173,7 +174,8 @@ void coordinator_forget_guard(struct coordinator *c)
 
 const struct guard *coordinator_guard(struct coordinator *c)
 {
-	guard_read(&c->guard, leader_cell(c->config.leader));
+	if (c->guard.is_stale || !c->guard.grants)
+		guard_read(&c->guard, leader_cell(c->config.leader));
 	return &c->guard;
 }
 
@@ -196,6 +198,7 @@ void coordinator_on_leading(struct coordinator *c)
 	c->keeps_others = true;
 	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
 	sweep_start(c);
+	transactions_start(c);
 	usage_start(c);
 	each_session(c, session_forget_ticks);
 	set_tick(c);
@@ -211,6 +214,7 @@ void coordinator_on_lost(struct coordinator *c, const char *why)
 	timer_clear(&c->tick);
 	timer_clear(&c->back);
 	sweep_cancel(c);
+	transactions_cancel(c);
 	usage_cancel(c);
 	groups_free(c->groups);
 	c->groups = NULL;

@@ -273,7 +273,7 @@ static int16_t check_commit(struct group *g, const struct group_event *e)
 		return error;
 	if (e->generation != g->generation)
 		return KAFKA_ILLEGAL_GENERATION;
-	if (g->state == GROUP_COMPLETING)
+	if (g->state == GROUP_COMPLETING && !e->commit.is_transaction)
 		return KAFKA_REBALANCE_IN_PROGRESS;
 	group_renew_session(g, m);
 	return KAFKA_NONE;

@@ -19,6 +19,7 @@ static const struct group_api *const group_apis[] = {
 	&offset_delete_api,
 	&consumer_group_heartbeat_api,
 	&consumer_group_describe_api,
+	&txn_offset_commit_api,
 };
 
 static const struct group_api *find_api(int16_t key)
@@ -133,6 +134,7 @@ static enum err run_in_cell(struct cell *cell, void *argument)
 	if (!call->kafka->coordinator->groups)
 		return ERR_UNAVAILABLE;
 	schema_defaults(call->kafka->api->response, call->response);
+	call->is_outdated = false;
 	return call->api->run(cell, call);
 }
 
@@ -203,6 +205,8 @@ static enum step finish_run(struct group_call *call)
 		return answer_failure(call, call->kafka->leader.task.err);
 	if (is_over(call))
 		return answer_failure(call, ERR_UNAVAILABLE);
+	if (call->is_outdated)
+		return task_fail(t, ERR_DENIED, "the client speaks on a newer connection");
 	if (settle(call))
 		return park(call, GROUP_CALL_DURABLE);
 	group_call_answer(call);

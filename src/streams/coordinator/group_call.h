@@ -78,6 +78,7 @@ struct group_call {
 	size_t name_count;
 	bool is_parked;	   /* its task waits to be woken */
 	bool is_ready;	   /* the answer may leave */
+	bool is_outdated;  /* the client speaks on a newer connection: this one is to end */
 	bool is_abandoned; /* the groups are gone: this node does not lead any more */
 };
 
@@ -143,6 +144,7 @@ extern const struct group_api describe_groups_api;
 extern const struct group_api delete_groups_api;
 extern const struct group_api offset_commit_api;
 extern const struct group_api offset_fetch_api;
+extern const struct group_api txn_offset_commit_api;
 extern const struct group_api offset_delete_api;
 extern const struct group_api consumer_group_heartbeat_api;
 extern const struct group_api consumer_group_describe_api;

@@ -395,6 +395,25 @@ enum err group_row_write(struct cell *cell, const struct group *g, uint64_t stor
 	return err;
 }
 
+enum err group_row_write_offset(struct cell *cell, int64_t id, const struct group_offset *offset)
+{
+	sqlite3_stmt *st = cell_statement(
+		cell,
+		"INSERT INTO group_offset (consumer_group, topic, partition, committed_offset,"
+		" leader_epoch, metadata, commit_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+		" ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET"
+		" committed_offset = ?4, leader_epoch = ?5, metadata = ?6, commit_ms = ?7");
+
+	cell_bind_int(st, 1, id);
+	cell_bind_int(st, 2, offset->topic);
+	cell_bind_int(st, 3, offset->partition);
+	cell_bind_int(st, 4, offset->committed_offset);
+	cell_bind_int(st, 5, offset->leader_epoch);
+	cell_bind_text(st, 6, offset->metadata);
+	cell_bind_int(st, 7, offset->commit_ms);
+	return cell_execute(cell, st);
+}
+
 enum err group_row_delete(struct cell *cell, int64_t id, int64_t now_ms)
 {
 	sqlite3_stmt *st =

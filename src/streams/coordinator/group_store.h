@@ -39,6 +39,18 @@ MUST_CHECK enum err group_row_insert(struct cell *cell, struct slice name, int64
 MUST_CHECK enum err group_row_write(struct cell *cell, const struct group *g,
 				    uint64_t stored_version, int64_t now_ms);
 
+/* Inside a transaction: the committed offset of a partition. */
+struct group_offset {
+	int64_t topic; /* row */
+	int32_t partition;
+	int64_t committed_offset;
+	int32_t leader_epoch;
+	struct slice metadata;
+	int64_t commit_ms;
+};
+MUST_CHECK enum err group_row_write_offset(struct cell *cell, int64_t id,
+					   const struct group_offset *offset);
+
 /* Inside a transaction: the group is gone at once, its offsets go in bounded steps (sweep.h). */
 MUST_CHECK enum err group_row_delete(struct cell *cell, int64_t id, int64_t now_ms);
 

@@ -2,7 +2,7 @@
  *
  * Two kinds serve them: operations (operation.h) and groups (groups.h).  The task ends with OK and
  * an encoded response body, or with an err when there is nothing to answer; the agent then answers
- * for itself. */
+ * for itself.  ERR_DENIED: the request is too late to be served, its connection is to end. */
 #ifndef STREAMS_COORDINATOR_KAFKA_CALL_H
 #define STREAMS_COORDINATOR_KAFKA_CALL_H
 
@@ -24,6 +24,7 @@ struct kafka_call {
 	struct slice client_host;
 	struct slice principal; /* empty: nobody signed in */
 	int64_t incarnation;	/* of the agent that passed it on; 0: it is not known */
+	int64_t connection_id;	/* of the client, at that agent */
 	struct slice body;	/* borrowed until done */
 	struct arena *arena;	/* of the caller; lives until done */
 	struct buf response;	/* the owner of the struct has buf_init() and buf_done() */

@@ -88,21 +88,16 @@ static enum err check_group(struct commit *c)
 static enum err store_offset(struct commit *c, int64_t topic,
 			     const struct kafka_offset_commit_request_partition *p)
 {
-	sqlite3_stmt *st = cell_statement(
-		c->cell,
-		"INSERT INTO group_offset (consumer_group, topic, partition, committed_offset,"
-		" leader_epoch, metadata, commit_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
-		" ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET"
-		" committed_offset = ?4, leader_epoch = ?5, metadata = ?6, commit_ms = ?7");
+	struct group_offset offset = {
+		.topic = topic,
+		.partition = p->partition_index,
+		.committed_offset = p->committed_offset,
+		.leader_epoch = p->committed_leader_epoch,
+		.metadata = p->committed_metadata,
+		.commit_ms = c->now_ms,
+	};
 
-	cell_bind_int(st, 1, c->group);
-	cell_bind_int(st, 2, topic);
-	cell_bind_int(st, 3, p->partition_index);
-	cell_bind_int(st, 4, p->committed_offset);
-	cell_bind_int(st, 5, p->committed_leader_epoch);
-	cell_bind_text(st, 6, p->committed_metadata);
-	cell_bind_int(st, 7, c->now_ms);
-	return cell_execute(c->cell, st);
+	return group_row_write_offset(c->cell, c->group, &offset);
 }
 
 static enum err commit_partition(struct commit *c, const struct catalog_topic *topic,

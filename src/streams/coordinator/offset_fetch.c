@@ -3,6 +3,7 @@
 #include "streams/catalog/catalog.h"
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
+#include "streams/coordinator/transaction.h"
 
 enum {
 	ONE_GROUP_VERSION_LAST = 7,
@@ -39,6 +40,21 @@ static void fetch_partition(struct arena *a, struct cell *cell, int64_t group, i
 	sqlite3_reset(st);
 }
 
+/* A transaction that has not ended may be about to replace what is committed here. */
+static void mark_unstable(struct group_call *call, struct cell *cell, struct slice group,
+			  int64_t topic, struct kafka_offset_fetch_response_group_partition *ret)
+{
+	const struct kafka_offset_fetch_request *request = call->request;
+
+	if (!request->require_stable ||
+	    !transaction_has_offset(cell, group, topic, ret->partition_index))
+		return;
+	ret->committed_offset = -1;
+	ret->committed_leader_epoch = -1;
+	ret->metadata = SLICE("");
+	ret->error_code = KAFKA_UNSTABLE_OFFSET_COMMIT;
+}
+
 /* Every partition asked for, with the offset "none". */
 static void begin_topic(struct arena *a, const struct kafka_offset_fetch_request_group_topic *topic,
 			struct kafka_offset_fetch_response_group_topic *ret, int16_t error)
@@ -61,7 +77,8 @@ static void begin_topic(struct arena *a, const struct kafka_offset_fetch_request
 		};
 }
 
-static enum err fetch_topic(struct group_call *call, struct cell *cell, int64_t group,
+static enum err fetch_topic(struct group_call *call, struct cell *cell,
+			    const struct group_row *group,
 			    const struct kafka_offset_fetch_request_group_topic *topic,
 			    struct kafka_offset_fetch_response_group_topic *ret)
 {
@@ -81,10 +98,11 @@ static enum err fetch_topic(struct group_call *call, struct cell *cell, int64_t 
 		return OK;
 	}
 	begin_topic(a, topic, ret, is_unknown && by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_NONE);
-	if (err || group == 0)
+	if (err)
 		return is_unknown ? OK : err;
 	for (size_t i = 0; i < ret->partitions_count; i++) {
-		fetch_partition(a, cell, group, found.id, &ret->partitions[i]);
+		fetch_partition(a, cell, group->id, found.id, &ret->partitions[i]);
+		mark_unstable(call, cell, group->name, found.id, &ret->partitions[i]);
 		if (group_call_is_too_large(call))
 			return ERR_INVALID;
 	}
@@ -106,21 +124,23 @@ static size_t count_offsets(struct cell *cell, int64_t group, int64_t topic)
 	return count;
 }
 
-static enum err fetch_all_of_topic(struct group_call *call, struct cell *cell, int64_t group,
-				   int64_t topic,
+static enum err fetch_all_of_topic(struct group_call *call, struct cell *cell,
+				   const struct group_row *group, int64_t topic,
 				   struct kafka_offset_fetch_response_group_topic *ret)
 {
 	struct arena *a = call->kafka->arena;
-	size_t count = count_offsets(cell, group, topic);
+	size_t count = count_offsets(cell, group->id, topic);
 	sqlite3_stmt *st = cell_statement(cell, OFFSET_COLUMNS "ORDER BY partition");
 
 	ret->partitions = arena_take_array(a, count, sizeof(*ret->partitions));
-	cell_bind_int(st, 1, group);
+	cell_bind_int(st, 1, group->id);
 	cell_bind_int(st, 2, topic);
 	while (ret->partitions_count < count && !group_call_is_too_large(call) &&
 	       cell_next(cell, st))
 		read_offset(a, st, &ret->partitions[ret->partitions_count++]);
 	sqlite3_reset(st);
+	for (size_t i = 0; i < ret->partitions_count; i++)
+		mark_unstable(call, cell, group->name, topic, &ret->partitions[i]);
 	return group_call_is_too_large(call) ? ERR_INVALID : OK;
 }
 
@@ -135,16 +155,16 @@ static size_t count_topics(struct cell *cell, int64_t group)
 	return count;
 }
 
-static enum err fetch_all(struct group_call *call, struct cell *cell, int64_t group,
+static enum err fetch_all(struct group_call *call, struct cell *cell, const struct group_row *group,
 			  struct kafka_offset_fetch_response_group *ret)
 {
 	struct arena *a = call->kafka->arena;
-	size_t count = count_topics(cell, group), kept = 0;
+	size_t count = count_topics(cell, group->id), kept = 0;
 	int64_t *topics = arena_take_array(a, count, sizeof(*topics));
 	sqlite3_stmt *st = cell_statement(cell, "SELECT DISTINCT topic FROM group_offset"
 						" WHERE consumer_group = ?1 ORDER BY topic");
 
-	cell_bind_int(st, 1, group);
+	cell_bind_int(st, 1, group->id);
 	while (kept < count && cell_next(cell, st))
 		topics[kept++] = sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
@@ -205,19 +225,21 @@ static enum err fetch_group(struct group_call *call, struct cell *cell,
 		return OK;
 	}
 	enum err err = group_row_find(a, cell, group->group_id, &row);
-	if (err == ERR_NOT_FOUND)
-		err = OK; /* a group that never committed; its row stays 0 */
+	if (err == ERR_NOT_FOUND) { /* a group that never committed; its row stays 0 */
+		err = OK;
+		row.name = group->group_id;
+	}
 	if (!err)
 		ret->error_code = check_member(call, &row, group);
 	if (ret->error_code)
 		return OK;
 	if (err || !group->topics)
-		return err || row.id == 0 ? err : fetch_all(call, cell, row.id, ret);
+		return err || row.id == 0 ? err : fetch_all(call, cell, &row, ret);
 
 	ret->topics_count = group->topics_count;
 	ret->topics = arena_take_array(a, group->topics_count, sizeof(*ret->topics));
 	for (size_t i = 0; i < group->topics_count && !err; i++)
-		err = fetch_topic(call, cell, row.id, &group->topics[i], &ret->topics[i]);
+		err = fetch_topic(call, cell, &row, &group->topics[i], &ret->topics[i]);
 	return err;
 }
 

@@ -20,6 +20,13 @@ static const struct coordinator_operation *const operations[] = {
 	&describe_acls_operation,	&create_acls_operation,
 	&delete_acls_operation,		&describe_scram_operation,
 	&alter_scram_operation,
+	&add_partitions_to_txn_operation,
+	&add_offsets_to_txn_operation,
+	&end_txn_operation,
+	&write_txn_markers_operation,
+	&describe_producers_operation,
+	&describe_transactions_operation,
+	&list_transactions_operation,
 };
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key)
@@ -108,6 +115,7 @@ static enum err run_in_cell(struct cell *cell, void *argument)
 {
 	struct kafka_call *call = argument;
 
+	call->run->is_outdated = false;
 	call->run->now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader);
 	return call->operation->run(cell, call->run);
 }
@@ -129,6 +137,7 @@ static enum err decode_request(struct kafka_call *call)
 		.client_id = call->client_id,
 		.client_host = call->client_host,
 		.caller = { call->principal, call->client_host },
+		.session = { call->incarnation, call->connection_id },
 		.request = request,
 		.response = arena_take(call->arena, call->api->response->struct_bytes),
 	};
@@ -170,6 +179,8 @@ static enum step operation_step(struct task *t)
 		}
 		if (call->operation->changes_topics)
 			groups_topics_changed(call->coordinator);
+		if (!call->leader.task.err && call->run->is_outdated)
+			return task_fail(t, ERR_DENIED, "the client speaks on a newer connection");
 		schema_encode(call->api->response, call->version, call->run->response,
 			      &call->response);
 		return task_done(t, OK);

@@ -12,6 +12,7 @@
 #include "cells/cell.h"
 #include "streams/catalog/guard.h"
 #include "streams/coordinator/coordinator.h"
+#include "streams/coordinator/transaction_session.h"
 #include "wire/kafka/api.h"
 
 enum {
@@ -30,6 +31,8 @@ struct operation_call {
 	const void *request;  /* struct of the api's request */
 	void *response;	      /* struct of the api's response, set to its defaults */
 	uint64_t throttle_ms; /* how long the client is to wait, see operation_mutate() */
+	struct transaction_session session;
+	bool is_outdated; /* out: not served, because the client speaks on a newer connection */
 };
 
 struct coordinator_operation {

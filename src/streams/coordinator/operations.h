@@ -17,5 +17,12 @@ extern const struct coordinator_operation create_acls_operation;
 extern const struct coordinator_operation delete_acls_operation;
 extern const struct coordinator_operation describe_scram_operation;
 extern const struct coordinator_operation alter_scram_operation;
+extern const struct coordinator_operation add_partitions_to_txn_operation;
+extern const struct coordinator_operation add_offsets_to_txn_operation;
+extern const struct coordinator_operation end_txn_operation;
+extern const struct coordinator_operation write_txn_markers_operation;
+extern const struct coordinator_operation describe_producers_operation;
+extern const struct coordinator_operation describe_transactions_operation;
+extern const struct coordinator_operation list_transactions_operation;
 
 #endif

@@ -11,6 +11,7 @@
 
 struct groups;
 struct session;
+struct transactions;
 
 struct coordinator {
 	struct loop *loop;
@@ -24,10 +25,11 @@ struct coordinator {
 	bool is_leading;
 	char leader[COORDINATOR_ADDRESS_BYTES]; /* another node's; "": none that we know */
 	bool is_stopping;
-	struct task *stop;	     /* woken as sessions end */
-	struct sweep *sweep;	     /* deletion of topics in bounded steps */
-	struct usage *usage;	     /* what the journal costs goes into the catalog */
-	struct usage_own *usage_own; /* NULL before this process led */
+	struct task *stop;		   /* woken as sessions end */
+	struct sweep *sweep;		   /* deletion of topics in bounded steps */
+	struct transactions *transactions; /* aborts those that take too long */
+	struct usage *usage;		   /* what the journal costs goes into the catalog */
+	struct usage_own *usage_own;	   /* NULL before this process led */
 	struct timer tick;	 /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
 	struct timer back;	 /* agents of the leader before this one had time to come back */
 	bool keeps_others;	 /* until then those that did not are live all the same */

@@ -1,8 +1,9 @@
 /* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's
- * count down; at 0 the file is dead), producers, partitions, committed offsets, and last the
- * topic's row.  Of a partition whose log start moved: runs that end before it.  Of a consumer
- * group: its offsets, members that may be left, then its row.  A group that was empty and unused
- * for SWEEP_GROUP_IDLE_MS is deleted first. */
+ * count down; at 0 the file is dead), what is there for producers and transactions, partitions,
+ * committed offsets, and last the topic's row.  Of a partition whose log start moved: runs and
+ * markers that end before it.  Of a consumer group: its offsets, members that may be left, then its
+ * row.  A group that was empty and unused for SWEEP_GROUP_IDLE_MS is deleted first, and so is a
+ * transactional id without a transaction. */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -94,6 +95,16 @@ static enum err delete_some(struct cell *cell, const char *sql, int64_t owner, i
 	return err;
 }
 
+static const char *const of_partition[] = {
+	"DELETE FROM producer WHERE id IN (SELECT id FROM producer"
+	" WHERE partition = ?1 LIMIT ?2)",
+	"DELETE FROM marker WHERE id IN (SELECT id FROM marker WHERE partition = ?1 LIMIT ?2)",
+	"DELETE FROM open_transaction WHERE id IN (SELECT id FROM open_transaction"
+	" WHERE partition = ?1 LIMIT ?2)",
+	"DELETE FROM transaction_partition WHERE id IN (SELECT id FROM transaction_partition"
+	" WHERE partition = ?1 LIMIT ?2)",
+};
+
 static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t now_ms)
 {
 	int64_t bytes;
@@ -102,12 +113,11 @@ static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t no
 	enum err err = delete_runs(cell, partition, INT64_MAX, now_ms, &count, &bytes);
 	if (err || count > 0)
 		return err;
-	err = delete_some(cell,
-			  "DELETE FROM producer WHERE id IN (SELECT id FROM producer"
-			  " WHERE partition = ?1 LIMIT ?2)",
-			  partition, &count);
-	if (err || count > 0)
-		return err;
+	for (size_t i = 0; i < sizeof(of_partition) / sizeof(of_partition[0]); i++) {
+		err = delete_some(cell, of_partition[i], partition, &count);
+		if (err || count > 0)
+			return err;
+	}
 	return execute(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
 }
 
@@ -124,6 +134,12 @@ static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
 				   topic, &count);
 	if (err || count > 0)
 		return err;
+	err = delete_some(cell,
+			  "DELETE FROM transaction_offset WHERE id IN (SELECT id FROM"
+			  " transaction_offset WHERE topic = ?1 LIMIT ?2)",
+			  topic, &count);
+	if (err || count > 0)
+		return err;
 	return execute(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
 }
 
@@ -136,10 +152,25 @@ static int64_t find_trim(struct cell *cell)
 	return partition;
 }
 
+static enum err trim_markers(struct cell *cell, int64_t partition, int64_t log_start_offset,
+			     int *ret_count)
+{
+	sqlite3_stmt *st = cell_statement(
+		cell, "DELETE FROM marker WHERE id IN (SELECT id FROM marker WHERE partition = ?1"
+		      " AND marker_offset < ?2 ORDER BY marker_offset LIMIT ?3)");
+
+	cell_bind_int(st, 1, partition);
+	cell_bind_int(st, 2, log_start_offset);
+	cell_bind_int(st, 3, SWEEP_ROWS_MAX);
+	enum err err = cell_execute(cell, st);
+	*ret_count = sqlite3_changes(cell_database(cell));
+	return err;
+}
+
 /* Of a partition whose log start has moved: what lies before it. */
 static enum err trim_partition(struct cell *cell, int64_t row, int64_t now_ms)
 {
-	struct catalog_partition partition;
+	struct catalog_partition partition = { .log_start_offset = INT64_MAX };
 	int64_t bytes = 0;
 	int count = 0;
 	enum err err = catalog_partition_by_row(cell, row, &partition);
@@ -153,6 +184,8 @@ static enum err trim_partition(struct cell *cell, int64_t row, int64_t now_ms)
 	if (!err && bytes > 0)
 		err = execute(cell, "UPDATE partition SET bytes = bytes - ?2 WHERE id = ?1", row,
 			      bytes);
+	if (!err && count < SWEEP_ROWS_MAX)
+		err = trim_markers(cell, row, partition.log_start_offset, &count);
 	if (err || count == SWEEP_ROWS_MAX)
 		return err;
 	return execute(cell, "DELETE FROM trim WHERE id = ?1", row, 0);
@@ -232,6 +265,20 @@ static enum err retire_group(struct cell *cell, int64_t group, const struct swee
 		       step->now_ms);
 }
 
+/* Kafka's transactional.id.expiration.ms; what is left of its producer ids stays with the topics.
+ */
+static enum err retire_transactional(struct cell *cell, struct sweep_step *step)
+{
+	int count = 0;
+	enum err err = delete_some(cell,
+				   "DELETE FROM transactional WHERE id IN (SELECT id FROM"
+				   " transactional WHERE state <> 1 AND updated_ms < ?1 LIMIT ?2)",
+				   step->idle_since_ms, &count);
+
+	step->is_more = count > 0;
+	return err;
+}
+
 enum err sweep_run(struct cell *cell, void *argument)
 {
 	struct sweep_step *step = argument;
@@ -247,7 +294,9 @@ enum err sweep_run(struct cell *cell, void *argument)
 		return trim_partition(cell, trim, step->now_ms);
 	if (deleted)
 		return sweep_group(cell, deleted);
-	return idle ? retire_group(cell, idle, step) : OK;
+	if (idle)
+		return retire_group(cell, idle, step);
+	return retire_transactional(cell, step);
 }
 
 /* --- when groups are forgotten -----------------------------------------------------------------

@@ -1,6 +1,6 @@
 /* Deleted topics, groups and records go away in bounded steps, so that no transaction holds
- * everybody up.
- * So do groups that nobody uses any more: Kafka's offsets.retention.minutes. */
+ * everybody up.  So do groups that nobody uses any more: Kafka's offsets.retention.minutes; and
+ * transactional ids: transactional.id.expiration.ms. */
 #ifndef STREAMS_COORDINATOR_SWEEP_H
 #define STREAMS_COORDINATOR_SWEEP_H
 
@@ -27,7 +27,8 @@ bool sweep_clock_is_steady(struct sweep_clock *c, int64_t wall_ms, uint64_t loop
 /* One step; `argument` is a struct sweep_step. */
 struct sweep_step {
 	int64_t now_ms;
-	int64_t idle_since_ms; /* groups that nobody used since before then are deleted; 0: none */
+	int64_t idle_since_ms; /* groups and transactional ids that nobody used since before
+			       * then are deleted; 0: none */
 	bool is_more;	       /* out: there is more to do */
 };
 MUST_CHECK enum err sweep_run(struct cell *cell, void *argument);
