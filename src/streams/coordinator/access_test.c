@@ -442,6 +442,24 @@ static int16_t join_consumers(struct town *town, const char *topic)
 	return response->error_code;
 }
 
+/* A group of its own that reads all topics: how many does it get? */
+static size_t match_consumers(struct town *town, const char *group, const char *member_id)
+{
+	struct kafka_consumer_group_heartbeat_request_topic nothing = { 0 };
+	const struct kafka_consumer_group_heartbeat_response *response =
+		ask(town, KAFKA_API_CONSUMER_GROUP_HEARTBEAT, 1,
+		    &(struct kafka_consumer_group_heartbeat_request) {
+			    .group_id = slice_from(group),
+			    .member_id = slice_from(member_id),
+			    .rebalance_timeout_ms = 60000,
+			    .subscribed_topic_regex = SLICE(".*"),
+			    .topic_partitions = &nothing,
+		    });
+
+	assert_int_equal(response->error_code, KAFKA_NONE);
+	return response->assignment->topic_partitions_count;
+}
+
 static int16_t describe_consumers(struct town *town)
 {
 	struct slice name = SLICE("g");
@@ -491,6 +509,15 @@ static void test_groups_of_the_consumer_protocol_ask_for_their_grants(void **sta
 	assert_int_equal(describe_consumers(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED);
 	assert_int_equal(delete_offset(&town)->topics[0].partitions[0].error_code, KAFKA_NONE);
 	assert_int_equal(join_consumers(&town, "t"), KAFKA_NONE);
+	town.principal = GUARD_AGENT;
+	assert_int_equal(grant(&town, GRANT_GROUP, "x", GRANT_READ, "User:alice"), KAFKA_NONE);
+	assert_int_equal(grant(&town, GRANT_GROUP, "y", GRANT_READ, "User:alice"), KAFKA_NONE);
+	town.principal = SLICE("User:alice");
+	assert_int_equal(match_consumers(&town, "x", "m"), 1); /* "hidden" is not among them */
+	town.principal = GUARD_AGENT;
+	assert_int_equal(grant(&town, GRANT_TOPIC, "hidden", GRANT_READ, "User:alice"), KAFKA_NONE);
+	town.principal = SLICE("User:alice");
+	assert_int_equal(match_consumers(&town, "y", "m"), 2);
 	town_close(&town);
 }
 

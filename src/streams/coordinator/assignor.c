@@ -252,20 +252,17 @@ static void assign_range(struct arena *scratch, const struct assignor_input *inp
 /* --- the table ---------------------------------------------------------------------------------
  */
 
-static const struct assignor assignors[] = {
+const struct assignor assignors[] = {
 	{ "uniform", assign_uniform },
 	{ "range", assign_range },
 };
 
+const size_t assignors_count = sizeof(assignors) / sizeof(assignors[0]);
+
 const struct assignor *assignor_find(struct slice name)
 {
-	for (size_t i = 0; i < sizeof(assignors) / sizeof(assignors[0]); i++)
+	for (size_t i = 0; i < assignors_count; i++)
 		if (slice_equal(slice_from(assignors[i].name), name))
 			return &assignors[i];
 	return NULL;
-}
-
-const struct assignor *assignor_default(void)
-{
-	return &assignors[0];
 }

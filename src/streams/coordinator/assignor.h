@@ -40,8 +40,9 @@ struct assignor {
 /* NULL: there is none of this name. */
 const struct assignor *assignor_find(struct slice name);
 
-/* "uniform" */
-const struct assignor *assignor_default(void);
+/* All of them; the first one is the default. */
+extern const struct assignor assignors[];
+extern const size_t assignors_count;
 
 /* For a sentence that lists them. */
 #define ASSIGNOR_NAMES "uniform, range"

@@ -36,6 +36,7 @@ struct groups {
 	struct list parked;   /* calls that the engine has not answered */
 	struct group_writer *writer;
 	struct group_topics topics;
+	const struct group_call *asking; /* in a step: patterns mean topics it may know of */
 };
 
 struct group_entry {

@@ -230,10 +230,9 @@ static int16_t find_dynamic(struct group *g, struct group_event *e, struct group
 /* True: what the members want has changed. */
 static bool update_member(struct group *g, struct group_member *m, const struct group_beat *beat)
 {
-	struct slice assignor = { 0 };
+	struct slice favourite = group_consumer_assignor(g);
 	bool is_other = false, wants_other = group_member_is_classic(m);
 
-	group_own(&assignor, group_consumer_assignor(g));
 	if (wants_other)
 		group_own(&m->protocols, SLICE(""));
 	is_other |= group_consumer_change(&m->client_id, beat->client_id);
@@ -249,7 +248,7 @@ static bool update_member(struct group *g, struct group_member *m, const struct 
 		m->pattern_waits = m->pattern.size > 0 && m->topics.size > 0;
 		wants_other = true;
 	}
-	wants_other |= !slice_equal(assignor, group_consumer_assignor(g));
+	wants_other |= !slice_equal(favourite, group_consumer_assignor(g));
 	if (beat->rebalance_timeout_ms >= 0 &&
 	    m->rebalance_timeout_ms != beat->rebalance_timeout_ms) {
 		m->rebalance_timeout_ms = beat->rebalance_timeout_ms;
@@ -261,7 +260,6 @@ static bool update_member(struct group *g, struct group_member *m, const struct 
 	}
 	if (is_other || wants_other)
 		group_consumer_touch(g, m);
-	group_disown(&assignor);
 	return wants_other;
 }
 

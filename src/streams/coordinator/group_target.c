@@ -210,23 +210,27 @@ static uint64_t hash_topics(const struct reading *r)
 /* --- targets -----------------------------------------------------------------------------------
  */
 
-struct slice group_consumer_assignor(const struct group *g)
+static const struct assignor *find_favourite(const struct group *g)
 {
-	struct slice best = slice_from(assignor_default()->name);
+	const struct assignor *best = &assignors[0];
 	size_t best_votes = 0;
 
-	LIST_EACH (&g->members, struct group_member, link, m) {
+	for (size_t i = 0; i < assignors_count; i++) {
+		struct slice name = slice_from(assignors[i].name);
 		size_t votes = 0;
-		if (!m->assignor.data)
-			continue;
-		LIST_EACH (&g->members, struct group_member, link, other)
-			votes += other->assignor.data && slice_equal(other->assignor, m->assignor);
+		LIST_EACH (&g->members, struct group_member, link, m)
+			votes += m->assignor.data && slice_equal(m->assignor, name);
 		if (votes > best_votes) {
 			best_votes = votes;
-			best = m->assignor;
+			best = &assignors[i];
 		}
 	}
 	return best;
+}
+
+struct slice group_consumer_assignor(const struct group *g)
+{
+	return slice_from(find_favourite(g)->name);
 }
 
 static int compare_indexes(const void *a, const void *b)
@@ -276,12 +280,11 @@ static void assign_targets(struct group *g, struct reading *r)
 {
 	struct partition_set *targets =
 		arena_take_array(&r->arena, g->member_count, sizeof(*targets));
-	const struct assignor *assignor = assignor_find(group_consumer_assignor(g));
 	struct assignor_input input;
 	size_t at = 0;
 
 	fill_input(g, r, targets, &input);
-	(assignor ? assignor : assignor_default())->assign(&r->arena, &input);
+	find_favourite(g)->assign(&r->arena, &input);
 	LIST_EACH (&g->members, struct group_member, link, m) {
 		if (!partition_set_equal(&m->target, &targets[at])) {
 			partition_set_swap(&m->target, &targets[at]);

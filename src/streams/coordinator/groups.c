@@ -354,7 +354,9 @@ void groups_step(struct groups *g, struct group_entry *entry, struct group_event
 										: &entry->fresh,
 			 call);
 	}
+	g->asking = call;
 	group_step(&entry->group, event, &step.effects);
+	g->asking = NULL;
 	gather_answers(entry);
 	set_deadline(g, entry);
 	if (entry->stored_version != entry->group.version)

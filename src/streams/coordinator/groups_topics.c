@@ -44,16 +44,18 @@ static bool find_by_id(struct group_topics *topics, struct arena *a, const struc
 
 static size_t list_all(struct group_topics *topics, struct arena *a, struct group_topic **ret)
 {
+	const struct group_call *asking = CONTAINER(topics, struct groups, topics)->asking;
 	struct cell *cell = cell_of(topics);
 	struct catalog_topic *found;
-	size_t count = 0;
+	size_t count = 0, kept = 0;
 
 	if (!cell || catalog_topics(a, cell, &found, &count))
 		return 0;
 	*ret = arena_take_array(a, count, sizeof(**ret));
 	for (size_t i = 0; i < count; i++)
-		take(&found[i], &(*ret)[i]);
-	return count;
+		if (!asking || group_call_may(asking, GRANT_DESCRIBE, GRANT_TOPIC, found[i].name))
+			take(&found[i], &(*ret)[kept++]);
+	return kept;
 }
 
 void groups_topics_init(struct group_topics *topics)
