@@ -364,7 +364,9 @@ int16_t group_consumer_check_commit(const struct group *g, const struct group_ev
 		return KAFKA_UNKNOWN_MEMBER_ID;
 	if (e->commit.is_old && !group_member_is_classic(m))
 		return KAFKA_UNSUPPORTED_VERSION;
-	return check_member_epoch(m, e->generation);
+	int16_t error = check_member_epoch(m, e->generation);
+	/* the only word for it that TxnOffsetCommit has */
+	return error && e->commit.is_transaction ? (int16_t)KAFKA_ILLEGAL_GENERATION : error;
 }
 
 int16_t group_check_fetch(const struct group *g, struct slice member_id, int32_t epoch)

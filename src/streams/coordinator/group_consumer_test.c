@@ -328,6 +328,18 @@ static int16_t may_commit(struct room *r, const char *member_id, int32_t epoch, 
 	return lab_step(&r->lab, &event);
 }
 
+static int16_t may_commit_in_transaction(struct room *r, const char *member_id, int32_t epoch)
+{
+	struct group_event event = {
+		.kind = GROUP_COMMIT,
+		.member_id = slice_from(member_id),
+		.generation = epoch,
+		.commit = { .is_transaction = true },
+	};
+
+	return lab_step(&r->lab, &event);
+}
+
 static void test_k6_only_the_epoch_of_the_member_may_commit_and_read(void **state)
 {
 	const struct group *g;
@@ -344,6 +356,10 @@ static void test_k6_only_the_epoch_of_the_member_may_commit_and_read(void **stat
 	assert_int_equal(may_commit(&r, "a", 3, false), KAFKA_STALE_MEMBER_EPOCH);
 	assert_int_equal(may_commit(&r, "a", 2, true), KAFKA_UNSUPPORTED_VERSION);
 	assert_int_equal(may_commit(&r, "z", 2, false), KAFKA_UNKNOWN_MEMBER_ID);
+	assert_int_equal(may_commit_in_transaction(&r, "a", 2), KAFKA_NONE);
+	assert_int_equal(may_commit_in_transaction(&r, "a", 1), KAFKA_ILLEGAL_GENERATION);
+	assert_int_equal(may_commit_in_transaction(&r, "z", 2), KAFKA_UNKNOWN_MEMBER_ID);
+	assert_int_equal(may_commit_in_transaction(&r, "", -1), KAFKA_NONE);
 	assert_int_equal(may_commit(&r, "", -1, false), KAFKA_UNKNOWN_MEMBER_ID);
 	assert_int_equal(group_check_fetch(g, SLICE("a"), 2), KAFKA_NONE);
 	assert_int_equal(group_check_fetch(g, SLICE("a"), 1), KAFKA_STALE_MEMBER_EPOCH);
