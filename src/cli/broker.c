@@ -19,6 +19,8 @@ struct refusal {
 static const struct refusal refusals[] = {
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, COMMAND_NOT_FOUND, "there is no such topic" },
 	{ KAFKA_GROUP_ID_NOT_FOUND, COMMAND_NOT_FOUND, "there is no such group" },
+	{ KAFKA_TRANSACTIONAL_ID_NOT_FOUND, COMMAND_NOT_FOUND,
+	  "there is no such transactional id" },
 	{ KAFKA_TOPIC_ALREADY_EXISTS, COMMAND_REFUSED, "it exists already" },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, COMMAND_REFUSED,
 	  "a name has 1 to 249 letters, digits, dots, dashes or underscores" },

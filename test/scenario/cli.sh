@@ -4,6 +4,7 @@
 set -u
 program=${HANSE:-$(cd "$(dirname "$0")/../.." && pwd)/build/hanse}
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/cli.XXXXXX")
+scenarios=$(cd "$(dirname "$0")" && pwd)
 unset HANSE_KAFKA HANSE_RUN_DIR
 cd "$scratch" || exit 1
 server=
@@ -91,7 +92,8 @@ within() { # seconds, then a test that becomes true
 
 commands='topic create|topic list|topic describe|topic delete|group list|group describe|status'
 commands="$commands|serve|topic config|topic trim|topic partitions|topic tail|group reset"
-commands="$commands|group delete"
+commands="$commands|group delete|transaction list|transaction describe|transaction abort"
+commands="$commands|producer list"
 
 helps_with_examples() {
 	expect 0 "$@" && [ "$(head -n 1 out)" = Examples: ] && prints '^  hanse ' && [ ! -s err ]
@@ -413,6 +415,46 @@ a_group_is_deleted() {
 		expect 3 group delete fresh
 }
 it "a group is deleted" a_group_is_deleted
+
+# --- transactions ---------------------------------------------------------------------------------
+
+# A producer with a transactional id, which ends one transaction and leaves another one open.
+leave_open() {
+	PYTHONPATH=$scenarios python3 -B - "$HANSE_KAFKA" >out 2>err <<'PYTHON'
+import os, sys
+from transactor import TransactionalProducer
+producer = TransactionalProducer(sys.argv[1], "billing")
+producer.begin_life()
+for value, ends in ((b"paid", True), (b"open", False)):
+    producer.begin()
+    producer.send("orders", value, partition=0)
+    assert producer.flush(20)
+    if ends:
+        producer.commit()
+os._exit(0)
+PYTHON
+}
+
+transactions_are_shown_and_aborted() {
+	expect 0 transaction list && prints_nothing && leave_open &&
+		expect 0 transaction list && prints '^billing +[0-9]+  Ongoing$' &&
+		expect 0 transaction describe billing && prints '^orders +0$' &&
+		expect 0 transaction describe billing --json &&
+		json 'd["partitions"] == [{"topic": "orders", "partition": 0}]' &&
+		json 'd["started_ms"] > 0 and d["state"] == "Ongoing"' &&
+		expect 0 producer list orders --partition 0 --json &&
+		json 'max(p["transaction_first_offset"] or 0 for p in d["producers"]) == 57' &&
+		expect 0 topic tail orders --from -3 --partition 0 --committed &&
+		prints 'paid' && ! grep -q open out &&
+		expect 0 topic tail orders --from -1 --partition 0 && prints 'open' &&
+		expect 0 transaction abort billing && says aborted &&
+		expect 0 transaction describe billing --json &&
+		json 'd["state"] == "Empty" and d["partitions"] == []' &&
+		expect 0 topic tail orders --from -3 --partition 0 --committed &&
+		! grep -q open out && expect 0 transaction abort billing &&
+		expect 3 transaction describe nobody && expect 3 transaction abort nobody
+}
+it "transactions are shown, and an open one is aborted" transactions_are_shown_and_aborted
 
 # --- status ---------------------------------------------------------------------------------------
 
