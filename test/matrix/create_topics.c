@@ -277,7 +277,7 @@ static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 0, 7, "-1 means the default number of partitions",
 	  creates_with_defaults },
 	{ OUTCOME_SUCCESS, 0, 7, "partitions may be given one by one", creates_from_assignments },
-	{ OUTCOME_SUCCESS, 0, 7, "a configuration that says what is done anyway is accepted",
+	{ OUTCOME_SUCCESS, 0, 7, "a setting with a value that it may have is accepted",
 	  creates_with_configs },
 	{ OUTCOME_SUCCESS, 1, 7, "validate_only creates nothing", validates_only },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, 0, 7,
@@ -294,7 +294,7 @@ static const struct matrix_row rows[] = {
 	{ KAFKA_INVALID_REPLICA_ASSIGNMENT, 0, 7,
 	  "partitions with gaps, twice, or without brokers give INVALID_REPLICA_ASSIGNMENT",
 	  invalid_assignment },
-	{ KAFKA_INVALID_CONFIG, 0, 7, "a configuration that is not served gives INVALID_CONFIG",
+	{ KAFKA_INVALID_CONFIG, 0, 7, "a setting that there is not gives INVALID_CONFIG",
 	  invalid_config },
 	{ KAFKA_INVALID_REQUEST, 0, 7, "a topic that is named twice gives INVALID_REQUEST",
 	  named_twice },
@@ -324,7 +324,8 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_CLUSTER_AUTHORIZATION_FAILED, ALL_VERSIONS, NO_ACCESS_LISTS, NULL },
 	{ KAFKA_NOT_CONTROLLER, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_POLICY_VIOLATION, ALL_VERSIONS, CATALOG_FULL },
-	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, ALL_VERSIONS, NO_QUOTAS, NULL },
+	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, 0, 5, QUOTA_UNKNOWN },
+	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, 6, 7, QUOTA_USED },
 };
 
 const struct matrix_api matrix_create_topics = MATRIX_API(KAFKA_API_CREATE_TOPICS, 0, 7);

@@ -172,7 +172,8 @@ static const struct matrix_absent absent[] = {
 	{ KAFKA_TOPIC_DELETION_DISABLED, ALL_VERSIONS, "deleting cannot be switched off", NULL },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 0, 5, "the request has no ids", NULL },
 	{ KAFKA_UNSUPPORTED_VERSION, ALL_VERSIONS, "every topic has an id", NULL },
-	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, ALL_VERSIONS, NO_QUOTAS, NULL },
+	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, 0, 4, QUOTA_UNKNOWN },
+	{ KAFKA_THROTTLING_QUOTA_EXCEEDED, 5, 7, QUOTA_USED },
 };
 
 const struct matrix_api matrix_delete_topics = MATRIX_API(KAFKA_API_DELETE_TOPICS, 0, 6);

@@ -72,7 +72,6 @@ struct matrix_api {
 	"test_offsets_are_read_in_the_epoch_of_the_member",                                        \
 		"src/streams/coordinator/consumer_groups_test.c"
 #define NO_ELECTIONS "there is no high watermark that lags behind an election"
-#define NO_QUOTAS "no quotas are served"
 #define NO_REPLICAS "the bucket replicates: there are no replicas that could be missing"
 
 /* Where faults are tested that no client can bring about. */
@@ -81,6 +80,10 @@ struct matrix_api {
 	"test_in_a_full_catalog_topics_are_refused_and_can_be_deleted",                            \
 		"src/streams/coordinator/topics_test.c"
 #define UNAVAILABLE_TEST "src/streams/coordinator/unavailable_test.c"
+#define QUOTA_USED                                                                                 \
+	"test_changes_of_topics_are_counted_in_partitions", "src/streams/coordinator/"             \
+							    "quotas_test.c"
+#define QUOTA_UNKNOWN "the version does not know the word: the answer is a time to wait", NULL
 #define NOT_LED "test_who_leads_no_more_says_who_may", UNAVAILABLE_TEST
 #define QUEUE_FULL "test_a_queue_that_is_full_says_come_back", UNAVAILABLE_TEST
 #define OUTCOME_LOST "test_a_lost_outcome_is_a_timeout", UNAVAILABLE_TEST
