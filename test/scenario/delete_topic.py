@@ -26,11 +26,12 @@ with Scenario() as s:
     kept = b"".join(b"kept %d\n" % i for i in range(1000))
     for i in range(5):
         kcat.produce(node.address, "gone", b"x\n" * 20000)
+    of_gone = set(data_files(s))
     kcat.produce(node.address, "kept", kept)
-    before = data_files(s)
+    of_kept = set(data_files(s)) - of_gone  # one, or more where kcat had no time to fill it
 
     with s.test("a topic's files stay as long as it is there"):
-        assert len(before) >= 2
+        assert of_gone and of_kept
         assert kcat.consume(node.address, "kept") == kept
 
     with s.test("a deleted topic is gone at once"):
@@ -39,7 +40,7 @@ with Scenario() as s:
         assert hanse(node, "topic", "describe", "gone").returncode == 3
 
     with s.test("its bytes leave the bucket after the grace, those of others stay"):
-        wait_until(lambda: len(data_files(s)) == 1, GONE_S, "only the kept topic's file is left")
+        wait_until(lambda: set(data_files(s)) == of_kept, GONE_S, "the kept topic's are left")
         assert kcat.consume(node.address, "kept") == kept
 
     with s.test("the name can be used again, for another topic"):

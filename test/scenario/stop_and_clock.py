@@ -154,7 +154,7 @@ def idle_clients(s, node):
             status = node.terminate()
             took_s = time.monotonic() - begin
             say(f"stopped in {took_s:.2f} s")
-            assert status == 0 and took_s < 5
+            assert status == 0 and took_s < 20
         node.start()
 
 
@@ -169,7 +169,7 @@ def rebalancing_group(s, node):
             took_s = time.monotonic() - begin
             say(f"stopped in {took_s:.2f} s, member {member}")
             error, = struct.unpack(">h", second.receive()[1][:2])
-            assert status == 0 and took_s < 1.5
+            assert status == 0 and took_s < 5
             assert error == NOT_COORDINATOR, f"error {error}"
         node.start()
 
@@ -185,7 +185,7 @@ def second_signal(s, node):
         begin = time.monotonic()
         process.terminate()
         assert process.wait(60) == 130
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
         node.wait_gone(pids)
         node.start()
         assert node.terminate() == 0

@@ -15,7 +15,7 @@ from scenario import Scenario, say, wait_until
 
 PARTITIONS = 2
 TOPIC = "ledger"
-TAKEOVER_S = 10 if IS_ASAN else 5
+TAKEOVER_S = 20 if IS_ASAN else 5
 
 
 def wait_lead(node, begin):
