@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "server/relay_keys.h"
 
-enum { FILE_CERTIFICATE, FILE_KEY, FILE_CLIENT_CA };
+enum { FILE_CERTIFICATE, FILE_KEY, FILE_CLIENT_CA, FILE_JWKS };
 
 static enum err ask_clients(const char *path, struct tls_identity *identity,
 			    char why[OPTION_WHY_BYTES])
@@ -24,8 +24,8 @@ static enum err ask_clients(const char *path, struct tls_identity *identity,
 	return err;
 }
 
-static enum err read_all(const struct kafka_tls *t, struct tls_identity **ret,
-			 char why[OPTION_WHY_BYTES])
+static enum err read_identity(const struct kafka_tls *t, struct tls_identity **ret,
+			      char why[OPTION_WHY_BYTES])
 {
 	char detail[STATE_WHY_BYTES];
 	struct tls_identity *identity = NULL;
@@ -42,6 +42,41 @@ static enum err read_all(const struct kafka_tls *t, struct tls_identity **ret,
 		tls_identity_free(identity);
 	else
 		*ret = identity;
+	return err;
+}
+
+static enum err read_keys(const struct kafka_tls *t, struct jwt_keys **ret,
+			  char why[OPTION_WHY_BYTES])
+{
+	char detail[STATE_WHY_BYTES];
+	struct buf json;
+
+	buf_init(&json);
+	enum err err = relay_keys_read_file(t->paths[FILE_JWKS], false, &json, detail);
+	if (!err)
+		err = jwt_keys_parse(buf_slice(&json), ret, detail);
+	if (err)
+		snprintf(why, OPTION_WHY_BYTES, "--kafka-jwks %.100s: %.150s", t->paths[FILE_JWKS],
+			 detail);
+	buf_done(&json);
+	return err;
+}
+
+/* All that was given, or nothing. */
+static enum err read_all(const struct kafka_tls *t, struct tls_identity **ret_identity,
+			 struct jwt_keys **ret_keys, char why[OPTION_WHY_BYTES])
+{
+	struct tls_identity *identity = NULL;
+	enum err err = OK;
+
+	if (t->paths[FILE_CERTIFICATE][0])
+		err = read_identity(t, &identity, why);
+	if (!err && t->paths[FILE_JWKS][0])
+		err = read_keys(t, ret_keys, why);
+	if (err && identity)
+		tls_identity_free(identity);
+	if (!err)
+		*ret_identity = identity;
 	return err;
 }
 
@@ -66,20 +101,22 @@ static bool look(struct kafka_tls *t)
 static void on_look(struct timer *timer)
 {
 	struct kafka_tls *t = CONTAINER(timer, struct kafka_tls, timer);
-	struct tls_identity *next = NULL;
+	struct tls_identity *identity = NULL;
+	struct jwt_keys *keys = NULL;
 	char why[OPTION_WHY_BYTES];
 
 	timer_set(&t->timer, t->loop, loop_now_ms(t->loop) + KAFKA_TLS_LOOK_MS, on_look);
 	if (!look(t))
 		return;
-	if (read_all(t, &next, why)) {
+	if (read_all(t, &identity, &keys, why)) {
 		log_warn("the certificate stays as it was: %s", why);
 		return;
 	}
-	log_info("the certificate of Kafka was read again");
-	t->on_change(t->context, next);
-	tls_identity_free(t->identity);
-	t->identity = next;
+	log_info("what clients of Kafka are known by was read again");
+	t->on_change(t->context, identity, keys);
+	kafka_tls_done(t);
+	t->identity = identity;
+	t->keys = keys;
 }
 
 enum err kafka_tls_open(struct kafka_tls *t, struct loop *loop, const struct options *o,
@@ -89,12 +126,12 @@ enum err kafka_tls_open(struct kafka_tls *t, struct loop *loop, const struct opt
 		.loop = loop,
 		.paths = { o->values[OPTION_KAFKA_CERTIFICATE],
 			   o->values[OPTION_KAFKA_CERTIFICATE_KEY],
-			   o->values[OPTION_KAFKA_CLIENT_CA] },
+			   o->values[OPTION_KAFKA_CLIENT_CA], o->values[OPTION_KAFKA_JWKS] },
 	};
-	if (!t->paths[FILE_CERTIFICATE][0])
+	if (!t->paths[FILE_CERTIFICATE][0] && !t->paths[FILE_JWKS][0])
 		return OK;
 	(void)look(t);
-	enum err err = read_all(t, &t->identity, why);
+	enum err err = read_all(t, &t->identity, &t->keys, why);
 	if (!err)
 		timer_set(&t->timer, loop, loop_now_ms(loop) + KAFKA_TLS_LOOK_MS, on_look);
 	return err;
@@ -109,5 +146,7 @@ void kafka_tls_done(struct kafka_tls *t)
 {
 	if (t->identity)
 		tls_identity_free(t->identity);
+	jwt_keys_free(t->keys);
 	t->identity = NULL;
+	t->keys = NULL;
 }

@@ -1,6 +1,6 @@
-/* The certificate with which Kafka is served, from files of the owner's, and read again when they
- * change: whoever renews them need not tell anybody.  A change that cannot be read is said in the
- * log, and what was there stays. */
+/* The certificate with which Kafka is served, and the keys that sign clients' tokens: files of the
+ * owner's, read again when they change, so that whoever renews them need not tell anybody.  A
+ * change that cannot be read is said in the log, and what was there stays. */
 #ifndef SERVER_KAFKA_TLS_H
 #define SERVER_KAFKA_TLS_H
 
@@ -9,17 +9,21 @@
 #include "loop/timer.h"
 #include "loop/tls_certificate.h"
 #include "server/options.h"
+#include "wire/sasl/jwt.h"
 
-enum { KAFKA_TLS_LOOK_MS = 2000, KAFKA_TLS_FILES = 3 };
+enum { KAFKA_TLS_LOOK_MS = 2000, KAFKA_TLS_FILES = 4 };
 
 struct kafka_tls {
 	struct loop *loop;
-	const char *paths[KAFKA_TLS_FILES]; /* certificate, key, authorities of clients or "" */
+	const char *paths[KAFKA_TLS_FILES]; /* certificate, key, authorities of
+					     * clients, keys of tokens; or "" */
 	struct stat seen[KAFKA_TLS_FILES];
-	struct tls_identity *identity; /* NULL: none was given, nothing is watched */
+	struct tls_identity *identity; /* NULL: no certificate was given */
+	struct jwt_keys *keys;	       /* NULL: none were given */
 	struct timer timer;
-	/* There is a new one; the old one is freed when this returns. */
-	void (*on_change)(void *context, struct tls_identity *identity);
+	/* There are new ones, either may be as before; old ones are freed when this returns. */
+	void (*on_change)(void *context, struct tls_identity *identity,
+			  const struct jwt_keys *keys);
 	void *context;
 };
 

@@ -62,6 +62,13 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_KAFKA_CLIENT_CA] = { "kafka-client-ca", "FILE", NULL,
 				     "clients may sign in with certificates of these (PEM)",
 				     FOR_SERVE },
+	[OPTION_KAFKA_JWKS] = { "kafka-jwks", "FILE", NULL,
+				"clients may sign in with tokens signed by one of these keys",
+				FOR_SERVE },
+	[OPTION_KAFKA_TOKEN_ISSUER] = { "kafka-token-issuer", "TEXT", NULL,
+					"whose tokens these are (iss)", FOR_SERVE },
+	[OPTION_KAFKA_TOKEN_AUDIENCE] = { "kafka-token-audience", "TEXT", NULL,
+					  "whom they are for (aud)", FOR_SERVE },
 	[OPTION_KAFKA_REAUTH_MS] = { "kafka-reauth-ms", "N", "0",
 				     "clients sign in again before that; 0: need not", FOR_SERVE },
 	[OPTION_KAFKA_OPEN] = { "kafka-open", NULL, NULL,
@@ -667,9 +674,15 @@ static enum err read_kafka_tls(struct options *o, char why[OPTION_WHY_BYTES])
 		return ERR_INVALID;
 	}
 	if (o->values[OPTION_KAFKA_CLIENT_CA][0] && !has_certificate) {
+		snprintf(why, OPTION_WHY_BYTES, "--kafka-client-ca needs --kafka-certificate");
+		return ERR_INVALID;
+	}
+	bool has_keys = o->values[OPTION_KAFKA_JWKS][0];
+	if (has_keys != (o->values[OPTION_KAFKA_TOKEN_ISSUER][0] != '\0') ||
+	    has_keys != (o->values[OPTION_KAFKA_TOKEN_AUDIENCE][0] != '\0')) {
 		snprintf(why, OPTION_WHY_BYTES,
-			 "--kafka-client-ca needs --kafka-certificate: certificates are shown over "
-			 "TLS");
+			 "--kafka-jwks, --kafka-token-issuer and --kafka-token-audience belong "
+			 "together");
 		return ERR_INVALID;
 	}
 	if (text_to_u64(slice_from(o->values[OPTION_KAFKA_REAUTH_MS]), REAUTH_MS_MAX,

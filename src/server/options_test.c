@@ -137,6 +137,8 @@ static void test_values_without_sense_are_refused(void **state)
 		{ "--kafka-certificate", "alone.pem" },
 		{ "--kafka-certificate-key", "alone.key" },
 		{ "--kafka-client-ca", "alone.pem" },
+		{ "--kafka-jwks", "alone.json" },
+		{ "--kafka-token-issuer", "alone" },
 		{ "--kafka-reauth-ms", "999" },
 		{ "--kafka-reauth-ms", "soon" },
 		{ "--puts-per-second", "3" },

@@ -48,12 +48,12 @@ static void on_fatal(void *context, enum err err, const char *why)
 	loop_stop(s->loop);
 }
 
-static void on_certificate(void *context, struct tls_identity *identity)
+static void on_files(void *context, struct tls_identity *identity, const struct jwt_keys *keys)
 {
 	struct streams *s = context;
 
 	if (s->agent)
-		agent_set_identity(s->agent, identity);
+		agent_set_identity(s->agent, identity, keys);
 }
 
 enum { STREAMS_DRAIN, STREAMS_DRAINED };
@@ -120,7 +120,10 @@ static struct agent_config config_of(const struct options *o, struct streams *s)
 		.kafka_identity = s->tls.identity,
 		.is_open = strcmp(o->values[OPTION_KAFKA_OPEN], "yes") == 0,
 		.session_ms = o->kafka_reauth_ms,
-		.needs_sign_in = o->values[OPTION_KAFKA_CLIENT_CA][0],
+		.token_keys = s->tls.keys,
+		.token_issuer = o->values[OPTION_KAFKA_TOKEN_ISSUER],
+		.token_audience = o->values[OPTION_KAFKA_TOKEN_AUDIENCE],
+		.needs_sign_in = o->values[OPTION_KAFKA_CLIENT_CA][0] || s->tls.keys,
 		.default_partitions = o->default_partitions,
 		.no_auto_create = !o->auto_creates_topics,
 		.puts_per_s = o->puts_per_s,
@@ -165,7 +168,7 @@ int streams_role_main(char **argv)
 		supervisor_tell_fatal(why);
 		return EXIT_CONFIG;
 	}
-	s.tls.on_change = on_certificate;
+	s.tls.on_change = on_files;
 	s.tls.context = &s;
 	struct agent_config config = config_of(&options, &s);
 	config.controls = controls;

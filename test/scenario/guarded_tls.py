@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Kafka over TLS, clients known by certificates, and sessions that end."""
+"""Kafka over TLS, clients known by certificates and tokens, and sessions that end."""
 
+import base64
+import json
 import ssl
 import subprocess
 import time
 
 import kcat
-from guarded_client import PASSWORDS, User, sasl, user
-from kafka import API_VERSIONS, METADATA, Client, array
+from guarded_client import PASSWORDS, SASL_AUTHENTICATE, SASL_HANDSHAKE, User, sasl, user
+from kafka import API_VERSIONS, METADATA, Client, array, text
 from scenario import Scenario, wait_until
 
 REAUTH_MS = 3000
@@ -17,6 +19,10 @@ TOPIC, READ, WRITE = 2, 3, 4
 
 def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=60)
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Authority:
@@ -54,11 +60,45 @@ def serial_of(node, authority):
             return s.getpeercert()["serialNumber"]
 
 
+class Issuer:
+    """Signs tokens, with openssl."""
+
+    def __init__(self, directory, name):
+        self.key, self.key_set = directory / f"{name}.rsa", directory / f"{name}.jwks"
+        openssl("genrsa", "-out", self.key, "2048")
+        modulus = subprocess.run(["openssl", "rsa", "-in", self.key, "-noout", "-modulus"],
+                                 check=True, capture_output=True).stdout
+        number = base64url(bytes.fromhex(modulus.decode().strip().split("=")[1]))
+        self.key_set.write_text(json.dumps(
+            {"keys": [{"kty": "RSA", "kid": name, "n": number, "e": "AQAB"}]}))
+
+    def token(self, subject, seconds, audience="kafka"):
+        claims = {"iss": "https://issuer.example", "aud": audience, "sub": subject,
+                  "exp": int(time.time()) + seconds}
+        signed = ".".join(base64url(json.dumps(part).encode())
+                          for part in ({"alg": "RS256"}, claims))
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key],
+                                   input=signed.encode(), check=True, capture_output=True).stdout
+        return f"{signed}.{base64url(signature)}"
+
+
+def bearer(node, token):
+    """(client, error, lifetime in ms) after OAUTHBEARER with this token."""
+    client = Client(node.port)
+    assert client.call(SASL_HANDSHAKE, 1, text("OAUTHBEARER"))[:2] == b"\0\0"
+    message = b"n,,\1auth=Bearer " + token.encode() + b"\1\1"
+    answer = client.call(SASL_AUTHENTICATE, 1, len(message).to_bytes(4, "big") + message)
+    return client, int.from_bytes(answer[:2], "big"), int.from_bytes(answer[-8:], "big")
+
+
 with Scenario() as s:
+    issuer, other_issuer = Issuer(s.scratch, "issuer"), Issuer(s.scratch, "other")
     own, others = Authority(s.scratch, "own"), Authority(s.scratch, "others")
     server = own.issue("server", "/CN=server")
     node = s.node(options=["--kafka-certificate", server[0], "--kafka-certificate-key", server[1],
-                           "--kafka-client-ca", own.file, "--kafka-reauth-ms", REAUTH_MS])
+                           "--kafka-client-ca", own.file, "--kafka-reauth-ms", REAUTH_MS,
+                           "--kafka-jwks", issuer.key_set, "--kafka-token-audience", "kafka",
+                           "--kafka-token-issuer", "https://issuer.example"])
     node.start()
     user(node, "add", "--admin", "boss", line=PASSWORDS["boss"])
     user(node, "add", "--admin", "--no-password", "CN=ops,O=example")
@@ -95,6 +135,25 @@ with Scenario() as s:
         over = [word.replace("SASL_PLAINTEXT", "SASL_SSL") for word in words]
         ca = ["-X", f"ssl.ca.location={own.file}"]
         assert kcat.consume(node.address, "orders", *over, *ca) == b"one\n"
+
+    with s.test("a token of whom is believed signs in, for as long as it says"):
+        client, error, lifetime_ms = bearer(node, issuer.token("boss", 600))
+        assert error == 0 and lifetime_ms == REAUTH_MS
+        assert len(client.call(METADATA, 1, array([]))) > 20
+        client, error, lifetime_ms = bearer(node, issuer.token("boss", -58))
+        assert error == 0 and 0 < lifetime_ms <= 2000  # clocks may differ by a minute
+
+    with s.test("another token does not, and one without a signature never"):
+        for token in (other_issuer.token("boss", 600), issuer.token("boss", -100),
+                      issuer.token("boss", 600, "somebody else"), "a.b.c", ""):
+            client, error, _ = bearer(node, token)
+            assert error == 58 and client.is_closed()
+        unsecured = subprocess.run(
+            ["timeout", "10", "kcat", "-b", node.address, "-L", "-m", "1", "-X",
+             "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=OAUTHBEARER", "-X",
+             "enable.sasl.oauthbearer.unsecure.jwt=true", "-X",
+             "sasl.oauthbearer.config=principal=boss"], check=False, capture_output=True)
+        assert b"SASL authentication error" in unsecured.stderr, unsecured.stderr
 
     with s.test("a new certificate is used without a restart, and a broken one is not"):
         before, pid = serial_of(node, own), node.role_pid("streams")

@@ -92,9 +92,13 @@ static enum err open_listeners(struct agent *agent, char why[TASK_WHY_BYTES])
 	return err;
 }
 
-void agent_set_identity(struct agent *agent, struct tls_identity *identity)
+void agent_set_identity(struct agent *agent, struct tls_identity *identity,
+			const struct jwt_keys *token_keys)
 {
 	agent->config.kafka_identity = identity;
+	agent->config.token_keys = token_keys;
+	if (!identity)
+		return;
 	if (agent->listener)
 		listener_set_identity(agent->listener, identity);
 	if (agent->listener_also)

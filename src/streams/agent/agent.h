@@ -65,6 +65,10 @@ struct agent_config {
 	/* Kafka is served over TLS too, at the same port: NULL, or until another is set.  In the
 	 * clear only who is shielded is served then (shielded.h). */
 	struct tls_identity *kafka_identity;
+	/* OAUTHBEARER: who signs tokens, NULL if nobody does, or until others are set; their "iss"
+	 * and "aud". */
+	const struct jwt_keys *token_keys;
+	const char *token_issuer, *token_audience;
 	bool is_open; /* without users too Kafka is served to whoever reaches it */
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
@@ -135,8 +139,9 @@ struct agent {
 /* Somebody waits for room: from now on who keeps it for too long is sent away. */
 void agent_watch_slow(struct agent *agent);
 
-/* A new certificate; the one before is not needed any more. */
-void agent_set_identity(struct agent *agent, struct tls_identity *identity);
+/* A new certificate and keys, where there were some; those before are not needed any more. */
+void agent_set_identity(struct agent *agent, struct tls_identity *identity,
+			const struct jwt_keys *token_keys);
 
 /* Who may do what, as the replica has it. */
 const struct guard *agent_guard(struct agent *agent);

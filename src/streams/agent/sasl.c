@@ -1,6 +1,7 @@
 /* SaslHandshake and SaslAuthenticate (KIP-43, KIP-152, KIP-368): see sign_in.h. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -12,6 +13,7 @@
 #include "streams/agent/sign_in.h"
 #include "wire/crypto/wipe.h"
 #include "wire/kafka/errors.h"
+#include "wire/sasl/jwt.h"
 #include "wire/sasl/plain.h"
 
 /* --- SaslHandshake ----------------------------------------------------------------------------
@@ -19,7 +21,9 @@
 
 static bool is_offered(const struct request *r, enum sasl_mechanism mechanism)
 {
-	if (mechanism == SASL_PLAIN)
+	if (mechanism == SASL_OAUTHBEARER && !r->agent->config.token_keys)
+		return false;
+	if (mechanism == SASL_PLAIN || mechanism == SASL_OAUTHBEARER)
 		return connection_is_private(r->connection);
 	return mechanism == SASL_SCRAM_SHA_256 || mechanism == SASL_SCRAM_SHA_512;
 }
@@ -139,29 +143,41 @@ static bool may_become(const struct sign_in *s, const char *principal)
 	       (strcmp(s->principal, principal) == 0 && s->used == s->mechanism);
 }
 
-static int64_t begin_session(struct request *r, struct sign_in *s)
+static int64_t begin_session(struct request *r, struct sign_in *s, int64_t expires_ms)
 {
 	uint64_t lifetime_ms = r->agent->config.session_ms;
+	int64_t left_ms = expires_ms - clock_wall_ms();
+
+	if (expires_ms && left_ms < 1)
+		left_ms = 1;
+	if (expires_ms && (!lifetime_ms || (uint64_t)left_ms < lifetime_ms))
+		lifetime_ms = (uint64_t)left_ms;
 
 	s->until_ms = lifetime_ms ? loop_now_ms(r->agent->loop) + lifetime_ms : 0;
 	return (int64_t)lifetime_ms;
 }
 
-static enum step succeed(struct request *r, struct authenticate *x, struct slice user,
-			 int64_t user_row, struct slice token)
+struct known {
+	struct slice name;
+	int64_t row;	    /* of a user; 0: known by a token */
+	int64_t expires_ms; /* Unix time; 0: never */
+};
+
+static enum step succeed(struct request *r, struct authenticate *x, struct known user,
+			 struct slice token)
 {
 	struct sign_in *s = sign_in_of(r);
-	const char *principal = arena_format(&r->arena, "User:%.*s", SLICE_ARG(user));
+	const char *principal = arena_format(&r->arena, "User:%.*s", SLICE_ARG(user.name));
 
 	if (strlen(principal) > GRANT_PRINCIPAL_BYTES_MAX || !may_become(s, principal))
 		return fail(r, x, "who signs in again must be the same as before");
 	memcpy(s->principal, principal, strlen(principal) + 1);
-	s->user = user_row;
+	s->user = user.row;
 	s->used = s->mechanism;
 	token = arena_copy(&r->arena, token);
 	sign_in_forget(s);
 	log_debug("%s signed in as %s", request_client_host(r), s->principal);
-	return answer_token(r, token, begin_session(r, s));
+	return answer_token(r, token, begin_session(r, s, user.expires_ms));
 }
 
 /* --- users ------------------------------------------------------------------------------------
@@ -243,7 +259,7 @@ static enum step finish_plain(struct request *r, struct authenticate *x)
 
 	if (x->job.task.err || !x->fits || !s->is_known)
 		return fail(r, x, "there is no such user, or that is not its password");
-	return succeed(r, x, s->found.name, s->found.id, SLICE(""));
+	return succeed(r, x, (struct known) { s->found.name, s->found.id, 0 }, SLICE(""));
 }
 
 /* --- SCRAM ------------------------------------------------------------------------------------
@@ -274,7 +290,30 @@ static enum step finish_scram(struct request *r, struct authenticate *x)
 		scram_finish(&r->arena, &s->first, s->challenge, &s->verifier, x->token, &x->out);
 	if (err || !s->is_known)
 		return fail(r, x, "there is no such user, or that is not its password");
-	return succeed(r, x, s->found.name, s->found.id, buf_slice(&x->out));
+	return succeed(r, x, (struct known) { s->found.name, s->found.id, 0 }, buf_slice(&x->out));
+}
+
+/* --- OAUTHBEARER ------------------------------------------------------------------------------
+ */
+
+static enum step check_token(struct request *r, struct authenticate *x)
+{
+	const struct agent_config *c = &r->agent->config;
+	struct jwt_rules rules = {
+		.issuer = slice_from(c->token_issuer),
+		.audience = slice_from(c->token_audience),
+		.now_s = clock_wall_ms() / 1000,
+	};
+	const char *why = "no keys are known any more";
+	struct slice token;
+	struct jwt jwt;
+
+	if (bearer_read(x->token, &token))
+		return fail(r, x, "that is no message of OAUTHBEARER");
+	if (!c->token_keys || jwt_check(&r->arena, c->token_keys, token, &rules, &jwt, &why))
+		return fail(r, x, why);
+	int64_t expires_ms = (jwt.expires_s + JWT_SKEW_S) * 1000;
+	return succeed(r, x, (struct known) { jwt.subject, 0, expires_ms }, SLICE(""));
 }
 
 /* --- the operations ---------------------------------------------------------------------------
@@ -291,6 +330,7 @@ static enum step start(struct request *r, struct authenticate *x)
 	case SASL_SCRAM_SHA_512:
 		return s->is_challenged ? finish_scram(r, x) : challenge(r, x);
 	case SASL_OAUTHBEARER:
+		return check_token(r, x);
 	case SASL_NONE:
 	case SASL_MECHANISMS:
 		break;
