@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Users, SASL and access lists, with clients of others: who may in, and who may do what."""
 
+import json
 import subprocess
 
 import kcat
@@ -125,6 +126,26 @@ with Scenario() as s:
         boss.revoke(TOPIC, "orders", "User:*")
         wait_until(lambda: not fails_with("uthorization failed", lambda: kcat.produce(
             node.address, "orders", b"three\n", *sasl("writer"))), SOON_S, "it is no more")
+
+    with s.test("what was denied is in the audit topic, for admins"):
+        def audit():
+            lines = kcat.consume(node.address, "__hanse_audit", *sasl("boss")).splitlines()
+            return [json.loads(line) for line in lines]
+
+        def denials():
+            return {(row["principal"], row["operation"], row["resource"], row["name"])
+                    for row in audit() if row["event"] == "denied"}
+
+        wait_until(lambda: {("User:reader", "WRITE", "TOPIC", "orders"),
+                            ("User:writer", "READ", "TOPIC", "orders"),
+                            ("User:reader", "DESCRIBE", "GROUP", "others")} <= denials(), SOON_S,
+                   "the denials are there")
+        assert {row["mechanism"] for row in audit() if row["event"] == "sign_in_refused"} == \
+            set(MECHANISMS)
+        assert all(row["host"] == "127.0.0.1" and row["count"] > 0 and row["time_ms"] > 1e12
+                   for row in audit())
+        assert fails_with("uthorization failed", lambda: kcat.consume(
+            node.address, "__hanse_audit", *sasl("reader")))
 
     with s.test("our own commands sign in too"):
         password = s.scratch / "password"

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "loop/open_files.h"
+#include "streams/agent/audit.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/condition.h"
 #include "streams/agent/connection.h"
@@ -429,6 +430,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->slow_ms = AGENT_SLOW_MS;
 	agent->connection_count_max = connection_count_max();
 	guard_init(&agent->guard);
+	agent->audit = audit_new(agent);
 	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, on_access, agent });
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->condition = NEW(struct condition);
@@ -481,10 +483,11 @@ static enum step stop_wait(struct agent_stop *s, uint64_t patience_ms, int at)
 
 static bool is_busy(const struct agent *agent)
 {
-	return task_is_running(&agent->open_task) || agent->janitor || doubt_is_busy(agent) ||
-	       condition_is_busy(agent) || health_is_busy(agent->health) ||
-	       agent->connection_count > 0 || file_writer_is_busy(agent->writer) ||
-	       block_cache_is_busy(agent->cache) || replica_is_loading(agent->replica);
+	return task_is_running(&agent->open_task) || audit_is_busy(agent->audit) ||
+	       agent->janitor || doubt_is_busy(agent) || condition_is_busy(agent) ||
+	       health_is_busy(agent->health) || agent->connection_count > 0 ||
+	       file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache) ||
+	       replica_is_loading(agent->replica);
 }
 
 static enum step drained(struct agent_stop *s)
@@ -524,6 +527,7 @@ static enum step drain(struct agent_stop *s)
 	replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
 	room_wake_all(&agent->answers);
 	janitor_stop(agent->janitor);
+	audit_stop(agent->audit);
 	doubt_stop(agent);
 	condition_stop(agent);
 	health_stop(agent->health);
@@ -622,6 +626,7 @@ void agent_free(struct agent *agent)
 	quotas_done(&agent->quotas);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
+	audit_free(agent->audit);
 	memory_free(agent->doubt);
 	memory_free(agent->condition);
 	health_free(agent->health);

@@ -81,6 +81,7 @@ struct file_writer;
 struct block_cache;
 struct read_places;
 struct racks;
+struct audit;
 struct doubt;
 struct condition;
 struct health;
@@ -100,6 +101,7 @@ struct agent {
 	struct quotas quotas; /* what clients have used */
 	struct racks *racks;
 	struct guard guard; /* see agent_guard() */
+	struct audit *audit;
 	struct doubt *doubt;
 	struct condition *condition;
 	struct health *health;

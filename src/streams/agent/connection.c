@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka_messages.h"
+#include "streams/agent/audit.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/shielded.h"
 #include "streams/agent/throttle.h"
@@ -261,8 +262,18 @@ bool request_may(struct request *r, enum grant_operation operation, enum grant_r
 		 struct slice name)
 {
 	struct guard_caller caller = request_caller(r);
+	bool may = guard_may(agent_guard(r->agent), &caller, operation, resource, name);
 
-	return guard_may(agent_guard(r->agent), &caller, operation, resource, name);
+	if (!may)
+		audit_denied(r->agent->audit, &caller, operation, resource, name);
+	return may;
+}
+
+bool request_sees(struct request *r, enum grant_resource resource, struct slice name)
+{
+	struct guard_caller caller = request_caller(r);
+
+	return guard_may(agent_guard(r->agent), &caller, GRANT_DESCRIBE, resource, name);
 }
 
 int32_t request_operations(struct request *r, uint32_t mask, enum grant_resource resource,

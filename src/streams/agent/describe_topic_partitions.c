@@ -46,7 +46,7 @@ static enum err find_names(struct page *p)
 	for (size_t i = 0; i < count; i++)
 		if (!topics)
 			p->names[kept++] = request->topics[i].name;
-		else if (request_may(p->r, GRANT_DESCRIBE, GRANT_TOPIC, topics[i].name))
+		else if (request_sees(p->r, GRANT_TOPIC, topics[i].name))
 			p->names[kept++] = topics[i].name;
 	count = kept;
 	kept = 0;

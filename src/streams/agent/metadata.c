@@ -221,7 +221,7 @@ static enum err fill_all(struct request *r, struct kafka_metadata_response *resp
 		return err;
 	response->topics = arena_take_array(&r->arena, count, sizeof(*response->topics));
 	for (size_t i = 0; i < count; i++)
-		if (request_may(r, GRANT_DESCRIBE, GRANT_TOPIC, topics[i].name))
+		if (request_sees(r, GRANT_TOPIC, topics[i].name))
 			fill_topic(r, &topics[i], &response->topics[response->topics_count++]);
 	return OK;
 }

@@ -109,6 +109,9 @@ const char *request_client_host(const struct request *r);
 bool request_may(struct request *r, enum grant_operation operation, enum grant_resource resource,
 		 struct slice name);
 
+/* May it DESCRIBE that?  For lists of everything, where what is left out is not denied. */
+bool request_sees(struct request *r, enum grant_resource resource, struct slice name);
+
 /* Of `mask`, for answers that tell which operations are authorised. */
 int32_t request_operations(struct request *r, uint32_t mask, enum grant_resource resource,
 			   struct slice name);

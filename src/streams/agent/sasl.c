@@ -8,6 +8,7 @@
 #include "kafka_messages.h"
 #include "loop/timer.h"
 #include "loop/worker.h"
+#include "streams/agent/audit.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sign_in.h"
@@ -109,6 +110,8 @@ static enum step fail(struct request *r, struct authenticate *x, const char *why
 {
 	struct sign_in *s = sign_in_of(r);
 
+	audit_refused_sign_in(r->agent->audit, slice_from(request_client_host(r)),
+			      sasl_mechanism_name(s->mechanism));
 	log_warn("%s could not sign in with %s: %s", request_client_host(r),
 		 sasl_mechanism_name(s->mechanism), why);
 	x->why = arena_format(&r->arena,
