@@ -31,7 +31,7 @@ enum {
 	OPEN_AGAIN_MS = 1000,
 	EXPIRE_MS = 10 * 60 * 1000,
 	DROP_HTTP_PORT = 80,
-	DROP_PEERAPI_PORT = 8642, /* or any other where that is taken */
+	DROP_PEERAPI_PORT = 8645, /* or any other where that is taken, or will be */
 	DOORS_MAX = 4,
 	DAY_MS = 86400 * 1000,
 };
@@ -195,6 +195,18 @@ static void open_doors(struct drop *d)
 		tell_services(d);
 }
 
+/* Control and the relay of this machine listen at every address of it, and may come later than we
+ * do: they would find their ports taken, and end. */
+static uint16_t peerapi_port(const struct options *o)
+{
+	uint16_t port = DROP_PEERAPI_PORT;
+
+	while (port == o->realm_listen.port || port == o->realm_listen.port + 1 ||
+	       port == o->relay_listen.port)
+		port++;
+	return port;
+}
+
 /* The first address of each family, at both ports. */
 static void set_doors(struct drop *d, const struct mesh_view_machine *self)
 {
@@ -209,8 +221,8 @@ static void set_doors(struct drop *d, const struct mesh_view_machine *self)
 			continue;
 		has[is_v6] = true;
 		doors[count++] = (struct door) { .kind = DESK_HTTP, .at = { ip, DROP_HTTP_PORT } };
-		doors[count++] =
-			(struct door) { .kind = DESK_PEERAPI, .at = { ip, DROP_PEERAPI_PORT } };
+		doors[count++] = (struct door) { .kind = DESK_PEERAPI,
+						 .at = { ip, peerapi_port(d->options) } };
 	}
 	bool is_same = count == d->door_count;
 	for (size_t i = 0; i < count && is_same; i++)

@@ -104,6 +104,11 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         assert sorted(p["name"].split(".")[0] for p in peers) == ["cloud", "office"]
         assert "passes" in home.run("netcheck").stdout
 
+    with s.test("ports of control and the relay are left to them"):
+        wait_until(lambda: re.search(r"100\.\S+:80 ", home.where.run("ss", "-Hltn").stdout), 10,
+                   "home takes files")
+        assert not re.search(r":864[1-4] ", home.where.run("ss", "-Hltn").stdout)
+
     with s.test("machines are called by their names"):
         for machine in everybody:
             wait_until(lambda m=machine: all(names_are_known(m, other.name) for other in everybody),
