@@ -224,6 +224,7 @@ static void test_an_agent_is_live_when_it_serves(void **state)
 	north.places[north.place_count++] = (struct control_place) { .path = north.path };
 	testing_begin_agent(&north);
 	WAIT_FOR(&w, w.control.hello_count == hellos + 1);
+	WAIT_FOR(&w, fault_held_count(w.bucket) > 0);
 	testing_run_ms(&w, 50);
 	assert_false(north.is_serving);
 	assert_false(is_live(&north));
