@@ -599,6 +599,75 @@ static void test_connections_close_while_the_bucket_is_read(void **state)
 	}
 }
 
+/* --- markers --------------------------------------------------------------------------------- */
+
+/* One record, then the ends of transactions at 1 and 2, as control would have put them there. */
+static void put_markers(void)
+{
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
+	testing_control_sql(&w.control,
+			    "INSERT INTO marker (partition, marker_offset, producer_id, epoch,"
+			    " is_commit, first_offset, stable_offset, written_ms)"
+			    " SELECT partition.id, 1, 7, 3, 0, 0, 2, 99 FROM partition"
+			    " JOIN topic ON topic.id = partition.topic"
+			    " WHERE topic.name = 'alpha' AND number = 0");
+	testing_control_sql(&w.control,
+			    "INSERT INTO marker (partition, marker_offset, producer_id, epoch,"
+			    " is_commit, first_offset, stable_offset, written_ms)"
+			    " SELECT partition, 2, 8, 3, 1, 2, 3, 99 FROM marker");
+	testing_control_sql(&w.control, "UPDATE partition SET high_watermark = 3 WHERE id IN"
+					" (SELECT partition FROM marker)");
+}
+
+static void check_marker(struct slice *records, int64_t offset, int64_t producer_id)
+{
+	struct record_batch batch;
+
+	assert_int_equal(record_batch_next(records, &batch), OK);
+	assert_int_equal(batch.base_offset, offset);
+	assert_int_equal(batch.producer_id, producer_id);
+	assert_int_equal(batch.bytes.size, 78);
+	assert_int_equal(batch.record_count, 1);
+	assert_int_equal(batch.attributes, RECORD_BATCH_TRANSACTIONAL | RECORD_BATCH_CONTROL);
+	assert_true(record_batch_crc_matches(&batch));
+}
+
+static void test_t5_markers_carry_a_reader_to_the_end(void **state)
+{
+	struct kafka_fetch_response_partition *got;
+	struct testing_client other;
+
+	(void)state;
+	set_up(0);
+	testing_client_open(&other, &w);
+	testing_send_fetch(&other, (struct testing_fetch) { .topic = "alpha",
+							    .offset = 1,
+							    .min_bytes = 1,
+							    .max_wait_ms = 15000 });
+	put_markers();
+	struct slice records = testing_receive_fetch(&other)->records; /* it was woken */
+	check_marker(&records, 1, 7);
+
+	got = FETCH(.topic = "alpha", .offset = 0, .min_bytes = 1, .max_wait_ms = 15000);
+	assert_int_equal(got->high_watermark, 3);
+	assert_int_equal(got->last_stable_offset, 3);
+	records = got->records;
+	struct slice one = testing_batch(&c.arena, "one", 0, 1);
+	testing_same_batch(&records, one, 0);
+	check_marker(&records, 1, 7);
+	check_marker(&records, 2, 8);
+	assert_int_equal(records.size, 0);
+
+	/* no more than fits, but one in any case */
+	records = FETCH(.topic = "alpha", .offset = 1, .partition_max_bytes = 100)->records;
+	check_marker(&records, 1, 7);
+	assert_int_equal(records.size, 0);
+	records = FETCH(.topic = "alpha", .offset = 2, .partition_max_bytes = 1)->records;
+	check_marker(&records, 2, 8);
+	testing_client_close(&other);
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,6 +693,7 @@ int main(void)
 		cmocka_unit_test(test_a_corrupt_file_fails_only_its_partition),
 		cmocka_unit_test(test_batches_before_a_broken_one_are_given),
 		cmocka_unit_test(test_connections_close_while_the_bucket_is_read),
+		cmocka_unit_test(test_t5_markers_carry_a_reader_to_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

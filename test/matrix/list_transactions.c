@@ -60,22 +60,51 @@ static void filters_states(struct test *t)
 	CHECK_ERROR(t, writer_end(t, &w, true), KAFKA_NONE);
 }
 
+static void filters_names(struct test *t)
+{
+	struct kafka_list_transactions_request request = { .duration_filter = -1 };
+	struct writer v = writer_make(t, "v"), w = writer_make(t, "w");
+
+	request.transactional_id_pattern = test_format(t, "%.*s|nothing", SLICE_ARG(w.name));
+	const struct kafka_list_transactions_response *response = ask(t, &request);
+	CHECK(t, !is_listed(response, &v));
+	CHECK(t, is_listed(response, &w));
+}
+
+static void bad_pattern(struct test *t)
+{
+	struct kafka_list_transactions_request request = {
+		.duration_filter = -1,
+		.transactional_id_pattern = SLICE("(never closed"),
+	};
+	const struct kafka_list_transactions_response *response =
+		test_call(t, KAFKA_API_LIST_TRANSACTIONS, t->version, &request);
+
+	CHECK_ERROR(t, response->error_code, KAFKA_INVALID_REGULAR_EXPRESSION);
+	CHECK_INT(t, response->transaction_states_count, 0);
+}
+
 static const struct matrix_row rows[] = {
-	{ OUTCOME_SUCCESS, 0, 1, "transactional ids, also those that do nothing", lists },
-	{ OUTCOME_SUCCESS, 0, 1, "those in certain states; what is no state is told",
+	{ OUTCOME_SUCCESS, 2, 2, "those whose id a pattern matches as a whole", filters_names },
+	{ KAFKA_INVALID_REGULAR_EXPRESSION, 2, 2,
+	  "what is no pattern gives INVALID_REGULAR_EXPRESSION", bad_pattern },
+	{ OUTCOME_SUCCESS, 0, 2, "transactional ids, also those that do nothing", lists },
+	{ OUTCOME_SUCCESS, 0, 2, "those in certain states; what is no state is told",
 	  filters_states },
 };
 
 static const int16_t documented[] = {
+	KAFKA_INVALID_REGULAR_EXPRESSION,
 	KAFKA_NOT_COORDINATOR,
 	KAFKA_COORDINATOR_NOT_AVAILABLE,
 	KAFKA_COORDINATOR_LOAD_IN_PROGRESS,
 };
 
 static const struct matrix_absent absent[] = {
+	{ KAFKA_INVALID_REGULAR_EXPRESSION, 0, 1, "the request has no pattern", NULL },
 	{ KAFKA_NOT_COORDINATOR, ALL_VERSIONS, ANY_AGENT_COORDINATES, NULL },
 	{ KAFKA_COORDINATOR_NOT_AVAILABLE, ALL_VERSIONS, NOT_LED },
 	{ KAFKA_COORDINATOR_LOAD_IN_PROGRESS, ALL_VERSIONS, "nothing is loaded", NULL },
 };
 
-const struct matrix_api matrix_list_transactions = MATRIX_API(KAFKA_API_LIST_TRANSACTIONS, 0, 1);
+const struct matrix_api matrix_list_transactions = MATRIX_API(KAFKA_API_LIST_TRANSACTIONS, 0, 2);

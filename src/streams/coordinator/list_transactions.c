@@ -3,6 +3,7 @@
 #include "kafka_messages.h"
 #include "streams/coordinator/operations.h"
 #include "streams/coordinator/roll.h"
+#include "streams/coordinator/topic_pattern.h"
 #include "streams/coordinator/transaction.h"
 #include "wire/kafka/errors.h"
 
@@ -70,14 +71,27 @@ static void tell_unknown_states(struct operation_call *call)
 				request->state_filters[i];
 }
 
-static void list_one(struct operation_call *call, const struct roll_share *share, sqlite3_stmt *st)
+struct listing {
+	struct operation_call *call;
+	struct roll_share share;
+	struct topic_pattern *pattern; /* of transactional ids; NULL: any */
+};
+
+static bool is_wanted_name(const struct listing *l, struct slice name)
 {
+	return roll_share_has(&l->share, name) &&
+	       (!l->pattern || topic_pattern_matches(l->pattern, name)) &&
+	       operation_may(l->call, GRANT_DESCRIBE, GRANT_TRANSACTIONAL_ID, name);
+}
+
+static void list_one(const struct listing *l, sqlite3_stmt *st)
+{
+	struct operation_call *call = l->call;
 	struct kafka_list_transactions_response *response = call->response;
 	int state = sqlite3_column_int(st, 2);
 	struct slice name = cell_column_text(st, 0);
 
-	if (state < 0 || state >= TRANSACTION_STATES || !roll_share_has(share, name) ||
-	    !operation_may(call, GRANT_DESCRIBE, GRANT_TRANSACTIONAL_ID, name))
+	if (state < 0 || state >= TRANSACTION_STATES || !is_wanted_name(l, name))
 		return;
 	struct slice state_name = slice_from(transaction_state_name((enum transaction_state)state));
 	if (!is_wanted_state(call->request, state_name) ||
@@ -92,26 +106,39 @@ static void list_one(struct operation_call *call, const struct roll_share *share
 		};
 }
 
+static void list_all(struct cell *cell, const struct listing *l)
+{
+	struct kafka_list_transactions_response *response = l->call->response;
+	sqlite3_stmt *st =
+		cell_statement(cell,
+			       "SELECT name, producer_id, state, started_ms FROM transactional"
+			       " ORDER BY name");
+
+	response->transaction_states = arena_take_array(l->call->arena, TRANSACTIONAL_IDS_MAX,
+							sizeof(*response->transaction_states));
+	while (response->transaction_states_count < TRANSACTIONAL_IDS_MAX && cell_next(cell, st))
+		list_one(l, st);
+	sqlite3_reset(st);
+}
+
 static enum err list_transactions(struct cell *cell, struct operation_call *call)
 {
+	struct listing l = { .call = call };
 	const struct kafka_list_transactions_request *request = call->request;
 	struct kafka_list_transactions_response *response = call->response;
 
 	if (request->state_filters_count > FILTERS_MAX ||
 	    request->producer_id_filters_count > FILTERS_MAX)
 		return ERR_INVALID;
-	struct roll_share share;
-	roll_find_share(cell, call->session.incarnation, &share);
 	tell_unknown_states(call);
-	response->transaction_states = arena_take_array(call->arena, TRANSACTIONAL_IDS_MAX,
-							sizeof(*response->transaction_states));
-	sqlite3_stmt *st =
-		cell_statement(cell,
-			       "SELECT name, producer_id, state, started_ms FROM transactional"
-			       " ORDER BY name");
-	while (response->transaction_states_count < TRANSACTIONAL_IDS_MAX && cell_next(cell, st))
-		list_one(call, &share, st);
-	sqlite3_reset(st);
+	if (request->transactional_id_pattern.size > 0 &&
+	    topic_pattern_new(request->transactional_id_pattern, &l.pattern)) {
+		response->error_code = KAFKA_INVALID_REGULAR_EXPRESSION;
+		return OK;
+	}
+	roll_find_share(cell, call->session.incarnation, &l.share);
+	list_all(cell, &l);
+	topic_pattern_free(l.pattern);
 	return OK;
 }
 

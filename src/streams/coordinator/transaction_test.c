@@ -2,25 +2,7 @@
  * list of failures they are about: P of producers, T of transactions. */
 #include "streams/coordinator/transactions_testing.h"
 
-#include "streams/coordinator/sweep.h"
 #include "streams/coordinator/transaction_clock.h"
-
-static void open_books(struct books *b, struct uuid *topic)
-{
-	books_open(b);
-	books_hello(b);
-	*topic = books_topic(b, "t", 4);
-}
-
-static struct writer first(struct books *b, const char *name)
-{
-	return (struct writer) { .books = b, .name = name };
-}
-
-static struct writer second(struct books *b, const char *name)
-{
-	return (struct writer) { .books = b, .name = name, .is_second = true };
-}
 
 /* --- the whole way -----------------------------------------------------------------------------
  */
@@ -520,132 +502,47 @@ static void test_t4_time_in_which_nobody_led_or_ran_is_not_counted(void **state)
 	assert_int_equal(transaction_clock_elapsed(&c, 5500, 7000), 1500 - TRANSACTION_PAUSES_MAX);
 }
 
-static void test_t7_a_hanging_transaction_is_seen_and_aborted_by_an_administrator(void **state)
+static enum err add_offset(struct cell *cell, void *argument)
 {
-	int32_t zero = 0;
-	struct kafka_describe_producers_request_topic asked = { SLICE("t"), &zero, 1 };
-	struct kafka_write_txn_markers_request_topic in = { SLICE("t"), &zero, 1 };
-	struct kafka_write_txn_markers_request_marker marker = { .topics = &in, .topics_count = 1 };
+	struct transaction *t = argument;
+	struct transaction_offset offset = { .group = SLICE("g"),
+					     .topic = 1,
+					     .partition = 2,
+					     .committed_offset = 42,
+					     .leader_epoch = -1,
+					     .metadata = SLICE("note") };
+	enum err err = transaction_add_group(cell, t, offset.group);
+
+	for (int i = 0; i < 3 && !err; i++) /* the same again takes no more room */
+		err = transaction_add_offset(cell, t, &offset);
+	assert_int_equal(t->offset_bytes, TRANSACTION_OFFSET_BYTES + 5);
+	return err ? err : transaction_save(cell, t);
+}
+
+static void test_t6_offsets_are_committed_with_the_data_or_not_at_all(void **state)
+{
+	struct transaction row;
 	struct books b;
 	struct uuid t;
 
 	(void)state;
-	open_books(&b, &t);
-	struct writer w = first(&b, "w");
-	writer_init(&w);
-	(void)books_batch(&b, (struct batch) { t, 0, .records = 4 });
-	(void)writer_put(&w, t, "t", 0, 2);
-	(void)writer_put(&w, t, "t", 1, 2);
-	for (int ended = 0; ended < 2; ended++) {
-		const struct kafka_describe_producers_response *r =
-			writer_ask(&w, KAFKA_API_DESCRIBE_PRODUCERS, 0,
-				   &(struct kafka_describe_producers_request) {
-					   .topics = &asked, .topics_count = 1 });
-		assert_int_equal(r->topics[0].partitions[0].active_producers_count, 1);
-		const struct kafka_describe_producers_response_producer *p =
-			r->topics[0].partitions[0].active_producers;
-		assert_int_equal(p->producer_id, w.producer_id);
-		assert_int_equal(p->last_sequence, 1);
-		assert_int_equal(p->current_txn_start_offset, ended ? -1 : 4);
-		marker.producer_id = p->producer_id;
-		marker.producer_epoch = (int16_t)p->producer_epoch;
-		const struct kafka_write_txn_markers_response *done =
-			writer_ask(&w, KAFKA_API_WRITE_TXN_MARKERS, 1,
-				   &(struct kafka_write_txn_markers_request) {
-					   .markers = &marker, .markers_count = 1 });
-		assert_int_equal(done->markers[0].topics[0].partitions[0].error_code, KAFKA_NONE);
-		assert_int_equal(books_stable(&b, t, 0), 7);
-		assert_int_equal(books_stable(&b, t, 1), 3); /* all of it */
+	for (int commits = 0; commits < 2; commits++) {
+		open_books(&b, &t);
+		struct writer w = first(&b, "w");
+		writer_init(&w);
+		(void)writer_put(&w, t, "t", 0, 1);
+		assert_int_equal(transaction_find(&b.arena, b.cell, SLICE("w"), &row), OK);
+		assert_int_equal(cell_run(b.cell, add_offset, &row), OK);
+		assert_int_equal(books_number(&b, "SELECT count(*) FROM group_offset"), 0);
+		assert_true(transaction_has_offset(b.cell, SLICE("g"), 1, 2));
+		assert_int_equal(writer_end(&w, commits), KAFKA_NONE);
+		assert_false(transaction_has_offset(b.cell, SLICE("g"), 1, 2));
+		assert_int_equal(books_number(&b, "SELECT count(*) FROM group_offset WHERE"
+						  " committed_offset = 42 AND partition = 2"),
+				 commits);
+		assert_int_equal(books_marker(&b, t, 0, 1).is_commit, commits);
+		books_close(&b);
 	}
-	assert_int_equal(writer_end(&w, true), KAFKA_PRODUCER_FENCED);
-	books_close(&b);
-}
-
-static void test_t7_transactions_are_listed_and_described(void **state)
-{
-	struct slice states[] = { SLICE("Ongoing"), SLICE("Nonsense") };
-	struct slice names[] = { SLICE("w"), SLICE("no") };
-	struct books b;
-	struct uuid t;
-
-	(void)state;
-	open_books(&b, &t);
-	struct writer v = first(&b, "v"), w = second(&b, "w");
-	writer_init(&v);
-	writer_init(&w);
-	(void)writer_put(&w, t, "t", 3, 1);
-	(void)writer_put(&w, t, "t", 1, 1);
-	b.now_ms += 100;
-	const struct kafka_list_transactions_response *r =
-		writer_ask(&w, KAFKA_API_LIST_TRANSACTIONS, 1,
-			   &(struct kafka_list_transactions_request) { .duration_filter = -1 });
-	assert_int_equal(r->transaction_states_count, 2);
-	r = writer_ask(&w, KAFKA_API_LIST_TRANSACTIONS, 1,
-		       &(struct kafka_list_transactions_request) { .duration_filter = 99,
-								   .state_filters = states,
-								   .state_filters_count = 2 });
-	assert_int_equal(r->transaction_states_count, 1);
-	assert_int_equal(r->transaction_states[0].producer_id, w.producer_id);
-	assert_true(slice_equal(r->transaction_states[0].transaction_state, SLICE("Ongoing")));
-	assert_int_equal(r->unknown_state_filters_count, 1);
-	r = writer_ask(&w, KAFKA_API_LIST_TRANSACTIONS, 1,
-		       &(struct kafka_list_transactions_request) {
-			       .duration_filter = 100,
-			       .producer_id_filters = &w.producer_id,
-			       .producer_id_filters_count = 1 });
-	assert_int_equal(r->transaction_states_count, 0);
-
-	const struct kafka_describe_transactions_response *d =
-		writer_ask(&w, KAFKA_API_DESCRIBE_TRANSACTIONS, 0,
-			   &(struct kafka_describe_transactions_request) {
-				   .transactional_ids = names, .transactional_ids_count = 2 });
-	assert_int_equal(d->transaction_states[1].error_code, KAFKA_TRANSACTIONAL_ID_NOT_FOUND);
-	assert_int_equal(d->transaction_states[0].transaction_start_time_ms, b.now_ms - 100);
-	assert_int_equal(d->transaction_states[0].transaction_timeout_ms, 60000);
-	assert_int_equal(d->transaction_states[0].topics_count, 1);
-	assert_int_equal(d->transaction_states[0].topics[0].partitions_count, 2);
-	assert_int_equal(d->transaction_states[0].topics[0].partitions[0], 1);
-	assert_int_equal(d->transaction_states[0].topics[0].partitions[1], 3);
-	books_close(&b);
-}
-
-static int64_t sweep(struct books *b, int64_t idle_since_ms)
-{
-	struct sweep_step step = { .now_ms = b->now_ms, .idle_since_ms = idle_since_ms };
-	int64_t steps = 0;
-
-	do {
-		assert_int_equal(cell_run(b->cell, sweep_run, &step), OK);
-		steps++;
-	} while (step.is_more);
-	return steps;
-}
-
-static void test_t8_a_transactional_id_that_nobody_uses_expires(void **state)
-{
-	struct books b;
-	struct uuid t;
-
-	(void)state;
-	open_books(&b, &t);
-	struct writer idle = first(&b, "idle"), busy = first(&b, "busy");
-	writer_init(&idle);
-	writer_init(&busy);
-	(void)writer_put(&idle, t, "t", 0, 1);
-	assert_int_equal(writer_end(&idle, true), KAFKA_NONE);
-	(void)writer_put(&busy, t, "t", 1, 1);
-	b.now_ms += 1000;
-	(void)sweep(&b, b.now_ms - 1000);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM transactional"), 2);
-	(void)sweep(&b, b.now_ms);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM transactional"), 1);
-	assert_int_equal(writer_add(&idle, "t", 0), KAFKA_INVALID_PRODUCER_ID_MAPPING);
-	assert_int_equal(writer_write(&idle, t, 0, 1).error, KAFKA_INVALID_PRODUCER_ID_MAPPING);
-	assert_int_equal(writer_end(&busy, true), KAFKA_NONE);
-	int64_t before = idle.producer_id;
-	assert_int_equal(writer_init_as(&idle, true, 1000), KAFKA_NONE);
-	assert_int_not_equal(idle.producer_id, before);
-	books_close(&b);
 }
 
 static void test_t9_a_zombie_with_the_same_transactional_id_is_fenced(void **state)
@@ -730,34 +627,6 @@ static void test_an_answer_that_was_lost_does_not_cost_an_epoch(void **state)
 	books_close(&b);
 }
 
-/* --- topics that go ----------------------------------------------------------------------------
- */
-
-static void test_a_deleted_topic_takes_its_part_of_transactions_with_it(void **state)
-{
-	struct books b;
-	struct uuid t;
-
-	(void)state;
-	open_books(&b, &t);
-	struct uuid u = books_topic(&b, "u", 1);
-	struct writer w = first(&b, "w");
-	writer_init(&w);
-	(void)writer_put(&w, t, "t", 1, 1);
-	(void)writer_put(&w, u, "u", 0, 1);
-	assert_int_equal(writer_end(&w, true), KAFKA_NONE);
-	(void)writer_put(&w, t, "t", 1, 1);
-	(void)writer_put(&w, u, "u", 0, 1);
-	books_do(&b, "UPDATE topic SET deleted_ms = 1 WHERE name = 'u'");
-	assert_in_range(sweep(&b, 0), 2, 100);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM open_transaction"), 1);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM marker"), 1);
-	assert_int_equal(books_number(&b, "SELECT count(*) FROM transaction_partition"), 1);
-	assert_int_equal(writer_end(&w, true), KAFKA_NONE);
-	assert_int_equal(books_stable(&b, t, 1), 4);
-	books_close(&b);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -781,14 +650,10 @@ int main(void)
 		cmocka_unit_test(test_t3_the_same_end_again_gets_the_same_answer_the_opposite_none),
 		cmocka_unit_test(test_t3_an_abort_of_nothing_takes_the_next_epoch),
 		cmocka_unit_test(test_t4_time_in_which_nobody_led_or_ran_is_not_counted),
-		cmocka_unit_test(
-			test_t7_a_hanging_transaction_is_seen_and_aborted_by_an_administrator),
-		cmocka_unit_test(test_t7_transactions_are_listed_and_described),
-		cmocka_unit_test(test_t8_a_transactional_id_that_nobody_uses_expires),
+		cmocka_unit_test(test_t6_offsets_are_committed_with_the_data_or_not_at_all),
 		cmocka_unit_test(test_t9_a_zombie_with_the_same_transactional_id_is_fenced),
 		cmocka_unit_test(test_after_the_last_epoch_comes_another_producer_id),
 		cmocka_unit_test(test_an_answer_that_was_lost_does_not_cost_an_epoch),
-		cmocka_unit_test(test_a_deleted_topic_takes_its_part_of_transactions_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,4 +220,24 @@ static inline struct catalog_marker books_marker(struct books *b, struct uuid to
 	return markers[0];
 }
 
+/* --- what most tests begin with ----------------------------------------------------------------
+ */
+
+static inline void open_books(struct books *b, struct uuid *topic)
+{
+	books_open(b);
+	books_hello(b);
+	*topic = books_topic(b, "t", 4);
+}
+
+static inline struct writer first(struct books *b, const char *name)
+{
+	return (struct writer) { .books = b, .name = name };
+}
+
+static inline struct writer second(struct books *b, const char *name)
+{
+	return (struct writer) { .books = b, .name = name, .is_second = true };
+}
+
 #endif
