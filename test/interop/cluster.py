@@ -1,28 +1,44 @@
-"""The brokers that suites of others run against: three agents of one node's control."""
+"""The brokers that suites of others run against, set up as each test wants them."""
 
+import os
 import shlex
 import shutil
+import subprocess
+import tempfile
 import threading
 
 import apache_kafka
 from node import Node
 
-AGENTS = 3
 PARTITIONS = 4  # what librdkafka's tests expect of a topic that is made by being written to
+USER, PASSWORD = "rdkafka", "a password for tests"
+MEMORY = "/dev/shm"
+
+# Agents, options of each, what a client is told.  Each agent is in a site called RACK and its id.
+KINDS = {
+    "plain": {"agents": 3},
+    "noautocreate": {"agents": 3, "options": ["--auto-create-topics", "no"]},
+    "alone": {"agents": 1, "bucket": MEMORY},
+    "sasl": {"agents": 3, "user": USER, "configuration": [
+        "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", f"sasl.username={USER}",
+        f"sasl.password={PASSWORD}"]},
+}
+# 0055 allows a request 5 ms; 0081 chooses replicas, where there is a choice; others sign in.
+KIND_OF = {"0055": "alone", "0081": "alone", "0135": "sasl", "0142": "sasl"}
 
 
 class Setup:
     """Where the brokers are, and what a client has to be told."""
 
-    def __init__(self, brokers, configuration=(), environment=None, kafka_path=None):
+    def __init__(self, brokers, configuration=(), kafka_path=None):
         self.brokers, self.configuration = brokers, list(configuration)
-        self.environment, self.kafka_path = environment or {}, kafka_path
+        self.kafka_path = kafka_path
 
 
 class Cluster:
     def __init__(self, program, scratch, say):
         self.program, self.scratch, self.say = program, scratch, say
-        self.nodes, self.setups = [], {}
+        self.nodes, self.setups, self.in_memory = [], {}, []
         self.lock = threading.Lock()
 
     def __enter__(self):
@@ -31,24 +47,36 @@ class Cluster:
     def __exit__(self, *_):
         for node in reversed(self.nodes):
             node.kill()
+        for place in self.in_memory:
+            shutil.rmtree(place, ignore_errors=True)
 
-    def start(self, name, options=()):
-        """Three agents, each in a site that is called RACK and its broker id."""
+    def bucket(self, home, where):
+        if not where or not os.access(where, os.W_OK):
+            return f"file:{home}/bucket"
+        self.in_memory.append(tempfile.mkdtemp(prefix="hanse-interop-", dir=where))
+        return f"file:{self.in_memory[-1]}/bucket"
+
+    def start(self, name, agents, options=(), user=None, bucket=None, configuration=()):
         home = self.scratch / name
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        begun = []
-        for number in range(1, AGENTS + 1):
+        begun, place = [], self.bucket(home, bucket)
+        for number in range(1, agents + 1):
             own = ["--site", f"RACK{number}", "--default-partitions", PARTITIONS, *options]
             if number > 1:
                 own += ["--roles", "streams",
                         "--control", f"unix:{begun[0].run_dir}/control-{begun[0].port}.sock"]
-            node = Node(home, f"agent{number}", options=own, program=str(self.program))
+            node = Node(home, f"agent{number}", bucket=place, options=own,
+                        program=str(self.program))
             self.nodes.append(node)
             begun.append(node)
             node.start()
+        if user:
+            subprocess.run([self.program, "user", "add", "--admin", user, "--kafka",
+                            begun[0].address, "--run-dir", begun[0].run_dir], check=True,
+                           input=PASSWORD, text=True, stdout=subprocess.DEVNULL, timeout=30)
         self.say(f"{name}: brokers {', '.join(node.address for node in begun)}, logs in {home}")
-        return begun
+        return Setup(",".join(node.address for node in begun), configuration)
 
     def kafka_path(self):
         """A directory with the shell scripts of Apache Kafka that the tests call, or None."""
@@ -66,12 +94,9 @@ class Cluster:
 
     def setup_for(self, number, scenario, scripts=True):
         """The brokers for the tests with this number; started when they are first asked for."""
-        del number
-        kind = "noautocreate" if scenario == "noautocreate" else "plain"
-        options = ["--auto-create-topics", "no"] if kind == "noautocreate" else []
+        kind = "noautocreate" if scenario == "noautocreate" else KIND_OF.get(number, "plain")
         with self.lock:
             if kind not in self.setups:
-                nodes = self.start(kind, options)
-                self.setups[kind] = Setup(",".join(node.address for node in nodes),
-                                          kafka_path=self.kafka_path() if scripts else None)
+                self.setups[kind] = self.start(kind, **KINDS[kind])
+                self.setups[kind].kafka_path = self.kafka_path() if scripts else None
             return self.setups[kind]
