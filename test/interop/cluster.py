@@ -8,31 +8,39 @@ import tempfile
 import threading
 
 import apache_kafka
+import certificates
 from node import Node
 
 PARTITIONS = 4  # what librdkafka's tests expect of a topic that is made by being written to
 USER, PASSWORD = "rdkafka", "a password for tests"
 MEMORY = "/dev/shm"
 
+SIGNED_IN = {"user": USER, "configuration": [
+    "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", f"sasl.username={USER}",
+    f"sasl.password={PASSWORD}"]}
+
 # Agents, options of each, what a client is told.  Each agent is in a site called RACK and its id.
 KINDS = {
     "plain": {"agents": 3},
     "noautocreate": {"agents": 3, "options": ["--auto-create-topics", "no"]},
-    "alone": {"agents": 1, "bucket": MEMORY},
-    "sasl": {"agents": 3, "user": USER, "configuration": [
-        "security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", f"sasl.username={USER}",
-        f"sasl.password={PASSWORD}"]},
+    "quick": {"agents": 1, "bucket": MEMORY},
+    "ssl": {"agents": 1, "has_certificates": True},
+    "sasl": {"agents": 3, "options": ["--kafka-reauth-ms", 10000], **SIGNED_IN},
+    "admin": {"agents": 1, **SIGNED_IN},
 }
-# 0055 allows a request 5 ms; 0081 chooses replicas, where there is a choice; others sign in.
-KIND_OF = {"0055": "alone", "0081": "alone", "0135": "sasl", "0142": "sasl"}
+KIND_OF = {
+    "0055": "quick",  # allows a request 5 ms
+    "0081": "admin",  # chooses replicas where there is a choice, and makes users
+    "0097": "ssl", "0135": "sasl", "0142": "sasl",
+}
 
 
 class Setup:
     """Where the brokers are, and what a client has to be told."""
 
-    def __init__(self, brokers, configuration=(), kafka_path=None):
+    def __init__(self, brokers, configuration=(), environment=None):
         self.brokers, self.configuration = brokers, list(configuration)
-        self.kafka_path = kafka_path
+        self.environment, self.kafka_path = environment or {}, None
 
 
 class Cluster:
@@ -56,11 +64,14 @@ class Cluster:
         self.in_memory.append(tempfile.mkdtemp(prefix="hanse-interop-", dir=where))
         return f"file:{self.in_memory[-1]}/bucket"
 
-    def start(self, name, agents, options=(), user=None, bucket=None, configuration=()):
+    def start(self, name, agents, options=(), user=None, bucket=None, configuration=(),
+              has_certificates=False):
         home = self.scratch / name
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        begun, place = [], self.bucket(home, bucket)
+        begun, place, environment = [], self.bucket(home, bucket), {}
+        if has_certificates:
+            options, configuration, environment = certificates.make(home / "certificates")
         for number in range(1, agents + 1):
             own = ["--site", f"RACK{number}", "--default-partitions", PARTITIONS, *options]
             if number > 1:
@@ -76,7 +87,7 @@ class Cluster:
                             begun[0].address, "--run-dir", begun[0].run_dir], check=True,
                            input=PASSWORD, text=True, stdout=subprocess.DEVNULL, timeout=30)
         self.say(f"{name}: brokers {', '.join(node.address for node in begun)}, logs in {home}")
-        return Setup(",".join(node.address for node in begun), configuration)
+        return Setup(",".join(node.address for node in begun), configuration, environment)
 
     def kafka_path(self):
         """A directory with the shell scripts of Apache Kafka that the tests call, or None."""

@@ -54,7 +54,7 @@ class Runner:
         log = self.logs / f"{mode}-{number}-{scenario}.log"
         setup = self.cluster.setup_for(number, scenario)
         return suite.run(number, scenario, wanted, mode, setup.brokers, log, setup.configuration,
-                         setup.kafka_path)
+                         setup.environment, setup.kafka_path)
 
     def run_many(self, mode, tasks, jobs):
         todo, results = queue.Queue(), {}

@@ -131,8 +131,8 @@ def complaints(text):
     return striking[-40:] + lines[-20:]
 
 
-def run(numbers, scenario, wanted, mode, brokers, log_path, configuration=(), kafka_path=None,
-        at_a_time=1):
+def run(numbers, scenario, wanted, mode, brokers, log_path, configuration=(), environment=None,
+        kafka_path=None, at_a_time=1):
     """Runs the tests with these numbers that are in `wanted`, and returns their results."""
     tests = directory() / "tests"
     settings = MODES[mode]
@@ -152,7 +152,7 @@ def run(numbers, scenario, wanted, mode, brokers, log_path, configuration=(), ka
             env={**inherited, "TESTS": numbers, "TEST_KAFKA_VERSION": BROKER_VERSION,
                  "LD_LIBRARY_PATH": "../src:../src-cpp", "RDKAFKA_TEST_CONF": str(conf),
                  "BROKERS": brokers, **({"KAFKA_PATH": str(kafka_path)} if kafka_path else {}),
-                 **settings.get("environment", {})})
+                 **settings.get("environment", {}), **(environment or {})})
         try:
             process.wait(LIMITS_S.get(numbers, LIMIT_S))
         except subprocess.TimeoutExpired:
