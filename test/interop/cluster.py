@@ -26,11 +26,11 @@ KINDS = {
     "quick": {"agents": 1, "bucket": MEMORY},
     "ssl": {"agents": 1, "has_certificates": True},
     "sasl": {"agents": 3, "options": ["--kafka-reauth-ms", 10000], **SIGNED_IN},
-    "admin": {"agents": 1, **SIGNED_IN},
+    "admin": {"agents": 1, "has_certificates": True, "user": "CN=client"},
 }
 KIND_OF = {
     "0055": "quick",  # allows a request 5 ms
-    "0081": "admin",  # chooses replicas where there is a choice, and makes users
+    "0081": "admin",  # chooses replicas where there is a choice, and makes the first user
     "0097": "ssl", "0135": "sasl", "0142": "sasl",
 }
 
@@ -83,7 +83,8 @@ class Cluster:
             begun.append(node)
             node.start()
         if user:
-            subprocess.run([self.program, "user", "add", "--admin", user, "--kafka",
+            known_by = ["--no-password"] if has_certificates else []
+            subprocess.run([self.program, "user", "add", "--admin", *known_by, user, "--kafka",
                             begun[0].address, "--run-dir", begun[0].run_dir], check=True,
                            input=PASSWORD, text=True, stdout=subprocess.DEVNULL, timeout=30)
         self.say(f"{name}: brokers {', '.join(node.address for node in begun)}, logs in {home}")
