@@ -91,16 +91,21 @@ class Cluster:
         return Setup(",".join(node.address for node in begun), configuration, environment)
 
     def kafka_path(self):
-        """A directory with the shell scripts of Apache Kafka that the tests call, or None."""
+        """A directory with what the tests call of Apache Kafka's distribution, or None."""
         why = apache_kafka.why_not()
         if why:
             self.say(f"without Apache Kafka's scripts: {why}")
             return None
         path = self.scratch / "kafka"
         (path / "bin").mkdir(parents=True, exist_ok=True)
-        for name in ("topics", "acls", "configs"):
+        if not (path / "libs").exists():
+            (path / "libs").symlink_to(apache_kafka.directory() / "libs")
+        scripts = {name: shlex.join(apache_kafka.command(name))
+                   for name in ("topics", "acls", "configs")}
+        scripts["run-class"] = f'java -cp "$CLASSPATH:{path}/libs/*"'
+        for name, command in scripts.items():
             script = path / f"bin/kafka-{name}.sh"
-            script.write_text(f'#!/bin/sh\nexec {shlex.join(apache_kafka.command(name))} "$@"\n')
+            script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             script.chmod(0o755)
         return path
 
