@@ -39,6 +39,8 @@ static struct slice broker_value(struct request *r, struct slice name)
 		return number_text(r, r->agent->node_id);
 	if (slice_equal(name, SLICE("broker.rack")))
 		return slice_from(config->site);
+	if (slice_equal(name, SLICE("connections.max.reauth.ms")))
+		return number_text(r, (int64_t)config->session_ms);
 	if (slice_equal(name, SLICE("num.partitions")))
 		return number_text(r, config->default_partitions);
 	return slice_from(arena_format(&r->arena, "PLAINTEXT://%s:%u", config->advertise_host,

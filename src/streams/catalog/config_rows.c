@@ -101,6 +101,8 @@ const struct config_row config_broker_rows[] = {
 	      "Topics are created when a client that allows it asks for them."),
 	FIXED("broker.id", NULL, CONFIG_INT, "The number of this node."),
 	FIXED("broker.rack", NULL, CONFIG_STRING, "The site of this node."),
+	FIXED("connections.max.reauth.ms", NULL, CONFIG_LONG,
+	      "A client that signed in does so again before so much time is over; 0: need not."),
 	FIXED("default.replication.factor", "1", CONFIG_INT,
 	      "Durability is the bucket's business."),
 	FIXED("delete.topic.enable", "true", CONFIG_BOOLEAN, "Topics can be deleted."),
