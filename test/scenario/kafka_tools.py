@@ -70,6 +70,25 @@ with Scenario() as s:
         tool("consumer-groups", "--delete", "--group", "g")
         assert "g" not in tool("consumer-groups", "--list").split()
 
+    with s.test("configs: a setting of a topic is changed and shown"):
+        words = ["--entity-type", "topics", "--entity-name", "t"]
+        tool("configs", "--alter", *words, "--add-config", "retention.ms=3600000")
+        assert "retention.ms=3600000" in tool("configs", "--describe", *words)
+
+    with s.test("acls: one is added and listed"):
+        tool("acls", "--add", "--deny-principal", "User:nobody", "--operation", "Read", "--topic",
+             "guarded")
+        said = tool("acls", "--list", "--topic", "guarded")
+        assert "principal=User:nobody" in said and "permissionType=DENY" in said, said
+
+    with s.test("transactions: one is made by producer-perf, and shown"):
+        tool("producer-perf", "--topic", "t", "--num-records", 100, "--record-size", 10,
+             "--throughput", -1, "--transactional-id", "perf")
+        said = tool("transactions", "list")
+        assert "perf" in said and "CompleteCommit" in said, said
+        said = tool("transactions", "describe-producers", "--topic", "t", "--partition", 0)
+        assert len(said.splitlines()) > 1, said
+
     with s.test("topics: one is deleted"):
         tool("topics", "--delete", "--topic", "t")
         assert tool("topics", "--list").split() == []
