@@ -126,6 +126,18 @@ static bool is_journal(FILE *out)
 	return strcmp(said, text) == 0;
 }
 
+/* The official client takes a lost connection for a sign that port 80 is meddled with: it asks at
+ * port 443 alone while its last attempt is less than two minutes ago, which it always is as it
+ * tries on.  It does so only where the URL is http and names no private address. */
+static bool is_lost_to_official_clients(const struct banner *b, struct slice url)
+{
+	struct endpoint e;
+
+	return slice_starts_with(url, SLICE("http://")) &&
+	       (endpoint_parse_ip(slice_from(b->options->address.host), 0, &e) ||
+		!(endpoint_is_private(&e) || endpoint_is_loopback(&e)));
+}
+
 /* A key is no line of a log that is kept, and that others read. */
 static void print_key(const struct banner *b)
 {
@@ -145,6 +157,11 @@ static void print_key(const struct banner *b)
 		"  or, with the official client of Tailscale:\n\n"
 		"    tailscale up --login-server %s --auth-key %s\n\n",
 		b->key, key.urls[0], key.secret);
+	if (is_lost_to_official_clients(b, slice_from(key.urls[0])))
+		fprintf(b->out, "  Official clients do not come back to such an address by "
+				"themselves when\n"
+				"  control was away; with --certificate it is an https address, "
+				"and they do.\n\n");
 	crypto_wipe(&key, sizeof(key));
 }
 

@@ -70,6 +70,7 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
     with s.test("the first machine says what to run on the next one"):
         cloud.start()
         assert cloud.key.startswith("hanse-join-1-")
+        cloud.wait_for("Official clients do not come back to such an address")
         assert "hanse-join-1" not in Path(f"/proc/{cloud.process.pid}/cmdline").read_text()
 
     home = Machine(s, "home", where=hosts["home"], join=cloud.key)

@@ -111,6 +111,14 @@ def check_old(s, control, a):
         a.ping("old")
         assert control.known("old")["capability_version"] == 113
 
+        assert "do not come back" not in control.log()  # to a private address they do
+
+    with s.test("the old client uses a relay whose certificate nobody vouches for"):
+        if not official.find_old():
+            raise Skip(official.why_not_old())
+        wait_until(lambda: re.search(r"derp-\d+ connected", b.log_path.read_text()), 30,
+                   "the old client is connected to the relay")
+
 
 def check_tools(s, control, client, a):
     url, key = control.official_words

@@ -315,7 +315,7 @@ struct blob *whole_message(struct realm *r, struct machine *m, struct view *view
 	struct control_map_response response = {
 		.time_s = realm_now_s(r),
 		.node = &self,
-		.relays = r->relays,
+		.relays = relays_for(r, m),
 		.domain = slice_from(r->domain),
 		.filters = &open_filter,
 		.filter_count = 1,
@@ -423,7 +423,9 @@ struct control_map_response round_response(struct realm *r, struct round *round,
 {
 	struct control_map_response response = {
 		.time_s = realm_now_s(r),
-		.relays = r->relays_changed ? r->relays : NULL,
+		.relays = !r->relays_changed ? NULL
+			  : to		     ? relays_for(r, to)
+					     : r->relays,
 	};
 
 	if (has_self) {
@@ -500,7 +502,8 @@ static void tell(struct realm *r, struct round *round, struct map_stream *s)
 							 .node = &self,
 						 },
 						 NULL, 0));
-	} else if (s->needs_self || is_among(round, m)) {
+	} else if (s->needs_self || is_among(round, m) ||
+		   (r->relays_changed && relays_for(r, m) != r->relays)) {
 		write_message(s, delta_message(r, round, m, s->needs_self));
 	} else {
 		if (!round->shared)

@@ -114,6 +114,8 @@ struct round {
 	struct blob *shared; /* for all who are not among `all` */
 };
 
+/* The relays as the client of this machine can use them. */
+const struct control_relay_map *relays_for(const struct realm *r, const struct machine *m);
 /* What a round tells a machine besides its peers; some of it lives in the round's arena. */
 struct control_map_response round_response(struct realm *r, struct round *round,
 					   const struct machine *to, bool has_self);
@@ -174,7 +176,8 @@ struct realm {
 	const char **urls;
 	size_t url_count;
 	struct control_relay_map *relays;
-	struct machine **machines; /* by id */
+	struct control_relay_map *old_relays; /* for clients before REALM_VERSION_HASHES */
+	struct machine **machines;	      /* by id */
 	size_t machine_count, machine_capacity;
 	struct map by_node; /* node key -> machine */
 	struct peer_block *blocks;

@@ -100,6 +100,32 @@ static bool mirror_region(const struct control_region *region, const struct rela
 	return ret->id <= UINT16_MAX;
 }
 
+/* A client that cannot look for the hash of a certificate that nobody vouches for would use no such
+ * relay at all.  It is told to look at none: what it sends is sealed, and who stands between it and
+ * the relay learns what a relay learns.  Nor does it know that it shall not live in the mirror. */
+static struct control_relay_map *for_old_clients(struct control_region *regions, size_t count,
+						 struct control_relay *relays)
+{
+	size_t relay_count = 0;
+
+	while (count && regions[count - 1].is_avoided)
+		count--;
+	for (size_t i = 0; i < count; i++)
+		relay_count += regions[i].relay_count;
+	for (size_t i = 0; i < relay_count; i++)
+		if (slice_starts_with(relays[i].cert_name, SLICE("sha256-raw:"))) {
+			relays[i].cert_name = SLICE("");
+			relays[i].is_insecure = true;
+		}
+	return control_relay_map_copy(&(struct control_relay_map) { regions, count });
+}
+
+const struct control_relay_map *relays_for(const struct realm *r, const struct machine *m)
+{
+	return m->node->version && m->node->version < REALM_VERSION_HASHES ? r->old_relays
+									   : r->relays;
+}
+
 /* Rows come sorted by region. */
 static void take_relays(struct realm *r, struct operation *o)
 {
@@ -142,6 +168,8 @@ static void take_relays(struct realm *r, struct operation *o)
 						SLICE_ARG(relays[p->relay_count].name)));
 	memory_free(r->relays);
 	r->relays = control_relay_map_copy(&(struct control_relay_map) { regions, count });
+	memory_free(r->old_relays);
+	r->old_relays = for_old_clients(regions, count, relays);
 	r->relays_changed = true;
 }
 
@@ -341,6 +369,7 @@ struct realm *realm_new(struct loop *loop, const struct realm_config *config)
 	list_init(&r->pending);
 	list_init(&r->operations);
 	r->relays = control_relay_map_copy(&(struct control_relay_map) { 0 });
+	r->old_relays = control_relay_map_copy(&(struct control_relay_map) { 0 });
 	r->policy = realm_policy_new();
 	return r;
 }
@@ -352,6 +381,7 @@ void realm_free(struct realm *r)
 	map_done(&r->by_node);
 	arena_done(&r->shared);
 	memory_free(r->relays);
+	memory_free(r->old_relays);
 	blob_unref(&r->keepalive);
 	realm_policy_free(r->policy);
 	memory_free(r);

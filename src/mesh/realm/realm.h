@@ -47,6 +47,7 @@ enum {
 	REALM_PENDING_MS = 60 * 60 * 1000,
 	REALM_PENDING_ID_BYTES = 25, /* 24 characters and a NUL */
 	REALM_VERSION_MIN = 113,     /* capability version of clients */
+	REALM_VERSION_HASHES = 115,  /* from here on they know the hash of a certificate */
 	REALM_REGION_MIN = 900,	     /* of relays of users, as clients count them */
 	REALM_REGION_MAX = 999,
 	REALM_REGION_MIRROR = 1000, /* added to the number of the only one */

@@ -408,6 +408,7 @@ static enum err put_relay(const char *name, int32_t region, bool is_said)
 	e->relay = (struct relay_row) { .name = slice_from(name),
 					.region = region,
 					.host = SLICE("192.0.2.1"),
+					.cert_name = SLICE("sha256-raw:00"),
 					.relay_port = 443,
 					.stun_port = 3478,
 					.second_stun_port = 3479 };
@@ -458,6 +459,41 @@ static void test_the_only_relay_is_there_twice_for_who_compares(void **state)
 	assert_int_equal(change_relay("first", false), OK);
 	WAIT_UNTIL(has_regions(&a, 901, 1901));
 	client_close(&a);
+}
+
+static void assert_knows_relay(const struct machine_client *c, const char *cert_name)
+{
+	const struct control_relay *relay = &c->map.relays->regions[0].relays[0];
+
+	assert_text(relay->cert_name, cert_name);
+	assert_int_equal(relay->is_insecure, !*cert_name);
+}
+
+static void test_who_knows_no_hashes_of_certificates_is_told_to_look_at_none(void **state)
+{
+	struct machine_client a, old;
+
+	(void)state;
+	client_open(&a, "new");
+	client_open_as(&old, "old", 113);
+	register_with(&a, new_key(0, 0, ""));
+	register_with(&old, new_key(0, 0, ""));
+	begin_stream(&a);
+	begin_stream(&old);
+	assert_int_equal(put_relay("first", 900, true), OK);
+	WAIT_UNTIL(has_regions(&a, 900, 1900));
+	assert_knows_relay(&a, "sha256-raw:00");
+	WAIT_UNTIL(old.map.relays && old.map.relays->region_count == 1);
+	assert_knows_relay(&old, "");
+	/* And so from the first message on. */
+	client_close(&old);
+	client_open_as(&old, "older", 114);
+	register_with(&old, new_key(0, 0, ""));
+	begin_stream(&old);
+	WAIT_UNTIL(old.map.relays && old.map.relays->region_count == 1);
+	assert_knows_relay(&old, "");
+	client_close(&a);
+	client_close(&old);
 }
 
 static void test_a_relay_that_was_removed_cannot_say_that_it_is_there(void **state)
@@ -588,6 +624,9 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_the_only_relay_is_there_twice_for_who_compares,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_who_knows_no_hashes_of_certificates_is_told_to_look_at_none, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_relay_that_was_removed_cannot_say_that_it_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nonsense_is_answered_and_forgotten, setup,

@@ -173,6 +173,7 @@ struct machine_client {
 	struct mesh_key secret, node, old_node;
 	const char *name, *tag;
 	struct ip_prefix route;
+	uint32_t version; /* 0: VERSION */
 	bool has_route, is_dialed, has_answer, is_ended, is_channel_over;
 	struct http2_exchange *asking, *stream;
 	struct buf answer, frames;
@@ -233,6 +234,11 @@ static void on_channel_end(void *context, enum err err, const char *why)
 	m->is_channel_over = true;
 }
 
+static uint32_t version_of(const struct machine_client *m)
+{
+	return m->version ? m->version : VERSION;
+}
+
 static enum step dial_step(struct task *t)
 {
 	struct machine_client *m = CONTAINER(t, struct machine_client, task);
@@ -242,7 +248,7 @@ static enum step dial_step(struct task *t)
 			   &(struct dial_config) {
 				   .target = &rig.target,
 				   .machine_secret = m->secret,
-				   .version = VERSION,
+				   .version = version_of(m),
 				   .http2 = { .context = m, .on_data = on_data, .on_end = on_end },
 				   .channel_config = { .context = m, .on_end = on_channel_end },
 			   });
@@ -264,10 +270,11 @@ static void connect_client(struct machine_client *m)
 	assert_int_equal(m->dial.task.err, OK);
 }
 
-static void client_open(struct machine_client *m, const char *name)
+static void client_open_as(struct machine_client *m, const char *name, uint32_t version)
 {
 	memset(m, 0, sizeof(*m));
 	m->name = name;
+	m->version = version;
 	random_bytes(m->secret.bytes, sizeof(m->secret.bytes));
 	x25519_clamp(m->secret.bytes);
 	random_bytes(m->node.bytes, sizeof(m->node.bytes));
@@ -277,6 +284,11 @@ static void client_open(struct machine_client *m, const char *name)
 	netmap_init(&m->map);
 	m->port = 1000;
 	connect_client(m);
+}
+
+static void client_open(struct machine_client *m, const char *name)
+{
+	client_open_as(m, name, 0);
 }
 
 static void client_close(struct machine_client *m)
@@ -384,7 +396,7 @@ static void send_map(struct machine_client *m, bool is_stream)
 	struct endpoint endpoint = endpoint_ip4(192, 0, 2, 1, m->port);
 	struct slice tag;
 	struct control_map_request q = {
-		.version = VERSION,
+		.version = version_of(m),
 		.node_key = m->node,
 		.disco_key = m->node,
 		.endpoints = &endpoint,
