@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -650,6 +651,14 @@ bool stream_is_secure(const struct stream *s)
 enum err stream_peer_subject(const struct stream *s, char *ret, size_t size)
 {
 	return stream_is_secure(s) ? tls_peer_subject(s->tls, ret, size) : ERR_NOT_FOUND;
+}
+
+bool stream_peer_has_closed(const struct stream *s)
+{
+	struct pollfd fd = { .fd = s->fd, .events = POLLRDHUP };
+
+	assert(s->magic == STREAM_MAGIC);
+	return s->is_failed || s->is_at_end || poll(&fd, 1, 0) > 0;
 }
 
 struct stream_traffic stream_get_traffic(const struct stream *s)

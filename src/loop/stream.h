@@ -104,6 +104,10 @@ MUST_CHECK enum err stream_peer_subject(const struct stream *s, char *ret, size_
 /* Is it TLS, and the handshake over? */
 bool stream_is_secure(const struct stream *s);
 
+/* Has the peer closed, or shut down its half, even where bytes from before wait to be read?  Asks
+ * the system: who was stopped finds requests together with the news that nobody waits for them. */
+bool stream_peer_has_closed(const struct stream *s);
+
 /* Bytes that went over the socket so far, with all that TLS adds. */
 struct stream_traffic {
 	uint64_t received_bytes, sent_bytes;

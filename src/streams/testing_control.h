@@ -54,10 +54,11 @@ struct testing_control {
 	int lose_usage_after;  /* the same with reports */
 	int32_t usage_ms;      /* 0: no reports are wanted */
 	enum err commit_error; /* what the next commit is answered, once */
+	enum err kafka_error;  /* what every request passed on is answered; OK: nothing */
 
 	/* counters */
 	int hello_count, commit_count, sync_count, ping_count, usage_count;
-	int kafka_count; /* requests passed on: none is answered */
+	int kafka_count; /* requests passed on */
 	int64_t last_low_sequence, last_sequence;
 };
 
@@ -306,6 +307,10 @@ static inline void testing_take_frame(struct testing_peer *p, const struct frame
 		break;
 	case PEER_KAFKA_REQUEST:
 		c->kafka_count++;
+		if (c->kafka_error)
+			testing_write(p, &peer_kafka_response_schema, frame->correlation_id,
+				      &(struct peer_kafka_response) {
+					      .error = (int16_t)c->kafka_error });
 		break;
 	case PEER_CONDITION_REQUEST:
 		testing_answer_condition(p, &a, frame);

@@ -38,6 +38,7 @@ struct connection {
 	size_t unsent_bytes; /* of answers, until all have left; they count in agent->answers */
 	uint64_t unsent_since_ms;
 	uint64_t id;
+	int64_t incarnation; /* of the agent, when it came */
 	bool is_draining;
 	bool is_ending; /* refused, or the peer is gone: answers are dropped */
 	struct sign_in sign_in;
@@ -297,6 +298,12 @@ bool connection_is_private(const struct connection *c)
 uint64_t connection_id(const struct connection *c)
 {
 	return c->id;
+}
+
+bool connection_is_current(const struct connection *c)
+{
+	return c->stream && c->incarnation == c->agent->incarnation &&
+	       !stream_peer_has_closed(c->stream);
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -715,6 +722,7 @@ void connection_open(struct agent *agent, struct stream *s)
 	c->agent = agent;
 	c->stream = s;
 	c->id = ++agent->next_connection_id;
+	c->incarnation = agent->incarnation;
 	list_init(&c->requests);
 	list_add(&agent->connections, &c->link);
 	agent->connection_count++;

@@ -49,4 +49,8 @@ bool connection_is_private(const struct connection *c);
 
 uint64_t connection_id(const struct connection *c);
 
+/* Is the client there, and did it come in this life of the agent?  What it asked otherwise may be
+ * late: it has asked again elsewhere. */
+bool connection_is_current(const struct connection *c);
+
 #endif

@@ -24,6 +24,17 @@ static bool fits_into_frame(const struct forward *f)
 	return size <= PEER_BODY_BYTES_MAX - MESSAGE_EXTRA_BYTES;
 }
 
+/* These do not say which transaction they are about: a late one would be taken for a part of the
+ * next.  Control knows a late one by its connection (transaction_session.h), but not when that is
+ * the first it hears of the connection, and not when this agent has begun another life: it was
+ * stopped or cut off while the client went elsewhere. */
+static bool must_be_current(const struct forward *f)
+{
+	return f->api->key == KAFKA_API_END_TXN || f->api->key == KAFKA_API_ADD_PARTITIONS_TO_TXN ||
+	       f->api->key == KAFKA_API_ADD_OFFSETS_TO_TXN ||
+	       f->api->key == KAFKA_API_TXN_OFFSET_COMMIT;
+}
+
 static void send_call(struct forward *f)
 {
 	struct peer_kafka_request message = {
@@ -69,6 +80,8 @@ static enum step forward_step(struct task *t)
 		if (!fits_into_frame(f))
 			return task_fail(t, ERR_TOO_BIG, "%zu bytes are too many for control",
 					 f->body.size);
+		if (must_be_current(f) && !connection_is_current(f->request->connection))
+			return task_fail(t, ERR_DENIED, "it may be late: its client has gone");
 		send_call(f);
 		return task_wait(t, FORWARD_ANSWERED);
 
