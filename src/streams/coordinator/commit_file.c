@@ -305,6 +305,22 @@ static enum err pass_over(struct progress *p, int16_t error,
 	return close_run(p);
 }
 
+/* Sequences that were written before, but not in the transaction that is open.  Whoever ends a
+ * transaction has all its answers, so this is no repeat that somebody waits for.  It may be other
+ * records: librdkafka (seen with 2.0) gives the sequences of what it purges at an abort again, and
+ * what it had sent of it without an answer is here.  Taken for a repeat, records of a transaction
+ * that commits would be lost.  The error aborts it and begins a new epoch. */
+static bool is_of_another_transaction(struct progress *p,
+				      const struct peer_commit_file_request_batch *batch,
+				      enum producer_verdict verdict, int64_t base_offset)
+{
+	if (!is_transactional(batch))
+		return false;
+	return verdict == PRODUCER_FORGOTTEN ||
+	       (verdict == PRODUCER_DUPLICATE &&
+		!transaction_wrote(p->cell, p->partition.id, batch->producer_id, base_offset));
+}
+
 static enum err commit_idempotent(struct progress *p,
 				  const struct peer_commit_file_request_batch *batch,
 				  int64_t position, struct peer_commit_file_response_batch *ret)
@@ -317,7 +333,10 @@ static enum err commit_idempotent(struct progress *p,
 	enum producer_verdict verdict =
 		producer_check(found ? NULL : &state, batch->producer_epoch, batch->base_sequence,
 			       batch->record_count, &ret->base_offset);
-	/* A repeat is answered whatever became of its transaction; what is fenced is told so. */
+	if (is_of_another_transaction(p, batch, verdict, ret->base_offset)) {
+		ret->base_offset = -1;
+		return pass_over(p, KAFKA_UNKNOWN_PRODUCER_ID, ret);
+	}
 	if (verdict == PRODUCER_DUPLICATE)
 		return pass_over(p, KAFKA_NONE, ret);
 	int16_t error = verdict_error(verdict);

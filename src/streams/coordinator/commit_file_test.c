@@ -361,23 +361,6 @@ static void test_a_new_producer_begins_at_the_beginning(void **state)
 	books_close(&b);
 }
 
-/* Its producer is older than the topic, and still the batch before this one may be on its way. */
-static void test_a_topic_made_again_takes_no_batch_before_the_one_that_failed(void **state)
-{
-	struct books b;
-	struct uuid t;
-
-	(void)state;
-	begin(&b, &t);
-	assert_int_equal(produce(&b, t, 0, 0, 5).base_offset, 0);
-	books_do(&b, "UPDATE topic SET deleted_ms = 1, topic_id = zeroblob(16)");
-	t = books_topic(&b, "t", 3);
-	assert_int_equal(produce(&b, t, 0, 6, 1).error, KAFKA_UNKNOWN_PRODUCER_ID);
-	assert_int_equal(produce(&b, t, 1, 0, 1).base_offset, 0);
-	assert_int_equal(produce(&b, t, 1, 1, 1).base_offset, 1);
-	books_close(&b);
-}
-
 static void test_an_older_epoch_is_fenced(void **state)
 {
 	struct books b;
@@ -497,7 +480,6 @@ int main(void)
 		cmocka_unit_test(test_a_repeated_batch_gets_its_first_offset),
 		cmocka_unit_test(test_a_batch_out_of_order_waits_for_the_one_before),
 		cmocka_unit_test(test_a_new_producer_begins_at_the_beginning),
-		cmocka_unit_test(test_a_topic_made_again_takes_no_batch_before_the_one_that_failed),
 		cmocka_unit_test(test_an_older_epoch_is_fenced),
 		cmocka_unit_test(test_sequences_wrap),
 		cmocka_unit_test(test_runs_cover_every_offset_once),

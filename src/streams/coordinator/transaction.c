@@ -280,6 +280,18 @@ bool transaction_is_open(struct cell *cell, int64_t partition, int64_t producer_
 	return has_row(cell, st);
 }
 
+bool transaction_wrote(struct cell *cell, int64_t partition, int64_t producer_id, int64_t offset)
+{
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT 1 FROM open_transaction WHERE partition = ?1"
+				     " AND producer_id = ?2 AND first_offset <= ?3");
+
+	cell_bind_int(st, 1, partition);
+	cell_bind_int(st, 2, producer_id);
+	cell_bind_int(st, 3, offset);
+	return has_row(cell, st);
+}
+
 enum err transaction_open(struct cell *cell, int64_t partition, int64_t producer_id, int64_t offset)
 {
 	if (transaction_is_open(cell, partition, producer_id))

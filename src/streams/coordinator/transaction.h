@@ -101,6 +101,8 @@ bool transaction_has_offset(struct cell *cell, struct slice group, int64_t topic
 MUST_CHECK enum err transaction_open(struct cell *cell, int64_t partition, int64_t producer_id,
 				     int64_t offset);
 bool transaction_is_open(struct cell *cell, int64_t partition, int64_t producer_id);
+/* Is an offset the producer wrote to in the transaction that is open there? */
+bool transaction_wrote(struct cell *cell, int64_t partition, int64_t producer_id, int64_t offset);
 
 /* The epoch after this one, or a new producer id and epoch 0 when there is none; remembers what was
  * before if `keeps_previous`. To be saved. */
