@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 SUBMAKE := $(MAKE) --no-print-directory -j$(JOBS)
 PREFIX ?= /usr/local
 
-.PHONY: run test unit programs fuzzers fuzz man format tidy install
+.PHONY: soak run test unit programs fuzzers fuzz man format tidy install
 
 # Install what is missing, build, and serve with data in ./var.
 run:
@@ -32,6 +32,13 @@ TIME ?= 60
 fuzz:
 	@$(SUBMAKE) FLAVOUR=fuzz fuzzers
 	@FUZZ_SECONDS=$(TIME) test/run fuzz/
+
+# The checker of anomalies, for MINUTES; SEED=n repeats what it chose.
+MINUTES ?= 30
+soak:
+	@tools/install-dependencies test
+	@$(SUBMAKE) FLAVOUR=asan build
+	@MINUTES=$(MINUTES) test/run scenario/anomalies
 
 man:
 	@tools/man_test

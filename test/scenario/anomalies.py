@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Two nodes of a sealed cluster, an agent of each serving clients, are killed, stopped, cut off
+from each other and given a slow or failing bucket, while clients write plainly, idempotently and in
+transactions, read, work from one topic to another, and consume in groups.  Nothing acknowledged
+is lost, nothing is there twice, nothing aborted is read, no transaction is torn, no offset changes
+its meaning, and whenever it is quiet all of them go on.
+
+SEED=n repeats the choices; MINUTES=n makes it longer (`make soak`: 30).  Never skipped.
+timeout: 7200 s"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import kcat
+from checker import History, check_itself, check_seen, check_writer
+from kcat_reader import Reader, Tail
+from node import Node
+from rdkafka import NumberedWriter, check_prefix
+from scenario import Scenario, say, wait_until
+from transactor import COMMITTED, Transactor, Worker
+
+MINUTES = float(os.environ.get("MINUTES", "1"))
+PARTITIONS = 3
+RECORDS_PER_S = 150
+QUIET_EACH = 5  # rounds; then everybody must go on
+HEAL_S = 90     # patience: sessions, backoffs of clients and timeouts of transactions are in it
+CLONE_NEWNET = 0x40000000
+BUCKETS = ["", "fault_delay_ms=40", "fault_before_ppm=10000&fault_after_ppm=10000",
+           "fault_put_ms=60-400&fault_get_ms=20-80"]
+
+
+def own_network():
+    """A network of our own, where packets may be dropped; not everybody may have one."""
+    if not shutil.which("nft") or not shutil.which("ip") or os.getuid() != 0:
+        return False
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        return False
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return True
+
+
+def cut_off(ports):
+    """Nothing passes to and from these TCP ports."""
+    rules = "".join(f"tcp {end} {port} drop\n" for port in ports for end in ("dport", "sport"))
+    subprocess.run(["nft", "-f", "-"], text=True, check=True,
+                   input="table inet cut {\nchain drops {\ntype filter hook input priority 0;\n"
+                         f"{rules}}}\n}}\n")
+
+
+def connect_again():
+    subprocess.run(["nft", "delete", "table", "inet", "cut"], check=True)
+
+
+class Member(Node):
+    """A node of the cluster, whose bucket is as good as it was told to be at its last start."""
+
+    def __init__(self, scratch, name, key_file):
+        super().__init__(scratch, name, environment={"HANSE_TEST_FAULTS": "1"}, options=[
+            "--default-partitions", PARTITIONS, "--key-file", key_file])
+        self.directory = f"file:{scratch}/bucket"
+        self.bucket = self.directory
+
+    def use(self, faults):
+        self.bucket = f"fault:{self.directory}?{faults}" if faults else self.directory
+
+
+class Trouble:
+    """What is done to the nodes; each ends before it returns, but not what follows from it."""
+
+    def __init__(self, nodes, random, has_network):
+        self.nodes, self.random, self.has_network = nodes, random, has_network
+
+    def strike(self):
+        kinds = [self.kill_node, self.kill_node, self.kill_role, self.kill_role, self.stop,
+                 self.kill_all, self.give_bucket]
+        if self.has_network:
+            kinds += [self.cut, self.cut]
+        return self.random.choice(kinds)()
+
+    def node(self):
+        return self.random.choice(self.nodes)
+
+    def kill_node(self):
+        node = self.node()
+        node.kill()
+        time.sleep(self.random.uniform(0, 3))
+        node.launch()
+        return f"killed {node.name}"
+
+    def kill_role(self):
+        node, role = self.node(), self.random.choice(["control", "streams"])
+        node.signal(signal.SIGKILL, role)
+        return f"killed {role} of {node.name}"
+
+    def kill_all(self):
+        for node in self.nodes:
+            node.kill()
+        for node in self.random.sample(self.nodes, len(self.nodes)):
+            node.launch()
+            time.sleep(self.random.uniform(0, 1))
+        return "killed all"
+
+    def stop(self):
+        node, what = self.node(), self.random.choice(["all", "control", "streams"])
+        seconds = self.random.choice([0.3, 2, 5, 9])
+        if node.signal(signal.SIGSTOP, what):
+            time.sleep(seconds)
+            node.signal(signal.SIGCONT, what)
+        return f"stopped {what} of {node.name} for {seconds} s"
+
+    def cut(self):
+        nodes = self.random.choice([self.nodes, [self.node()]])
+        seconds = self.random.choice([1, 4, 9])
+        cut_off([node.peer_port for node in nodes])
+        time.sleep(seconds)
+        connect_again()
+        return f"cut off {' and '.join(node.name for node in nodes)} for {seconds} s"
+
+    def give_bucket(self):
+        node, faults = self.node(), self.random.choice(BUCKETS)
+        node.kill()
+        node.use(faults)
+        node.launch()
+        return f"{node.name} has a bucket with {faults or 'no faults'}"
+
+    def heal(self):
+        for node in self.nodes:
+            if node.bucket != node.directory:
+                node.kill()
+                node.use("")
+                node.launch()
+        for node in self.nodes:
+            node.wait_serving(HEAL_S)
+
+
+class Clients:
+    """All that goes on, and how far each is."""
+
+    def __init__(self, s, brokers):
+        patient = {"socket_timeout_ms": 5000, "topic_metadata_refresh_interval_ms": 1000}
+        self.ledger = NumberedWriter(brokers, "ledger", PARTITIONS, RECORDS_PER_S, **patient)
+        self.plain = NumberedWriter(brokers, "plain", PARTITIONS, RECORDS_PER_S,
+                                    enable_idempotence="false", **patient)
+        self.transactors = [Transactor(brokers, "transfers", PARTITIONS, f"transactor-{i}",
+                                       **patient) for i in range(2)]
+        self.workers = [Worker(brokers, "workers", "ledger", "copies", f"worker-{i}")
+                        for i in range(2)]
+        self.writers = [self.ledger, self.plain, *self.transactors, *self.workers]
+        for writer in (self.ledger, self.plain):
+            writer.start()
+        wait_until(lambda: self.ledger.acknowledged and self.plain.acknowledged, 60, "topics")
+        for writer in self.writers[2:]:
+            writer.start()
+        wait_until(lambda: COMMITTED in [outcome for t in self.transactors
+                                         for outcome in list(t.outcomes.values())], 60,
+                   "a transaction")
+        self.tails = {topic: Tail(s, brokers, topic) for topic in ("ledger", "plain", "transfers")}
+        self.group = [Reader(s, "-b", brokers, "-G", "readers", "-X",
+                             "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000",
+                             "-X", "topic.metadata.refresh.interval.ms=1000", "ledger")
+                      for _ in range(2)]
+
+    def progress(self):
+        """Numbers that grow while a client is not stuck, by name."""
+        counts = {"ledger": len(self.ledger.acknowledged), "plain": len(self.plain.acknowledged),
+                  "workers": sum(worker.count for worker in self.workers),
+                  "group": sum(len(reader.rows) for reader in self.group)}
+        counts |= {t.id: list(t.outcomes.values()).count(COMMITTED) for t in self.transactors}
+        counts |= {f"tail of {topic}": len(tail.rows) for topic, tail in self.tails.items()}
+        return counts
+
+    def check_all_go_on(self):
+        before = self.progress()
+
+        def have_grown():
+            return all(count > before[name] for name, count in self.progress().items())
+
+        try:
+            wait_until(have_grown, HEAL_S, "everybody goes on")
+        except AssertionError:
+            now = self.progress()
+            stuck = [name for name in before if now[name] <= before[name]]
+            raise AssertionError(f"stuck: {stuck}; " + "; ".join(
+                f"{t.id}: {t.why[-3:]}" for t in [*self.transactors, *self.workers]))
+
+
+def take_nameless(ledger, records):
+    """librdkafka acknowledges without an offset (-1001) what the broker has had for so long that it
+    no longer knows where.  It is there, once."""
+    nameless = [value for value, (_, offset) in ledger.items() if offset == -1001]
+    values = [value for _, _, _, value in records]
+    for value in nameless:
+        assert values.count(value) == 1, f"{value} is there {values.count(value)} times"
+        del ledger[value]
+    say(f"{len(nameless)} were acknowledged without an offset")
+
+
+def check_copies(ledger, copies):
+    """Each record of the ledger once, and those of a partition in order."""
+    for partition in range(PARTITIONS):
+        wanted = [value for at, _, _, value in ledger if at == partition]
+        found = [value for at, _, _, value in copies if at == partition]
+        assert len(set(found)) == len(found), \
+            f"partition {partition}: {len(found) - len(set(found))} records were copied twice"
+        assert found == wanted, f"partition {partition}: {len(found)} of {len(wanted)} copies"
+
+
+with Scenario() as s:
+    check_itself()
+    random = s.seed()
+    has_network = own_network()
+    key_file = s.scratch / "hanse.key"
+    nodes = [Member(s.scratch, name, key_file) for name in "ab"]
+    s.nodes += nodes
+    nodes[0].start()
+    nodes[1].start()
+    brokers = ",".join(node.address for node in nodes)
+    clients = Clients(s, brokers)
+    trouble = Trouble(nodes, random, has_network)
+    say("packets are dropped too" if has_network else "packets are not dropped: no root, no nft")
+
+    with s.test(f"{MINUTES:g} minutes of trouble, and everybody goes on whenever it is quiet"):
+        end, number, seen = time.monotonic() + 60 * MINUTES, 0, []
+        while time.monotonic() < end:
+            time.sleep(random.uniform(0.1, 3))
+            say(f"round {number}: {trouble.strike()}; {clients.progress()}")
+            number += 1
+            if number % QUIET_EACH == 0:
+                trouble.heal()
+                clients.check_all_go_on()
+                with clients.ledger.paused():
+                    now = kcat.records(brokers, "ledger")
+                check_prefix(seen, now)
+                seen = now
+        trouble.heal()
+        clients.check_all_go_on()
+
+    with s.test("all that was sent is answered, and no client is stuck at the end"):
+        for writer in (clients.ledger, clients.plain, *clients.transactors):
+            writer.is_stopping.set()
+        for writer in (clients.ledger, clients.plain, *clients.transactors):
+            writer.stop()
+        assert not clients.ledger.producer.failed, list(clients.ledger.producer.failed.items())[:5]
+
+    ledger = kcat.records(brokers, "ledger")
+    history = History()
+
+    with s.test("idempotent: every acknowledged record is there once, in order, where it was said"):
+        take_nameless(clients.ledger.acknowledged, ledger)
+        check_writer(history, "ledger", clients.ledger.acknowledged, ledger, True)
+        check_prefix(seen, ledger)
+        say(f"{len(ledger)} records")
+
+    with s.test("plain: every acknowledged record is there, where it was said"):
+        check_writer(history, "plain", clients.plain.acknowledged,
+                     kcat.records(brokers, "plain"), False)
+
+    with s.test("transactions: all of it or nothing, and nothing that was aborted"):
+        transfers = kcat.records(brokers, "transfers")
+        for transactor in clients.transactors:
+            transactor.check(transfers)
+            outcomes = list(transactor.outcomes.values())
+            say(f"{transactor.id}: {dict((o, outcomes.count(o)) for o in set(outcomes))}, "
+                f"{transactor.lives} lives")
+
+    with s.test("exactly once: each record was copied once, in order"):
+        def copies():
+            found = kcat.records(brokers, "copies")
+            return found if len(found) >= len(ledger) else None
+        found = wait_until(copies, HEAL_S, "the workers have copied everything")
+        for worker in clients.workers:
+            worker.stop()
+        check_copies(ledger, found)
+        say(f"{sum(worker.lives for worker in clients.workers)} lives of the workers")
+
+    with s.test("readers that were there all the time saw each record once, in order"):
+        clients.tails["ledger"].check_saw_only(ledger)
+        clients.tails["plain"].check_saw(kcat.records(brokers, "plain"))
+        clients.tails["transfers"].check_saw_only(transfers)
+
+    with s.test("a group saw everything, and each offset had one value"):
+        values = set()
+
+        def saw_all():
+            values.update(*(reader.values() for reader in clients.group))
+            return len(values) >= len(ledger)
+        wait_until(saw_all, HEAL_S, "the group has read everything")
+        check_seen("the group", values, ledger)
+        for reader in clients.group:
+            history.add("the group", (("ledger", *row) for row in reader.rows))
