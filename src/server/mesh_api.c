@@ -462,7 +462,9 @@ static void post_ping(struct mesh *m, struct http_exchange *e)
 	const struct control_node *c = to ? node_find(m->node, slice_from(to)) : NULL;
 	enum err err = ERR_NOT_FOUND;
 
-	if (c && c == node_netmap(m->node)->self) {
+	if (member_get_state(node_member(m->node)).place == MEMBER_EXPIRED) {
+		refuse(e, 503, "the key of this machine has expired: `hanse up --join KEY`");
+	} else if (c && c == node_netmap(m->node)->self) {
 		refuse(e, 400, "that is this machine itself");
 	} else if (!c) {
 		refuse(e, to ? 404 : 400,

@@ -244,6 +244,16 @@ static void ask_later(struct mesh *m)
 	timer_set(&m->key_timer, m->loop, loop_now_ms(m->loop) + pause_ms, ask_own_control);
 }
 
+/* It may be long after the start, when nobody reads but the log. */
+static void tell_expired(struct mesh *m, bool is_told)
+{
+	static const char text[] = "The key of this machine has expired: `hanse up --join KEY`";
+
+	tell(m, "%s", text);
+	if (!is_told)
+		log_warn("%s", text);
+}
+
 static void on_state(void *context, const struct member_state *state)
 {
 	struct mesh *m = context;
@@ -258,7 +268,7 @@ static void on_state(void *context, const struct member_state *state)
 		else if (state->place == MEMBER_WAITING)
 			tell(m, "Open this link to let this machine in: %s", state->auth_url);
 		else
-			tell(m, "The key of this machine has expired: `hanse up --join KEY`%s", "");
+			tell_expired(m, is_same);
 		break;
 	case MEMBER_REFUSED:
 		if (!m->is_joined) {

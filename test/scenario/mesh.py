@@ -195,6 +195,10 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         ping(late, address(home), 20)
         cloud.run("machine", "expire", "late")
         wait_until(lambda: late.json("status")["mesh"]["state"] == "expired", 10, "it is told")
+        late.wait_for(r"The key of this machine has expired: `hanse up --join KEY`")
+        assert "expired" in late.run("status").stdout
+        refused = late.run("ping", "home", "--times", 1, check=False)
+        assert refused.returncode != 0 and "has expired" in refused.stdout, refused.stdout
         assert cloud.run("ping", "late", "--times", 1, check=False).returncode != 0
         late.stop()
         late.start()
