@@ -30,6 +30,8 @@ static bool apply(struct member *m, struct arena *a, const struct control_map_re
 	} else if (change.what & NETMAP_SELF) {
 		member_set_place(m, MEMBER_UP); /* whether it is authorized may be new */
 	}
+	if (change.what & NETMAP_SELF)
+		member_wake(m); /* its key may be over, and all else may be quiet */
 	if (change.what && m->config.on_change)
 		m->config.on_change(m->config.context, &m->netmap, &change);
 	return !m->is_freed;
