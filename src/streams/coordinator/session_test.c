@@ -111,6 +111,7 @@ static void visitor_open(struct visitor *v, struct town *town)
 			 0);
 	v->stream = stream_open_fd(town->loop, fds[0], "control");
 	stream_set_owner(v->stream, &visitor_owner, v);
+	stream_set_inbox_limit(v->stream, PEER_FRAME_BYTES_MAX + PEER_FRAME_EXTRA_BYTES);
 	coordinator_accept(town->coordinator, stream_open_fd(town->loop, fds[1], "agent"));
 }
 

@@ -394,7 +394,7 @@ static void test_a_producer_id_is_given_once(void **state)
 	assert_int_equal(init_producer(&town, request)->error_code, KAFKA_INVALID_REQUEST);
 	request.transactional_id = SLICE("t");
 	assert_int_equal(init_producer(&town, request)->error_code,
-			 KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+			 KAFKA_INVALID_TRANSACTION_TIMEOUT);
 	town_close(&town);
 }
 
