@@ -63,4 +63,16 @@ static inline struct slice slice_cut(struct slice *rest, char separator)
 	return first;
 }
 
+/* Without those of the characters of `spaces` that stand at its ends. */
+static inline struct slice slice_trim(struct slice s, const char *spaces)
+{
+	const size_t count = strlen(spaces);
+
+	while (s.size > 0 && memchr(spaces, s.data[0], count))
+		s = slice_part(s, 1, s.size);
+	while (s.size > 0 && memchr(spaces, s.data[s.size - 1], count))
+		s.size--;
+	return s;
+}
+
 #endif

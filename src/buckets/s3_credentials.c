@@ -23,11 +23,7 @@ static const char *environment(const char *name)
 
 static struct slice trim(struct slice s)
 {
-	while (s.size && strchr(" \t\r", s.data[s.size - 1]) && s.data[s.size - 1])
-		s.size--;
-	while (s.size && (s.data[0] == ' ' || s.data[0] == '\t'))
-		s = slice_part(s, 1, s.size);
-	return s;
+	return slice_trim(s, " \t\r");
 }
 
 /* Header lines cannot be broken by what stands in a file or a variable. */

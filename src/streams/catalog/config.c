@@ -78,22 +78,23 @@ bool config_find(enum config_kind kind, struct slice name, struct config_row *re
 /* --- values ------------------------------------------------------------------------------------
  */
 
-static struct slice trim(struct slice s)
-{
-	while (s.size > 0 && s.data[0] == ' ')
-		s = slice_part(s, 1, s.size);
-	while (s.size > 0 && s.data[s.size - 1] == ' ')
-		s.size--;
-	return s;
-}
-
 bool config_list_next(struct slice *rest, struct slice *ret)
 {
 	while (rest->size > 0) {
-		*ret = trim(slice_cut(rest, ','));
+		*ret = slice_trim(slice_cut(rest, ','), " ");
 		if (ret->size > 0)
 			return true;
 	}
+	return false;
+}
+
+bool config_list_has(struct slice list, struct slice wanted)
+{
+	struct slice item;
+
+	while (config_list_next(&list, &item))
+		if (slice_equal(item, wanted))
+			return true;
 	return false;
 }
 
@@ -281,16 +282,6 @@ int64_t config_group_number(struct cell *c, struct slice group, const char *name
 /* --- what topics are bound to ------------------------------------------------------------------
  */
 
-static bool list_has(struct slice list, struct slice wanted)
-{
-	struct slice item;
-
-	while (config_list_next(&list, &item))
-		if (slice_equal(item, wanted))
-			return true;
-	return false;
-}
-
 /* By the names of brokers: topics' names are found in the rows. */
 static void take_rule(struct slice name, struct slice value, struct config_topic_rules *ret)
 {
@@ -303,8 +294,8 @@ static void take_rule(struct slice name, struct slice value, struct config_topic
 	} else if (slice_equal(name, SLICE("log.message.timestamp.before.max.ms"))) {
 		ret->timestamp_before_max_ms = number_of(value, ret->timestamp_before_max_ms);
 	} else if (slice_equal(name, SLICE("log.cleanup.policy"))) {
-		ret->is_compacted = list_has(value, SLICE("compact"));
-		ret->is_deleted = list_has(value, SLICE("delete"));
+		ret->is_compacted = config_list_has(value, SLICE("compact"));
+		ret->is_deleted = config_list_has(value, SLICE("delete"));
 	}
 }
 

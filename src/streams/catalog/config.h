@@ -72,6 +72,7 @@ const char *config_value_fault(struct arena *a, const struct config_row *row, st
 
 /* An element of a list value, taken off the front of `rest`; false at the end. */
 bool config_list_next(struct slice *rest, struct slice *ret);
+bool config_list_has(struct slice list, struct slice wanted);
 
 /* What was set. */
 struct config_value {

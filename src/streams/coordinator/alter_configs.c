@@ -119,16 +119,6 @@ static bool is_shared(const struct alteration *n, const struct config_row *row)
 	return n->kind == CONFIG_BROKER && row->broker_name;
 }
 
-static bool list_has(struct slice list, struct slice wanted)
-{
-	struct slice item;
-
-	while (config_list_next(&list, &item))
-		if (slice_equal(item, wanted))
-			return true;
-	return false;
-}
-
 /* The elements of `list` that are not in `without`, and then those of `added` that are not in
  * `list`. */
 static struct slice change_list(struct arena *a, struct slice list, struct slice without,
@@ -139,7 +129,7 @@ static struct slice change_list(struct arena *a, struct slice list, struct slice
 	size_t size = 0;
 
 	while (config_list_next(&rest, &item)) {
-		if (list_has(without, item))
+		if (config_list_has(without, item))
 			continue;
 		if (size)
 			text[size++] = ',';
@@ -147,7 +137,7 @@ static struct slice change_list(struct arena *a, struct slice list, struct slice
 		size += item.size;
 	}
 	while (config_list_next(&added, &item)) {
-		if (list_has(list, item))
+		if (config_list_has(list, item))
 			continue;
 		if (size)
 			text[size++] = ',';
@@ -314,10 +304,12 @@ static void fill_result(const struct alteration *n, int8_t kind,
 	};
 }
 
-static enum err alter_incrementally(struct cell *cell, struct operation_call *call)
+/* `replaces`: as AlterConfigs does. */
+static enum err alter_resources(struct cell *cell, struct operation_call *call,
+				const struct kafka_incremental_alter_configs_request *request,
+				bool replaces,
+				struct kafka_incremental_alter_configs_response *response)
 {
-	const struct kafka_incremental_alter_configs_request *request = call->request;
-	struct kafka_incremental_alter_configs_response *response = call->response;
 	enum err err = OK;
 
 	if (request->resources_count > OPERATION_ITEMS_MAX)
@@ -338,6 +330,7 @@ static enum err alter_incrementally(struct cell *cell, struct operation_call *ca
 			.resource = asked->resource_name,
 			.changes = changes,
 			.change_count = asked->configs_count,
+			.replaces = replaces,
 			.only_checks = request->validate_only,
 		};
 		for (size_t k = 0; k < asked->configs_count; k++)
@@ -352,6 +345,11 @@ static enum err alter_incrementally(struct cell *cell, struct operation_call *ca
 		fill_result(&n, asked->resource_type, &response->responses[i]);
 	}
 	return err;
+}
+
+static enum err alter_incrementally(struct cell *cell, struct operation_call *call)
+{
+	return alter_resources(cell, call, call->request, false, call->response);
 }
 
 static void alter_incrementally_fail(struct operation_call *call, int16_t error)
@@ -381,47 +379,49 @@ const struct coordinator_operation incremental_alter_configs_operation = {
 /* --- AlterConfigs ------------------------------------------------------------------------------
  */
 
+/* The same changes in the words of the other request. */
+static void as_incremental(struct arena *a, const struct kafka_alter_configs_request *request,
+			   struct kafka_incremental_alter_configs_request *ret)
+{
+	*ret = (struct kafka_incremental_alter_configs_request) {
+		.resources = arena_take_array(a, request->resources_count, sizeof(*ret->resources)),
+		.resources_count = request->resources_count,
+		.validate_only = request->validate_only,
+	};
+	for (size_t i = 0; i < request->resources_count; i++) {
+		const struct kafka_alter_configs_request_resource *from = &request->resources[i];
+		struct kafka_incremental_alter_configs_request_resource *to = &ret->resources[i];
+		to->resource_type = from->resource_type;
+		to->resource_name = from->resource_name;
+		to->configs_count = from->configs_count;
+		to->configs = arena_take_array(a, from->configs_count, sizeof(*to->configs));
+		for (size_t k = 0; k < from->configs_count; k++)
+			to->configs[k] = (struct kafka_incremental_alter_configs_request_config) {
+				.name = from->configs[k].name,
+				.config_operation = CONFIG_SET,
+				.value = from->configs[k].value,
+			};
+	}
+}
+
 static enum err alter_all(struct cell *cell, struct operation_call *call)
 {
-	const struct kafka_alter_configs_request *request = call->request;
 	struct kafka_alter_configs_response *response = call->response;
-	enum err err = OK;
+	struct kafka_incremental_alter_configs_request request;
+	struct kafka_incremental_alter_configs_response answer = { 0 };
 
-	if (request->resources_count > OPERATION_ITEMS_MAX)
-		return ERR_TOO_BIG;
-	response->responses_count = request->resources_count;
-	response->responses = arena_take_array(call->arena, request->resources_count,
-					       sizeof(*response->responses));
-	for (size_t i = 0; i < request->resources_count && !err; i++) {
-		const struct kafka_alter_configs_request_resource *asked = &request->resources[i];
-		struct config_change *changes =
-			arena_take_array(call->arena, asked->configs_count, sizeof(*changes));
-		struct alteration n = {
-			.call = call,
-			.cell = cell,
-			.arena = call->arena,
-			.kind = (enum config_kind)asked->resource_type,
-			.resource = asked->resource_name,
-			.changes = changes,
-			.change_count = asked->configs_count,
-			.replaces = true,
-			.only_checks = request->validate_only,
-		};
-		for (size_t k = 0; k < asked->configs_count; k++)
-			changes[k] = (struct config_change) { asked->configs[k].name,
-							      asked->configs[k].value, CONFIG_SET };
-		for (size_t k = 0; k < request->resources_count; k++)
-			if (k != i && asked->resource_type == request->resources[k].resource_type &&
-			    slice_equal(asked->resource_name, request->resources[k].resource_name))
-				refuse(&n, KAFKA_INVALID_REQUEST, "a resource is named twice");
-		err = alter(&n);
+	as_incremental(call->arena, call->request, &request);
+	enum err err = alter_resources(cell, call, &request, true, &answer);
+	response->responses_count = answer.responses_count;
+	response->responses =
+		arena_take_array(call->arena, answer.responses_count, sizeof(*response->responses));
+	for (size_t i = 0; i < answer.responses_count; i++)
 		response->responses[i] = (struct kafka_alter_configs_response_resource) {
-			.error_code = n.error,
-			.error_message = n.message ? slice_from(n.message) : (struct slice) { 0 },
-			.resource_type = asked->resource_type,
-			.resource_name = asked->resource_name,
+			.error_code = answer.responses[i].error_code,
+			.error_message = answer.responses[i].error_message,
+			.resource_type = answer.responses[i].resource_type,
+			.resource_name = answer.responses[i].resource_name,
 		};
-	}
 	return err;
 }
 

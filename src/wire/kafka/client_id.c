@@ -4,15 +4,6 @@ static const char *const site_keys[] = {
 	"hanse_site", "ws_az", "warpstream_az", "diskless_az", "automq_az", "zone", "az",
 };
 
-static struct slice trim(struct slice s)
-{
-	while (s.size > 0 && s.data[0] == ' ')
-		s = slice_part(s, 1, s.size);
-	while (s.size > 0 && s.data[s.size - 1] == ' ')
-		s.size--;
-	return s;
-}
-
 static bool names_site(struct slice key)
 {
 	for (size_t i = 0; i < sizeof(site_keys) / sizeof(site_keys[0]); i++)
@@ -25,8 +16,8 @@ struct slice client_id_site(struct slice client_id)
 {
 	while (client_id.size > 0) {
 		struct slice value = slice_cut(&client_id, ',');
-		struct slice key = trim(slice_cut(&value, '='));
-		value = trim(value);
+		struct slice key = slice_trim(slice_cut(&value, '='), " ");
+		value = slice_trim(value, " ");
 		if (value.size > 0 && value.size <= CLIENT_ID_SITE_BYTES_MAX && names_site(key))
 			return value;
 	}

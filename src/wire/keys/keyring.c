@@ -188,18 +188,9 @@ void keyring_encode(const struct keyring *k, struct buf *ret)
 	buf_add_format(ret, "check %s\n", check);
 }
 
-static bool is_space(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
 static struct slice trim(struct slice s)
 {
-	while (s.size && is_space(s.data[0]))
-		s = slice_part(s, 1, s.size);
-	while (s.size && is_space(s.data[s.size - 1]))
-		s.size--;
-	return s;
+	return slice_trim(s, " \t\r");
 }
 
 /* The next line that says something; false at the end. */

@@ -38,11 +38,7 @@ static bool is_space(uint8_t c)
 
 static struct slice trim(struct slice s)
 {
-	while (s.size && is_space(s.data[0]))
-		s = slice_part(s, 1, s.size);
-	while (s.size && is_space(s.data[s.size - 1]))
-		s.size--;
-	return s;
+	return slice_trim(s, " \t\r\n");
 }
 
 /* A path, with &amp; as the sign it stands for. */
