@@ -269,6 +269,16 @@ enum err cell_execute(struct cell *c, sqlite3_stmt *statement)
 	return err_from_sqlite(code);
 }
 
+enum err cell_execute_sql(struct cell *c, const char *sql, int64_t first, int64_t second)
+{
+	sqlite3_stmt *st = cell_statement(c, sql);
+
+	cell_bind_int(st, 1, first);
+	if (sqlite3_bind_parameter_count(st) > 1)
+		cell_bind_int(st, 2, second);
+	return cell_execute(c, st);
+}
+
 void cell_bind_int(sqlite3_stmt *statement, int parameter, int64_t value)
 {
 	int code = sqlite3_bind_int64(statement, parameter, value);

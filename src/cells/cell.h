@@ -81,6 +81,10 @@ bool cell_next(struct cell *c, sqlite3_stmt *statement);
 /* Step to the end, for statements without rows.  A failure also makes cell_run() fail. */
 MUST_CHECK enum err cell_execute(struct cell *c, sqlite3_stmt *statement);
 
+/* The same for a text with one parameter, or with two. */
+MUST_CHECK enum err cell_execute_sql(struct cell *c, const char *sql, int64_t first,
+				     int64_t second);
+
 /* Parameters count from 1, columns from 0, as in SQLite.  What is bound is borrowed until the
  * statement is handed out again, and not longer than CELL_VALUE_BYTES_MAX (asserted: check sizes
  * from outside before); a column is valid until the next step. */

@@ -73,27 +73,16 @@ enum err access_user_insert(struct cell *cell, struct slice name, bool is_admin,
 
 enum err access_user_set_admin(struct cell *cell, int64_t user, bool is_admin)
 {
-	sqlite3_stmt *st =
-		cell_statement(cell, "UPDATE access_user SET is_admin = ?2 WHERE id = ?1");
-
-	cell_bind_int(st, 1, user);
-	cell_bind_int(st, 2, is_admin);
-	return cell_execute(cell, st);
-}
-
-static enum err delete_rows(struct cell *cell, const char *sql, int64_t user)
-{
-	sqlite3_stmt *st = cell_statement(cell, sql);
-
-	cell_bind_int(st, 1, user);
-	return cell_execute(cell, st);
+	return cell_execute_sql(cell, "UPDATE access_user SET is_admin = ?2 WHERE id = ?1", user,
+				is_admin);
 }
 
 enum err access_user_remove(struct cell *cell, int64_t user)
 {
-	enum err err = delete_rows(cell, "DELETE FROM access_verifier WHERE user = ?1", user);
+	enum err err =
+		cell_execute_sql(cell, "DELETE FROM access_verifier WHERE user = ?1", user, 0);
 
-	return err ? err : delete_rows(cell, "DELETE FROM access_user WHERE id = ?1", user);
+	return err ? err : cell_execute_sql(cell, "DELETE FROM access_user WHERE id = ?1", user, 0);
 }
 
 /* --- verifiers --------------------------------------------------------------------------------

@@ -416,10 +416,6 @@ enum err group_row_write_offset(struct cell *cell, int64_t id, const struct grou
 
 enum err group_row_delete(struct cell *cell, int64_t id, int64_t now_ms)
 {
-	sqlite3_stmt *st =
-		cell_statement(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1");
-
-	cell_bind_int(st, 1, id);
-	cell_bind_int(st, 2, now_ms);
-	return cell_execute(cell, st);
+	return cell_execute_sql(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1", id,
+				now_ms);
 }

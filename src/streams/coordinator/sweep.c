@@ -39,25 +39,16 @@ static int64_t find_partition(struct cell *cell, int64_t topic)
 	return partition;
 }
 
-static enum err execute(struct cell *cell, const char *sql, int64_t first, int64_t second)
-{
-	sqlite3_stmt *st = cell_statement(cell, sql);
-
-	cell_bind_int(st, 1, first);
-	if (sqlite3_bind_parameter_count(st) > 1)
-		cell_bind_int(st, 2, second);
-	return cell_execute(cell, st);
-}
-
 static enum err delete_run(struct cell *cell, int64_t run, int64_t file, int64_t now_ms)
 {
-	enum err err = execute(cell, "DELETE FROM run WHERE id = ?1", run, 0);
+	enum err err = cell_execute_sql(cell, "DELETE FROM run WHERE id = ?1", run, 0);
 
 	if (!err)
-		err = execute(cell,
-			      "UPDATE file SET run_count = run_count - 1,"
-			      " dead_ms = CASE WHEN run_count = 1 THEN ?2 END WHERE id = ?1",
-			      file, now_ms);
+		err = cell_execute_sql(
+			cell,
+			"UPDATE file SET run_count = run_count - 1,"
+			" dead_ms = CASE WHEN run_count = 1 THEN ?2 END WHERE id = ?1",
+			file, now_ms);
 	return err;
 }
 
@@ -89,7 +80,7 @@ static enum err delete_runs(struct cell *cell, int64_t partition, int64_t offset
 
 static enum err delete_some(struct cell *cell, const char *sql, int64_t owner, int *ret_count)
 {
-	enum err err = execute(cell, sql, owner, SWEEP_ROWS_MAX);
+	enum err err = cell_execute_sql(cell, sql, owner, SWEEP_ROWS_MAX);
 
 	*ret_count = sqlite3_changes(cell_database(cell));
 	return err;
@@ -118,7 +109,7 @@ static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t no
 		if (err || count > 0)
 			return err;
 	}
-	return execute(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
+	return cell_execute_sql(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
 }
 
 static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
@@ -140,7 +131,7 @@ static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
 			  topic, &count);
 	if (err || count > 0)
 		return err;
-	return execute(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
+	return cell_execute_sql(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
 }
 
 static int64_t find_trim(struct cell *cell)
@@ -182,13 +173,14 @@ static enum err trim_partition(struct cell *cell, int64_t row, int64_t now_ms)
 	else
 		err = OK; /* its topic was deleted */
 	if (!err && bytes > 0)
-		err = execute(cell, "UPDATE partition SET bytes = bytes - ?2 WHERE id = ?1", row,
-			      bytes);
+		err = cell_execute_sql(cell,
+				       "UPDATE partition SET bytes = bytes - ?2 WHERE id = ?1", row,
+				       bytes);
 	if (!err && count < SWEEP_ROWS_MAX)
 		err = trim_markers(cell, row, partition.log_start_offset, &count);
 	if (err || count == SWEEP_ROWS_MAX)
 		return err;
-	return execute(cell, "DELETE FROM trim WHERE id = ?1", row, 0);
+	return cell_execute_sql(cell, "DELETE FROM trim WHERE id = ?1", row, 0);
 }
 
 static int64_t find_deleted_group(struct cell *cell)
@@ -224,8 +216,10 @@ static enum err sweep_group(struct cell *cell, int64_t group)
 			  group, &count);
 	if (err || count > 0)
 		return err;
-	err = execute(cell, "DELETE FROM consumer_protocol WHERE consumer_group = ?1", group, 0);
-	return err ? err : execute(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
+	err = cell_execute_sql(cell, "DELETE FROM consumer_protocol WHERE consumer_group = ?1",
+			       group, 0);
+	return err ? err
+		   : cell_execute_sql(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
 }
 
 /* The empty group that was looked at or changed the longest time ago, if that is too long. */
@@ -259,10 +253,11 @@ static enum err retire_group(struct cell *cell, int64_t group, const struct swee
 	int64_t commit_ms = find_last_commit(cell, group);
 
 	if (commit_ms >= step->idle_since_ms)
-		return execute(cell, "UPDATE consumer_group SET updated_ms = ?2 WHERE id = ?1",
-			       group, commit_ms);
-	return execute(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1", group,
-		       step->now_ms);
+		return cell_execute_sql(cell,
+					"UPDATE consumer_group SET updated_ms = ?2 WHERE id = ?1",
+					group, commit_ms);
+	return cell_execute_sql(cell, "UPDATE consumer_group SET deleted_ms = ?2 WHERE id = ?1",
+				group, step->now_ms);
 }
 
 /* Kafka's transactional.id.expiration.ms; what is left of its producer ids stays with the topics.

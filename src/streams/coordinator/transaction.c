@@ -270,26 +270,35 @@ bool transaction_has_offset(struct cell *cell, struct slice group, int64_t topic
 	return has_row(cell, st);
 }
 
-bool transaction_is_open(struct cell *cell, int64_t partition, int64_t producer_id)
+static enum err find_open(struct cell *cell, int64_t partition, int64_t producer_id,
+			  int64_t *ret_row, int64_t *ret_first_offset)
 {
-	sqlite3_stmt *st = cell_statement(cell, "SELECT 1 FROM open_transaction"
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id, first_offset FROM open_transaction"
 						" WHERE partition = ?1 AND producer_id = ?2");
+	enum err err = ERR_NOT_FOUND;
 
 	cell_bind_int(st, 1, partition);
 	cell_bind_int(st, 2, producer_id);
-	return has_row(cell, st);
+	if (cell_next(cell, st)) {
+		*ret_row = sqlite3_column_int64(st, 0);
+		*ret_first_offset = sqlite3_column_int64(st, 1);
+		err = OK;
+	}
+	sqlite3_reset(st);
+	return err;
+}
+
+bool transaction_is_open(struct cell *cell, int64_t partition, int64_t producer_id)
+{
+	return transaction_wrote(cell, partition, producer_id, INT64_MAX);
 }
 
 bool transaction_wrote(struct cell *cell, int64_t partition, int64_t producer_id, int64_t offset)
 {
-	sqlite3_stmt *st =
-		cell_statement(cell, "SELECT 1 FROM open_transaction WHERE partition = ?1"
-				     " AND producer_id = ?2 AND first_offset <= ?3");
+	int64_t row, first_offset;
 
-	cell_bind_int(st, 1, partition);
-	cell_bind_int(st, 2, producer_id);
-	cell_bind_int(st, 3, offset);
-	return has_row(cell, st);
+	return find_open(cell, partition, producer_id, &row, &first_offset) == OK &&
+	       first_offset <= offset;
 }
 
 enum err transaction_open(struct cell *cell, int64_t partition, int64_t producer_id, int64_t offset)
@@ -324,34 +333,6 @@ enum err transaction_bump(struct cell *cell, struct transaction *t, bool keeps_p
 /* --- the end -----------------------------------------------------------------------------------
  */
 
-static enum err find_open(struct cell *cell, int64_t partition, int64_t producer_id,
-			  int64_t *ret_row, int64_t *ret_first_offset)
-{
-	sqlite3_stmt *st = cell_statement(cell, "SELECT id, first_offset FROM open_transaction"
-						" WHERE partition = ?1 AND producer_id = ?2");
-	enum err err = ERR_NOT_FOUND;
-
-	cell_bind_int(st, 1, partition);
-	cell_bind_int(st, 2, producer_id);
-	if (cell_next(cell, st)) {
-		*ret_row = sqlite3_column_int64(st, 0);
-		*ret_first_offset = sqlite3_column_int64(st, 1);
-		err = OK;
-	}
-	sqlite3_reset(st);
-	return err;
-}
-
-static enum err execute(struct cell *cell, const char *sql, int64_t first, int64_t second)
-{
-	sqlite3_stmt *st = cell_statement(cell, sql);
-
-	cell_bind_int(st, 1, first);
-	if (sqlite3_bind_parameter_count(st) > 1)
-		cell_bind_int(st, 2, second);
-	return cell_execute(cell, st);
-}
-
 static enum err insert_marker(struct cell *cell, const struct catalog_partition *p,
 			      const struct catalog_marker *marker)
 {
@@ -382,7 +363,7 @@ enum err transaction_mark(struct cell *cell, int64_t partition, int64_t producer
 
 	if (find_open(cell, partition, producer_id, &row, &first_offset))
 		return OK;
-	enum err err = execute(cell, "DELETE FROM open_transaction WHERE id = ?1", row, 0);
+	enum err err = cell_execute_sql(cell, "DELETE FROM open_transaction WHERE id = ?1", row, 0);
 	if (!err)
 		err = catalog_partition_by_row(cell, partition, &p);
 	if (err)
@@ -397,8 +378,9 @@ enum err transaction_mark(struct cell *cell, int64_t partition, int64_t producer
 	};
 	err = insert_marker(cell, &p, &marker);
 	return err ? err
-		   : execute(cell, "UPDATE partition SET high_watermark = ?2 WHERE id = ?1", p.id,
-			     p.high_watermark + 1);
+		   : cell_execute_sql(cell,
+				      "UPDATE partition SET high_watermark = ?2 WHERE id = ?1",
+				      p.id, p.high_watermark + 1);
 }
 
 static enum err mark_partitions(struct arena *a, struct cell *cell, const struct transaction *t,
@@ -418,8 +400,9 @@ static enum err mark_partitions(struct arena *a, struct cell *cell, const struct
 		err = transaction_mark(cell, partitions[i], t->producer_id, marker_epoch, is_commit,
 				       now_ms);
 	return err ? err
-		   : execute(cell, "DELETE FROM transaction_partition WHERE transactional = ?1",
-			     t->id, 0);
+		   : cell_execute_sql(cell,
+				      "DELETE FROM transaction_partition WHERE transactional = ?1",
+				      t->id, 0);
 }
 
 static size_t read_offsets(struct arena *a, struct cell *cell, const struct transaction *t,
@@ -483,11 +466,13 @@ static enum err end_offsets(struct arena *a, struct cell *cell, const struct tra
 	for (size_t i = 0; i < count && !err; i++)
 		err = commit_offset(a, cell, &offsets[i], now_ms);
 	if (!err && t->offset_bytes)
-		err = execute(cell, "DELETE FROM transaction_offset WHERE transactional = ?1",
-			      t->id, 0);
+		err = cell_execute_sql(cell,
+				       "DELETE FROM transaction_offset WHERE transactional = ?1",
+				       t->id, 0);
 	return err ? err
-		   : execute(cell, "DELETE FROM transaction_group WHERE transactional = ?1", t->id,
-			     0);
+		   : cell_execute_sql(cell,
+				      "DELETE FROM transaction_group WHERE transactional = ?1",
+				      t->id, 0);
 }
 
 enum err transaction_end(struct arena *a, struct cell *cell, struct transaction *t, bool is_commit,
