@@ -5,11 +5,9 @@
 
 #include "base/clock.h"
 #include "cli/group.h"
-#include "cli/offsets.h"
 #include "cli/output.h"
+#include "cli/places.h"
 #include "cli/table.h"
-#include "cli/topic.h"
-#include "cli/where.h"
 #include "wire/kafka/errors.h"
 
 enum { OFFSET_COMMIT_VERSION_MAX = 9 }; /* later ones name topics by id */
@@ -19,7 +17,7 @@ struct reset {
 	const char *group;
 	struct group_partition *partitions; /* ordered by topic and partition */
 	size_t count;
-	int64_t *places; /* one a partition; -1: not known, it stays as it is */
+	struct place *places; /* one a partition; offset -1: not known, it stays as it is */
 };
 
 /* --- which partitions --------------------------------------------------------------------------
@@ -103,60 +101,20 @@ static enum command_status choose(struct reset *r, const struct command_line *l)
 /* --- where to ----------------------------------------------------------------------------------
  */
 
-static enum command_status ask_places(struct reset *r, int64_t time_ms,
-				      struct offset_question **ret)
-{
-	*ret = arena_take_array(&r->broker->arena, r->count, sizeof(**ret));
-	for (size_t i = 0; i < r->count; i++) {
-		(*ret)[i].topic = r->partitions[i].topic;
-		(*ret)[i].partition = r->partitions[i].partition;
-	}
-	return offsets_ask(r->broker, time_ms, false, *ret, r->count);
-}
-
-static int64_t shifted(int64_t offset, int64_t by, int64_t first, int64_t end)
-{
-	int64_t sum;
-
-	if (offset < 0)
-		return -1;
-	if (__builtin_add_overflow(offset, by, &sum))
-		sum = by < 0 ? first : end;
-	return sum;
-}
-
 static enum command_status find_places(struct reset *r, const struct where *to)
 {
-	struct offset_question *first, *end, *found = NULL;
-
 	r->places = arena_take_array(&r->broker->arena, r->count, sizeof(*r->places));
-	enum command_status status = ask_places(r, OFFSETS_FIRST, &first);
-	if (!status)
-		status = ask_places(r, OFFSETS_NEXT, &end);
-	if (!status && to->kind == WHERE_TIME)
-		status = ask_places(r, to->number, &found);
-	if (status)
-		return status;
-	for (size_t i = 0; i < r->count; i++) {
-		int64_t place = first[i].offset;
-		if (to->kind == WHERE_LATEST)
-			place = end[i].offset;
-		else if (to->kind == WHERE_OFFSET)
-			place = to->number;
-		else if (to->kind == WHERE_RELATIVE)
-			place = shifted(r->partitions[i].committed, to->number, first[i].offset,
-					end[i].offset);
-		else if (found)
-			place = found[i].offset < 0 ? end[i].offset : found[i].offset;
-		if (first[i].offset < 0 || end[i].offset < 0 || place < 0)
-			place = -1;
-		else if (place < first[i].offset)
-			place = first[i].offset;
-		else if (place > end[i].offset)
-			place = end[i].offset;
-		r->places[i] = place;
-	}
-	return COMMAND_DONE;
+	for (size_t i = 0; i < r->count; i++)
+		r->places[i] = (struct place) {
+			.topic = r->partitions[i].topic,
+			.partition = r->partitions[i].partition,
+			.from = r->partitions[i].committed,
+		};
+	enum command_status status = places_find(r->broker, to, false, r->places, r->count);
+	for (size_t i = 0; !status && i < r->count; i++)
+		if (to->kind == WHERE_RELATIVE && r->partitions[i].committed < 0)
+			r->places[i].offset = -1; /* there is nothing to count from */
+	return status;
 }
 
 /* --- doing it ----------------------------------------------------------------------------------
@@ -178,7 +136,7 @@ static void fill_commit(struct reset *r, struct kafka_offset_commit_request *ret
 		.topics = arena_take_array(a, r->count, sizeof(*ret->topics)),
 	};
 	for (size_t i = 0; i < r->count; i++) {
-		if (r->places[i] < 0)
+		if (r->places[i].offset < 0)
 			continue;
 		if (!topic || !slice_equal(topic->name, r->partitions[i].topic)) {
 			topic = &ret->topics[ret->topics_count++];
@@ -188,7 +146,7 @@ static void fill_commit(struct reset *r, struct kafka_offset_commit_request *ret
 		topic->partitions_count++;
 		partitions[used++] = (struct kafka_offset_commit_request_partition) {
 			.partition_index = r->partitions[i].partition,
-			.committed_offset = r->places[i],
+			.committed_offset = r->places[i].offset,
 			.committed_leader_epoch = -1,
 			.committed_metadata = SLICE(""),
 		};
@@ -233,7 +191,8 @@ static enum command_status print_json(const struct reset *r, bool is_done)
 						"partition", (int)r->partitions[i].partition,
 						"committed_offset",
 						output_json_offset(r->partitions[i].committed),
-						"new_offset", output_json_offset(r->places[i])));
+						"new_offset",
+						output_json_offset(r->places[i].offset)));
 	return output_json(json_pack("{s:s, s:b, s:o}", "group", r->group, "executed", (int)is_done,
 				     "partitions", partitions));
 }
@@ -248,7 +207,7 @@ static void print_text(struct reset *r)
 		table_add_text(&t, r->partitions[i].topic);
 		table_add_number(&t, r->partitions[i].partition);
 		table_add_number(&t, r->partitions[i].committed);
-		table_add_number(&t, r->places[i]);
+		table_add_number(&t, r->places[i].offset);
 	}
 	table_print(&t, stdout);
 	table_done(&t);

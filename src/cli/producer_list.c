@@ -2,41 +2,21 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/text.h"
 #include "cli/output.h"
+#include "cli/places.h"
 #include "cli/table.h"
-#include "cli/topic.h"
-#include "cli/where.h"
 #include "wire/kafka/errors.h"
 
 static enum command_status choose(struct broker *b, const struct command_line *l,
 				  struct kafka_describe_producers_request_topic *ret)
 {
-	const char *only = command_line_value(l, FLAG_PARTITION, NULL);
 	struct kafka_metadata_response_topic topic;
-	uint64_t number = 0;
 
-	if (only && text_to_u64(slice_from(only), INT32_MAX, &number)) {
-		say("--partition %s is not the number of a partition", only);
-		return COMMAND_MISUSED;
-	}
 	enum command_status status = topic_ask(b, l->arguments[0], &topic);
 	if (status)
 		return status;
-	*ret = (struct kafka_describe_producers_request_topic) {
-		.name = topic.name,
-		.partition_indexes = arena_take_array(&b->arena, topic.partitions_count,
-						      sizeof(*ret->partition_indexes)),
-	};
-	for (size_t i = 0; i < topic.partitions_count; i++)
-		if (!only || topic.partitions[i].partition_index == (int32_t)number)
-			ret->partition_indexes[ret->partition_indexes_count++] =
-				topic.partitions[i].partition_index;
-	if (ret->partition_indexes_count == 0) {
-		say("topic %s has no partition %s", l->arguments[0], only);
-		return COMMAND_NOT_FOUND;
-	}
-	return COMMAND_DONE;
+	ret->name = topic.name;
+	return places_choose(b, l, &topic, &ret->partition_indexes, &ret->partition_indexes_count);
 }
 
 static int by_partition(const void *a, const void *b)

@@ -7,10 +7,8 @@
 #include "base/clock.h"
 #include "base/endian.h"
 #include "base/text.h"
-#include "cli/offsets.h"
 #include "cli/output.h"
-#include "cli/topic.h"
-#include "cli/where.h"
+#include "cli/places.h"
 #include "wire/kafka/errors.h"
 #include "wire/kafka/records.h"
 
@@ -19,8 +17,7 @@ enum {
 	FETCH_WAIT_MS = 1000,
 	FETCH_BYTES = 4 << 20,
 	FETCH_PARTITION_BYTES = 1 << 20,
-	TAIL_RECORDS = 10, /* of each partition, unless told otherwise */
-	PARTITION_MAX = INT32_MAX,
+	TAIL_RECORDS = 10,     /* of each partition, unless told otherwise */
 	CONTROL_KEY_BYTES = 4, /* version and type of a marker */
 	CONTROL_ABORT = 0,
 };
@@ -298,71 +295,32 @@ static enum command_status fetch_once(struct tail *t)
 /* --- where it begins ---------------------------------------------------------------------------
  */
 
-static enum command_status choose_partitions(struct tail *t, const struct command_line *l)
-{
-	const char *only = command_line_value(l, FLAG_PARTITION, NULL);
-	uint64_t number = 0;
-
-	if (only && text_to_u64(slice_from(only), PARTITION_MAX, &number)) {
-		say("--partition %s is not the number of a partition", only);
-		return COMMAND_MISUSED;
-	}
-	t->partitions = arena_take_array(&t->broker->arena, t->topic.partitions_count,
-					 sizeof(*t->partitions));
-	for (size_t i = 0; i < t->topic.partitions_count; i++) {
-		int32_t index = t->topic.partitions[i].partition_index;
-		if (only && index != (int32_t)number)
-			continue;
-		t->partitions[t->count] = (struct tail_partition) { .number = index };
-		buf_init(&t->partitions[t->count++].aborted);
-	}
-	if (only && t->count == 0) {
-		say("topic %s has no partition %s", l->arguments[0], only);
-		return COMMAND_NOT_FOUND;
-	}
-	return COMMAND_DONE;
-}
-
-static int64_t within(int64_t offset, int64_t first, int64_t end)
-{
-	return offset < first ? first : offset > end ? end : offset;
-}
-
-static enum command_status find_places(struct tail *t, const struct where *from)
+static enum command_status find_places(struct tail *t, const struct command_line *l,
+				       const struct where *from)
 {
 	struct arena *a = &t->broker->arena;
-	struct offset_question *questions[3]; /* the first, the end, the place */
-	int64_t times[3] = { OFFSETS_FIRST, OFFSETS_NEXT, from->number };
-	int count = from->kind == WHERE_TIME ? 3 : 2;
+	int32_t *numbers;
+	size_t count;
 
-	for (int i = 0; i < count; i++) {
-		questions[i] = arena_take_array(a, t->count, sizeof(*questions[i]));
-		for (size_t j = 0; j < t->count; j++) {
-			questions[i][j].topic = t->topic.name;
-			questions[i][j].partition = t->partitions[j].number;
-		}
-		enum command_status status = offsets_ask(t->broker, times[i], t->is_committed_only,
-							 questions[i], t->count);
-		if (status)
-			return status;
-	}
-	for (size_t j = 0; j < t->count; j++) {
-		int64_t first = questions[0][j].offset, end = questions[1][j].offset, place = first;
-		if (first < 0 || end < 0) {
-			say("partition %" PRId32 " does not say where it begins and ends",
-			    t->partitions[j].number);
-			return COMMAND_UNREACHABLE;
-		}
-		if (from->kind == WHERE_LATEST)
-			place = end;
-		else if (from->kind == WHERE_OFFSET)
-			place = from->number;
-		else if (from->kind == WHERE_RELATIVE)
-			place = end - first < -from->number ? first : end + from->number;
-		else if (from->kind == WHERE_TIME)
-			place = questions[2][j].offset < 0 ? end : questions[2][j].offset;
-		t->partitions[j].next = within(place, first, end);
-		t->partitions[j].end = end;
+	enum command_status status = places_choose(t->broker, l, &t->topic, &numbers, &count);
+	if (status)
+		return status;
+	struct place *places = arena_take_array(a, count, sizeof(*places));
+	for (size_t i = 0; i < count; i++)
+		places[i] = (struct place) { t->topic.name, numbers[i], .from = -1 };
+	status = places_find(t->broker, from, t->is_committed_only, places, count);
+	if (!status && places_say_unknown(places, count))
+		status = COMMAND_UNREACHABLE;
+	if (status)
+		return status;
+	t->partitions = arena_take_array(a, count, sizeof(*t->partitions));
+	for (; t->count < count; t->count++) {
+		t->partitions[t->count] = (struct tail_partition) {
+			.number = numbers[t->count],
+			.next = places[t->count].offset,
+			.end = places[t->count].end,
+		};
+		buf_init(&t->partitions[t->count].aborted);
 	}
 	return COMMAND_DONE;
 }
@@ -401,9 +359,7 @@ static enum command_status tail(struct tail *t, const struct command_line *l)
 	if (!status)
 		status = topic_ask(t->broker, l->arguments[0], &t->topic);
 	if (!status)
-		status = choose_partitions(t, l);
-	if (!status)
-		status = find_places(t, &from);
+		status = find_places(t, l, &from);
 	while (!status && t->left > 0 && !is_over(t))
 		status = fetch_once(t);
 	return status;

@@ -3,82 +3,34 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/text.h"
-#include "cli/offsets.h"
 #include "cli/output.h"
+#include "cli/places.h"
 #include "cli/table.h"
-#include "cli/topic.h"
-#include "cli/where.h"
 #include "wire/kafka/errors.h"
 
 struct trim {
 	struct broker *broker;
 	struct kafka_metadata_response_topic topic;
-	struct offset_question *first, *end; /* one a partition */
-	int64_t *places;		     /* the first record to stay */
+	struct place *places; /* one a partition: the first record to stay */
 	size_t count;
 };
 
-static enum command_status choose(struct trim *t, const struct command_line *l)
+static enum command_status find_places(struct trim *t, const struct command_line *l,
+				       const struct where *before)
 {
-	const char *only = command_line_value(l, FLAG_PARTITION, NULL);
-	uint64_t number = 0;
-	struct arena *a = &t->broker->arena;
+	int32_t *numbers;
 
-	if (only && text_to_u64(slice_from(only), INT32_MAX, &number)) {
-		say("--partition %s is not the number of a partition", only);
-		return COMMAND_MISUSED;
-	}
 	enum command_status status = topic_ask(t->broker, l->arguments[0], &t->topic);
+	if (!status)
+		status = places_choose(t->broker, l, &t->topic, &numbers, &t->count);
 	if (status)
 		return status;
-	t->first = arena_take_array(a, t->topic.partitions_count, sizeof(*t->first));
-	t->end = arena_take_array(a, t->topic.partitions_count, sizeof(*t->end));
-	t->places = arena_take_array(a, t->topic.partitions_count, sizeof(*t->places));
-	for (size_t i = 0; i < t->topic.partitions_count; i++) {
-		int32_t index = t->topic.partitions[i].partition_index;
-		if (only && index != (int32_t)number)
-			continue;
-		t->first[t->count].topic = t->end[t->count].topic = t->topic.name;
-		t->first[t->count].partition = t->end[t->count].partition = index;
-		t->count++;
-	}
-	if (t->count == 0) {
-		say("topic %s has no partition %s", l->arguments[0], only);
-		return COMMAND_NOT_FOUND;
-	}
-	return COMMAND_DONE;
-}
-
-static enum command_status find_places(struct trim *t, const struct where *before)
-{
-	struct offset_question *found = NULL;
-
-	enum command_status status =
-		offsets_ask(t->broker, OFFSETS_FIRST, false, t->first, t->count);
-	if (!status)
-		status = offsets_ask(t->broker, OFFSETS_NEXT, false, t->end, t->count);
-	if (!status && before->kind == WHERE_TIME) {
-		found = arena_take_array(&t->broker->arena, t->count, sizeof(*found));
-		for (size_t i = 0; i < t->count; i++)
-			found[i] = t->first[i];
-		status = offsets_ask(t->broker, before->number, false, found, t->count);
-	}
-	for (size_t i = 0; !status && i < t->count; i++) {
-		int64_t first = t->first[i].offset, end = t->end[i].offset, place = end;
-		if (first < 0 || end < 0) {
-			say("partition %" PRId32 " does not say where it begins and ends",
-			    t->first[i].partition);
-			return COMMAND_UNREACHABLE;
-		}
-		if (before->kind == WHERE_OFFSET)
-			place = before->number;
-		else if (before->kind == WHERE_RELATIVE)
-			place = end - first < -before->number ? first : end + before->number;
-		else if (found && found[i].offset >= 0)
-			place = found[i].offset;
-		t->places[i] = place < first ? first : place > end ? end : place;
-	}
+	t->places = arena_take_array(&t->broker->arena, t->count, sizeof(*t->places));
+	for (size_t i = 0; i < t->count; i++)
+		t->places[i] = (struct place) { t->topic.name, numbers[i], .from = -1 };
+	status = places_find(t->broker, before, false, t->places, t->count);
+	if (!status && places_say_unknown(t->places, t->count))
+		status = COMMAND_UNREACHABLE;
 	return status;
 }
 
@@ -99,8 +51,8 @@ static enum command_status delete_records(struct trim *t)
 
 	for (size_t i = 0; i < t->count; i++)
 		topic.partitions[i] = (struct kafka_delete_records_request_partition) {
-			.partition_index = t->first[i].partition,
-			.offset = t->places[i],
+			.partition_index = t->places[i].partition,
+			.offset = t->places[i].offset,
 		};
 	enum command_status status =
 		broker_ask(t->broker, KAFKA_API_DELETE_RECORDS, INT16_MAX, &request, &response);
@@ -128,10 +80,10 @@ static enum command_status print_json(const struct trim *t, bool is_done)
 	for (size_t i = 0; i < t->count; i++)
 		json_array_append_new(partitions,
 				      json_pack("{s:i, s:I, s:I, s:I}", "partition",
-						(int)t->first[i].partition, "first_offset",
-						(json_int_t)t->first[i].offset, "new_first_offset",
-						(json_int_t)t->places[i], "next_offset",
-						(json_int_t)t->end[i].offset));
+						(int)t->places[i].partition, "first_offset",
+						(json_int_t)t->places[i].first, "new_first_offset",
+						(json_int_t)t->places[i].offset, "next_offset",
+						(json_int_t)t->places[i].end));
 	return output_json(json_pack("{s:o, s:b, s:o}", "name", output_json_text(t->topic.name),
 				     "executed", (int)is_done, "partitions", partitions));
 }
@@ -143,11 +95,11 @@ static void print_text(struct trim *t)
 
 	table_init(&table, &t->broker->arena, headings);
 	for (size_t i = 0; i < t->count; i++) {
-		table_add_number(&table, t->first[i].partition);
-		table_add_number(&table, t->first[i].offset);
-		table_add_number(&table, t->places[i]);
-		table_add_number(&table, t->end[i].offset);
-		table_add_number(&table, t->places[i] - t->first[i].offset);
+		table_add_number(&table, t->places[i].partition);
+		table_add_number(&table, t->places[i].first);
+		table_add_number(&table, t->places[i].offset);
+		table_add_number(&table, t->places[i].end);
+		table_add_number(&table, t->places[i].offset - t->places[i].first);
 	}
 	table_print(&table, stdout);
 	table_done(&table);
@@ -168,9 +120,7 @@ static enum command_status trim(struct trim *t, const struct command_line *l)
 	}
 	enum command_status status = broker_open(t->broker, l);
 	if (!status)
-		status = choose(t, l);
-	if (!status)
-		status = find_places(t, &before);
+		status = find_places(t, l, &before);
 	if (!status && is_done)
 		status = delete_records(t);
 	if (status)
