@@ -79,7 +79,23 @@ class TransactionalProducer(Producer):
         self.retried("abort_transaction", CALL_MS)
 
 
-class Transactor(threading.Thread):
+class Client(threading.Thread):
+    """Goes on until it is told to stop.  why: what made its lives end; error: what made it end."""
+
+    def __init__(self, brokers, transactional_id):
+        super().__init__(daemon=True)
+        self.brokers, self.id = brokers, transactional_id
+        self.lives, self.why, self.error = 0, [], None
+        self.is_stopping = threading.Event()
+
+    def stop(self, timeout_s=150):
+        self.is_stopping.set()
+        self.join(timeout_s)
+        assert not self.is_alive(), f"{self.id} is stuck: {self.why[-3:]}"
+        assert self.error is None, self.error
+
+
+class Transactor(Client):
     """Writes transactions one after the other: `size` records each, over all partitions, valued
     ID-NUMBER-INDEX.  Every `abort_each`th is aborted on purpose.
 
@@ -87,15 +103,12 @@ class Transactor(threading.Thread):
 
     def __init__(self, brokers, topic, partitions, transactional_id, size=8, abort_each=5,
                  pause_s=0.02, **settings):
-        super().__init__(daemon=True)
+        super().__init__(brokers, transactional_id)
         self.settings = {"transaction_timeout_ms": 20_000, "message_timeout_ms": 20_000,
                          **settings}
-        self.brokers, self.kafka_topic, self.partitions = brokers, topic, partitions
-        self.id, self.size, self.abort_each = transactional_id, size, abort_each
-        self.pause_s = pause_s
-        self.outcomes, self.why, self.lives = {}, [], 0
-        self.is_stopping = threading.Event()
-        self.error = None
+        self.kafka_topic, self.partitions, self.pause_s = topic, partitions, pause_s
+        self.size, self.abort_each = size, abort_each
+        self.outcomes = {}
 
     def values(self, number):
         return [b"%s-%d-%d" % (self.id.encode(), number, index) for index in range(self.size)]
@@ -147,12 +160,6 @@ class Transactor(threading.Thread):
             last.close()
         except Exception as error:
             self.error = error
-
-    def stop(self, timeout_s=150):
-        self.is_stopping.set()
-        self.join(timeout_s)
-        assert not self.is_alive(), f"{self.id} is stuck: {self.why[-3:]}"
-        assert self.error is None, self.error
 
     def check(self, records):
         """`records`: [(partition, offset, key, value)] as a read_committed reader got them."""
@@ -232,17 +239,14 @@ class Consumer:
         self.lib.rd_kafka_destroy(self.handle)
 
 
-class Worker(threading.Thread):
+class Worker(Client):
     """Reads one topic in a group and writes each record to another, with exactly-once.  After any
     error it begins anew, from what was committed."""
 
     def __init__(self, brokers, group, source, target, transactional_id, **settings):
-        super().__init__(daemon=True)
-        self.brokers, self.group, self.source, self.target = brokers, group, source, target
-        self.id, self.settings = transactional_id, settings
-        self.count, self.lives, self.why = 0, 0, []
-        self.is_stopping = threading.Event()
-        self.error = None
+        super().__init__(brokers, transactional_id)
+        self.group, self.source, self.target = group, source, target
+        self.settings, self.count = settings, 0
 
     def take(self, consumer):
         rows, end = [], time.monotonic() + 0.2
@@ -294,9 +298,3 @@ class Worker(threading.Thread):
                 self.live()
         except Exception as error:
             self.error = error
-
-    def stop(self, timeout_s=150):
-        self.is_stopping.set()
-        self.join(timeout_s)
-        assert not self.is_alive(), f"{self.id} is stuck: {self.why[-3:]}"
-        assert self.error is None, self.error
