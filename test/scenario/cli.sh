@@ -320,9 +320,9 @@ records_are_shown() {
 it "records are shown with time, key, value and headers" records_are_shown
 
 what_comes_is_followed() {
-	"$program" topic tail tailed --follow --from latest --limit 1 >followed 2>err &
+	timeout 60 "$program" topic tail tailed --follow --from earliest --partition 1 --limit 1 \
+		>followed 2>err &
 	follower=$!
-	sleep 1
 	echo late | kcat -b "$HANSE_KAFKA" -t tailed -p 1 -P && wait "$follower" &&
 		cut -f 1,2,5 followed | grep -qx '1	0	late'
 }
