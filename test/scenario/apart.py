@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Control in one place and an agent in another, each with only its own part of the keys, its own
 bucket and its own user.  Between them is a proxy that writes down what passes, and does harm."""
+# one run only: nothing acknowledged may depend on luck
 
 import os
 import shutil

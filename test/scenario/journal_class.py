@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a directory is trusted with: create-if-absent (class cas, on local file systems) or only
 read-after-write (class raw).  Both lead, are killed and go on; and nodes that do not agree."""
+# one run only: nothing acknowledged may depend on luck
 
 import kcat
 from scenario import Scenario, say, wait_until

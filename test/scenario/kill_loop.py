@@ -4,6 +4,7 @@ said to be, and a consumer that follows sees just that.  Then everything but the
 and it is all still there.
 
 SEED=n repeats the choices, ROUNDS=n makes it longer.  Never skipped.  timeout: 600 s"""
+# one run only: nothing acknowledged may depend on luck
 
 import os
 import shutil

@@ -5,6 +5,7 @@ journal in an S3 store, and with credentials that it gets from the metadata of i
 
 The kernel's word is the evidence: every mount that its processes see is read-only but that one, and
 none of them has a file open for writing."""
+# one run only: nothing acknowledged may depend on luck
 
 import http.server
 import json

@@ -5,6 +5,7 @@ records, a node that followed, a leader that led, and the records themselves.  N
 anything be served from it, and when the newest state is back, nothing is lost.
 
 Never skipped.  timeout: 300 s"""
+# one run only: nothing acknowledged may depend on luck
 
 import shutil
 import signal

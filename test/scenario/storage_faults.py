@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A disk that is full, read-only or lies, and a bucket that fails on purpose: nothing acknowledged
 is lost, nothing wrong is served, and it heals by itself where it can."""
+# one run only: nothing acknowledged may depend on luck
 
 import ctypes
 import hashlib

@@ -3,6 +3,7 @@
 node that was killed comes back; nothing is lost or there twice.
 
 Stores: versitygw twice, in different directories, and minio; see s3_store.py."""
+# one run only: nothing acknowledged may depend on luck
 
 import kcat
 from rdkafka import NumberedWriter, check_exactly_once
