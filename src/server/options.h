@@ -183,9 +183,11 @@ void options_run_dir(char ret[OPTION_VALUE_BYTES_MAX]);
 /* The options of one command. */
 void options_print(FILE *out, enum option_command command);
 
-/* For up_options.c: "HOST:PORT" of one option, or ERR_INVALID and why. */
+/* For serve_options.c and up_options.c: "HOST:PORT" of one option, or ERR_INVALID and why. */
 MUST_CHECK enum err options_read_address(const struct options *o, int option, struct address *ret,
 					 char why[OPTION_WHY_BYTES]);
+/* And for both: --journal, --seal and --new-cluster, once their values are known. */
+MUST_CHECK enum err options_read_journal(struct options *o, char why[OPTION_WHY_BYTES]);
 
 /* The name of a role, as in --roles. */
 const char *role_name(enum role_kind role);

@@ -342,5 +342,5 @@ enum err up_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		return ERR_INVALID;
 	}
 	o->peer_relay_port = (uint16_t)port;
-	return OK;
+	return options_read_journal(o, why); /* the realm's here */
 }
