@@ -16,6 +16,7 @@ enum command_status {
 };
 
 enum {
+	COMMANDS_MAX = 128,
 	COMMAND_WORD_BYTES = 16,       /* of one word of a command, with its NUL */
 	COMMAND_NAME_BYTES_MAX = 1000, /* of a topic or group; servers allow less */
 };
@@ -35,7 +36,7 @@ struct command {
 extern const struct command commands[];
 extern const size_t commands_count;
 
-/* NULL: these words are no command. */
+/* dispatch.c.  NULL: these words are no command. */
 const struct command *command_find(const char *const *words, int word_count);
 bool command_begins_with(const struct command *command, const char *first_word);
 
