@@ -23,7 +23,8 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_KAFKA] = { "kafka", "HOST:PORT", "HANSE_KAFKA",
 			 "the server to ask (" KAFKA_DEFAULT ")" },
 	[FLAG_RUN_DIR] = { "run-dir", "DIR", "HANSE_RUN_DIR",
-			   "the server's sockets ($XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)" },
+			   "with the sockets (/run/hanse, $XDG_RUNTIME_DIR/hanse or "
+			   "/tmp/hanse-UID)" },
 	[FLAG_JSON] = { "json", NULL, NULL, "print one JSON document" },
 	[FLAG_PRICES] = { "prices", "FILE", NULL, "rows that take the place of built-in prices" },
 	[FLAG_STORE] = { "store", "NAME", NULL,
@@ -74,24 +75,6 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_VERSION] = { "version", NULL, NULL, "print the version" },
 };
 
-static enum err unknown_flag(const char *name, char why[COMMAND_WHY_BYTES])
-{
-	const char *names[FLAG_COUNT + 1] = { NULL };
-	char written[100];
-
-	for (int i = 0; i < FLAG_COUNT; i++)
-		names[i] = flag_rows[i].name;
-	snprintf(written, sizeof(written), "%.*s", (int)strcspn(name, "="), name);
-	const char *nearest = text_nearest(written + strspn(written, "-"), names);
-	if (nearest)
-		snprintf(why, COMMAND_WHY_BYTES, "unknown option \"%s\": did you mean \"--%s\"?",
-			 written, nearest);
-	else
-		snprintf(why, COMMAND_WHY_BYTES,
-			 "unknown option \"%s\": `hanse --help` lists what there is", written);
-	return ERR_INVALID;
-}
-
 static int find_flag(const char *name, size_t size)
 {
 	for (int i = 0; i < FLAG_COUNT; i++)
@@ -112,8 +95,10 @@ static enum err read_flag(struct command_line *l, char ***argv, char why[COMMAND
 		return OK;
 	}
 	int flag = strncmp(given, "--", 2) == 0 ? find_flag(name, size) : -1;
-	if (flag < 0)
-		return unknown_flag(given, why);
+	if (flag < 0) {
+		l->unknown = given;
+		return ERR_NOT_FOUND;
+	}
 	const struct flag_row *row = &flag_rows[flag];
 	const char *value = name[size] ? name + size + 1 : NULL;
 	if (l->values[flag] && flag != FLAG_HELP) {

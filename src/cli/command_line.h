@@ -83,9 +83,11 @@ struct command_line {
 	int word_count;
 	const char *const *arguments; /* the words after those of the command */
 	int argument_count;
+	const char *unknown; /* as it was written, with ERR_NOT_FOUND */
 };
 
-/* Borrows argv.  ERR_INVALID with a whole sentence in `why`. */
+/* Borrows argv.  ERR_INVALID with a whole sentence in `why`.  ERR_NOT_FOUND: there is no flag
+ * `unknown`, and `words` are those before it: dispatch.c knows what may have been meant. */
 MUST_CHECK enum err command_line_read(struct command_line *l, char **argv,
 				      char why[COMMAND_WHY_BYTES]);
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -87,6 +88,42 @@ static void test_a_wrong_command_line_exits_with_2(void **state)
 	assert_int_equal(COMMAND("--json"), COMMAND_MISUSED);
 }
 
+/* What command_main() says on standard error. */
+static const char *said(char **argv)
+{
+	static char text[1024];
+	int kept = dup(STDERR_FILENO);
+	FILE *file = tmpfile();
+
+	fflush(stderr);
+	dup2(fileno(file), STDERR_FILENO);
+	assert_int_equal(command_main(argv), COMMAND_MISUSED);
+	fflush(stderr);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	rewind(file);
+	memset(text, 0, sizeof(text));
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	fclose(file);
+	return text;
+}
+
+#define SAYS(text, ...)                                                                            \
+	assert_string_equal(said((char *[]) { __VA_ARGS__, NULL }),                                \
+			    "hanse: unknown option " text "\n")
+
+static void test_of_the_options_of_the_command_the_nearest_is_offered(void **state)
+{
+	(void)state;
+	SAYS("\"--partitons\": did you mean \"--partitions\"?", "topic", "create", "--partitons=3");
+	SAYS("\"--partitons\": did you mean \"--partition\"?", "topic", "tail", "--partitons", "3");
+	SAYS("\"--lst\": did you mean \"--list\"?", "send", "--lst");
+	SAYS("\"--partitons\": `hanse ping --help` lists what there is", "ping", "--partitons");
+	SAYS("\"--jso\": did you mean \"--json\"?", "--jso", "status");
+	SAYS("\"--fromm\": `hanse group --help` lists what there is", "group", "--fromm");
+	SAYS("\"-x\": `hanse --help` lists what there is", "-x");
+}
+
 static void test_no_server_exits_with_4(void **state)
 {
 	(void)state;
@@ -103,6 +140,7 @@ int main(void)
 		cmocka_unit_test(test_examples_are_about_their_command),
 		cmocka_unit_test(test_only_whole_words_are_commands),
 		cmocka_unit_test(test_a_wrong_command_line_exits_with_2),
+		cmocka_unit_test(test_of_the_options_of_the_command_the_nearest_is_offered),
 		cmocka_unit_test(test_no_server_exits_with_4),
 	};
 	unsetenv("HANSE_KAFKA");

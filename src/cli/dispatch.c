@@ -86,6 +86,47 @@ static int unknown_command(const struct command_line *l)
 	return COMMAND_MISUSED;
 }
 
+/* What could stand there: the flags of the command that was named before, or of its group.
+ * `ret_help`: the words that its help is asked with. */
+static uint64_t find_flags(const struct command_line *l, const char **ret_help)
+{
+	const struct command *command = command_find(l->words, l->word_count);
+	uint64_t ret = 0;
+
+	*ret_help = "";
+	if (command && command->run) {
+		*ret_help = command->words;
+		return command->flags;
+	}
+	for (size_t i = 0; i < commands_count && l->word_count > 0; i++)
+		if (command_begins_with(&commands[i], l->words[0]))
+			ret |= commands[i].flags;
+	if (!ret)
+		return UINT64_MAX;
+	*ret_help = l->words[0];
+	return ret;
+}
+
+static int unknown_flag(const struct command_line *l)
+{
+	const char *names[FLAG_COUNT + 1] = { NULL }, *help;
+	uint64_t flags = find_flags(l, &help);
+	char written[100];
+	int count = 0;
+
+	for (int i = 0; i < FLAG_COUNT; i++)
+		if (flags & FLAG_BIT(i))
+			names[count++] = flag_rows[i].name;
+	snprintf(written, sizeof(written), "%.*s", (int)strcspn(l->unknown, "="), l->unknown);
+	const char *nearest = text_nearest(written + strspn(written, "-"), names);
+	if (nearest)
+		say("unknown option \"%s\": did you mean \"--%s\"?", written, nearest);
+	else
+		say("unknown option \"%s\": `hanse%s%s --help` lists what there is", written,
+		    help[0] ? " " : "", help);
+	return COMMAND_MISUSED;
+}
+
 /* --- running -----------------------------------------------------------------------------------
  */
 
@@ -162,7 +203,10 @@ static int dispatch(char **argv)
 		return serve_run(argv + 1);
 	if (argv[0] && strcmp(argv[0], "up") == 0)
 		return up_run(argv + 1);
-	if (command_line_read(&l, argv, why)) {
+	enum err err = command_line_read(&l, argv, why);
+	if (err == ERR_NOT_FOUND)
+		return unknown_flag(&l);
+	if (err) {
 		say("%s", why);
 		return COMMAND_MISUSED;
 	}
