@@ -155,6 +155,12 @@ const struct option_row option_rows[OPTION_COUNT] = {
 				"return once connected, and go on in the background", FOR_UP },
 };
 
+/* What has another meaning or default for `hanse up`. */
+static const char *const up_help[OPTION_COUNT] = {
+	[OPTION_BUCKET] = "of control: file:DIR or s3://NAME?endpoint=URL (default: in --state)",
+	[OPTION_RUN_DIR] = "Unix sockets (default: for root /run/hanse, else as for hanse serve)",
+};
+
 /* --- one value ---------------------------------------------------------------------------------
  */
 
@@ -555,8 +561,10 @@ void options_print(FILE *out, enum option_command command)
 			continue;
 		fprintf(out, "  --%s%s%s", row->name, row->argument ? " " : "", argument);
 		int column = (int)(strlen(row->name) + strlen(argument) + (row->argument ? 5 : 4));
-		fprintf(out, "%*s%s", column < 32 ? 32 - column : 1, "", row->help);
-		if (row->value && !(i == OPTION_BUCKET && command == OPTIONS_UP))
+		bool is_other = command == OPTIONS_UP && up_help[i];
+		fprintf(out, "%*s%s", column < 32 ? 32 - column : 1, "",
+			is_other ? up_help[i] : row->help);
+		if (row->value && !is_other)
 			fprintf(out, " (%s)", row->value);
 		fputc('\n', out);
 	}

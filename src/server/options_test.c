@@ -302,6 +302,30 @@ static void test_an_empty_bucket_may_become_a_cluster_unless_it_is_said(void **s
 	assert_int_equal(options_finish(&o, why), ERR_INVALID);
 }
 
+static void test_help_has_the_meaning_and_defaults_of_each_command(void **state)
+{
+	static const struct {
+		enum option_command command;
+		const char *has, *has_not;
+	} cases[] = {
+		{ OPTIONS_SERVE, "where the records are", "/run/hanse" },
+		{ OPTIONS_SERVE, "file:./var/bucket", "--state" },
+		{ OPTIONS_UP, "for root /run/hanse", "where the records are" },
+		{ OPTIONS_UP, "(default: in --state)", "file:./var/bucket" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		static char text[16384];
+		FILE *out = fmemopen(text, sizeof(text), "w");
+
+		options_print(out, cases[i].command);
+		fclose(out);
+		assert_non_null(strstr(text, cases[i].has));
+		assert_null(strstr(text, cases[i].has_not));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_streams_may_use_the_control_of_others),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 		cmocka_unit_test(test_an_empty_bucket_may_become_a_cluster_unless_it_is_said),
+		cmocka_unit_test(test_help_has_the_meaning_and_defaults_of_each_command),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
