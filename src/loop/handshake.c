@@ -2,15 +2,12 @@
 
 #include "loop/private.h"
 
-static void give_up(struct handshake *h, enum err err)
-{
-	handshake_cancel(h);
-	h->on_end(h, err);
-}
-
 static void on_deadline(struct timer *t)
 {
-	give_up(CONTAINER(t, struct handshake, deadline), ERR_TIMEOUT);
+	struct handshake *h = CONTAINER(t, struct handshake, deadline);
+
+	handshake_cancel(h);
+	h->on_end(h, ERR_TIMEOUT);
 }
 
 static void on_secure(void *context, struct stream *s)
@@ -30,8 +27,12 @@ static void on_readable(void *context, struct stream *s)
 
 static void on_end(void *context, struct stream *s, enum err err)
 {
-	(void)s;
-	give_up(context, err ? err : ERR_UNAVAILABLE);
+	struct handshake *h = context;
+
+	timer_clear(&h->deadline);
+	stream_close_refused(s, TLS_REFUSED_MS);
+	h->stream = NULL;
+	h->on_end(h, err ? err : ERR_UNAVAILABLE);
 }
 
 static const struct stream_owner owner = {

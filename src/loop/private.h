@@ -48,7 +48,8 @@ struct loop {
 	void (*on_stop)(void *context); /* stop.c */
 	void *stop_context;
 	bool is_stopping;
-	size_t open_count; /* streams, listeners, workers not yet ended */
+	size_t open_count;    /* streams, listeners, workers not yet ended */
+	size_t refused_count; /* streams of stream_close_refused() not yet ended */
 	struct inbox_spares spares;
 };
 
@@ -65,6 +66,12 @@ void stream_start_tls(struct stream *s, struct tls_identity *identity, bool is_s
 
 /* Until there is another one; what there was to tell is told to that. */
 void stream_drop_owner(struct stream *s);
+
+/* Close one that failed.  Where we refused a peer and told it why, it has `timeout_ms` to read that
+ * and to close too: at once, what it has sent meanwhile would make the system reset the connection,
+ * which clients see before the reason.  STREAM_REFUSED_MAX of a loop at most. */
+enum { STREAM_REFUSED_MAX = 256 };
+void stream_close_refused(struct stream *s, uint64_t timeout_ms);
 
 /* The deadline of `t` passed. */
 void task_pass_deadline(struct task *t);

@@ -64,6 +64,8 @@ struct stream {
 	bool is_paused;
 	bool is_at_end;	 /* the peer will send no more */
 	bool is_failed;	 /* nothing can be read or written any more */
+	bool is_refused; /* failed by us, and the peer was sent why */
+	bool is_counted; /* in the loop's refused_count */
 	bool is_blocked; /* the socket takes no more for now */
 	bool is_leaving; /* closes after the outbox is written */
 	bool is_shut;	 /* leaving, and the peer was told */
@@ -174,7 +176,7 @@ static bool send_cipher(struct stream *s)
 /* The peer may be told why in an alert; it fails whether that leaves or not. */
 static void fail_tls(struct stream *s, enum err err)
 {
-	(void)send_cipher(s);
+	s->is_refused = send_cipher(s);
 	fail_with(s, err);
 }
 
@@ -719,6 +721,8 @@ void stream_close(struct stream *s)
 	assert_open(s);
 	if (s->tls)
 		close_tls(s);
+	if (s->is_counted)
+		s->loop->refused_count--;
 	s->is_closed = true;
 	s->owner = NULL;
 	deferred_clear(&s->tell);
@@ -748,4 +752,19 @@ void stream_close_gracefully(struct stream *s, uint64_t timeout_ms)
 	inbox_done(&s->inbox);
 	timer_set(&s->close_timer, s->loop, loop_now_ms(s->loop) + timeout_ms, on_close_timer);
 	deferred_set_late(&s->flush, s->loop, flush_outbox);
+}
+
+void stream_close_refused(struct stream *s, uint64_t timeout_ms)
+{
+	assert_open(s);
+	if (!s->is_refused || s->loop->refused_count == STREAM_REFUSED_MAX) {
+		stream_close(s);
+		return;
+	}
+	s->loop->refused_count++;
+	s->is_counted = true;
+	tls_free(s->tls);
+	s->tls = NULL;
+	s->is_failed = false; /* the socket is sound */
+	stream_close_gracefully(s, timeout_ms);
 }

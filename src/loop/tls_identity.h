@@ -13,6 +13,7 @@ enum {
 	TLS_KEY_BYTES = 32, /* of Ed25519: a seed, or a public key */
 	TLS_PEERS_MAX = 8,
 	TLS_HANDSHAKE_MS = 5000,	     /* from the connection to both sides being known */
+	TLS_REFUSED_MS = 1000,		     /* for a peer that is refused to read why */
 	TLS_HANDSHAKES_MAX = 256,	     /* of one listener at a time; the oldest makes room */
 	TLS_HANDSHAKE_BYTES_MAX = 16 * 1024, /* of a peer that is not known yet */
 };
