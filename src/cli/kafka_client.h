@@ -10,9 +10,9 @@
 #include "kafka_messages.h"
 
 enum {
-	KAFKA_CLIENT_TIMEOUT_MS = 10000, /* for connecting, and for each answer */
-	KAFKA_CLIENT_ANSWER_BYTES_MAX = 64 << 20,
-	KAFKA_CLIENT_KEYS_MAX = 128, /* API keys above are passed over */
+	KAFKA_CLIENT_TIMEOUT_MS = 10000,	   /* for connecting, and for each answer */
+	KAFKA_CLIENT_ANSWER_BYTES_MAX = 128 << 20, /* one batch may be as large as a request */
+	KAFKA_CLIENT_KEYS_MAX = 128,		   /* API keys above are passed over */
 	KAFKA_CLIENT_WHY_BYTES = SOCKET_WHY_BYTES + 100,
 };
 

@@ -5,12 +5,13 @@ The package list of this machine, over a million lines, goes through the release
 is one; everything else through the build with sanitizers."""
 
 import hashlib
+import random
 import subprocess
 import time
 
 import kcat as kcat_module
-from kcat import consume, kcat, produce
-from node import release_program
+from kcat import KcatError, consume, kcat, produce
+from node import program, release_program
 from scenario import Scenario, say
 
 LINES_WANTED = 1_000_000
@@ -120,6 +121,44 @@ def empty_and_large(s, node):
         assert consume(node.address, "large", "-p", "0", "-D", "") == path.read_bytes()
 
 
+def far_above_the_default(s):
+    """In a sealed bucket, where ranges are of chunks; from memory and, after a kill, from there."""
+    key = s.scratch / "hanse.key"
+    node = s.node("sealed", bucket=f"file:{s.scratch}/sealed", options=["--key-file", key])
+    node.start()
+    path, text = s.scratch / "noise", s.scratch / "text"
+    path.write_bytes(random.Random(20).randbytes(10 << 20))
+    text.write_bytes(b"0123456789abcdef" * (15 << 16))
+    larger = ["-X", f"message.max.bytes={20 << 20}"]
+    files = [("none", path), ("zstd", path), ("lz4", text), ("none", text)]
+
+    def check():
+        for i, (_, source) in enumerate(files):
+            assert consume(node.address, "huge", "-p", "0", "-o", i, "-c", "1", "-D", "") == \
+                source.read_bytes()
+
+    with s.test("a record of 10 MiB is refused where the topic does not allow it"):
+        produce(node.address, "usual", b"small", "-p", "0")
+        try:
+            kcat(node.address, "-P", "-t", "usual", "-p", "0", *larger, path)
+            raise AssertionError("it was taken")
+        except KcatError as error:
+            assert "too large" in str(error), error
+    with s.test("with max.message.bytes of 20 MiB they come back, compressed or not"):
+        for words in (["create", "huge"], ["config", "huge", f"max.message.bytes={20 << 20}"]):
+            subprocess.run([program(), "topic", *words, "--kafka", node.address], check=True,
+                           stdout=subprocess.DEVNULL)
+        for codec, source in files:
+            kcat(node.address, "-P", "-t", "huge", "-p", "0", "-z", codec, *larger, source)
+        check()
+    with s.test("from the bucket, too, and by time"):
+        node.kill()
+        node.start()
+        check()
+        assert kcat(node.address, "-Q", "-t", "huge:0:1").split()[-1] == b"0"
+    node.terminate()
+
+
 with Scenario() as s:
     lines_path = s.scratch / "lines"
     count = package_lines(lines_path)
@@ -140,3 +179,5 @@ with Scenario() as s:
     offsets(s, node)
     headers_and_nulls(s, node)
     empty_and_large(s, node)
+    node.terminate()
+    far_above_the_default(s)

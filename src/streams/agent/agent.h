@@ -26,14 +26,16 @@ enum {
 	/* All connections together, besides STREAM_INBOX_BYTES_DEFAULT of each, in which small
 	 * requests arrive: requests not yet answered, from when a large one begins to arrive; and
 	 * answers not yet taken, from when a fetch begins to read.  One request and one batch
-	 * always fit. */
+	 * always fit; a batch above AGENT_BATCH_BYTES_USUAL may pass the limit, and then nobody
+	 * else gets anything until it is sent. */
 	AGENT_BUFFERED_BYTES_MAX = 256 << 20,
 	AGENT_ANSWER_BYTES_MAX = 256 << 20,
 	AGENT_SLOW_MS = 30000, /* for a client to send a request or to take an answer while others
 				* wait for the room; as long as Kafka's clients wait */
 	AGENT_CACHE_BYTES_DEFAULT = 64 << 20, /* blocks of data files */
 	AGENT_FILE_BYTES_DEFAULT = 8 << 20,   /* a data file is flushed at this size */
-	AGENT_MESSAGE_BYTES_MAX = 1048588,    /* Kafka's message.max.bytes: one batch */
+	AGENT_BATCH_BYTES_USUAL = 1048588,    /* what Kafka's topics take; larger ones cost a
+					       * second look, up to RECORD_BATCH_BYTES_MAX */
 	AGENT_PORT_BUSY_MS = 3000, /* a process that was just killed may still hold the port */
 	AGENT_PORT_RETRY_MS = 50,
 	AGENT_JOIN_RETRY_MS = 1000, /* a bucket that did not answer when it was looked at first */

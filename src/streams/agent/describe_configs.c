@@ -8,7 +8,6 @@
 
 enum { CONFIG_RESOURCES_MAX = 10000 };
 
-_Static_assert((int)AGENT_MESSAGE_BYTES_MAX == (int)CONFIG_MESSAGE_BYTES_MAX, "config.h");
 _Static_assert(AGENT_REQUEST_BYTES_MAX == 104857600, "config_rows.c says otherwise");
 
 /* One resource that is described. */

@@ -72,6 +72,9 @@ struct fetch {
 	uint64_t waits_since_ms; /* for room */
 	size_t room_bytes;	 /* for the records of the answer */
 	size_t held_bytes;	 /* counted besides */
+	size_t gathered;	 /* partitions in their turn */
+	size_t left;		 /* bytes of the answer */
+	bool has_records;	 /* the answer */
 };
 
 /* --- looking -----------------------------------------------------------------------------------
@@ -287,8 +290,8 @@ static size_t readable_bytes(const struct fetch *f)
 	return wanted < limit ? wanted : limit;
 }
 
-/* At least for a batch, which may come alone and be larger than what was asked for.  False: wait.
- */
+/* At least for a usual batch, which may come alone and be larger than what was asked for.  Larger
+ * ones are counted when they are found.  False: wait. */
 static bool take_room(struct request *r, struct fetch *f)
 {
 	uint64_t now_ms = loop_now_ms(r->agent->loop);
@@ -299,10 +302,10 @@ static bool take_room(struct request *r, struct fetch *f)
 		has_any = has_records(&f->partitions[i]);
 	if (!has_any || f->preferred >= 0)
 		return true;
-	if (wanted < AGENT_MESSAGE_BYTES_MAX)
-		wanted = AGENT_MESSAGE_BYTES_MAX;
+	if (wanted < AGENT_BATCH_BYTES_USUAL)
+		wanted = AGENT_BATCH_BYTES_USUAL;
 	f->room_bytes =
-		room_take(&r->agent->answers, &f->wait, &r->task, AGENT_MESSAGE_BYTES_MAX, wanted);
+		room_take(&r->agent->answers, &f->wait, &r->task, AGENT_BATCH_BYTES_USUAL, wanted);
 	if (f->room_bytes)
 		return true;
 	agent_watch_slow(r->agent);
@@ -372,6 +375,7 @@ static void plan(struct request *r, struct fetch *f)
 		left -= p->read.planned_bytes < left ? p->read.planned_bytes : left;
 	}
 	room_add(&r->agent->answers, f->held_bytes);
+	f->left = answer_limit(f);
 }
 
 /* Topics may have been deleted while their files were read. */
@@ -400,28 +404,47 @@ static int16_t read_error(struct request *r, const struct fetch_partition *p, en
 /* --- answering ---------------------------------------------------------------------------------
  */
 
-static void gather(struct request *r, struct fetch *f)
+/* The first batch of an answer comes whole, however large.  True: wait for the rest of it. */
+static bool extend_first(struct request *r, struct fetch *f, struct fetch_partition *p)
 {
-	bool no_zstd = r->header.api_version < FETCH_ZSTD_FIRST;
-	size_t left = answer_limit(f);
-	bool is_empty = true;
+	size_t before = p->read.held_bytes;
+	bool is_read = partition_read_extend(&p->read, &r->task);
 
-	for (size_t i = 0; i < f->partition_count; i++) {
-		struct fetch_partition *p = in_turn(f, i);
-		if (p->read.limit > left)
-			p->read.limit = left;
-		if (p->code || (left == 0 && !is_empty))
+	room_give_back(&r->agent->answers, before);
+	room_add(&r->agent->answers, p->read.held_bytes);
+	f->held_bytes = f->held_bytes - before + p->read.held_bytes;
+	return is_read;
+}
+
+static void gather_partition(struct request *r, struct fetch *f, struct fetch_partition *p)
+{
+	enum err err = partition_read_gather(&p->read, !f->has_records,
+					     r->header.api_version < FETCH_ZSTD_FIRST);
+
+	if (err) {
+		p->code = read_error(r, p, err);
+		return;
+	}
+	size_t size = p->read.records ? p->read.records->size : 0;
+	f->has_records |= size > 0;
+	f->left -= size < f->left ? size : f->left;
+}
+
+/* False: a read has to be waited for. */
+static bool gather(struct request *r, struct fetch *f)
+{
+	for (; f->gathered < f->partition_count; f->gathered++) {
+		struct fetch_partition *p = in_turn(f, f->gathered);
+		if (p->read.limit > f->left)
+			p->read.limit = f->left;
+		if (p->code || (f->left == 0 && f->has_records))
 			continue;
-		enum err err = partition_read_gather(&p->read, is_empty, no_zstd);
-		if (err) {
-			p->code = read_error(r, p, err);
-			continue;
-		}
-		size_t size = p->read.records ? p->read.records->size : 0;
-		is_empty &= size == 0;
-		left -= size < left ? size : left;
+		if (!f->has_records && extend_first(r, f, p))
+			return false;
+		gather_partition(r, f, p);
 	}
 	keep_room(r, f);
+	return true;
 }
 
 /* Who is told to go elsewhere is told where (KIP-951). */
@@ -510,6 +533,13 @@ static int32_t find_preferred(struct request *r, const struct fetch *f)
 							: brokers_preferred(r, f->request->rack_id);
 }
 
+static enum step fetch_gather(struct request *r, struct fetch *f)
+{
+	if (r->task.children > 0 || !gather(r, f))
+		return task_wait(&r->task, FETCH_READ);
+	return fetch_answer(r, f);
+}
+
 static enum step fetch_look(struct request *r, struct fetch *f)
 {
 	unwatch(f);
@@ -527,10 +557,7 @@ static enum step fetch_look(struct request *r, struct fetch *f)
 		return task_wait(&r->task, FETCH_ROOM);
 	timer_clear(&f->timer);
 	plan(r, f);
-	if (r->task.children > 0)
-		return task_wait(&r->task, FETCH_READ);
-	gather(r, f);
-	return fetch_answer(r, f);
+	return fetch_gather(r, f);
 }
 
 static void set_partition_defaults(struct kafka_fetch_response_partition *answer)
@@ -621,8 +648,7 @@ static enum step fetch_step(struct request *r)
 	case FETCH_ROOM:
 		return fetch_look(r, f);
 	case FETCH_READ:
-		gather(r, f);
-		return fetch_answer(r, f);
+		return fetch_gather(r, f);
 	}
 	abort();
 }

@@ -36,6 +36,8 @@ struct list_offsets {
 	struct catalog_run run;
 	struct block_read read;
 	struct block_range range;
+	struct room_wait wait; /* for room, which the blocks of large runs are counted in */
+	size_t room_bytes;
 };
 
 static const struct kafka_list_offsets_request_partition *asked_now(const struct list_offsets *l)
@@ -148,21 +150,39 @@ static void fail_lookup(struct list_offsets *l, enum err err)
 		err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
-/* Hold the blocks of the run; false when they have to be waited for. */
+static void let_go(struct request *r, struct list_offsets *l)
+{
+	block_range_done(&l->range);
+	block_range_done(&l->read.ret);
+	room_leave(&r->agent->answers, &l->wait);
+	room_give_back(&r->agent->answers, l->room_bytes);
+	l->room_bytes = 0;
+}
+
+/* Hold the blocks of the run; false when they, or room for them, have to be waited for. */
 static bool hold_run(struct request *r, struct list_offsets *l)
 {
 	const struct catalog_run *run = &l->run;
+	size_t size = (size_t)run->size;
 
-	if (block_cache_peek(r->agent->cache, run->incarnation, run->sequence, run->position,
-			     (size_t)run->size, &l->range))
+	if (block_cache_peek(r->agent->cache, run->incarnation, run->sequence, run->position, size,
+			     &l->range))
 		return true;
+	if (!r->agent->is_stopping) {
+		l->room_bytes = room_take(&r->agent->answers, &l->wait, &r->task, size, size);
+		if (!l->room_bytes) {
+			l->read = (struct block_read) { 0 }; /* of the partition before */
+			agent_watch_slow(r->agent);
+			return false;
+		}
+	}
 	block_read(&l->read, &r->task, r->agent->cache, run->incarnation, run->sequence,
-		   run->position, (size_t)run->size);
+		   run->position, size);
 	return false;
 }
 
-/* Search one run after the other, first the one that is held; true when a read has to be waited
- * for. */
+/* Search one run after the other, first the one that is held; true when a read, or room for one,
+ * has to be waited for. */
 static bool look_by_time(struct request *r, struct list_offsets *l, int64_t from_offset)
 {
 	enum err err = OK;
@@ -176,7 +196,7 @@ static bool look_by_time(struct request *r, struct list_offsets *l, int64_t from
 				return true;
 		}
 		err = search_run(l);
-		block_range_done(&l->range);
+		let_go(r, l);
 		if (err == ERR_CORRUPT) /* the bucket may do better next time */
 			block_cache_forget(r->agent->cache, l->run.incarnation, l->run.sequence,
 					   l->run.position, (size_t)l->run.size);
@@ -268,6 +288,12 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
 
 enum { LIST_OFFSETS_START, LIST_OFFSETS_SYNCED, LIST_OFFSETS_READ };
 
+/* A read was begun, or its room is waited for. */
+static enum step wait_for_run(struct request *r)
+{
+	return task_wait(&r->task, LIST_OFFSETS_READ);
+}
+
 struct asked_partition {
 	struct slice topic;
 	int32_t partition;
@@ -322,7 +348,7 @@ static enum step look_on(struct request *r, struct list_offsets *l)
 {
 	for (skip_empty_topics(l); !is_at_end(l); l->partition++, skip_empty_topics(l))
 		if (look_at_partition(r, l))
-			return task_wait(&r->task, LIST_OFFSETS_READ);
+			return wait_for_run(r);
 	return request_answer(r, &l->response);
 }
 
@@ -330,11 +356,12 @@ static enum step after_read(struct request *r, struct list_offsets *l)
 {
 	if (l->read.task.err) {
 		fail_lookup(l, l->read.task.err);
+		let_go(r, l);
 	} else {
 		l->range = l->read.ret;
 		l->read.ret = (struct block_range) { 0 };
-		if (look_by_time(r, l, 0))
-			return task_wait(&r->task, LIST_OFFSETS_READ);
+		if (look_by_time(r, l, l->run.base_offset))
+			return wait_for_run(r);
 	}
 	l->partition++;
 	return look_on(r, l);
@@ -388,8 +415,7 @@ static void list_offsets_release(struct request *r)
 {
 	struct list_offsets *l = r->state;
 
-	block_range_done(&l->range);
-	block_range_done(&l->read.ret);
+	let_go(r, l);
 }
 
 static const char *const list_offsets_places[] = { "start", "synced", "read" };

@@ -119,27 +119,35 @@ static void find_start(const struct partition_read *p, struct partition_run *r)
 }
 
 /* Where the search has to walk, the whole run is needed; else no more than can be told, which is
- * the limit, or one batch that is larger. */
+ * the limit, or one batch that is larger, mostly (partition_read_extend). */
 static size_t needed_bytes(const struct partition_read *p, const struct partition_run *r)
 {
 	size_t left = (size_t)(r->run.position + r->run.size - r->first_position);
-	size_t enough = p->limit + AGENT_MESSAGE_BYTES_MAX;
+	size_t enough = p->limit + AGENT_BATCH_BYTES_USUAL;
 
 	return p->offset > r->first_offset || left < enough ? left : enough;
 }
 
-static void hold_run(struct partition_read *p, struct partition_run *r, struct task *parent)
+/* From its first position on; false: a child reads it. */
+static bool hold_bytes(struct partition_read *p, struct partition_run *r, size_t size,
+		       struct task *parent)
 {
 	struct block_cache *cache = p->agent->cache;
 	const struct catalog_run *run = &r->run;
 
-	find_start(p, r);
-	size_t size = needed_bytes(p, r);
 	p->held_bytes += size;
-	if (!block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
-			      &r->range))
-		block_read(&r->read, parent, cache, run->incarnation, run->sequence,
-			   r->first_position, size);
+	if (block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
+			     &r->range))
+		return true;
+	block_read(&r->read, parent, cache, run->incarnation, run->sequence, r->first_position,
+		   size);
+	return false;
+}
+
+static void hold_run(struct partition_read *p, struct partition_run *r, struct task *parent)
+{
+	find_start(p, r);
+	(void)hold_bytes(p, r, needed_bytes(p, r), parent);
 }
 
 static bool run_is_sound(const struct catalog_run *run)
@@ -208,6 +216,28 @@ static enum err find_first(const struct partition_read *p, struct run_walk *w,
 		err = run_walk_next(w, ret);
 	} while (!err && ret->last_offset < p->offset);
 	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+}
+
+bool partition_read_extend(struct partition_read *p, struct task *parent)
+{
+	struct partition_run *r = p->runs;
+	struct run_batch first;
+	struct run_walk walk;
+
+	if (p->run_count == 0 || !range_of(r)->blocks)
+		return false;
+	struct block_range held = *range_of(r);
+	run_walk_start(&walk, &r->run, &held, r->first_position, r->first_offset);
+	if (find_first(p, &walk, &first) ||
+	    first.position + (int64_t)first.size <= held.position + (int64_t)held.size)
+		return false;
+	r->first_position = first.position;
+	r->first_offset = first.base_offset;
+	r->range = r->read.ret = (struct block_range) { 0 };
+	bool is_held = hold_bytes(p, r, first.size, parent);
+	block_range_done(&held); /* not before: its blocks need not be read again */
+	p->held_bytes -= held.size;
+	return !is_held;
 }
 
 /* Whole batches at `offset` and following ones in the `size` bytes that were copied behind

@@ -36,6 +36,11 @@ MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *
 					const struct catalog_partition *partition, int64_t offset,
 					int64_t end, size_t limit);
 
+/* After the children have ended, where the first batch comes whatever its size: hold all of it.
+ * True: it is read by a child of `parent`, which is to be waited for.  Batches above
+ * AGENT_BATCH_BYTES_USUAL need it. */
+bool partition_read_extend(struct partition_read *p, struct task *parent);
+
 /* After the children have ended: fill `records` and let go of the blocks.  `may_exceed`: the first
  * batch comes along even if it is larger than the limit.  An error only if there is nothing before
  * what is broken: ERR_CORRUPT, ERR_NOT_FOUND (no such file), or what the bucket says.

@@ -247,9 +247,8 @@ static int16_t check_keys(struct request *r, const struct record_batch *batch,
 		if (err || record.key.data)
 			continue;
 		if (count == 0)
-			answer->record_errors =
-				arena_take_array(&r->arena, (size_t)batch->record_count,
-						 sizeof(*answer->record_errors));
+			answer->record_errors = arena_take_array(&r->arena, room + 1,
+								 sizeof(*answer->record_errors));
 		if (count++ < room)
 			answer->record_errors[answer->record_errors_count++] =
 				(struct kafka_produce_response_record_error) {

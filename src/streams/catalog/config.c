@@ -323,7 +323,7 @@ static void take_rules(struct cell *c, enum config_kind kind, struct slice resou
 void config_topic_rules(struct cell *c, struct slice topic, struct config_topic_rules *ret)
 {
 	*ret = (struct config_topic_rules) {
-		.message_bytes_max = CONFIG_MESSAGE_BYTES_MAX,
+		.message_bytes_max = CONFIG_MESSAGE_BYTES_DEFAULT,
 		.timestamp_before_max_ms = INT64_MAX,
 		.timestamp_after_max_ms = CONFIG_TIMESTAMP_AFTER_MAX_MS,
 		.is_deleted = true,

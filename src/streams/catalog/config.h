@@ -12,8 +12,8 @@
 
 enum {
 	CONFIG_VALUE_BYTES_MAX = 8192,
-	CONFIG_RESOURCE_BYTES_MAX = 1024,   /* of a name: groups have no limit of their own */
-	CONFIG_MESSAGE_BYTES_MAX = 1048588, /* of max.message.bytes, and its default */
+	CONFIG_RESOURCE_BYTES_MAX = 1024,	/* of a name: groups have no limit of their own */
+	CONFIG_MESSAGE_BYTES_DEFAULT = 1048588, /* max.message.bytes */
 	CONFIG_TIMESTAMP_AFTER_MAX_MS = 3600000,
 };
 

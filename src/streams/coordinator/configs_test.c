@@ -294,7 +294,7 @@ static void test_topics_fall_back_to_what_is_set_for_all_brokers(void **state)
 	assert_int_equal(town_run(&town, add_agent, NULL), OK);
 	struct cell *cell = leader_cell(town.leader);
 	config_topic_rules(cell, SLICE("t"), &rules);
-	assert_int_equal(rules.message_bytes_max, CONFIG_MESSAGE_BYTES_MAX);
+	assert_int_equal(rules.message_bytes_max, CONFIG_MESSAGE_BYTES_DEFAULT);
 	assert_true(rules.is_deleted && !rules.is_compacted && !rules.is_log_append_time);
 	assert_int_equal(change(CONFIG_BROKER, "", "message.max.bytes", CONFIG_SET, "500"),
 			 KAFKA_NONE);

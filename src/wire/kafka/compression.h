@@ -19,7 +19,7 @@ enum compression {
 	COMPRESSION_COUNT
 };
 
-enum { RECORDS_BYTES_MAX = 64 << 20 }; /* of one batch, decompressed */
+enum { RECORDS_BYTES_MAX = 128 << 20 }; /* of one batch, decompressed */
 
 /* "none", "gzip", ... as in compression.type. */
 const char *compression_name(enum compression codec);

@@ -8,9 +8,9 @@
 #include "base/slice.h"
 
 enum {
-	RECORD_BATCH_HEADER_BYTES = 61,	   /* up to the first record */
-	RECORD_BATCH_BYTES_MAX = 32 << 20, /* a topic's own limit is lower */
-	RECORD_BATCH_RECORD_BYTES_MIN = 7, /* the shortest record there is */
+	RECORD_BATCH_HEADER_BYTES = 61,	    /* up to the first record */
+	RECORD_BATCH_BYTES_MAX = 100 << 20, /* no request is larger; topics have their own limit */
+	RECORD_BATCH_RECORD_BYTES_MIN = 7,  /* the shortest record there is */
 	RECORD_BATCH_MAGIC = 2,
 };
 

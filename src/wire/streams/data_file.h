@@ -16,7 +16,7 @@ enum {
 	DATA_FILE_HEADER_BYTES = 64,
 	DATA_FILE_ENTRY_BYTES = 76,
 	DATA_FILE_TRAILER_BYTES = 32,
-	DATA_FILE_BYTES_MAX = 64 << 20,
+	DATA_FILE_BYTES_MAX = 128 << 20, /* the largest batch besides a file's usual size */
 	DATA_FILE_ENTRIES_MAX = 1 << 17,
 	DATA_FILE_KEY_BYTES = 4 + 1 + 2 + 1 + 16 + 1 + 16, /* without the NUL */
 };

@@ -345,7 +345,7 @@ static void test_a_full_file_takes_no_more(void **state)
 	struct data_file_writer w;
 	struct record_batch batch;
 	struct buf bytes;
-	size_t size = 30 << 20;
+	size_t size = 60 << 20;
 	uint8_t *value = memory_take(size);
 
 	(void)state;
