@@ -283,14 +283,26 @@ void courier_close(struct courier *c, void (*on_end)(void *context))
 	end_if_over(c);
 }
 
+/* As the mesh is now: what a try of an hour ago met says less. */
+static const char *why_it_waits(const struct courier *c, const struct receiver *r, const char *name)
+{
+	const struct mesh_view_machine *m = find_machine(c, name);
+
+	if (!m && c->config.view(c->config.context))
+		return "no machine of the mesh has this name";
+	if (m && !m->is_online)
+		return "it is offline";
+	return !r ? "" : r->is_busy ? "others go before it" : r->why;
+}
+
 struct courier_state courier_state(const struct courier *c, const struct store_item *i)
 {
 	for (size_t j = 0; j < COURIER_SLOTS; j++)
 		if (c->slots[j].item == i)
 			return (struct courier_state) { c->slots[j].push.sent, true, "" };
-	const struct receiver *r = find_receiver((struct courier *)(uintptr_t)c, i->item.sender);
-	const char *why = !r ? "" : r->is_busy ? "others go before it" : r->why[0] ? r->why : "";
-	return (struct courier_state) { 0, false, why };
+	const char *name = i->item.sender;
+	const struct receiver *r = find_receiver((struct courier *)(uintptr_t)c, name);
+	return (struct courier_state) { 0, false, why_it_waits(c, r, name) };
 }
 
 enum err courier_cancel(struct courier *c, struct store_item *i)

@@ -510,7 +510,13 @@ def test_commands(s, laptop, phone):
         time.sleep(0.2)
         assert "waits for phone" in hanse(laptop, "send", note, "phone:")
         said = hanse(laptop, "send", "--list")
-        assert "note" in said and "phone" in said, said
+        assert "note" in said and "phone" in said and "it is offline" in said, said
+        laptop.mesh.change(peers=[])
+        wait_until(lambda: "no machine of the mesh has this name" in
+                   hanse(laptop, "send", "--list"), 20, "that the receiver was removed")
+        assert laptop.queue()[0]["why"] == "no machine of the mesh has this name"
+        laptop.mesh.change(peers=[machine("phone", phone.address, online=False)])
+        wait_until(lambda: laptop.queue()[0]["why"] == "it is offline", 20, "that it is away")
         hanse(laptop, "send", "--cancel", laptop.queue()[0]["id"])
         assert laptop.queue() == []
         assert "waits for phone" in hanse(laptop, "send", note, "phone:")
