@@ -25,7 +25,7 @@ static enum command_status unreachable(enum err err, const char *path, const cha
 	} else if (err == ERR_UNAVAILABLE) {
 		say("the control process of this node is not running: %s: %s", path, why);
 		say_more("If `hanse serve` runs, it starts it again, and its messages say why it"
-			 " ended.");
+			 " ended.  If none runs here any more, it was killed: remove that file.");
 	} else {
 		say("the node did not answer: %s: %s", path, why);
 	}
@@ -161,10 +161,14 @@ enum command_status status_run(const struct command_line *l)
 	enum err err = admin_get(&a, path, "/v1/status", 0, &code, &body, reason);
 	json_t *mesh = mesh_status(l);
 	enum command_status status;
-	if (err == ERR_NOT_FOUND && mesh)
-		status = print_mesh(&a, l, mesh);
+	if (!err)
+		status = print(&a, l, code, body, mesh);
+	else if (!mesh)
+		status = unreachable(err, path, reason);
 	else
-		status = err ? unreachable(err, path, reason) : print(&a, l, code, body, mesh);
+		status = print_mesh(&a, l, mesh);
+	if (mesh && err && err != ERR_NOT_FOUND && !status) /* one was killed, or does not answer */
+		status = unreachable(err, path, reason);
 	json_decref(mesh);
 	arena_done(&a);
 	return status;

@@ -255,6 +255,16 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         home.wait_for("--exit-node nobody is not used")
         ping(home, address(office), 20)
 
+    with s.test("what a killed hanse serve left behind does not hide the mesh"):
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(str(home.run_dir / "admin-9092.sock"))
+        left.close()
+        done = home.run("status", check=False)
+        assert done.returncode == 4 and "remove that file" in done.stdout, done.stdout
+        assert "office" in done.stdout and "connected" in done.stdout, done.stdout
+        (home.run_dir / "admin-9092.sock").unlink()
+        assert "office" in home.run("status").stdout
+
     with s.test("who may not make an interface is told so, and nothing is made"):
         nothing = Path(s.scratch) / "nothing"
         done = server.run("setpriv", "--bounding-set=-net_admin", program(), "up", "--state",
