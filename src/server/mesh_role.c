@@ -21,6 +21,7 @@ enum {
 	OWN_KEY_MS = 5000,
 	OWN_KEY_REFUSED_MS = 2000, /* doubled with each refusal, */
 	OWN_KEY_REFUSALS_MAX = 8,  /* as often */
+	EXIT_NODE_MS = 20 * 1000,  /* a start waits for control to tell of the exit node */
 	LOG_OUT_MS = 5000,
 	HTTP_OK = 200,
 	EXIT_AGAIN = 1
@@ -45,12 +46,63 @@ static void settle(struct timer *t)
 	memory_settle();
 }
 
+static void tell_ready(struct mesh *m);
+
+static void fail(struct mesh *m, const char *why)
+{
+	log_error("%s", why);
+	supervisor_tell_fatal(why);
+	m->is_failed = true;
+	loop_stop(m->loop);
+}
+
+static void on_exit_timer(struct timer *t)
+{
+	struct mesh *m = CONTAINER(t, struct mesh, exit_timer);
+
+	m->is_exit_settled = true; /* control is away: what there is of the mesh goes on */
+	tell_ready(m);
+}
+
+/* Whoever asks for an exit node that does not exist would believe to be behind it.  It is said
+ * while somebody waits for this start; a node that goes away later is warned of, and no reason to
+ * take the machine off the mesh.  False: it is not known yet. */
+static bool settle_exit_node(struct mesh *m)
+{
+	const char *name = m->options->values[OPTION_EXIT_NODE];
+	const struct control_node *self = node_netmap(m->node)->self;
+	char line[sizeof(m->told)];
+
+	if (m->is_exit_settled || name[0] == '\0' || supervisor_was_ready() ||
+	    node_find(m->node, slice_from(name)) || !self->is_authorized) {
+		timer_clear(&m->exit_timer);
+		m->is_exit_settled = true;
+		return true;
+	}
+	if (m->place != MEMBER_UP) {
+		if (!m->is_exit_waited_for)
+			timer_set(&m->exit_timer, m->loop, loop_now_ms(m->loop) + EXIT_NODE_MS,
+				  on_exit_timer);
+		m->is_exit_waited_for = true;
+		tell(m, "No machine is known as %s, the --exit-node: control is asked", name);
+		return false;
+	}
+	snprintf(line, sizeof(line),
+		 "--exit-node %.100s: the mesh has no such machine, or several, or none that this "
+		 "one "
+		 "may know of",
+		 name);
+	fail(m, line);
+	return false;
+}
+
 static void tell_ready(struct mesh *m)
 {
 	const struct netmap *map = node_netmap(m->node);
 	char line[STATUS_LINE_BYTES_MAX], address[IP_TEXT_BYTES] = "";
 
-	if (m->is_ready || !map->self || map->self->address_count == 0)
+	if (m->is_ready || m->is_failed || !map->self || map->self->address_count == 0 ||
+	    !settle_exit_node(m))
 		return;
 	m->is_ready = true;
 	ip_text(map->self->addresses[0].ip, address);
@@ -103,12 +155,8 @@ static void on_node_secret(void *context, const struct mesh_key *secret)
 	char why[STATE_WHY_BYTES];
 
 	m->keys.node = *secret;
-	if (machine_keys_save_node(&m->state, &m->keys, why)) {
-		log_error("%s", why);
-		supervisor_tell_fatal(why);
-		m->is_failed = true;
-		loop_stop(m->loop);
-	}
+	if (machine_keys_save_node(&m->state, &m->keys, why))
+		fail(m, why);
 }
 
 /* --- a key from this machine's own control ---------------------------------------------------- */
@@ -228,10 +276,7 @@ static void give_up(struct mesh *m, const char *why)
 	char line[sizeof(m->told)];
 
 	snprintf(line, sizeof(line), "control does not take this machine: %s", why);
-	log_error("%s", line);
-	supervisor_tell_fatal(line);
-	m->is_failed = true;
-	loop_stop(m->loop);
+	fail(m, line);
 }
 
 /* What was refused once may be good later: a key had its time, a policy is changed. */
@@ -293,6 +338,8 @@ static void on_state(void *context, const struct member_state *state)
 			     "");
 		if (!is_same)
 			log_info("control at %s knows this machine", state->url);
+		if (m->is_exit_waited_for) /* a map that brings nothing new is no change */
+			tell_ready(m);
 		break;
 	case MEMBER_LOGGED_OUT:
 		forget(m);
@@ -454,6 +501,7 @@ static void close_all(struct mesh *m)
 	timer_clear(&m->poll_timer);
 	timer_clear(&m->key_timer);
 	timer_clear(&m->settle_timer);
+	timer_clear(&m->exit_timer);
 	if (m->node && m->is_unsaved)
 		save(&m->save_timer);
 	timer_clear(&m->save_timer);

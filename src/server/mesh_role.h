@@ -35,9 +35,11 @@ struct mesh {
 	struct mesh_waiter waiters[MESH_WAITERS_MAX];
 	uint64_t save_at_ms;
 	struct timer settle_timer; /* once after the start */
-	struct timer poll_timer, save_timer, key_timer;
+	struct timer poll_timer, save_timer, key_timer, exit_timer;
 	bool is_ready, is_joined; /* READY was said; control has had us once */
 	bool is_moving;		  /* --join is of another realm than the one that was joined */
+	bool is_exit_settled;	  /* that of --exit-node is there, or will not be waited for */
+	bool is_exit_waited_for;  /* until control is there */
 	bool is_started, is_stopping, is_failed, is_unsaved, is_gone;
 	enum member_place place;
 	unsigned refusals;	       /* of keys of its own control, one after the other */

@@ -267,6 +267,7 @@ enum err options_from_environment(struct options *o, char **environment, char wh
 		if (strncmp(from, "HANSE_", 6) != 0 || size >= sizeof(name) ||
 		    strncmp(from, "HANSE_STATUS_FD=", 16) == 0 ||
 		    strncmp(from, "HANSE_SECRET_FD=", 16) == 0 ||
+		    strncmp(from, "HANSE_WAS_READY=", 16) == 0 ||
 		    strncmp(from, "HANSE_TEST_", 11) == 0)
 			continue;
 		for (size_t i = 6; i < size; i++)

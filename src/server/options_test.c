@@ -80,8 +80,10 @@ static void test_a_flag_wins_over_the_environment_and_that_over_the_file(void **
 	struct options o;
 	char path[] = "/tmp/hanse-options-XXXXXX";
 	char *argv[] = { "--site", "flag", NULL };
-	char *environment[] = { "PATH=/bin", "HANSE_SITE=variable", "HANSE_DEFAULT_PARTITIONS=4",
-				"HANSE_STATUS_FD=3", NULL };
+	char *environment[] = {
+		"PATH=/bin",	     "HANSE_SITE=variable", "HANSE_DEFAULT_PARTITIONS=4",
+		"HANSE_STATUS_FD=3", "HANSE_WAS_READY=yes", NULL
+	};
 	int fd = mkstemp(path);
 
 	(void)state;

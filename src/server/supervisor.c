@@ -38,6 +38,7 @@ enum {
 };
 
 static const char STATUS_FD_VARIABLE[] = "HANSE_STATUS_FD";
+static const char WAS_READY_VARIABLE[] = "HANSE_WAS_READY";
 static const char SECRET_FD_VARIABLE[] = "HANSE_SECRET_FD";
 
 enum role_state { ROLE_WAITING, ROLE_RUNNING, ROLE_ENDED, ROLE_OVER };
@@ -53,6 +54,7 @@ struct role {
 	uint64_t started_ms;
 	uint64_t backoff_ms;
 	bool is_ready;
+	bool was_ready; /* this life, or an earlier one */
 	bool is_fatal;
 	bool is_asked; /* to stop */
 };
@@ -260,7 +262,7 @@ static void take_line(struct role *r, struct slice line)
 		rest = text + line.size;
 
 	if (strcmp(text, "READY") == 0) {
-		r->is_ready = true;
+		r->is_ready = r->was_ready = true;
 		if (config->on_ready)
 			config->on_ready(config->context, r->config->name, rest);
 	} else if (strcmp(text, "STATUS") == 0) {
@@ -317,7 +319,7 @@ static const struct stream_owner status_owner = {
 	.on_end = on_status_end,
 };
 
-enum { VARIABLES = 2, VARIABLE_BYTES = 32 };
+enum { VARIABLES = 3, VARIABLE_BYTES = 32 };
 
 struct role_environment {
 	char variables[VARIABLES][VARIABLE_BYTES];
@@ -329,8 +331,8 @@ static bool is_variable(const char *entry, const char *name)
 	return strncmp(entry, name, strlen(name)) == 0 && entry[strlen(name)] == '=';
 }
 
-/* The environment with HANSE_STATUS_FD and perhaps HANSE_SECRET_FD. */
-static void make_environment(struct role_environment *e, bool has_secret)
+/* The environment with HANSE_STATUS_FD, and perhaps HANSE_SECRET_FD and HANSE_WAS_READY. */
+static void make_environment(struct role_environment *e, bool has_secret, bool was_ready)
 {
 	size_t count = 0, used = 0;
 
@@ -339,13 +341,17 @@ static void make_environment(struct role_environment *e, bool has_secret)
 	e->all = memory_take_array(count + VARIABLES + 1, sizeof(*e->all));
 	for (size_t i = 0; i < count; i++)
 		if (!is_variable(environ[i], STATUS_FD_VARIABLE) &&
-		    !is_variable(environ[i], SECRET_FD_VARIABLE))
+		    !is_variable(environ[i], SECRET_FD_VARIABLE) &&
+		    !is_variable(environ[i], WAS_READY_VARIABLE))
 			e->all[used++] = environ[i];
 	snprintf(e->variables[0], VARIABLE_BYTES, "%s=%d", STATUS_FD_VARIABLE, STATUS_FD);
 	e->all[used++] = e->variables[0];
 	snprintf(e->variables[1], VARIABLE_BYTES, "%s=%d", SECRET_FD_VARIABLE, SECRET_FD);
 	if (has_secret)
-		e->all[used] = e->variables[1];
+		e->all[used++] = e->variables[1];
+	snprintf(e->variables[2], VARIABLE_BYTES, "%s=yes", WAS_READY_VARIABLE);
+	if (was_ready)
+		e->all[used] = e->variables[2];
 }
 
 /* A pipe that holds the secret, above all numbers of a role; -1: none, see errno. */
@@ -425,7 +431,7 @@ static bool spawn(struct role *r)
 		return false;
 	}
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	make_environment(&environment, secret_fd >= 0);
+	make_environment(&environment, secret_fd >= 0, r->was_ready);
 	pid_t supervisor = getpid();
 	/* A signal that met libuv's handlers in the child would be told to the parent's loop. */
 	sigset_t all, before;
@@ -528,6 +534,11 @@ bool supervisor_take_secret(struct buf *ret)
 		return false;
 	ret->size += (size_t)got;
 	return true;
+}
+
+bool supervisor_was_ready(void)
+{
+	return getenv(WAS_READY_VARIABLE);
 }
 
 static void tell(const char *word, const char *text)

@@ -69,6 +69,9 @@ void supervisor_tell_fatal(const char *text);
 void supervisor_tell_denied(const char *text);
 void supervisor_tell_asking(const char *text); /* from now on buckets may have been changed */
 
+/* An earlier life of the role was: whoever started it has gone on to other things. */
+bool supervisor_was_ready(void);
+
 /* Take the role's secret, which is there once; false: it was given none. */
 bool supervisor_take_secret(struct buf *ret);
 

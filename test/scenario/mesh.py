@@ -245,14 +245,14 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         ping(home, address(office), 20)
 
     with s.test("what went down comes back at once"):
-        home.options += ["--exit-node", "nobody"]
+        home.options += ["--exit-node", "office"]
         for _ in range(3):
             home.run("down")  # returns when all of it has ended
             home.launch()
             home.wait_for("This machine is")
 
-    with s.test("an exit node that is not there is warned of"):
-        home.wait_for("--exit-node nobody is not used")
+    with s.test("an exit node that does not offer that is warned of"):
+        home.wait_for("--exit-node office is not used")
         ping(home, address(office), 20)
 
     with s.test("what a killed hanse serve left behind does not hide the mesh"):
@@ -264,6 +264,18 @@ with Scenario() as s, lab.Lab(s.scratch) as net:
         assert "office" in done.stdout and "connected" in done.stdout, done.stdout
         (home.run_dir / "admin-9092.sock").unlink()
         assert "office" in home.run("status").stdout
+
+    with s.test("an exit node that is not there is an error at the start"):
+        home.run("down")
+        home.options[-1] = "nobody"
+        done = hosts["home"].run(*home.command(), "--background", check=False)
+        assert done.returncode == 1, done
+        assert "--exit-node nobody: the mesh has no such machine" in done.stdout, done.stdout
+        assert home.run("status", check=False).returncode == 4
+        assert system_of(hosts["home"]) == before["home"]
+        home.options = home.options[:-2]
+        home.start()
+        ping(home, address(office), 20)
 
     with s.test("who may not make an interface is told so, and nothing is made"):
         nothing = Path(s.scratch) / "nothing"
