@@ -169,6 +169,19 @@ static enum step answer_commit_file(struct call *call, enum err err)
 	return answer(call, &peer_commit_file_response_schema, response);
 }
 
+/* The life of an agent says what its files are called: whoever could commit as another one could
+ * take the names that this one is about to use. */
+static enum err take_commit_file(struct call *call)
+{
+	const struct session *s = session_from_task(call->task.parent);
+	struct peer_commit_file_request *request = &call->commit_file.request;
+
+	if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
+			      request))
+		return ERR_INVALID;
+	return request->incarnation == session_incarnation(s) ? OK : ERR_DENIED;
+}
+
 static enum step commit_file_step(struct task *t)
 {
 	struct call *call = CONTAINER(t, struct call, task);
@@ -176,13 +189,14 @@ static enum step commit_file_step(struct task *t)
 	if (task_is_canceled(t))
 		return end(call, t->err);
 	switch (t->at) {
-	case CALL_START:
-		if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
-				      &call->commit_file.request))
-			return answer_commit_file(call, ERR_INVALID);
+	case CALL_START: {
+		enum err err = take_commit_file(call);
+		if (err)
+			return answer_commit_file(call, err);
 		leader_run(&call->leader, t, call->coordinator->config.leader, run_commit_file,
 			   call);
 		return task_wait(t, CALL_DURABLE);
+	}
 	case CALL_DURABLE:
 		return answer_commit_file(call, call->leader.task.err);
 	}
