@@ -33,7 +33,8 @@ struct testing_peer {
 	int32_t node_id;       /* that hello gave it */
 	enum agent_condition condition;
 	bool is_following;
-	struct buf held; /* records not pushed yet */
+	struct buf held;	 /* records not pushed yet */
+	struct buf held_answers; /* to commits */
 };
 
 struct testing_control {
@@ -47,6 +48,7 @@ struct testing_control {
 	bool is_away;	       /* closes every connection at once */
 	bool holds_records;    /* replicas stay behind */
 	int32_t held_node_id;  /* only that of this node; 0: all */
+	bool holds_answers;    /* commits are run and not answered yet */
 	bool is_hung;	       /* takes every frame and does nothing */
 	bool is_mute;	       /* commits and syncs are not answered, and not run */
 	int lose_before;       /* commits: close the connection instead of running the command */
@@ -60,6 +62,7 @@ struct testing_control {
 	int hello_count, commit_count, sync_count, ping_count, usage_count;
 	int kafka_count; /* requests passed on */
 	int64_t last_low_sequence, last_sequence;
+	struct buf *tap; /* not NULL: all that agents say is added here */
 };
 
 /* --- out ------------------------------------------------------------------------------------- */
@@ -80,6 +83,8 @@ static inline void testing_write(struct testing_peer *p, const struct schema *sc
 	assert_int_equal(frame_encode(&frame, schema, 0, correlation_id, value), OK);
 	if (correlation_id == PEER_CORRELATION_PUSH && testing_holds(p))
 		buf_add_slice(&p->held, buf_slice(&frame));
+	else if (schema == &peer_commit_file_response_schema && p->control->holds_answers)
+		buf_add_slice(&p->held_answers, buf_slice(&frame));
 	else if (p->stream)
 		stream_write(p->stream, buf_slice(&frame));
 	buf_done(&frame);
@@ -93,6 +98,17 @@ static inline void testing_hold_records(struct testing_control *c, bool holds)
 		if (p->stream)
 			stream_write(p->stream, buf_slice(&p->held));
 		buf_clear(&p->held);
+	}
+}
+
+static inline void testing_release_answers(struct testing_control *c)
+{
+	c->holds_answers = false;
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++) {
+		struct testing_peer *p = &c->peers[i];
+		if (p->stream)
+			stream_write(p->stream, buf_slice(&p->held_answers));
+		buf_clear(&p->held_answers);
 	}
 }
 
@@ -157,6 +173,7 @@ static inline void testing_lose_peer(struct testing_peer *p)
 	p->is_following = false;
 	p->node_id = 0;
 	buf_clear(&p->held);
+	buf_clear(&p->held_answers);
 }
 
 /* All of them. */
@@ -331,6 +348,9 @@ static inline void testing_control_readable(void *context, struct stream *s)
 		struct frame frame;
 		if (frame_decode(&in, &frame))
 			return;
+		if (p->control->tap)
+			buf_add_slice(p->control->tap,
+				      slice_part(stream_inbox(s), 0, before - in.size));
 		testing_take_frame(p, &frame);
 		if (p->stream == s)
 			stream_consume(s, before - in.size);
@@ -417,6 +437,7 @@ static inline void testing_control_open(struct testing_control *c, struct loop *
 	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++) {
 		c->peers[i].control = c;
 		buf_init(&c->peers[i].held);
+		buf_init(&c->peers[i].held_answers);
 	}
 	c->cell = cell_new("streams");
 	assert_int_equal(cell_upgrade_schema(c->cell, catalog_schema, catalog_schema_count, why),
@@ -432,8 +453,10 @@ static inline void testing_control_close(struct testing_control *c)
 	testing_lose_agent(c);
 	listener_close(c->listener);
 	cell_free(c->cell);
-	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++)
+	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++) {
 		buf_done(&c->peers[i].held);
+		buf_done(&c->peers[i].held_answers);
+	}
 }
 
 #endif

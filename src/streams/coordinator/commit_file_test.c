@@ -296,6 +296,47 @@ static void test_a_refused_batch_splits_the_run(void **state)
 	books_close(&b);
 }
 
+/* C8: a topic that was deleted, a batch out of sequence, and good ones around them. */
+static void test_c8_each_batch_of_a_file_is_judged_alone(void **state)
+{
+	struct books b;
+	struct uuid t, gone;
+
+	(void)state;
+	begin(&b, &t);
+	gone = books_topic(&b, "gone", 1);
+	books_do(&b, "UPDATE topic SET deleted_ms = 5 WHERE name = 'gone'");
+	struct batch batches[] = {
+		{ t, 0, .records = 2, .producer_id = 7, .sequence = 0 },
+		{ gone, 0, .records = 1 },
+		{ t, 1, .records = 1, .producer_id = 7, .sequence = 3 }, /* never seen there */
+		{ t, 1, .records = 3 },
+		{ t, 0, .records = 1, .producer_id = 7, .sequence = 9 }, /* a gap */
+		{ t, 0, .records = 1, .producer_id = 7, .sequence = 2 },
+	};
+	const struct peer_commit_file_response_batch *answers = books_file(&b, batches, 6);
+	const struct {
+		int16_t error;
+		int64_t offset;
+	} wanted[] = {
+		{ KAFKA_NONE, 0 },
+		{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, -1 },
+		{ KAFKA_UNKNOWN_PRODUCER_ID, -1 },
+		{ KAFKA_NONE, 0 },
+		{ KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER, -1 },
+		{ KAFKA_NONE, 2 },
+	};
+	for (size_t i = 0; i < 6; i++) {
+		assert_int_equal(answers[i].error, wanted[i].error);
+		assert_int_equal(answers[i].base_offset, wanted[i].offset);
+	}
+	assert_int_equal(books_number(&b, "SELECT sum(high_watermark) FROM partition"), 6);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM run"), 3);
+	assert_int_equal(books_number(&b, "SELECT run_count FROM file"), 3);
+	assert_int_equal(books_number(&b, "SELECT sum(size) FROM run"), 300);
+	books_close(&b);
+}
+
 /* --- idempotent producers ----------------------------------------------------------------------
  */
 
@@ -361,6 +402,62 @@ static void test_a_new_producer_begins_at_the_beginning(void **state)
 	books_close(&b);
 }
 
+/* P2: its leader moved with batches under way, and the agent that got the later ones was faster. */
+static void test_p2_batches_that_two_agents_commit_out_of_order_are_all_there_once(void **state)
+{
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	begin(&b, &t);
+	assert_int_equal(produce(&b, t, 0, 0, 1).base_offset, 0);
+	int64_t first = b.incarnation;
+	(void)books_hello_as(&b, "other", 0);
+	assert_int_equal(produce(&b, t, 0, 2, 1).error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	assert_int_equal(produce(&b, t, 0, 3, 2).error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	int64_t second = b.incarnation;
+	b.incarnation = first;
+	assert_int_equal(produce(&b, t, 0, 1, 1).base_offset, 1);
+	b.incarnation = second;
+	assert_int_equal(produce(&b, t, 0, 3, 2).error, KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+	assert_int_equal(produce(&b, t, 0, 1, 1).base_offset, 1); /* all from the first error on */
+	assert_int_equal(produce(&b, t, 0, 2, 1).base_offset, 2);
+	assert_int_equal(produce(&b, t, 0, 3, 2).base_offset, 3);
+	b.incarnation = first;
+	assert_int_equal(produce(&b, t, 0, 2, 1).base_offset, 2); /* what was late after all */
+	assert_int_equal(books_number(&b, "SELECT high_watermark FROM partition WHERE number = 0"),
+			 5);
+	books_close(&b);
+}
+
+/* P5: what was known of a producer is gone, with the partition's older records or by its age.  The
+ * error says where the log starts, and clients begin a new epoch: nothing is lost, nothing there
+ * twice, and nobody continues in the old one. */
+static void test_p5_a_producer_that_was_forgotten_begins_a_new_epoch(void **state)
+{
+	struct peer_commit_file_response_batch answer;
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	begin(&b, &t);
+	for (int32_t i = 0; i < 3; i++)
+		assert_int_equal(produce(&b, t, 4, i, 1).base_offset, i);
+	books_do(&b, "UPDATE partition SET log_start_offset = 2 WHERE number = 0");
+	books_do(&b, "DELETE FROM producer");
+	answer = produce(&b, t, 4, 3, 1);
+	assert_int_equal(answer.error, KAFKA_UNKNOWN_PRODUCER_ID);
+	assert_int_equal(answer.base_offset, -1);
+	assert_int_equal(answer.log_start_offset, 2);
+	assert_int_equal(produce(&b, t, 5, 0, 1).base_offset, 3);
+	assert_int_equal(produce(&b, t, 5, 1, 1).base_offset, 4);
+	assert_int_equal(produce(&b, t, 5, 0, 1).base_offset, 3); /* again */
+	assert_int_equal(produce(&b, t, 4, 3, 1).error, KAFKA_INVALID_PRODUCER_EPOCH);
+	assert_int_equal(books_number(&b, "SELECT high_watermark FROM partition WHERE number = 0"),
+			 5);
+	books_close(&b);
+}
+
 static void test_an_older_epoch_is_fenced(void **state)
 {
 	struct books b;
@@ -376,6 +473,7 @@ static void test_an_older_epoch_is_fenced(void **state)
 	books_close(&b);
 }
 
+/* P4 */
 static void test_sequences_wrap(void **state)
 {
 	struct books b;
@@ -477,9 +575,13 @@ int main(void)
 		cmocka_unit_test(test_batches_of_unknown_partitions_are_refused_alone),
 		cmocka_unit_test(test_a_file_nothing_of_which_is_accepted_is_dead),
 		cmocka_unit_test(test_a_refused_batch_splits_the_run),
+		cmocka_unit_test(test_c8_each_batch_of_a_file_is_judged_alone),
 		cmocka_unit_test(test_a_repeated_batch_gets_its_first_offset),
 		cmocka_unit_test(test_a_batch_out_of_order_waits_for_the_one_before),
 		cmocka_unit_test(test_a_new_producer_begins_at_the_beginning),
+		cmocka_unit_test(
+			test_p2_batches_that_two_agents_commit_out_of_order_are_all_there_once),
+		cmocka_unit_test(test_p5_a_producer_that_was_forgotten_begins_a_new_epoch),
 		cmocka_unit_test(test_an_older_epoch_is_fenced),
 		cmocka_unit_test(test_sequences_wrap),
 		cmocka_unit_test(test_runs_cover_every_offset_once),

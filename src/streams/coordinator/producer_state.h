@@ -1,5 +1,5 @@
 /* What a partition remembers of an idempotent producer: its epoch, the last sequence, and the last
- * five batches, so that a retry gets the offset of the original (kafka.md 3.2, point 9). */
+ * five batches, so that a retry gets the offset of the original. */
 #ifndef STREAMS_COORDINATOR_PRODUCER_STATE_H
 #define STREAMS_COORDINATOR_PRODUCER_STATE_H
 
