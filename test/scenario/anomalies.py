@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Two nodes of a sealed cluster, an agent of each serving clients, are killed, stopped, cut off
-from each other and given a slow or failing bucket, while clients write plainly, idempotently and in
-transactions, read, work from one topic to another, and consume in groups.  Nothing acknowledged
-is lost, nothing is there twice, nothing aborted is read, no transaction is torn, no offset changes
-its meaning, and whenever it is quiet all of them go on.
+"""Two nodes of a sealed cluster, an agent of each serving clients, are killed, stopped, slowed
+down, cut off from each other or from their clients, and given a slow, failing, silent or absent
+bucket, while clients write plainly, idempotently and in transactions, read, work from one topic
+to another, and consume in groups, whose members die and stand still as well: those of the classic
+protocol, with eager and cooperative rebalances, and those of the consumer protocol (where
+librdkafka 2.15 is built, as for groups_848.py). Nothing acknowledged is lost, nothing is there
+twice, nothing aborted is read, no transaction is torn, no offset changes its meaning, and
+whenever it is quiet all of them go on.
 
 SEED=n repeats the choices; MINUTES=n makes it longer (`make soak`: 30).  Never skipped.
 timeout: 7200 s"""
@@ -17,7 +20,8 @@ import subprocess
 import time
 
 import kcat
-from checker import History, check_itself, check_seen, check_writer
+from checker import History, check_itself, check_only, check_seen, check_writer
+from group_reader import GroupReader, configure
 from kcat_reader import Reader, Tail
 from node import Node
 from rdkafka import NumberedWriter, check_prefix
@@ -30,8 +34,12 @@ RECORDS_PER_S = 150
 QUIET_EACH = 5  # rounds; then everybody must go on
 HEAL_S = 90     # patience: sessions, backoffs of clients and timeouts of transactions are in it
 CLONE_NEWNET = 0x40000000
+# As it should be, slow, failing before and after the effect, far away; standing still with some
+# requests, which are done; away for seconds.
 BUCKETS = ["", "fault_delay_ms=40", "fault_before_ppm=10000&fault_after_ppm=10000",
-           "fault_put_ms=60-400&fault_get_ms=20-80"]
+           "fault_put_ms=60-400&fault_get_ms=20-80", "fault_slow_ppm=10000&fault_slow_ms=3000",
+           "fault_lost_ppm=3000&fault_lost_ms=3000",
+           "fault_slow_down_ppm=2000&fault_slow_down_ms=4000"]
 
 
 def own_network():
@@ -70,16 +78,18 @@ class Member(Node):
 
 
 class Trouble:
-    """What is done to the nodes; each ends before it returns, but not what follows from it."""
+    """What is done to nodes and members; each ends before it returns, but not what follows."""
 
-    def __init__(self, nodes, random, has_network):
-        self.nodes, self.random, self.has_network = nodes, random, has_network
+    def __init__(self, nodes, groups, random, has_network):
+        self.nodes, self.groups = nodes, groups
+        self.random, self.has_network = random, has_network
 
     def strike(self):
         kinds = [self.kill_node, self.kill_node, self.kill_role, self.kill_role, self.stop,
-                 self.kill_all, self.give_bucket]
+                 self.slow_down, self.kill_all, self.give_bucket, self.give_bucket,
+                 self.kill_member, self.stop_member]
         if self.has_network:
-            kinds += [self.cut, self.cut]
+            kinds += [self.cut, self.cut, self.cut_clients]
         return self.random.choice(kinds)()
 
     def node(self):
@@ -113,6 +123,38 @@ class Trouble:
             node.signal(signal.SIGCONT, what)
         return f"stopped {what} of {node.name} for {seconds} s"
 
+    def slow_down(self):
+        """It runs a tenth of the time."""
+        node, what = self.node(), self.random.choice(["control", "streams"])
+        seconds = self.random.choice([2, 5])
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and node.signal(signal.SIGSTOP, what):
+            time.sleep(0.09)
+            node.signal(signal.SIGCONT, what)
+            time.sleep(0.01)
+        return f"slowed down {what} of {node.name} for {seconds} s"
+
+    def kill_member(self):
+        group = self.random.choice(self.groups)
+        group.kill_one(self.random)
+        return f"killed a member of {group.name}"
+
+    def stop_member(self):
+        """Some for longer than its session: the others go on without it."""
+        group, seconds = self.random.choice(self.groups), self.random.choice([2, 8])
+        member = self.random.choice(group.members)
+        member.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        member.process.send_signal(signal.SIGCONT)
+        return f"stopped a member of {group.name} for {seconds} s"
+
+    def cut_clients(self):
+        node, seconds = self.node(), self.random.choice([1, 4, 9])
+        cut_off([node.port])
+        time.sleep(seconds)
+        connect_again()
+        return f"cut off clients from {node.name} for {seconds} s"
+
     def cut(self):
         nodes = self.random.choice([self.nodes, [self.node()]])
         seconds = self.random.choice([1, 4, 9])
@@ -138,10 +180,62 @@ class Trouble:
             node.wait_serving(HEAL_S)
 
 
+class Group:
+    """Two members that read a topic together; who dies is replaced.  rows: what all of them saw."""
+
+    def __init__(self, name, topic, new_member):
+        self.name, self.topic, self.new_member = name, topic, new_member
+        self.members = [new_member(), new_member()]
+        self.gone = []
+
+    def kill_one(self, random):
+        at = random.randrange(len(self.members))
+        self.members[at].process.kill()
+        self.gone.append(self.members[at])
+        self.members[at] = self.new_member()
+
+    def readers(self):
+        return self.gone + self.members
+
+    def count(self):
+        return sum(len(reader.rows) for reader in self.readers())
+
+    def values(self):
+        return set().union(*(reader.values() for reader in self.readers()))
+
+    def check(self, final, history):
+        """Each record was seen, where it is, and nothing that is not there."""
+        wait_until(lambda: {value for *_, value in final} <= self.values(), HEAL_S,
+                   f"{self.name} has read everything")
+        check_seen(self.name, self.values(), final)
+        check_only(self.name, self.values(), final)
+        for reader in self.readers():
+            history.add(self.name, ((self.topic, *row) for row in list(reader.rows)))
+
+
+def open_groups(s, node, brokers):
+    def classic(name, topic, strategy):
+        return Group(name, topic, lambda: Reader(
+            s, "-b", brokers, "-G", name, "-X", "auto.offset.reset=earliest",
+            "-X", "session.timeout.ms=6000", "-X", f"partition.assignment.strategy={strategy}",
+            "-X", "topic.metadata.refresh.interval.ms=1000", topic))
+
+    groups = [classic("readers", "ledger", "range,roundrobin"),
+              classic("cooperative-readers", "transfers", "cooperative-sticky")]
+    why = GroupReader.missing()
+    say(why or "a group of the consumer protocol reads as well")
+    if not why:
+        configure(node, "new-readers", {"consumer.heartbeat.interval.ms": "1000",
+                                        "consumer.session.timeout.ms": "6000"})
+        groups.append(Group("new-readers", "transfers", lambda: GroupReader(
+            s, brokers, "new-readers", "transfers")))
+    return groups
+
+
 class Clients:
     """All that goes on, and how far each is."""
 
-    def __init__(self, s, brokers):
+    def __init__(self, s, node, brokers):
         patient = {"socket_timeout_ms": 5000, "topic_metadata_refresh_interval_ms": 1000}
         self.ledger = NumberedWriter(brokers, "ledger", PARTITIONS, RECORDS_PER_S, **patient)
         self.plain = NumberedWriter(brokers, "plain", PARTITIONS, RECORDS_PER_S,
@@ -160,16 +254,13 @@ class Clients:
                                          for outcome in list(t.outcomes.values())], 60,
                    "a transaction")
         self.tails = {topic: Tail(s, brokers, topic) for topic in ("ledger", "plain", "transfers")}
-        self.group = [Reader(s, "-b", brokers, "-G", "readers", "-X",
-                             "auto.offset.reset=earliest", "-X", "session.timeout.ms=6000",
-                             "-X", "topic.metadata.refresh.interval.ms=1000", "ledger")
-                      for _ in range(2)]
+        self.groups = open_groups(s, node, brokers)
 
     def progress(self):
         """Numbers that grow while a client is not stuck, by name."""
         counts = {"ledger": len(self.ledger.acknowledged), "plain": len(self.plain.acknowledged),
-                  "workers": sum(worker.count for worker in self.workers),
-                  "group": sum(len(reader.rows) for reader in self.group)}
+                  "workers": sum(worker.count for worker in self.workers)}
+        counts |= {group.name: group.count() for group in self.groups}
         counts |= {t.id: list(t.outcomes.values()).count(COMMITTED) for t in self.transactors}
         counts |= {f"tail of {topic}": len(tail.rows) for topic, tail in self.tails.items()}
         return counts
@@ -220,8 +311,8 @@ with Scenario() as s:
     nodes[0].start()
     nodes[1].start()
     brokers = ",".join(node.address for node in nodes)
-    clients = Clients(s, brokers)
-    trouble = Trouble(nodes, random, has_network)
+    clients = Clients(s, nodes[0], brokers)
+    trouble = Trouble(nodes, clients.groups, random, has_network)
     say("packets are dropped too" if has_network else "packets are not dropped: no root, no nft")
 
     with s.test(f"{MINUTES:g} minutes of trouble, and everybody goes on whenever it is quiet"):
@@ -283,13 +374,6 @@ with Scenario() as s:
         clients.tails["plain"].check_saw(kcat.records(brokers, "plain"))
         clients.tails["transfers"].check_saw_only(transfers)
 
-    with s.test("a group saw everything, and each offset had one value"):
-        values = set()
-
-        def saw_all():
-            values.update(*(reader.values() for reader in clients.group))
-            return len(values) >= len(ledger)
-        wait_until(saw_all, HEAL_S, "the group has read everything")
-        check_seen("the group", values, ledger)
-        for reader in clients.group:
-            history.add("the group", (("ledger", *row) for row in reader.rows))
+    for group in clients.groups:
+        with s.test(f"{group.name}: together they saw each record where it is, and no other"):
+            group.check(ledger if group.topic == "ledger" else transfers, history)

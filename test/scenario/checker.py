@@ -96,6 +96,13 @@ def check_seen(who, seen, final):
             if value not in seen], f"records were never seen by {who}")
 
 
+def check_only(who, seen, final):
+    """aborted reads: `seen` has nothing that is not in `final`."""
+    known = {value for _, _, _, value in final}
+    refuse([value for value in seen if value not in known],
+           f"records were seen by {who} that are not there")
+
+
 def check_writer(history, topic, acknowledged, final, is_numbered):
     """Everything about one writer's topic."""
     check_offsets(acknowledged)
@@ -113,6 +120,7 @@ def check_itself():
     check_writer(History(), "t", sound, final, True)
     check_polls("r", [(0, 0, b"0"), (1, 0, b"1"), (0, 1, b"2")])
     check_seen("g", {b"0", b"1", b"2"}, final)
+    check_only("g", {b"0", b"1"}, final)
     swapped = [(0, 0, b"", b"2"), (0, 1, b"", b"0"), (1, 0, b"", b"1")]
     twice = final + [(0, 2, b"", b"2")]
 
@@ -133,6 +141,7 @@ def check_itself():
         "gap": lambda: check_written({}, [(0, 1, b"", b"0")], False),
         "duplicate": lambda: check_written(sound, twice, True),
         "disorder": lambda: check_written({}, swapped, True),
+        "seen though aborted": lambda: check_only("g", {b"0", b"9"}, final),
         "unseen": lambda: check_seen("g", {b"0", b"1"}, final),
     }
     for name, check in broken.items():

@@ -7,7 +7,6 @@ timeout: 900 s; runs beside others
 """
 
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import apache_kafka
-from kafka import Client, array, text
+from group_reader import configure
 from kcat import produce
 from scenario import Scenario, Skip, say, skip_all, wait_until
 
@@ -25,7 +24,6 @@ import suite  # noqa: E402
 
 PARTITIONS = 4
 PATIENCE_S = 60
-INCREMENTAL_ALTER_CONFIGS, GROUP_RESOURCE, SET = 44, 32, 0
 # As short as they may be: a heartbeat is when members hear of anything.
 PROMPT = {"consumer.heartbeat.interval.ms": "1000"}
 MORTAL = {**PROMPT, "consumer.session.timeout.ms": "6000"}
@@ -37,15 +35,6 @@ try:
     LIBRARY = suite.build(say) / "src/librdkafka.so.1"
 except (subprocess.SubprocessError, OSError) as error:
     skip_all(f"librdkafka cannot be built here: {error}")
-
-
-def configure(node, group, settings):
-    configs = [text(name) + struct.pack(">b", SET) + text(value)
-               for name, value in settings.items()]
-    body = array([struct.pack(">b", GROUP_RESOURCE) + text(group) + array(configs)]) + b"\0"
-    with Client(node.port) as client:
-        answer = client.call(INCREMENTAL_ALTER_CONFIGS, 0, body)
-    assert struct.unpack(">iih", answer[:10]) == (0, 1, 0), answer
 
 
 class Member:

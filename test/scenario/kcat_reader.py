@@ -20,11 +20,13 @@ class Reader:
                              daemon=True).start()
 
     def take_row(self, line):
+        if not line.endswith(b"\n"):
+            return  # it was killed while it wrote
         partition, offset, value = line.rstrip(b"\n").split(b"\t")
         self.rows.append((int(partition), int(offset), value))
 
     def values(self):
-        return {row[2] for row in self.rows}
+        return {row[2] for row in list(self.rows)}
 
 
 class Tail(Reader):
