@@ -668,6 +668,58 @@ static void test_t5_markers_carry_a_reader_to_the_end(void **state)
 	tear_down();
 }
 
+/* One record and one marker in turn: records at even offsets, markers at odd ones. */
+static void put_pairs(int count)
+{
+	for (int i = 0; i < count; i++) {
+		char sql[400];
+
+		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "pair", 2 * i, 1), 2 * i);
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO marker (partition, marker_offset, producer_id, epoch,"
+			 " is_commit, first_offset, stable_offset, written_ms)"
+			 " SELECT partition.id, %d, 7, 3, 1, %d, %d, 99 FROM partition"
+			 " JOIN topic ON topic.id = partition.topic WHERE topic.name = 'beta'",
+			 2 * i + 1, 2 * i, 2 * i + 2);
+		testing_control_sql(&w.control, sql);
+		snprintf(sql, sizeof(sql),
+			 "UPDATE partition SET high_watermark = %d WHERE topic ="
+			 " (SELECT id FROM topic WHERE name = 'beta')",
+			 2 * i + 2);
+		testing_control_sql(&w.control, sql);
+	}
+}
+
+/* A long row of small transactions, in helpings of any size: no marker may come before the records
+ * that stand before it, or readers go on behind them. */
+static void test_t5_markers_never_lead_a_reader_past_records(void **state)
+{
+	enum { COUNT = 40, SIZE_MAX_BYTES = 4000 };
+
+	(void)state;
+	set_up(0);
+	put_pairs(COUNT);
+	for (int32_t size = 1; size < SIZE_MAX_BYTES; size += 97) {
+		int64_t next = 0;
+		while (next < 2 * COUNT) {
+			struct slice records =
+				FETCH(.topic = "beta", .offset = next, .partition_max_bytes = size)
+					->records;
+			assert_true(records.size > 0);
+			for (; records.size > 0; next++) {
+				if (next % 2) {
+					check_marker(&records, next, 7);
+					continue;
+				}
+				struct slice batch = testing_batch(&c.arena, "pair", (int)next, 1);
+				testing_same_batch(&records, batch, next);
+			}
+		}
+		assert_int_equal(next, 2 * COUNT);
+	}
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -694,6 +746,7 @@ int main(void)
 		cmocka_unit_test(test_batches_before_a_broken_one_are_given),
 		cmocka_unit_test(test_connections_close_while_the_bucket_is_read),
 		cmocka_unit_test(test_t5_markers_carry_a_reader_to_the_end),
+		cmocka_unit_test(test_t5_markers_never_lead_a_reader_past_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,8 @@ static enum err add_runs(struct partition_read *p, struct arena *a, struct cell 
 }
 
 /* The first run is often half read already, so one look may find less than the limit.  There may be
- * none: then markers are all there is. */
+ * none: then markers are all there is.  Where there are more runs than are planned, the read ends
+ * with the last of these: a marker behind it would lead readers past those in between. */
 static enum err find_runs(struct partition_read *p, struct arena *a, struct cell *cell,
 			  int64_t partition)
 {
@@ -74,11 +75,13 @@ static enum err find_runs(struct partition_read *p, struct arena *a, struct cell
 	do {
 		enum err err = add_runs(p, a, cell, partition, offset);
 		if (err == ERR_NOT_FOUND)
-			break;
+			return OK;
 		if (err)
 			return err;
 		offset = p->runs[p->run_count - 1].run.last_offset + 1;
 	} while (offset < p->end && p->planned_bytes < p->limit && p->run_count < PLAN_RUNS_MAX);
+	if (offset < p->end)
+		p->end = offset;
 	while (p->run_count > 0 && p->runs[p->run_count - 1].run.base_offset >= p->end)
 		p->run_count--;
 	return OK;
