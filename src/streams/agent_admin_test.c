@@ -219,26 +219,41 @@ static void test_nothing_is_reassigned(void **state)
 	tear_down();
 }
 
-static void test_levels_of_features_are_those_of_the_program(void **state)
+static void check_update(struct kafka_update_features_request_update update, int16_t error)
 {
-	struct kafka_update_features_request_update update = { .feature = SLICE("group.version"),
-							       .max_version_level = 2,
-							       .upgrade_type = 1 };
 	struct kafka_update_features_request request = { .feature_updates = &update,
 							 .feature_updates_count = 1 };
 
-	(void)state;
-	set_up(0);
-	for (int16_t version = 0; version <= 2; version++) {
+	for (int16_t version = update.upgrade_type == 1 ? 0 : 1; version <= 2; version++) {
 		const struct kafka_update_features_response *response =
 			testing_call(&c, KAFKA_API_UPDATE_FEATURES, version, &request);
-		assert_int_equal(response->error_code,
-				 version < 2 ? KAFKA_NONE : KAFKA_INVALID_UPDATE_VERSION);
+		assert_int_equal(response->error_code, version < 2 ? (int)KAFKA_NONE : error);
 		assert_int_equal(response->results_count, version < 2);
 		if (version < 2)
-			assert_int_equal(response->results[0].error_code,
-					 KAFKA_INVALID_UPDATE_VERSION);
+			assert_int_equal(response->results[0].error_code, error);
 	}
+}
+
+static void test_levels_of_features_are_those_of_the_program(void **state)
+{
+	struct slice group = SLICE("group.version"), nothing = SLICE("nothing.version");
+
+	(void)state;
+	set_up(0);
+	check_update((struct kafka_update_features_request_update) { group, 1, false, 1 },
+		     KAFKA_NONE); /* as it is */
+	check_update((struct kafka_update_features_request_update) { group, 1, true, 2 },
+		     KAFKA_NONE);
+	check_update((struct kafka_update_features_request_update) { group, 1, true, 0 },
+		     KAFKA_INVALID_UPDATE_VERSION);
+	check_update((struct kafka_update_features_request_update) { group, 2, false, 1 },
+		     KAFKA_INVALID_UPDATE_VERSION);
+	check_update((struct kafka_update_features_request_update) { group, 0, true, 2 },
+		     KAFKA_INVALID_UPDATE_VERSION);
+	check_update((struct kafka_update_features_request_update) { group, -1, false, 1 },
+		     KAFKA_INVALID_UPDATE_VERSION);
+	check_update((struct kafka_update_features_request_update) { nothing, 1, false, 1 },
+		     KAFKA_INVALID_UPDATE_VERSION);
 	tear_down();
 }
 

@@ -1,6 +1,7 @@
 /* ApiVersions: what is served.  A version that is not known is answered in version 0 with an error
  * and this API's own range, so that the client can ask again (KIP-511). */
 #include "kafka_messages.h"
+#include "streams/agent/features.h"
 #include "streams/agent/operations.h"
 #include "wire/kafka/errors.h"
 
@@ -34,16 +35,24 @@ static bool software_word_is_valid(struct slice word)
  * protocol of transactions.  The epoch grows when a release raises one of them. */
 enum { FEATURES_EPOCH = 1, FEATURES_ZERO_FIRST = 4 };
 
-static const struct feature {
-	const char *name;
-	int16_t first, last; /* that this program knows; the last one is in use */
-} features[] = {
+static const struct feature features[] = {
 	{ "metadata.version", 7, 25 }, /* 3.3-IV3, and 4.0-IV3, which tools look at */
 	{ "transaction.version", 0, 2 },
 	{ "group.version", 0, 1 },
 };
 
 enum { FEATURES = sizeof(features) / sizeof(features[0]) };
+
+bool feature_find(struct slice name, struct feature *ret)
+{
+	for (size_t i = 0; i < FEATURES; i++) {
+		if (!slice_equal(slice_from(features[i].name), name))
+			continue;
+		*ret = features[i];
+		return true;
+	}
+	return false;
+}
 
 /* Clients of version 3 do not take a feature that begins with 0 (KAFKA-17011). */
 static void fill_features(struct request *r, struct kafka_api_versions_response *ret)

@@ -1,6 +1,7 @@
 /* What is asked of brokers with replicas, where every agent serves every partition from the one
  * bucket: there is nothing to elect, to move or to reassign, and the answers say so. */
 #include "kafka_messages.h"
+#include "streams/agent/features.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/synced.h"
 #include "streams/catalog/catalog.h"
@@ -235,7 +236,25 @@ const struct operation list_partition_reassignments_operation = {
 
 enum { UPDATE_RESULTS_LAST = 1, FEATURE_UPDATES_MAX = 1000 };
 
-static const char fixed_features[] = "the levels of features are those of the program that runs";
+/* Kafka's numbers of upgrade types. */
+enum { UPDATE_UPGRADE = 1, UPDATE_UNSAFE_DOWNGRADE = 3 };
+
+/* NULL: it is as asked for.  Tools that raise everything to the newest level ask for what is there
+ * already. */
+static const char *update_fault(const struct kafka_update_features_request_update *update)
+{
+	struct feature feature;
+
+	if (update->upgrade_type < UPDATE_UPGRADE || update->upgrade_type > UPDATE_UNSAFE_DOWNGRADE)
+		return "there is no such type of update";
+	if (!feature_find(update->feature, &feature))
+		return "there is no such feature";
+	if (update->max_version_level < feature.first || update->max_version_level > feature.last)
+		return "this program does not know that level of the feature";
+	return update->max_version_level == feature.last
+		       ? NULL
+		       : "the levels of features are those of the program that runs";
+}
 
 static enum step update_features_step(struct request *r)
 {
@@ -254,14 +273,18 @@ static enum step update_features_step(struct request *r)
 	}
 	response.results = arena_take_array(&r->arena, count, sizeof(*response.results));
 	response.results_count = count;
-	for (size_t i = 0; i < count; i++)
-		response.results[i] = (struct kafka_update_features_response_result) {
-			request->feature_updates[i].feature, KAFKA_INVALID_UPDATE_VERSION,
-			slice_from(fixed_features)
-		};
-	if (count > 0 && r->header.api_version > UPDATE_RESULTS_LAST) {
-		response.error_code = KAFKA_INVALID_UPDATE_VERSION;
-		response.error_message = slice_from(fixed_features);
+	for (size_t i = 0; i < count; i++) {
+		const char *fault = update_fault(&request->feature_updates[i]);
+		struct kafka_update_features_response_result *result = &response.results[i];
+		result->feature = request->feature_updates[i].feature;
+		if (!fault)
+			continue;
+		result->error_code = KAFKA_INVALID_UPDATE_VERSION;
+		result->error_message = slice_from(fault);
+		if (r->header.api_version > UPDATE_RESULTS_LAST && !response.error_code) {
+			response.error_code = result->error_code;
+			response.error_message = result->error_message;
+		}
 	}
 	return request_answer(r, &response);
 }
