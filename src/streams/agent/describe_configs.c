@@ -82,12 +82,10 @@ static size_t find_values(const struct description *d, const struct config_row *
 	struct slice shared_name = slice_from(row->broker_name ? row->broker_name : row->name);
 	const struct config_value *own = config_value_find(d->own, d->own_count, name);
 	const struct config_value *shared =
-		d->kind == CONFIG_GROUP
-			? NULL
-			: config_value_find(d->shared, d->shared_count, shared_name);
+		config_value_find(d->shared, d->shared_count, shared_name);
 	size_t count = 0;
 
-	if (d->kind == CONFIG_TOPIC && !row->broker_name)
+	if (d->kind != CONFIG_BROKER && !row->broker_name)
 		shared = NULL;
 	if (own)
 		values[count++] = (struct kafka_describe_configs_response_synonym) {

@@ -259,24 +259,38 @@ static int64_t number_of(struct slice value, int64_t otherwise)
 	return parse_number(value, &number) ? number : otherwise;
 }
 
+static int64_t stored_number(struct cell *c, enum config_kind kind, struct slice resource,
+			     const char *name, int64_t otherwise)
+{
+	sqlite3_stmt *st = cell_statement(
+		c, "SELECT value FROM config WHERE kind = ?1 AND resource = ?2 AND name = ?3");
+
+	cell_bind_int(st, 1, kind);
+	cell_bind_text(st, 2, resource);
+	cell_bind_text(st, 3, slice_from(name));
+	if (cell_next(c, st))
+		otherwise = number_of(cell_column_text(st, 0), otherwise);
+	sqlite3_reset(st);
+	return otherwise;
+}
+
+int64_t config_broker_number(struct cell *c, const char *name, int64_t otherwise)
+{
+	return stored_number(c, CONFIG_BROKER, SLICE(""), name, otherwise);
+}
+
 int64_t config_group_number(struct cell *c, struct slice group, const char *name)
 {
 	struct config_row row;
-	sqlite3_stmt *st = cell_statement(
-		c, "SELECT value FROM config WHERE kind = ?1 AND resource = ?2 AND name = ?3");
 
 	if (!config_find(CONFIG_GROUP, slice_from(name), &row))
 		return 0;
 	int64_t number = number_of(slice_from(row.value), 0);
+	if (row.broker_name)
+		number = config_broker_number(c, row.broker_name, number);
 	if (group.size > CONFIG_RESOURCE_BYTES_MAX)
 		return number;
-	cell_bind_int(st, 1, CONFIG_GROUP);
-	cell_bind_text(st, 2, group);
-	cell_bind_text(st, 3, slice_from(name));
-	if (cell_next(c, st))
-		number = number_of(cell_column_text(st, 0), number);
-	sqlite3_reset(st);
-	return number;
+	return stored_number(c, CONFIG_GROUP, group, name, number);
 }
 
 /* --- what topics are bound to ------------------------------------------------------------------

@@ -48,7 +48,7 @@ enum config_source {
 
 struct config_row {
 	const char *name;
-	const char *broker_name; /* of topics: the setting of all brokers, or NULL */
+	const char *broker_name; /* of topics and groups: the setting of all brokers, or NULL */
 	const char *value;	 /* default; NULL: each broker knows its own */
 	enum config_type type;
 	bool is_read_only;
@@ -60,8 +60,8 @@ struct config_row {
 /* How many settings a resource of this kind has; none where there are none of that kind. */
 size_t config_count(enum config_kind kind);
 
-/* One of them, for `i` below config_count().  Those of brokers that topics fall back to have
- * `broker_name` set, to their own name. */
+/* One of them, for `i` below config_count().  Those of all brokers at once have `broker_name`
+ * set, to their own name. */
 struct config_row config_row_at(enum config_kind kind, size_t i);
 
 /* False: there is no such setting. */
@@ -89,6 +89,9 @@ const struct config_value *config_value_find(const struct config_value *values, 
 
 /* The number that holds for a group. */
 int64_t config_group_number(struct cell *c, struct slice group, const char *name);
+
+/* What was set for all brokers, or `otherwise`. */
+int64_t config_broker_number(struct cell *c, const char *name, int64_t otherwise);
 
 /* What of a topic's settings the code acts on. */
 struct config_topic_rules {

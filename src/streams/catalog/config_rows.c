@@ -94,6 +94,12 @@ const struct config_row config_topic_rows[] = {
 		name, NULL, value, type, true, 0, 0, NULL, text                                    \
 	}
 
+/* Set for all brokers at once: they are those of whoever coordinates. */
+#define EVERYWHERE(name, value, type, min, max, text)                                              \
+	{                                                                                          \
+		name, name, value, type, false, min, max, NULL, text                               \
+	}
+
 /* Besides those that topics fall back to. */
 const struct config_row config_broker_rows[] = {
 	FIXED("advertised.listeners", NULL, CONFIG_STRING, "What clients are told to connect to."),
@@ -108,20 +114,42 @@ const struct config_row config_broker_rows[] = {
 	FIXED("delete.topic.enable", "true", CONFIG_BOOLEAN, "Topics can be deleted."),
 	FIXED("fetch.max.bytes", "57671680", CONFIG_INT,
 	      "The largest answer to a fetch; a larger batch comes alone."),
+	EVERYWHERE("group.consumer.heartbeat.interval.ms", "5000", CONFIG_INT, 1000, 15000,
+		   "Time between heartbeats of members of the consumer protocol."),
+	EVERYWHERE("group.consumer.session.timeout.ms", "45000", CONFIG_INT, 6000, 1800000,
+		   "Silence after which a member of the consumer protocol is removed."),
+	EVERYWHERE("group.initial.rebalance.delay.ms", "100", CONFIG_INT, 0, 60000,
+		   "How long an empty group waits for more members."),
+	EVERYWHERE("group.max.session.timeout.ms", "1800000", CONFIG_INT, 1, 1800000,
+		   "The longest session that a member of the classic protocol may ask for."),
+	FIXED("group.max.size", "1000", CONFIG_INT, "Members of a group."),
+	EVERYWHERE("group.min.session.timeout.ms", "6000", CONFIG_INT, 1, 1800000,
+		   "The shortest session that a member of the classic protocol may ask for."),
 	FIXED("num.partitions", NULL, CONFIG_INT,
 	      "Partitions of a topic that is created without saying how many."),
+	FIXED("offset.metadata.max.bytes", "4096", CONFIG_INT,
+	      "What a client may note beside a committed offset."),
+	EVERYWHERE("offsets.retention.minutes", "10080", CONFIG_INT, 1, INT32_MAX,
+		   "How long committed offsets are kept when nobody is in their group, or nobody "
+		   "in it reads their topic."),
 	FIXED("replica.fetch.max.bytes", "1048576", CONFIG_INT,
 	      "There are no replicas: without effect."),
 	NUMBER("sasl.kerberos.min.time.before.relogin", NULL, "60000", CONFIG_LONG, 0, MS_MAX,
 	       "There is no Kerberos: stored, without effect."),
 	FIXED("socket.request.max.bytes", "104857600", CONFIG_INT,
 	      "The largest request that is read."),
+	EVERYWHERE("transaction.max.timeout.ms", "900000", CONFIG_INT, 1, INT32_MAX,
+		   "The longest time that a producer may ask for its transactions."),
+	EVERYWHERE("transactional.id.expiration.ms", "604800000", CONFIG_INT, 1, INT32_MAX,
+		   "How long a transactional id is kept that nobody uses."),
 };
 
 const struct config_row config_group_rows[] = {
-	NUMBER("consumer.heartbeat.interval.ms", NULL, "5000", CONFIG_INT, 1000, 15000,
+	NUMBER("consumer.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms", "5000",
+	       CONFIG_INT, 1000, 15000,
 	       "Time between heartbeats of members of the group, of the consumer protocol."),
-	NUMBER("consumer.session.timeout.ms", NULL, "45000", CONFIG_INT, 6000, 1800000,
+	NUMBER("consumer.session.timeout.ms", "group.consumer.session.timeout.ms", "45000",
+	       CONFIG_INT, 6000, 1800000,
 	       "Silence after which a member of the consumer protocol is removed."),
 };
 

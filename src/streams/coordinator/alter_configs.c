@@ -206,7 +206,7 @@ static int16_t check_change(struct alteration *n, size_t i, struct slice *ret_va
 		return refuse(n, KAFKA_INVALID_REQUEST,
 			      arena_format(n->arena,
 					   "%s is set for all brokers at once: any of them"
-					   " serves any topic",
+					   " serves any topic and group",
 					   row.name));
 	int16_t error = find_value(n, change, &row, ret_value);
 	if (error || !ret_value->data)

@@ -2,6 +2,9 @@
 #include "streams/catalog/config.h"
 #include "streams/coordinator/configs.h"
 #include "streams/coordinator/coordinator_testing.h"
+#include "streams/coordinator/group_call.h"
+#include "streams/coordinator/sweep.h"
+#include "streams/coordinator/transaction.h"
 
 static struct town town;
 
@@ -335,6 +338,105 @@ static void test_a_group_may_have_settings_before_it_is_there(void **state)
 	town_close(&town);
 }
 
+static int16_t init_transactional(int32_t timeout_ms)
+{
+	const struct kafka_init_producer_id_response *response =
+		ask(&town, KAFKA_API_INIT_PRODUCER_ID, 4,
+		    &(struct kafka_init_producer_id_request) {
+			    .transactional_id = SLICE("tid"),
+			    .transaction_timeout_ms = timeout_ms,
+			    .producer_id = -1,
+			    .producer_epoch = -1,
+		    });
+
+	return response->error_code;
+}
+
+static int16_t join(int32_t session_ms)
+{
+	struct kafka_join_group_request_protocol protocol = { SLICE("range"), SLICE("m") };
+	const struct kafka_join_group_response *response =
+		ask(&town, KAFKA_API_JOIN_GROUP, 3,
+		    &(struct kafka_join_group_request) {
+			    .group_id = SLICE("g"),
+			    .session_timeout_ms = session_ms,
+			    .rebalance_timeout_ms = 60000,
+			    .member_id = SLICE(""),
+			    .protocol_type = SLICE("consumer"),
+			    .protocols = &protocol,
+			    .protocols_count = 1,
+		    });
+
+	return response->error_code;
+}
+
+static void test_settings_of_whoever_coordinates_hold_for_all(void **state)
+{
+	(void)state;
+	town_open(&town, 8);
+	assert_int_equal(town_run(&town, add_agent, NULL), OK);
+	assert_int_equal(change(CONFIG_BROKER, "1", "transaction.max.timeout.ms", CONFIG_SET, "5"),
+			 KAFKA_INVALID_REQUEST);
+	assert_int_equal(change(CONFIG_BROKER, "", "transaction.max.timeout.ms", CONFIG_SET, "0"),
+			 KAFKA_INVALID_CONFIG);
+	assert_int_equal(change(CONFIG_BROKER, "", "group.max.size", CONFIG_SET, "5"),
+			 KAFKA_INVALID_REQUEST); /* read only */
+
+	assert_int_equal(init_transactional(900001), KAFKA_INVALID_TRANSACTION_TIMEOUT);
+	assert_int_equal(change(CONFIG_BROKER, "", "transaction.max.timeout.ms", CONFIG_SET,
+				"3600000"),
+			 KAFKA_NONE);
+	assert_int_equal(init_transactional(3600001), KAFKA_INVALID_TRANSACTION_TIMEOUT);
+	assert_int_equal(init_transactional(3600000), KAFKA_NONE);
+	assert_int_equal(change(CONFIG_BROKER, "", "transaction.max.timeout.ms", CONFIG_DELETE, ""),
+			 KAFKA_NONE);
+	assert_int_equal(init_transactional(900001), KAFKA_INVALID_TRANSACTION_TIMEOUT);
+
+	assert_int_equal(join(5999), KAFKA_INVALID_SESSION_TIMEOUT);
+	assert_int_equal(change(CONFIG_BROKER, "", "group.min.session.timeout.ms", CONFIG_SET,
+				"2000"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_BROKER, "", "group.max.session.timeout.ms", CONFIG_SET,
+				"4000"),
+			 KAFKA_NONE);
+	assert_int_equal(join(4001), KAFKA_INVALID_SESSION_TIMEOUT);
+	assert_int_equal(join(2000), KAFKA_NONE);
+
+	struct cell *cell = leader_cell(town.leader);
+	assert_int_equal(change(CONFIG_BROKER, "", "group.consumer.session.timeout.ms", CONFIG_SET,
+				"30000"),
+			 KAFKA_NONE);
+	assert_int_equal(config_group_number(cell, SLICE("g"), "consumer.session.timeout.ms"),
+			 30000);
+	assert_int_equal(change(CONFIG_GROUP, "g", "consumer.session.timeout.ms", CONFIG_SET,
+				"20000"),
+			 KAFKA_NONE);
+	assert_int_equal(config_group_number(cell, SLICE("g"), "consumer.session.timeout.ms"),
+			 20000);
+	town_close(&town);
+}
+
+static void check_default(const char *name, int64_t number)
+{
+	struct config_row row;
+
+	assert_true(config_find(CONFIG_BROKER, slice_from(name), &row));
+	assert_int_equal(strtoll(row.value, NULL, 10), number);
+}
+
+static void test_the_defaults_told_are_those_that_hold(void **state)
+{
+	(void)state;
+	check_default("transaction.max.timeout.ms", TRANSACTION_TIMEOUT_MS_MAX);
+	check_default("transactional.id.expiration.ms", SWEEP_TRANSACTIONAL_IDLE_MS);
+	check_default("offsets.retention.minutes", SWEEP_GROUP_IDLE_MS / 60000);
+	check_default("group.min.session.timeout.ms", GROUP_SESSION_TIMEOUT_MS_MIN);
+	check_default("group.max.session.timeout.ms", GROUP_SESSION_TIMEOUT_MS_MAX);
+	check_default("group.max.size", GROUP_MEMBERS_MAX);
+	check_default("offset.metadata.max.bytes", OFFSET_METADATA_BYTES_MAX);
+	check_default("message.max.bytes", CONFIG_MESSAGE_BYTES_DEFAULT);
+}
+
 static void test_every_row_is_in_order_and_its_default_is_allowed(void **state)
 {
 	static const enum config_kind kinds[] = { CONFIG_TOPIC, CONFIG_BROKER, CONFIG_GROUP };
@@ -370,6 +472,8 @@ int main(void)
 		cmocka_unit_test(test_altering_all_settings_forgets_those_not_named),
 		cmocka_unit_test(test_topics_fall_back_to_what_is_set_for_all_brokers),
 		cmocka_unit_test(test_a_group_may_have_settings_before_it_is_there),
+		cmocka_unit_test(test_settings_of_whoever_coordinates_hold_for_all),
+		cmocka_unit_test(test_the_defaults_told_are_those_that_hold),
 		cmocka_unit_test(test_every_row_is_in_order_and_its_default_is_allowed),
 	};
 

@@ -64,6 +64,9 @@ struct slice group_consumer_assignor(const struct group *g);
 /* Into a list of words, sorted, each once. */
 void group_sort_words(const struct slice *words, size_t count, struct buf *out);
 
+/* False: some member says in words of its own what it reads, which only its like understand. */
+bool group_says_what_it_reads(const struct group *g);
+
 /* Does any member subscribe to it, by name or by pattern, in a group of either protocol? */
 bool group_subscribes(const struct group *g, struct slice topic);
 

@@ -249,6 +249,22 @@ static bool classic_subscribes(const struct group_member *m, struct slice topic)
 	return subscribes;
 }
 
+bool group_says_what_it_reads(const struct group *g)
+{
+	bool says = true;
+
+	if (g->type == GROUP_CONSUMER)
+		return true;
+	LIST_EACH (&g->members, struct group_member, link, m) {
+		struct consumer_subscription subscription;
+		struct arena a;
+		arena_init(&a);
+		says = says && decode_first(&a, m, &subscription);
+		arena_done(&a);
+	}
+	return says && slice_equal(g->protocol_type, SLICE("consumer"));
+}
+
 bool group_subscribes(const struct group *g, struct slice topic)
 {
 	LIST_EACH (&g->members, struct group_member, link, m)

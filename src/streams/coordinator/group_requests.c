@@ -1,6 +1,7 @@
 /* JoinGroup, SyncGroup, Heartbeat, LeaveGroup: requests that a group answers. */
 #include "base/random.h"
 #include "base/text.h"
+#include "streams/catalog/config.h"
 #include "streams/coordinator/group_call.h"
 
 static struct slice at_most(struct slice text, size_t size)
@@ -39,6 +40,17 @@ static struct slice new_member_id(struct group_call *call, struct slice instance
 				       SLICE_ARG(at_most(prefix, GROUP_WORD_BYTES_MAX)), uuid));
 }
 
+static bool session_is_allowed(const struct group_call *call, int32_t session_timeout_ms)
+{
+	struct cell *cell = leader_cell(call->kafka->coordinator->config.leader);
+
+	return cell &&
+	       session_timeout_ms >= config_broker_number(cell, "group.min.session.timeout.ms",
+							  GROUP_SESSION_TIMEOUT_MS_MIN) &&
+	       session_timeout_ms <= config_broker_number(cell, "group.max.session.timeout.ms",
+							  GROUP_SESSION_TIMEOUT_MS_MAX);
+}
+
 static int16_t check_join(const struct group_call *call)
 {
 	const struct kafka_join_group_request *r = call->request;
@@ -47,8 +59,7 @@ static int16_t check_join(const struct group_call *call)
 
 	if (error)
 		return error;
-	if (r->session_timeout_ms < GROUP_SESSION_TIMEOUT_MS_MIN ||
-	    r->session_timeout_ms > GROUP_SESSION_TIMEOUT_MS_MAX)
+	if (!session_is_allowed(call, r->session_timeout_ms))
 		return KAFKA_INVALID_SESSION_TIMEOUT;
 	if (r->group_instance_id.size > GROUP_WORD_BYTES_MAX ||
 	    (r->group_instance_id.data && r->group_instance_id.size == 0) ||

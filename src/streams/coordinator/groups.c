@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "streams/catalog/config.h"
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
 
@@ -22,11 +23,22 @@ struct group_entry *groups_find(const struct groups *g, struct slice name)
 	return map_get(&g->by_name, name);
 }
 
+/* Of the group while it is in memory. */
+static uint64_t initial_delay_ms(const struct coordinator *c)
+{
+	struct cell *cell = leader_cell(c->config.leader);
+	int64_t usual_ms = (int64_t)c->config.rebalance_delay_ms;
+
+	return (uint64_t)(cell ? config_broker_number(cell, "group.initial.rebalance.delay.ms",
+						      usual_ms)
+			       : usual_ms);
+}
+
 static struct group_entry *add_entry(struct groups *g, struct slice name)
 {
 	struct group_entry *entry = NEW(struct group_entry);
 	struct group_config config = {
-		.initial_delay_ms = g->coordinator->config.rebalance_delay_ms,
+		.initial_delay_ms = initial_delay_ms(g->coordinator),
 		.members_max = GROUP_MEMBERS_MAX,
 		.topics = &g->topics,
 	};

@@ -1,6 +1,7 @@
 /* InitProducerId: a new id for an idempotent producer (KIP-98), or the next epoch for a
  * transactional one, which fences whoever had the one before (KIP-360, KIP-588). */
 #include "kafka_messages.h"
+#include "streams/catalog/config.h"
 #include "streams/coordinator/counter.h"
 #include "streams/coordinator/operations.h"
 #include "streams/coordinator/private.h"
@@ -103,7 +104,9 @@ static enum err init_transactional(struct cell *cell, struct operation_call *cal
 		return OK;
 	}
 	if (request->transaction_timeout_ms <= 0 ||
-	    request->transaction_timeout_ms > TRANSACTION_TIMEOUT_MS_MAX) {
+	    request->transaction_timeout_ms > config_broker_number(cell,
+								   "transaction.max.timeout.ms",
+								   TRANSACTION_TIMEOUT_MS_MAX)) {
 		response->error_code = KAFKA_INVALID_TRANSACTION_TIMEOUT;
 		return OK;
 	}

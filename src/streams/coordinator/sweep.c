@@ -3,7 +3,8 @@
  * committed offsets, and last the topic's row.  Of a partition whose log start moved: runs and
  * markers that end before it.  Of a consumer group: its offsets, members that may be left, then its
  * row.  A group that was empty and unused for SWEEP_GROUP_IDLE_MS is deleted first, and so is a
- * transactional id without a transaction. */
+ * transactional id without a transaction.  With nothing of that to do, now and then all groups are
+ * looked at for offsets that are too old (expire_offsets.h). */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -12,7 +13,11 @@
 #include "base/memory.h"
 #include "loop/timer.h"
 #include "streams/catalog/catalog.h"
+#include "streams/catalog/config.h"
+#include "streams/coordinator/expire_offsets.h"
 #include "streams/coordinator/private.h"
+
+#define MINUTE_MS (60 * INT64_C(1000))
 
 /* --- one step ----------------------------------------------------------------------------------
  */
@@ -268,7 +273,7 @@ static enum err retire_transactional(struct cell *cell, struct sweep_step *step)
 	enum err err = delete_some(cell,
 				   "DELETE FROM transactional WHERE id IN (SELECT id FROM"
 				   " transactional WHERE state <> 1 AND updated_ms < ?1 LIMIT ?2)",
-				   step->idle_since_ms, &count);
+				   step->transactional_idle_since_ms, &count);
 
 	step->is_more = count > 0;
 	return err;
@@ -316,11 +321,33 @@ struct sweep {
 	struct coordinator *coordinator;
 	struct sweep_clock clock;
 	struct sweep_step step;
+	struct offset_expiry offsets;
+	uint64_t offsets_due_ms; /* when it begins again */
 	struct leader_call call;
 	struct sleep sleep;
 };
 
 enum { SWEEP_RUN, SWEEP_DURABLE };
+
+/* With nothing else to do: all groups, now and then. */
+static enum err run_offsets(struct cell *cell, struct sweep *sweep)
+{
+	uint64_t now_ms = loop_now_ms(sweep->coordinator->loop);
+
+	if (now_ms < sweep->offsets_due_ms)
+		return OK;
+	sweep->offsets.groups = sweep->coordinator->groups;
+	sweep->offsets.since_ms = sweep->step.idle_since_ms;
+	enum err err = expire_offsets(cell, &sweep->offsets);
+	if (err)
+		return err;
+	sweep->step.is_more = sweep->offsets.is_more;
+	if (!sweep->offsets.is_more) {
+		sweep->offsets.group = 0;
+		sweep->offsets_due_ms = now_ms + SWEEP_OFFSETS_MS;
+	}
+	return OK;
+}
 
 static enum err run_step(struct cell *cell, void *argument)
 {
@@ -331,9 +358,15 @@ static enum err run_step(struct cell *cell, void *argument)
 	bool is_steady = sweep_clock_is_steady(&sweep->clock, wall_ms,
 					       loop_now_ms(sweep->coordinator->loop));
 
-	sweep->step.idle_since_ms = is_steady ? wall_ms - SWEEP_GROUP_IDLE_MS : 0;
+	int64_t group_idle_ms = MINUTE_MS * config_broker_number(cell, "offsets.retention.minutes",
+								 SWEEP_GROUP_IDLE_MS / MINUTE_MS);
+	int64_t transactional_idle_ms = config_broker_number(cell, "transactional.id.expiration.ms",
+							     SWEEP_TRANSACTIONAL_IDLE_MS);
+	sweep->step.idle_since_ms = is_steady ? wall_ms - group_idle_ms : 0;
+	sweep->step.transactional_idle_since_ms = is_steady ? wall_ms - transactional_idle_ms : 0;
 	sweep->step.now_ms = (int64_t)leader_now_ms(sweep->coordinator->config.leader);
-	return sweep_run(cell, &sweep->step);
+	enum err err = sweep_run(cell, &sweep->step);
+	return err || sweep->step.is_more || !is_steady ? err : run_offsets(cell, sweep);
 }
 
 static enum step sweep_step(struct task *t)

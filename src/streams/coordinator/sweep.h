@@ -9,7 +9,9 @@
 struct coordinator;
 
 enum { SWEEP_ROWS_MAX = 500, SWEEP_PAUSE_MS = 5, SWEEP_IDLE_MS = 1000 };
+enum { SWEEP_OFFSETS_MS = 10 * 60 * 1000 }; /* Kafka's offsets.retention.check.interval.ms */
 #define SWEEP_GROUP_IDLE_MS (7 * 24 * 3600 * INT64_C(1000))
+#define SWEEP_TRANSACTIONAL_IDLE_MS (7 * 24 * 3600 * INT64_C(1000))
 /* The wall clock is believed when it has not jumped for so long. */
 #define SWEEP_CLOCK_STEADY_MS (6 * 3600 * INT64_C(1000))
 #define SWEEP_CLOCK_JUMP_MS (60 * INT64_C(1000))
@@ -27,9 +29,9 @@ bool sweep_clock_is_steady(struct sweep_clock *c, int64_t wall_ms, uint64_t loop
 /* One step; `argument` is a struct sweep_step. */
 struct sweep_step {
 	int64_t now_ms;
-	int64_t idle_since_ms; /* groups and transactional ids that nobody used since before
-			       * then are deleted; 0: none */
-	bool is_more;	       /* out: there is more to do */
+	int64_t idle_since_ms; /* groups that nobody used since before then are deleted; 0: none */
+	int64_t transactional_idle_since_ms; /* the same of transactional ids */
+	bool is_more;			     /* out: there is more to do */
 };
 MUST_CHECK enum err sweep_run(struct cell *cell, void *argument);
 

@@ -17,7 +17,7 @@
 enum {
 	TRANSACTIONAL_ID_BYTES_MAX = 32767, /* what old versions can say */
 	TRANSACTIONAL_IDS_MAX = 100000,
-	TRANSACTION_TIMEOUT_MS_MAX = 900000, /* transaction.max.timeout.ms */
+	TRANSACTION_TIMEOUT_MS_MAX = 900000, /* transaction.max.timeout.ms, if it is not set */
 	/* What one transaction may touch: its end is one transaction of the cell. */
 	TRANSACTION_PARTITIONS_MAX = 4000,
 	TRANSACTION_GROUPS_MAX = 1000,

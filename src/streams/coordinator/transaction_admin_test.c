@@ -95,7 +95,8 @@ static void test_t7_transactions_are_listed_and_described(void **state)
 
 static int64_t sweep(struct books *b, int64_t idle_since_ms)
 {
-	struct sweep_step step = { .now_ms = b->now_ms, .idle_since_ms = idle_since_ms };
+	struct sweep_step step = { .now_ms = b->now_ms,
+				   .transactional_idle_since_ms = idle_since_ms };
 	int64_t steps = 0;
 
 	do {
