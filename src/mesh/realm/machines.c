@@ -117,10 +117,9 @@ void machine_set_online(struct realm *r, struct machine *m, bool is_online)
 {
 	enum control_maybe online = is_online ? CONTROL_YES : CONTROL_NO;
 
-	if (!is_online)
-		m->has_unsaved_seen = true;
 	if (m->node->online == online)
 		return;
+	m->has_unsaved_seen = true;
 	m->node->online = online;
 	m->node->last_seen_s = is_online ? 0 : realm_now_s(r);
 	machine_touch(r, m, DIRTY_ONLINE);

@@ -197,7 +197,7 @@ struct realm {
 	struct realm_policy *policy; /* policy.h */
 	struct task *waiting;	     /* the stop */
 	struct timer fanout, sweep;
-	uint64_t fanout_ms, seen_ms;
+	uint64_t fanout_ms, seen_ms, online_ms;
 	struct blob *keepalive;
 	struct realm_status status;
 	bool is_stopping;

@@ -30,6 +30,7 @@ enum {
 	REALM_OFFLINE_MS = 5 * 1000,	     /* a machine may take to connect again */
 	REALM_EPHEMERAL_MS = 10 * 60 * 1000, /* an ephemeral one may be away */
 	REALM_SEEN_MS = 60 * 1000,	     /* between two writes of when machines were seen */
+	REALM_ONLINE_MS = 10 * 60 * 1000,    /* and of those that are still there */
 	REALM_SWEEP_MS = 1000,
 	REALM_LINGER_MS = 1100,
 	REALM_DIAL_DELAY_S = 1, /* before a client tries the second node */

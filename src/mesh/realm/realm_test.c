@@ -564,6 +564,68 @@ static void test_nobody_is_let_in_before_it_is_durable(void **state)
 	client_close(&a);
 }
 
+static int64_t seen_in_cell(int64_t id)
+{
+	struct machine_row row;
+	struct arena a;
+
+	arena_init(&a);
+	assert_int_equal(store_machine(&a, leader_cell(rig.node.leader), id, &row), OK);
+	arena_done(&a);
+	return row.seen_s;
+}
+
+static void let_a_second_go_by(void)
+{
+	int64_t now_s = realm_now_s(rig.realm);
+
+	WAIT_UNTIL(realm_now_s(rig.realm) > now_s);
+}
+
+/* Whoever leads after a crash knows what is in the cell, and no more. */
+static void test_when_a_machine_was_seen_is_durable_while_it_is_there(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, new_key(0, 0, ""));
+	let_a_second_go_by();
+	begin_stream(&a);
+	int64_t id = a.map.self->id, registered_s = seen_in_cell(id);
+	rig.realm->seen_ms -= REALM_SEEN_MS; /* it has come */
+	WAIT_UNTIL(seen_in_cell(id) > registered_s);
+	int64_t come_s = seen_in_cell(id);
+	let_a_second_go_by();
+	rig.realm->online_ms -= REALM_ONLINE_MS; /* it is still there */
+	rig.realm->seen_ms -= REALM_SEEN_MS;
+	WAIT_UNTIL(seen_in_cell(id) > come_s);
+	client_close(&a);
+}
+
+static void test_who_was_away_before_a_takeover_was_not_seen_since(void **state)
+{
+	struct machine_client a;
+
+	(void)state;
+	client_open(&a, "one");
+	register_with(&a, new_key(0, 0, ""));
+	begin_stream(&a);
+	int64_t id = a.map.self->id;
+	client_close(&a);
+	stop_leading();
+	lead("second");
+	int64_t seen_s = seen_in_cell(id);
+	let_a_second_go_by();
+	for (int i = 0; i < 3; i++) { /* all that a sweep would write down, it did */
+		uint64_t before_ms = rig.realm->seen_ms -= REALM_SEEN_MS;
+
+		machine_find(rig.realm, id)->gone_ms = 1;
+		WAIT_UNTIL(rig.realm->seen_ms != before_ms && rig.realm->operation_count == 0);
+	}
+	assert_int_equal(seen_in_cell(id), seen_s);
+}
+
 static void test_the_next_leader_knows_all(void **state)
 {
 	struct machine_client a;
@@ -633,6 +695,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_nobody_is_let_in_before_it_is_durable, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_when_a_machine_was_seen_is_durable_while_it_is_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_who_was_away_before_a_takeover_was_not_seen_since, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_next_leader_knows_all, setup, teardown),
 	};
 

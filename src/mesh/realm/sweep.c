@@ -8,7 +8,7 @@
 
 struct sweep_write {
 	struct operation operation;
-	int64_t *seen;
+	int64_t *seen, *seen_s;
 	size_t seen_count;
 	int64_t *gone;
 	size_t gone_count;
@@ -23,7 +23,7 @@ static enum err sweep_run(struct cell *cell, struct operation *o)
 	for (size_t i = 0; i < w->seen_count && !err; i++) {
 		sqlite3_stmt *s =
 			cell_statement(cell, "UPDATE machine SET seen_s = ? WHERE id = ?");
-		cell_bind_int(s, 1, o->now_s);
+		cell_bind_int(s, 1, w->seen_s[i]);
 		cell_bind_int(s, 2, w->seen[i]);
 		err = cell_execute(cell, s);
 	}
@@ -56,12 +56,26 @@ static bool is_gone_for_good(const struct realm *r, const struct machine *m)
 	       loop_now_ms(r->loop) - m->gone_ms > REALM_EPHEMERAL_MS;
 }
 
+/* Who comes or goes was seen; and who is there, now and then: if control is killed, the next one
+ * has nothing else to say of a machine that does not come back. */
+static void note_who_is_there(struct realm *r)
+{
+	uint64_t now_ms = loop_now_ms(r->loop);
+
+	if (now_ms - r->online_ms < REALM_ONLINE_MS)
+		return;
+	r->online_ms = now_ms;
+	for (size_t i = 0; i < r->machine_count; i++)
+		r->machines[i]->has_unsaved_seen |= r->machines[i]->node->online == CONTROL_YES;
+}
+
 static void write_down(struct realm *r)
 {
 	uint64_t now_ms = loop_now_ms(r->loop);
 	bool saves_seen = now_ms - r->seen_ms >= REALM_SEEN_MS;
 	size_t seen = 0, gone = 0;
 
+	note_who_is_there(r);
 	for (size_t i = 0; i < r->machine_count; i++) {
 		seen += saves_seen && r->machines[i]->has_unsaved_seen;
 		gone += is_gone_for_good(r, r->machines[i]);
@@ -73,6 +87,7 @@ static void write_down(struct realm *r)
 	struct sweep_write *w = NEW(struct sweep_write);
 	operation_init(&w->operation, r);
 	w->seen = arena_take_array(&w->operation.arena, seen + 1, sizeof(*w->seen));
+	w->seen_s = arena_take_array(&w->operation.arena, seen + 1, sizeof(*w->seen_s));
 	w->gone = arena_take_array(&w->operation.arena, gone + 1, sizeof(*w->gone));
 	for (size_t i = 0; i < r->machine_count; i++) {
 		struct machine *m = r->machines[i];
@@ -82,6 +97,8 @@ static void write_down(struct realm *r)
 		if (!saves_seen || !m->has_unsaved_seen)
 			continue;
 		m->has_unsaved_seen = false;
+		bool is_online = m->node->online == CONTROL_YES;
+		w->seen_s[w->seen_count] = is_online ? realm_now_s(r) : m->node->last_seen_s;
 		w->seen[w->seen_count++] = m->id;
 	}
 	operation_start(&w->operation, sweep_run, sweep_done, NULL);
@@ -114,6 +131,6 @@ static void on_sweep(struct timer *t)
 
 void realm_sweep_start(struct realm *r)
 {
-	r->seen_ms = loop_now_ms(r->loop);
+	r->seen_ms = r->online_ms = loop_now_ms(r->loop);
 	timer_set(&r->sweep, r->loop, loop_now_ms(r->loop) + REALM_SWEEP_MS, on_sweep);
 }
