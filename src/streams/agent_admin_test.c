@@ -1,22 +1,7 @@
 /* What administrators ask a broker, and what one without replicas answers: testing_world.h has the
  * stage. */
-#include "streams/testing_world.h"
+#include "streams/testing_stage.h"
 #include "wire/kafka/compression.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
 
 /* --- pages of topics */
 

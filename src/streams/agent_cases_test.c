@@ -1,22 +1,10 @@
 /* Cases that must be tested (doc/cases.md), through whole agents: testing_world.h has the stage.
  * Names begin with the case that they are. */
 #include "base/random.h"
-#include "streams/testing_world.h"
+#include "streams/testing_stage.h"
 
-static struct testing_world w, north, south;
-static struct testing_client c, n, s;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
+static struct testing_world north, south;
+static struct testing_client n, s;
 
 /* Three agents of one control. */
 static void set_up_three(uint64_t seed)

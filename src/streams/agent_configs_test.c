@@ -1,22 +1,7 @@
 /* What settings of topics do to Produce, and how DescribeConfigs tells them: testing_world.h has
  * the stage.  Control's part, storing them, is coordinator/configs_test.c. */
 #include "streams/catalog/config.h"
-#include "streams/testing_world.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
+#include "streams/testing_stage.h"
 
 static void set(int kind, const char *resource, const char *name, const char *value)
 {

@@ -1,23 +1,8 @@
 /* Fetch through a whole agent: testing_world.h has the stage. */
 #include "buckets/bucket_ask.h"
 #include "streams/agent/connection.h"
-#include "streams/testing_world.h"
+#include "streams/testing_stage.h"
 #include "wire/streams/data_file.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
 
 /* A new agent, which has nothing in memory. */
 static void restart_agent(void)

@@ -4,22 +4,7 @@
 
 #include "streams/agent/file_writer.h"
 #include "streams/agent/sync.h"
-#include "streams/testing_world.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
+#include "streams/testing_stage.h"
 
 /* Once the replica, which may just be loading a new image, has what control has. */
 static int64_t high_watermark(const char *topic)

@@ -1,20 +1,5 @@
 /* ListOffsets, OffsetForLeaderEpoch and DescribeConfigs through a whole agent. */
-#include "streams/testing_world.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
+#include "streams/testing_stage.h"
 
 struct answer {
 	int16_t code;

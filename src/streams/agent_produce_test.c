@@ -2,18 +2,8 @@
 #include "buckets/bucket_ask.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/flush_budget.h"
-#include "streams/testing_world.h"
+#include "streams/testing_stage.h"
 #include "wire/streams/data_file.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-/* In the order in which tasks become ready, and in any other. */
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
 
 /* The same with a bucket far away, which an agent looks at when it starts. */
 static void set_up_far(uint64_t seed, const struct fault_store *store)
@@ -24,12 +14,6 @@ static void set_up_far(uint64_t seed, const struct fault_store *store)
 	fault_set_store(w.bucket, store);
 	testing_open_agent(&w);
 	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
 }
 
 static int16_t produce_code(const char *topic, int32_t partition, struct slice records,

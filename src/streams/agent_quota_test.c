@@ -1,22 +1,7 @@
 /* Clients that use more than their quota: they are answered, told how long to wait, and not read
  * from until then (3.2.15); testing_world.h has the stage. */
 #include "streams/catalog/quota.h"
-#include "streams/testing_world.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
+#include "streams/testing_stage.h"
 
 static void set(const char *user, const char *client_id, const char *name, const char *value)
 {
