@@ -168,7 +168,7 @@ class Node:
 
     # --- ending ----------------------------------------------------------------------------------
 
-    def wait_gone(self, pids, timeout_s=10):
+    def wait_gone(self, pids, timeout_s=60):
         end = time.monotonic() + timeout_s
         while any(Path(f"/proc/{pid}").exists() and words_of(pid) != [""] for pid in pids):
             assert time.monotonic() < end, f"processes of {self.name} are still there: {pids}"
