@@ -358,6 +358,7 @@ static void test_a_used_bucket_without_its_journal_is_refused(void **state)
 	close_place(&p);
 }
 
+/* S2 */
 static void test_buckets_of_two_clusters_are_refused(void **state)
 {
 	struct place p, alone;

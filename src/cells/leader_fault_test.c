@@ -148,6 +148,7 @@ static bool crash_at(int bucket_count, const char *class, uint64_t n, enum fault
 	return !is_untouched;
 }
 
+/* C5 */
 static void test_a_crash_at_any_operation_loses_nothing(void **state)
 {
 	(void)state;
@@ -256,6 +257,7 @@ static void test_a_fence_check_that_hangs_ends_by_its_deadline(void **state)
 	}
 }
 
+/* C6 */
 static void test_a_paused_leader_is_fenced_and_its_answers_are_true(void **state)
 {
 	(void)state;

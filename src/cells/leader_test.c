@@ -134,6 +134,7 @@ static void a_failed_command_leaves_nothing(struct world *w)
 	node_stop(&a);
 }
 
+/* C7 */
 static void test_a_failed_command_leaves_nothing(void **state)
 {
 	(void)state;

@@ -242,8 +242,10 @@ static void test_levels_of_features_are_those_of_the_program(void **state)
 	tear_down();
 }
 
-/* --- metrics of clients, 3.2.14 */
+/* --- metrics of clients ---------------------------------------------------------------------
+ */
 
+/* W14 */
 static void test_clients_are_asked_for_no_metrics_and_may_push_some(void **state)
 {
 	struct kafka_get_telemetry_subscriptions_request request = { 0 };

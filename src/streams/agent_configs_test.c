@@ -143,7 +143,7 @@ static void test_a_batch_larger_than_its_topic_allows_is_refused(void **state)
 	tear_down();
 }
 
-/* Attributes and the greatest time change, so the checksum is another one (3.2.20). */
+/* W20: Attributes and the greatest time change, so the checksum is another one. */
 static void test_log_append_time_is_written_with_a_new_checksum(void **state)
 {
 	struct record_batch batch;
@@ -189,7 +189,7 @@ static struct slice batch_of_keys(enum compression codec, const char *const *key
 	return batch;
 }
 
-/* 3.2.21 */
+/* W21 */
 static void test_records_without_keys_in_a_compacted_topic_are_told_one_by_one(void **state)
 {
 	static const char *const keys[] = { "a", NULL, "", NULL };

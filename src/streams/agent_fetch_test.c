@@ -116,6 +116,7 @@ static void test_readers_without_news_let_control_look(void **state)
 	tear_down(); /* does not wait for the answer */
 }
 
+/* W6 */
 static void test_min_bytes_waits_for_enough(void **state)
 {
 	struct testing_client other;
@@ -225,6 +226,7 @@ static void test_a_partition_grows_while_the_connection_of_its_reader_ends(void 
 
 /* --- where to begin, and how much ------------------------------------------------------------ */
 
+/* W6 */
 static void test_an_offset_inside_a_batch_gives_the_whole_batch(void **state)
 {
 	(void)state;
@@ -244,6 +246,7 @@ static void test_an_offset_inside_a_batch_gives_the_whole_batch(void **state)
 	tear_down();
 }
 
+/* W6 */
 static void test_limits_cut_between_batches(void **state)
 {
 	struct slice batches[4];
@@ -367,6 +370,7 @@ static void test_every_partition_is_served_in_turn(void **state)
 
 /* --- refusals -------------------------------------------------------------------------------- */
 
+/* W6 */
 static void test_out_of_range_is_said_only_when_it_is_sure(void **state)
 {
 	(void)state;
@@ -617,6 +621,7 @@ static void check_marker(struct slice *records, int64_t offset, int64_t producer
 	assert_true(record_batch_crc_matches(&batch));
 }
 
+/* W10 */
 static void test_t5_markers_carry_a_reader_to_the_end(void **state)
 {
 	struct kafka_fetch_response_partition *got;

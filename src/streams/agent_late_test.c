@@ -49,6 +49,7 @@ static void send_and_go(int16_t key, int16_t version, const void *request)
 	buf_done(&out);
 }
 
+/* T2 */
 static void test_a_transaction_is_not_ended_for_who_has_gone(void **state)
 {
 	struct kafka_end_txn_request late = end_txn();

@@ -64,6 +64,7 @@ static struct slice batch_of(struct testing_client *client, int first)
 
 /* --- leaving --------------------------------------------------------------------------------- */
 
+/* W12 */
 static void test_clients_of_an_agent_that_leaves_are_told_where_to_go(void **state)
 {
 	struct kafka_heartbeat_request beat = { .group_id = SLICE("g"), .member_id = SLICE("m") };

@@ -39,6 +39,7 @@ static void check_batches(const struct slice batches[COUNT])
 	assert_int_equal(records.size, 0);
 }
 
+/* C1 */
 static void test_a_commit_that_was_not_run_is_sent_again(void **state)
 {
 	struct slice batches[COUNT];
@@ -54,6 +55,7 @@ static void test_a_commit_that_was_not_run_is_sent_again(void **state)
 	}
 }
 
+/* C2 */
 static void test_a_commit_whose_answer_is_lost_gives_no_duplicates(void **state)
 {
 	struct slice batches[COUNT];
@@ -100,7 +102,7 @@ static void test_a_busy_control_is_asked_again(void **state)
 	tear_down();
 }
 
-/* Commits are on their way one behind the other when the first one is refused for now. */
+/* P9: Commits are on their way one behind the other when the first one is refused for now. */
 static void test_files_keep_their_order_when_one_is_refused_for_now(void **state)
 {
 	static const enum err refusals[] = { ERR_BUSY, ERR_UNAVAILABLE };
@@ -120,7 +122,7 @@ static void test_files_keep_their_order_when_one_is_refused_for_now(void **state
 	}
 }
 
-/* Another agent with our name said hello: what we have not committed is refused for good. */
+/* C4, Z1: another agent with our name said hello: what is not committed is refused for good. */
 static void test_a_stale_incarnation_ends_and_a_new_one_begins(void **state)
 {
 	struct slice batches[COUNT];
@@ -188,7 +190,7 @@ static void test_replies_are_given_up_once_they_were_seen(void **state)
 	tear_down();
 }
 
-/* A long poll goes on over the loss of the link, and wakes with the new image. */
+/* K2: A long poll goes on over the loss of the link, and wakes with the new image. */
 static void test_a_waiting_fetch_survives_a_new_image(void **state)
 {
 	(void)state;
@@ -259,7 +261,7 @@ static void send_length(struct testing_client *client, uint32_t length, int16_t 
 	stream_write(client->stream, (struct slice) { bytes, sizeof(bytes) });
 }
 
-/* Decoded, they take many times as much. */
+/* W17: Decoded, they take many times as much. */
 static void test_only_batches_are_large(void **state)
 {
 	struct testing_client other;

@@ -233,6 +233,7 @@ static struct kafka_offset_for_leader_epoch_response_partition *ask_epoch(int32_
 	return &response->topics[0].partitions[0];
 }
 
+/* W8 */
 static void test_the_only_epoch_ends_at_the_high_watermark(void **state)
 {
 	(void)state;

@@ -52,6 +52,7 @@ static void hold_next_put(void)
 					      .count = 1 });
 }
 
+/* S4 */
 static void test_a_slow_put_of_others_is_not_waited_for(void **state)
 {
 	(void)state;

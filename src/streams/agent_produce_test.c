@@ -51,6 +51,7 @@ static void test_what_was_produced_is_fetched_byte_for_byte(void **state)
 	}
 }
 
+/* W17 */
 static void test_pipelined_batches_keep_their_order(void **state)
 {
 	enum { COUNT = 200 };
@@ -171,6 +172,7 @@ static void test_a_straggler_delays_answers_and_keeps_their_order(void **state)
 	}
 }
 
+/* P7, W16 */
 static void test_acks_0_has_no_answer(void **state)
 {
 	(void)state;
@@ -182,6 +184,7 @@ static void test_acks_0_has_no_answer(void **state)
 	tear_down();
 }
 
+/* W16 */
 static void test_acks_0_with_an_error_closes_the_connection(void **state)
 {
 	(void)state;
@@ -280,6 +283,7 @@ static void test_topics_are_found_by_id(void **state)
 	tear_down();
 }
 
+/* W2 */
 static void test_old_versions_close_the_connection(void **state)
 {
 	struct kafka_request_header header = { .api_version = 2, .client_id = SLICE("old") };
@@ -456,6 +460,7 @@ static void test_time_runs_out_while_the_bucket_hangs(void **state)
 	tear_down();
 }
 
+/* P8 */
 static void test_a_batch_outlives_its_connection(void **state)
 {
 	(void)state;

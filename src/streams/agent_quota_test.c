@@ -1,5 +1,5 @@
 /* Clients that use more than their quota: they are answered, told how long to wait, and not read
- * from until then (3.2.15); testing_world.h has the stage. */
+ * from until then; testing_world.h has the stage. */
 #include "streams/catalog/quota.h"
 #include "streams/testing_stage.h"
 
@@ -43,6 +43,7 @@ static int32_t produce(const char *topic, size_t size, int64_t base_offset)
 	return response->throttle_time_ms;
 }
 
+/* W15 */
 static void test_a_producer_over_its_quota_is_answered_and_then_muted(void **state)
 {
 	(void)state;
@@ -109,6 +110,7 @@ static void test_time_of_the_thread_counts_too(void **state)
 	tear_down();
 }
 
+/* S4 */
 static void test_a_muted_client_does_not_hold_up_others_or_the_stop(void **state)
 {
 	struct testing_client other;

@@ -344,7 +344,7 @@ static void refuse(struct testing_client *client, struct slice batch, int16_t co
 	assert_int_equal(answer->base_offset, -1);
 }
 
-/* Its leader moves; what it sends again, because the answer was lost, keeps its offset. */
+/* C2, P1: Its leader moves; what it sends again, because the answer was lost, keeps its offset. */
 static void test_a_numbered_producer_may_go_from_agent_to_agent(void **state)
 {
 	(void)state;
@@ -363,7 +363,8 @@ static void test_a_numbered_producer_may_go_from_agent_to_agent(void **state)
 	}
 }
 
-/* The file of an agent that stood still is committed late: what was sent again has its offset. */
+/* C4: the file of an agent that stood still is committed late; what was sent again has its
+ * offset. */
 static void test_a_late_commit_of_a_numbered_batch_adds_nothing(void **state)
 {
 	(void)state;
@@ -383,7 +384,7 @@ static void test_a_late_commit_of_a_numbered_batch_adds_nothing(void **state)
 	tear_down();
 }
 
-/* Two machines whose nodes tell clients the same address: records stay whole, and somebody says
+/* Z5: Two machines whose nodes tell clients the same address: records stay whole, and somebody says
  * what is wrong. */
 static void test_agents_of_one_address_are_told_apart(void **state)
 {
@@ -433,6 +434,7 @@ static void release_north(void)
 	testing_hold_records(&w.control, false);
 }
 
+/* K1 */
 static void test_an_offset_told_elsewhere_is_not_out_of_range(void **state)
 {
 	(void)state;

@@ -144,16 +144,19 @@ static void bad_software_name(struct test *t)
 }
 
 static const struct matrix_row rows[] = {
+	/* W2 */
 	{ OUTCOME_SUCCESS, 0, 4, "every API is listed once, by key, with its versions",
 	  lists_every_api },
 	{ OUTCOME_SUCCESS, 0, 4, "the header of the answer never has tags",
 	  header_is_always_short },
 	{ OUTCOME_SUCCESS, 0, 4, "two requests sent at once are answered in order",
 	  is_answered_in_order },
+	/* W1 */
 	{ OUTCOME_SUCCESS, 3, 4, "no feature is named that old clients stumble over",
 	  names_no_feature_too_low },
 	{ KAFKA_INVALID_REQUEST, 3, 4, "a software name of other letters is refused",
 	  bad_software_name },
+	/* W1 */
 	{ KAFKA_UNSUPPORTED_VERSION, 5, 6,
 	  "a newer version is answered in version 0 with the range of ApiVersions", newer_version },
 };

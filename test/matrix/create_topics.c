@@ -282,6 +282,7 @@ static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 1, 7, "validate_only creates nothing", validates_only },
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, 0, 7,
 	  "a name that no topic can have gives INVALID_TOPIC_EXCEPTION", invalid_name },
+	/* W19 */
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, 0, 7,
 	  "a name that differs only in . and _ gives INVALID_TOPIC_EXCEPTION", colliding_name },
 	{ KAFKA_TOPIC_ALREADY_EXISTS, 0, 7,

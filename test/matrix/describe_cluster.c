@@ -77,6 +77,7 @@ static void other_endpoints(struct test *t)
 }
 
 static const struct matrix_row rows[] = {
+	/* W22 */
 	{ OUTCOME_SUCCESS, 0, 2, "brokers, controller and cluster are described", describes },
 	{ OUTCOME_SUCCESS, 0, 2, "ids are those of Metadata", agrees_with_metadata },
 	{ OUTCOME_SUCCESS, 0, 2, "what the client may do is told when it is asked for",

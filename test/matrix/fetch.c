@@ -535,6 +535,7 @@ static const struct matrix_row rows[] = {
 	  gives_one_batch_at_least },
 	{ OUTCOME_SUCCESS, 4, 18, "topics and partitions are answered in the order of the request",
 	  answers_every_partition },
+	/* W17 */
 	{ OUTCOME_SUCCESS, 4, 18, "what is asked later is answered later",
 	  later_requests_wait_their_turn },
 	{ OUTCOME_SUCCESS, 7, 18, "a session is told what changed", keeps_a_session },
@@ -554,6 +555,7 @@ static const struct matrix_row rows[] = {
 	  deleted_while_waiting },
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 18,
 	  "an unknown partition gives UNKNOWN_TOPIC_OR_PARTITION", unknown_partition },
+	/* W4 */
 	{ KAFKA_UNKNOWN_TOPIC_ID, 13, 18, "an unknown or deleted id gives UNKNOWN_TOPIC_ID",
 	  unknown_id },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 13, 18,

@@ -135,6 +135,7 @@ static const struct matrix_row rows[] = {
 	  transactional },
 	{ OUTCOME_SUCCESS, 3, 5, "a transactional producer goes on, also if it asks twice",
 	  goes_on },
+	/* W9 */
 	{ KAFKA_INVALID_TRANSACTION_TIMEOUT, 0, 5,
 	  "a timeout of 0 or over 15 minutes gives INVALID_TRANSACTION_TIMEOUT", bad_timeout },
 	{ KAFKA_INVALID_PRODUCER_EPOCH, 3, 3,

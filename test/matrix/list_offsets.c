@@ -299,6 +299,7 @@ static void file_is_damaged(struct test *t)
 }
 
 static const struct matrix_row rows[] = {
+	/* W7 */
 	{ OUTCOME_SUCCESS, 1, 11, "both ends of a partition are found", finds_the_ends },
 	{ OUTCOME_SUCCESS, 1, 11, "the first record not older than a time is found",
 	  finds_by_time },
@@ -306,9 +307,12 @@ static const struct matrix_row rows[] = {
 	  answers_every_partition },
 	{ OUTCOME_SUCCESS, 1, 11, "the end is after every record that was acknowledged",
 	  sees_what_others_were_told },
+	/* W7 */
 	{ OUTCOME_SUCCESS, 2, 11, "read_committed finds the end", finds_the_committed_end },
+	/* W7 */
 	{ OUTCOME_SUCCESS, 7, 11, "-3 finds the record with the greatest time",
 	  finds_the_greatest_time },
+	/* W7 */
 	{ OUTCOME_SUCCESS, 8, 11, "-4 finds the beginning", finds_the_local_end },
 	{ OUTCOME_SUCCESS, 9, 11, "-5 finds nothing: no tier is further away",
 	  finds_nothing_tiered },

@@ -291,10 +291,12 @@ static void names_no_leader(struct test *t)
 }
 
 static const struct matrix_row rows[] = {
+	/* W13 */
 	{ OUTCOME_SUCCESS, 0, 13, "a topic is described with brokers, partitions and ids",
 	  describes_a_topic },
 	{ OUTCOME_SUCCESS, 0, 13, "all topics are listed", lists_all_topics },
 	{ OUTCOME_SUCCESS, 1, 13, "an empty list asks for no topic", empty_list_is_no_topic },
+	/* W19 */
 	{ OUTCOME_SUCCESS, 0, 13, "a missing topic is created when the client allows it",
 	  creates_a_topic },
 	{ OUTCOME_SUCCESS, 0, 13, "topics come in the order in which they were asked for",
@@ -306,9 +308,11 @@ static const struct matrix_row rows[] = {
 	  "an unknown topic gives UNKNOWN_TOPIC_OR_PARTITION and is not created", unknown_topic },
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 4, 13,
 	  "a deleted topic gives UNKNOWN_TOPIC_OR_PARTITION", deleted_topic },
+	/* W19 */
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, 0, 13,
 	  "a name that no topic can have gives INVALID_TOPIC_EXCEPTION", invalid_name },
 	{ KAFKA_UNKNOWN_TOPIC_ID, 12, 13, "an unknown id gives UNKNOWN_TOPIC_ID", unknown_id },
+	/* W4 */
 	{ KAFKA_UNKNOWN_TOPIC_ID, 12, 13,
 	  "the id of a deleted topic stays unknown when its name comes back",
 	  id_of_a_deleted_topic },

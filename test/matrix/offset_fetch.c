@@ -313,6 +313,7 @@ static void invalid_group(struct test *t)
 }
 
 static const struct matrix_row rows[] = {
+	/* W8 */
 	{ OUTCOME_SUCCESS, 1, 10, "offset, epoch and note are found in the order of the request",
 	  finds_offsets },
 	{ OUTCOME_SUCCESS, 1, 10, "a group that does not exist has no offsets",

@@ -96,6 +96,7 @@ static void tells_no_end(struct test *t)
 
 static const struct matrix_row rows[] = {
 	{ OUTCOME_SUCCESS, 2, 4, "the only epoch ends where the partition does", finds_the_end },
+	/* W8 */
 	{ OUTCOME_SUCCESS, 2, 4, "of a later epoch nothing is known", knows_nothing_of_the_future },
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 2, 4,
 	  "an unknown topic or partition gives UNKNOWN_TOPIC_OR_PARTITION", unknown_topic },

@@ -285,6 +285,7 @@ static const struct matrix_row rows[] = {
 	  "an unknown topic gives UNKNOWN_TOPIC_OR_PARTITION", produce_unknown_topic },
 	{ KAFKA_UNKNOWN_TOPIC_OR_PARTITION, 3, 13,
 	  "an unknown partition gives UNKNOWN_TOPIC_OR_PARTITION", produce_unknown_partition },
+	/* W4 */
 	{ KAFKA_UNKNOWN_TOPIC_ID, 13, 13, "an unknown or deleted id gives UNKNOWN_TOPIC_ID",
 	  produce_unknown_id },
 	{ KAFKA_MESSAGE_TOO_LARGE, 3, 13, "a batch over max.message.bytes gives MESSAGE_TOO_LARGE",
@@ -295,6 +296,7 @@ static const struct matrix_row rows[] = {
 	  produce_bad_records },
 	{ KAFKA_INVALID_TIMESTAMP, 3, 13,
 	  "a time that is the broker's to say gives INVALID_TIMESTAMP", produce_bad_timestamp },
+	/* W20 */
 	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 3, 6,
 	  "zstd before version 7 gives UNSUPPORTED_COMPRESSION_TYPE", produce_zstd },
 	{ KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 3, 13,
@@ -304,6 +306,7 @@ static const struct matrix_row rows[] = {
 	  unknown_producer },
 	{ KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER, 3, 13,
 	  "a gap in the sequence gives OUT_OF_ORDER_SEQUENCE_NUMBER", sequence_with_gap },
+	/* P6 */
 	{ KAFKA_DUPLICATE_SEQUENCE_NUMBER, 3, 13,
 	  "a repeat of an older batch than the last five gives DUPLICATE_SEQUENCE_NUMBER",
 	  forgotten_repeat },

@@ -341,6 +341,7 @@ with Scenario() as s:
     ledger = kcat.records(brokers, "ledger")
     history = History()
 
+    # Z1
     with s.test("idempotent: every acknowledged record is there once, in order, where it was said"):
         take_nameless(clients.ledger.acknowledged, ledger)
         check_writer(history, "ledger", clients.ledger.acknowledged, ledger, True)
@@ -359,6 +360,7 @@ with Scenario() as s:
             say(f"{transactor.id}: {dict((o, outcomes.count(o)) for o in set(outcomes))}, "
                 f"{transactor.lives} lives")
 
+    # T6
     with s.test("exactly once: each record was copied once, in order"):
         def copies():
             found = kcat.records(brokers, "copies")
@@ -369,6 +371,7 @@ with Scenario() as s:
         check_copies(ledger, found)
         say(f"{sum(worker.lives for worker in clients.workers)} lives of the workers")
 
+    # K1
     with s.test("readers that were there all the time saw each record once, in order"):
         clients.tails["ledger"].check_saw_only(ledger)
         clients.tails["plain"].check_saw(kcat.records(brokers, "plain"))

@@ -59,6 +59,7 @@ with Scenario() as s:
     with s.test("connections of those who did not sign in end"):
         assert open_client.is_closed()
 
+    # W18
     with s.test("before signing in only ApiVersions is answered"):
         with Client(node.port) as client:
             assert client.call(API_VERSIONS, 0, b"")[:2] == b"\0\0"
@@ -80,6 +81,7 @@ with Scenario() as s:
                 assert int.from_bytes(answer[:2], "big") == 58, answer
                 assert client.is_closed()
 
+    # W18
     with s.test("a token without a header, as SaslHandshake 0 has it"):
         with Client(node.port) as client:
             assert client.call(SASL_HANDSHAKE, 0, text("PLAIN"))[:2] == b"\0\0"

@@ -166,6 +166,7 @@ with Scenario() as s:
         assert serial_of(node, own) == after and node.role_pid("streams") == pid
         own.issue("server", "/CN=server")
 
+    # W18
     with s.test("who does not sign in again is sent away, who does stays"):
         with User(node.port, "boss") as client:
             assert client.lifetime_ms == REAUTH_MS

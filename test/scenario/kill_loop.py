@@ -103,6 +103,7 @@ with Scenario() as s:
     tail = Tail(s, f"{node.address},{other.address}", TOPIC)
     writer, killer, seen = rounds(s, node, tail, random)
 
+    # C5
     with s.test("every acknowledged record is there exactly once, in order, where it was said"):
         final = kcat.records(node.address, TOPIC)
         check_exactly_once(writer, final)

@@ -186,6 +186,7 @@ def main(s):
             f"{fuzzer.answers} times something was answered")
         assert {role: node.role_pid(role) for role in ROLES} == before, "a process died"
         assert fuzzer.answers > 0
+    # S3
     with s.test("an ordinary client was served all the while, and is served afterwards"):
         wait_until(lambda: healthy.count > 0 or healthy.error, 30, "something was written")
         healthy.is_stopping.set()

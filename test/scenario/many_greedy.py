@@ -75,6 +75,7 @@ def unread_answers(s, node, pid):
             clients.append(idler(node))
             clients[-1].sendall(greedy_fetch() * FETCHES)
         assert highest_growth(pid, before, 5) < GROWTH_MAX
+    # S4
     with s.test("meanwhile others produce, and after a while they also get records"):
         with Client(node.port, 2 * SLOW_S) as client:
             assert client.produce(TOPIC, 0, [b"small"])[0] == 0

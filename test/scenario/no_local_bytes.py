@@ -111,6 +111,7 @@ def canaries(s):
     names = {what: f"{what}-{uuid.uuid4().hex}" for what in ("value", "key", "header")}
     traces = {role: s.scratch / f"talk-{role}" for role in ("control", "streams")}
     tracers = [attach(s, node.role_pid(role), trace) for role, trace in traces.items()]
+    # S1
     with s.test("values, keys and headers of records pass through streams and not through control"):
         line = f"{names['key']}:{names['value']}\n".encode()
         for _ in range(50):

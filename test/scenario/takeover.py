@@ -102,6 +102,7 @@ with Scenario() as s:
         check_prefix(before, now)
         tail.check_saw(now)
 
+    # C6
     with s.test("control alone is stopped: nothing it decides later counts"):
         begin = time.monotonic()
         a.signal(signal.SIGSTOP, "control")

@@ -48,6 +48,7 @@ with Scenario() as s:
         assert len(everything) > count * writer.size, "what was aborted is not in the log"
         say(f"{count} of {len(writer.outcomes)} transactions were committed")
 
+    # T5
     with s.test("a reader comes to the end of a partition in which everything was aborted"):
         producer = TransactionalProducer(node.address, "only-aborts")
         producer.begin_life()
@@ -60,6 +61,7 @@ with Scenario() as s:
         assert kcat.records(node.address, "nothing", timeout_s=30) == []  # kcat -e: to the end
         assert len(kcat.records(node.address, "nothing", *UNCOMMITTED)) == 60
 
+    # T9
     with s.test("a second instance with the same transactional id fences the first"):
         producer.begin()
         producer.send("nothing", b"zombie", partition=0)

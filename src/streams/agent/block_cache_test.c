@@ -169,7 +169,7 @@ static void test_a_small_cache_still_reads_large_ranges(void **state)
 	}
 }
 
-/* Somebody reads old records while everybody reads the newest ones. */
+/* S4: Somebody reads old records while everybody reads the newest ones. */
 static void test_cold_blocks_do_not_drive_out_what_was_just_written(void **state)
 {
 	struct stage s;

@@ -133,6 +133,7 @@ static int32_t answer(const char *text, int64_t high_watermark, const char *with
 	return response.session_id;
 }
 
+/* W5 */
 static void test_a_session_names_what_changes_and_is_told_what_changed(void **state)
 {
 	(void)state;
@@ -187,7 +188,7 @@ static void test_an_error_is_told_until_it_is_over_and_then_that_it_is(void **st
 	tear_down();
 }
 
-/* 3.2.5 */
+/* W5 */
 static void test_sessions_that_are_not_known_and_epochs_that_are_wrong(void **state)
 {
 	(void)state;
@@ -241,6 +242,7 @@ static void test_an_answer_that_comes_after_the_next_request_tells_all(void **st
 	tear_down();
 }
 
+/* W5 */
 static void test_sessions_are_bounded_and_unused_ones_make_room(void **state)
 {
 	(void)state;

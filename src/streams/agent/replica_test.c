@@ -185,6 +185,7 @@ static void test_an_image_that_was_given_up_is_not_loaded(void **state)
 	tear_down();
 }
 
+/* K3 */
 static void test_a_gap_in_the_records_after_an_image_is_noticed(void **state)
 {
 	char why[TASK_WHY_BYTES];

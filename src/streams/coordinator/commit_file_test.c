@@ -71,6 +71,7 @@ static void test_a_run_is_a_stretch_of_one_file(void **state)
 /* --- the same again ----------------------------------------------------------------------------
  */
 
+/* C2 */
 static void test_the_same_file_gets_the_same_answer(void **state)
 {
 	struct peer_commit_file_response first, second;
@@ -145,6 +146,7 @@ static void test_files_are_committed_one_after_the_other(void **state)
 	books_close(&b);
 }
 
+/* C4 */
 static void test_an_earlier_life_of_an_agent_is_refused(void **state)
 {
 	struct peer_commit_file_response response;
@@ -166,6 +168,7 @@ static void test_an_earlier_life_of_an_agent_is_refused(void **state)
 	books_close(&b);
 }
 
+/* S2 */
 static void test_a_request_that_breaks_the_contract_changes_nothing(void **state)
 {
 	struct peer_commit_file_response response;
@@ -262,6 +265,7 @@ static void test_a_file_nothing_of_which_is_accepted_is_dead(void **state)
 	books_close(&b);
 }
 
+/* C8 */
 static void test_a_refused_batch_splits_the_run(void **state)
 {
 	struct books b;
@@ -347,6 +351,7 @@ static struct peer_commit_file_response_batch produce(struct books *b, struct uu
 					       .epoch = epoch, .sequence = sequence });
 }
 
+/* P1, P6 */
 static void test_a_repeated_batch_gets_its_first_offset(void **state)
 {
 	struct books b;
@@ -385,7 +390,7 @@ static void test_a_batch_out_of_order_waits_for_the_one_before(void **state)
 	books_close(&b);
 }
 
-/* The file of the first batch failed, and that of the second one did not. */
+/* P5: The file of the first batch failed, and that of the second one did not. */
 static void test_a_new_producer_begins_at_the_beginning(void **state)
 {
 	struct books b;
@@ -458,6 +463,7 @@ static void test_p5_a_producer_that_was_forgotten_begins_a_new_epoch(void **stat
 	books_close(&b);
 }
 
+/* P3 */
 static void test_an_older_epoch_is_fenced(void **state)
 {
 	struct books b;

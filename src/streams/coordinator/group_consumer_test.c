@@ -121,6 +121,7 @@ static void test_who_leaves_frees_its_partitions(void **state)
 	room_close(&r);
 }
 
+/* W11 */
 static void test_members_choose_an_assignor_by_majority(void **state)
 {
 	struct room r;
@@ -226,6 +227,7 @@ static void test_a_pattern_beside_topics_counts_from_the_next_heartbeat(void **s
 /* --- epochs ------------------------------------------------------------------------------------
  */
 
+/* W11 */
 static void test_another_epoch_is_fenced(void **state)
 {
 	struct room r;

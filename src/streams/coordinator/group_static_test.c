@@ -35,6 +35,7 @@ static void test_a_static_member_that_restarts_disturbs_nobody(void **state)
 	lab_close(&lab);
 }
 
+/* K5 */
 static void test_the_former_self_of_a_static_member_is_fenced(void **state)
 {
 	struct lab lab;
@@ -54,6 +55,7 @@ static void test_the_former_self_of_a_static_member_is_fenced(void **state)
 	lab_close(&lab);
 }
 
+/* W11 */
 static void test_a_static_leader_that_restarts_skips_the_assignment(void **state)
 {
 	struct lab lab;

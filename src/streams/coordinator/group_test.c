@@ -94,6 +94,7 @@ static void test_who_does_not_come_back_in_time_is_out(void **state)
 	lab_close(&lab);
 }
 
+/* W11 */
 static void test_a_new_member_first_gets_an_id(void **state)
 {
 	struct lab lab;
@@ -519,6 +520,7 @@ static void test_a_new_member_does_not_wait_for_ever(void **state)
 	lab_close(&lab);
 }
 
+/* K10 */
 static void test_time_that_we_lost_is_given_back(void **state)
 {
 	struct lab lab;
@@ -611,6 +613,7 @@ static void test_several_leave_at_once(void **state)
 /* --- commits -----------------------------------------------------------------------------------
  */
 
+/* K6 */
 static void test_commits_are_for_members_of_this_generation(void **state)
 {
 	struct lab lab;

@@ -28,6 +28,7 @@ static void test_two_members_share_a_group(void **state)
 	town_close(&town);
 }
 
+/* K8 */
 static void test_members_go_on_after_a_restart(void **state)
 {
 	struct town town;
@@ -241,6 +242,7 @@ static void test_an_answer_waits_for_its_group_to_be_durable(void **state)
 	town_close(&town);
 }
 
+/* C5 */
 static void test_what_was_not_durable_was_not_answered(void **state)
 {
 	struct kafka_offset_commit_request_partition partition = { .committed_offset = 5 };

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+/* P4 */
 static void test_sequences_go_round(void **state)
 {
 	(void)state;

@@ -36,6 +36,7 @@ static void test_the_whole_name_must_match(void **state)
 	assert_false(matches("", "a"));
 }
 
+/* W11 */
 static void test_what_re2_knows_is_known(void **state)
 {
 	(void)state;

@@ -47,12 +47,14 @@ static void check_whole_way(bool is_second)
 	books_close(&b);
 }
 
+/* W9 */
 static void test_a_transaction_of_the_first_protocol(void **state)
 {
 	(void)state;
 	check_whole_way(false);
 }
 
+/* W9 */
 static void test_a_transaction_of_the_second_protocol(void **state)
 {
 	(void)state;
@@ -598,6 +600,7 @@ static void test_t9_a_zombie_with_the_same_transactional_id_is_fenced(void **sta
 /* --- epochs ------------------------------------------------------------------------------------
  */
 
+/* W9 */
 static void test_after_the_last_epoch_comes_another_producer_id(void **state)
 {
 	struct books b;

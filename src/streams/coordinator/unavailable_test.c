@@ -200,6 +200,7 @@ static void test_who_leads_no_more_says_who_may(void **state)
 	close_both(&town, &rival);
 }
 
+/* C7 */
 static void test_a_lost_outcome_is_a_timeout(void **state)
 {
 	struct town town, rival;

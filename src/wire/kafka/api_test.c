@@ -122,6 +122,7 @@ static size_t response_header_bytes(int16_t key, int version)
 	return size;
 }
 
+/* W1 */
 static void test_response_headers_have_tags_when_flexible_but_never_for_api_versions(void **state)
 {
 	(void)state;

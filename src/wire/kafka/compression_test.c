@@ -81,6 +81,7 @@ static void test_xerial_blocks_are_joined(void **state)
 	buf_done(&packed);
 }
 
+/* S3 */
 static void test_a_bomb_is_too_big(void **state)
 {
 	struct buf packed, plain;

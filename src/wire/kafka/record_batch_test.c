@@ -204,6 +204,7 @@ static void test_counts_must_agree_with_each_other_and_with_the_size(void **stat
 	buf_done(&out);
 }
 
+/* W20 */
 static void test_codecs_and_flags_a_client_may_not_use_are_refused(void **state)
 {
 	struct record_batch_rules rules = plain_rules;
@@ -291,6 +292,7 @@ static void test_a_batch_over_the_topics_limit_is_too_large(void **state)
 	buf_done(&bytes);
 }
 
+/* W20 */
 static void test_patching_leaves_the_checksum_right(void **state)
 {
 	struct buf bytes = corpus_read("kafka/batch_kcat_snappy.hex");
@@ -322,6 +324,7 @@ static void test_log_append_time_is_stamped_as_java_stamps_it(void **state)
 	buf_done(&bytes);
 }
 
+/* W10 */
 static void test_end_markers_are_those_of_java(void **state)
 {
 	static const struct {

@@ -298,6 +298,7 @@ static void test_fields_of_a_version_that_lacks_them_get_their_defaults(void **s
 	arena_done(&a);
 }
 
+/* W3 */
 static void test_null_and_empty_are_told_apart(void **state)
 {
 	struct arena a = { 0 };
@@ -332,6 +333,7 @@ static void test_null_is_written_as_empty_where_the_version_knows_none(void **st
 	buf_done(&out);
 }
 
+/* W3 */
 static void test_unknown_tags_are_stepped_over_and_known_ones_read(void **state)
 {
 	struct arena a = { 0 };
@@ -387,6 +389,7 @@ static void test_tags_out_of_order_or_of_the_wrong_size_are_refused(void **state
 	arena_done(&a);
 }
 
+/* S3 */
 static void test_lengths_that_the_input_cannot_hold_are_refused_before_memory_is_taken(void **state)
 {
 	struct arena a = { 0 };
@@ -492,6 +495,7 @@ static void test_large_records_are_left_out_and_fit_back_in(void **state)
 	}
 }
 
+/* W3 */
 static void test_varints_are_written_as_the_protocol_says(void **state)
 {
 	static const struct {
