@@ -206,6 +206,17 @@ const struct cell_schema catalog_schema[] = {
 		"CREATE INDEX marker_abort ON marker (partition, marker_offset) WHERE is_commit = "
 		"0;",
 	},
+	{
+		.name = "streams",
+		.version = 7,
+		.sql =
+			/* what producers of deleted topics wrote last: former_producer.h */
+		"CREATE TABLE former_producer (id INTEGER PRIMARY KEY, topic_name TEXT NOT NULL,"
+		" number INTEGER NOT NULL, producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+		" last_sequence INTEGER NOT NULL, deleted_ms INTEGER NOT NULL,"
+		" UNIQUE (topic_name, number, producer_id));"
+		"CREATE INDEX former_producer_deleted ON former_producer (deleted_ms);",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "streams/catalog/catalog.h"
+#include "streams/coordinator/former_producer.h"
 #include "streams/coordinator/producer_state.h"
 #include "streams/coordinator/transaction.h"
 #include "wire/kafka/errors.h"
@@ -333,6 +334,10 @@ static enum err commit_idempotent(struct progress *p,
 	enum producer_verdict verdict =
 		producer_check(found ? NULL : &state, batch->producer_epoch, batch->base_sequence,
 			       batch->record_count, &ret->base_offset);
+	if (verdict == PRODUCER_UNKNOWN && !is_transactional(batch) &&
+	    former_producer_continues(p->cell, p->partition.id, batch->producer_id,
+				      batch->producer_epoch, batch->base_sequence))
+		verdict = PRODUCER_ACCEPTED;
 	if (is_of_another_transaction(p, batch, verdict, ret->base_offset)) {
 		ret->base_offset = -1;
 		return pass_over(p, KAFKA_UNKNOWN_PRODUCER_ID, ret);

@@ -34,9 +34,9 @@ enum producer_verdict {
 int32_t producer_sequence_add(int32_t sequence, int32_t count);
 
 /* May a batch of `record_count` with this epoch and base sequence be appended? `state` is NULL for
- * a producer that is not known here: it begins with sequence 0.  Were any sequence right, then a
- * second batch whose first one failed would be stored, and the first one sent again would be called
- * a duplicate: lost, and acknowledged. */
+ * a producer that is not known here: it begins with sequence 0 (or goes on: former_producer.h).
+ * Were any sequence right, then a second batch whose first one failed would be stored, and the
+ * first one sent again would be called a duplicate: lost, and acknowledged. */
 enum producer_verdict producer_check(const struct producer_state *state, int16_t epoch,
 				     int32_t base_sequence, int32_t record_count,
 				     int64_t *ret_offset);

@@ -1,10 +1,11 @@
 /* Per step at most SWEEP_ROWS_MAX rows.  Of a topic in this order: runs (each takes its file's
- * count down; at 0 the file is dead), what is there for producers and transactions, partitions,
- * committed offsets, and last the topic's row.  Of a partition whose log start moved: runs and
- * markers that end before it.  Of a consumer group: its offsets, members that may be left, then its
- * row.  A group that was empty and unused for SWEEP_GROUP_IDLE_MS is deleted first, and so is a
- * transactional id without a transaction.  With nothing of that to do, now and then all groups are
- * looked at for offsets that are too old (expire_offsets.h). */
+ * count down; at 0 the file is dead), producers (what they wrote last is kept for a while, see
+ * former_producer.h), what is there for transactions, partitions, committed offsets, and last the
+ * topic's row.  Of a partition whose log start moved: runs and markers that end before it.  Of a
+ * consumer group: its offsets, members that may be left, then its row.  A group that was empty and
+ * unused for SWEEP_GROUP_IDLE_MS is deleted first, and so is a transactional id without a
+ * transaction.  With nothing of that to do, now and then all groups are looked at for offsets that
+ * are too old (expire_offsets.h). */
 #include "streams/coordinator/sweep.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "streams/catalog/catalog.h"
 #include "streams/catalog/config.h"
 #include "streams/coordinator/expire_offsets.h"
+#include "streams/coordinator/former_producer.h"
 #include "streams/coordinator/private.h"
 
 #define MINUTE_MS (60 * INT64_C(1000))
@@ -25,7 +27,7 @@
 static int64_t find_deleted_topic(struct cell *cell)
 {
 	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM topic WHERE deleted_ms IS NOT NULL"
-						" ORDER BY deleted_ms LIMIT 1");
+						" ORDER BY deleted_ms, id LIMIT 1");
 	int64_t topic = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
 
 	sqlite3_reset(st);
@@ -92,8 +94,6 @@ static enum err delete_some(struct cell *cell, const char *sql, int64_t owner, i
 }
 
 static const char *const of_partition[] = {
-	"DELETE FROM producer WHERE id IN (SELECT id FROM producer"
-	" WHERE partition = ?1 LIMIT ?2)",
 	"DELETE FROM marker WHERE id IN (SELECT id FROM marker WHERE partition = ?1 LIMIT ?2)",
 	"DELETE FROM open_transaction WHERE id IN (SELECT id FROM open_transaction"
 	" WHERE partition = ?1 LIMIT ?2)",
@@ -107,6 +107,9 @@ static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t no
 	int count = 0;
 
 	enum err err = delete_runs(cell, partition, INT64_MAX, now_ms, &count, &bytes);
+	if (err || count > 0)
+		return err;
+	err = former_producer_move(cell, partition, &count);
 	if (err || count > 0)
 		return err;
 	for (size_t i = 0; i < sizeof(of_partition) / sizeof(of_partition[0]); i++) {
@@ -296,6 +299,12 @@ enum err sweep_run(struct cell *cell, void *argument)
 		return sweep_group(cell, deleted);
 	if (idle)
 		return retire_group(cell, idle, step);
+	int count = 0;
+	enum err err = former_producer_forget(cell, step->now_ms, &count);
+	if (err || count > 0) {
+		step->is_more = true;
+		return err;
+	}
 	return retire_transactional(cell, step);
 }
 
