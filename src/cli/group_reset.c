@@ -220,7 +220,9 @@ static enum command_status reset(struct reset *r, const struct command_line *l)
 	struct where to;
 
 	if (!text || where_parse(text, (uint64_t)clock_wall_ms(), &to)) {
-		say("--to %s: one of " WHERE_FORMS, text ? text : "is missing");
+		say("--to %s: earliest, latest, an offset, -N or +N from what is committed, a time "
+		    "as in 2026-11-22T14:00Z, or 30m ago",
+		    text ? text : "is missing");
 		return COMMAND_MISUSED;
 	}
 	enum command_status status = broker_open(r->broker, l);

@@ -334,7 +334,9 @@ static enum command_status read_options(struct tail *t, const struct command_lin
 	*ret_from = (struct where) { WHERE_RELATIVE, -TAIL_RECORDS };
 	if ((from && where_parse(from, (uint64_t)clock_wall_ms(), ret_from)) ||
 	    (ret_from->kind == WHERE_RELATIVE && ret_from->number > 0)) {
-		say("--from %s is none of: " WHERE_FORMS, from);
+		say("--from %s: earliest, latest, an offset, -N from the end, a time as in "
+		    "2026-11-22T14:00Z, or 30m ago",
+		    from);
 		return COMMAND_MISUSED;
 	}
 	t->left = UINT64_MAX;

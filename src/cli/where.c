@@ -1,5 +1,6 @@
 #include "cli/where.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,20 @@
 
 #define TIME_MS_MAX INT64_C(253402300799999) /* the last of the year 9999 */
 
+/* ".123", as times are printed; what is finer than a millisecond does not count. */
+static int parse_fraction(const char **text)
+{
+	int ms = 0, weight = 100;
+
+	if (**text != '.' || !isdigit((unsigned char)(*text)[1]))
+		return 0;
+	for (++*text; isdigit((unsigned char)**text); ++*text) {
+		ms += (**text - '0') * weight;
+		weight /= 10;
+	}
+	return ms;
+}
+
 /* Without seconds, and without a time of day, it is the beginning of that minute or day. */
 static enum err parse_time(const char *text, int64_t *ret_ms)
 {
@@ -17,13 +32,14 @@ static enum err parse_time(const char *text, int64_t *ret_ms)
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		struct tm parts = { 0 };
 		const char *end = strptime(text, forms[i], &parts);
+		int ms = end && i == 0 ? parse_fraction(&end) : 0;
 		if (!end || (*end && strcmp(end, "Z") != 0))
 			continue;
 		int day = parts.tm_mday;
 		time_t seconds = timegm(&parts);
 		if (seconds < 0 || parts.tm_mday != day) /* timegm makes March of February 30th */
 			return ERR_INVALID;
-		*ret_ms = (int64_t)seconds * 1000;
+		*ret_ms = (int64_t)seconds * 1000 + ms;
 		return OK;
 	}
 	return ERR_INVALID;

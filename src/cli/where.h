@@ -4,8 +4,8 @@
  *     latest                     after the last one
  *     1234                       an offset
  *     -100  +100                 so many before or after a place the command names
- *     2026-11-22T14:00:00Z       the first record of that time or later (UTC; seconds, the time of
- *                                day and the Z may be left out)
+ *     2026-11-22T14:00:00.123Z   the first record of that time or later (UTC; the fraction, the
+ *                                seconds, the time of day and the Z may be left out)
  *     30m  12h  7d               that long ago
  */
 #ifndef CLI_WHERE_H
@@ -13,9 +13,6 @@
 
 #include "base/err.h"
 #include "base/slice.h"
-
-#define WHERE_FORMS                                                                                \
-	"earliest, latest, an offset, -N, +N, a time as in 2026-11-22T14:00Z, or 30m ago"
 
 enum { WHERE_TIME_TEXT_BYTES = 32 };
 

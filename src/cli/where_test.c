@@ -37,6 +37,8 @@ static void test_every_form_is_read(void **state)
 	assert_where("+7", WHERE_RELATIVE, 7);
 	assert_where("30m", WHERE_TIME, (int64_t)NOW_MS - 1800 * 1000);
 	assert_where("2026-11-22T14:00:00Z", WHERE_TIME, (int64_t)NOW_MS);
+	assert_where("2026-11-22T14:00:00.7Z", WHERE_TIME, (int64_t)NOW_MS + 700);
+	assert_where("2026-11-22T14:00:00.0239", WHERE_TIME, (int64_t)NOW_MS + 23);
 	assert_where("2026-11-22T14:00", WHERE_TIME, (int64_t)NOW_MS);
 	assert_where("2026-11-22", WHERE_TIME, (int64_t)NOW_MS - 14 * 3600 * 1000);
 }
@@ -52,6 +54,9 @@ static void test_what_is_no_place_is_refused(void **state)
 	assert_none("12x");
 	assert_none("2026-02-30");
 	assert_none("2026-11-22T25:00");
+	assert_none("2026-11-22T14:00:00.Z");
+	assert_none("2026-11-22T14:00.5Z");
+	assert_none("2026-11-22.5");
 	assert_none("2026-11-22T14:00+01:00");
 	assert_none("1969-12-31");
 }
@@ -63,6 +68,7 @@ static void test_times_are_written_as_they_are_read(void **state)
 	(void)state;
 	where_time_text((int64_t)NOW_MS + 23, text);
 	assert_string_equal(text, "2026-11-22T14:00:00.023Z");
+	assert_where(text, WHERE_TIME, (int64_t)NOW_MS + 23);
 	where_time_text(-1, text);
 	assert_string_equal(text, "-");
 	where_time_text(INT64_MAX, text);

@@ -331,7 +331,8 @@ it "what comes is followed" what_comes_is_followed
 tail_refuses() {
 	expect 3 topic tail nothing && expect 3 topic tail tailed --partition 9 &&
 		expect 2 topic tail tailed --from yesterday && says "30m ago" &&
-		expect 2 topic tail tailed --from +1 && expect 2 topic tail tailed --limit 0
+		expect 2 topic tail tailed --from +1 && says "-N from the end" &&
+		expect 2 topic tail tailed --limit 0
 }
 it "places and partitions that are none are refused" tail_refuses
 
