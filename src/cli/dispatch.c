@@ -1,5 +1,4 @@
 /* From words to a row of the table of commands, and from there to what it does. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -234,11 +233,7 @@ static int dispatch(char **argv)
 int command_main(char **argv)
 {
 	int status = dispatch(argv);
+	enum command_status printed = output_flush();
 
-	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		say("standard output cannot be written: %s", strerror(errno));
-		return status == COMMAND_DONE ? COMMAND_REFUSED : status;
-	}
-	return status;
+	return status == COMMAND_DONE ? (int)printed : status;
 }

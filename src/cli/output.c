@@ -1,5 +1,6 @@
 #include "cli/output.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,12 +91,24 @@ enum command_status output_json(json_t *document)
 			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(REAL_DIGITS));
 
 	json_decref(document);
-	if (failed) {
-		say("standard output cannot be written");
-		return COMMAND_REFUSED;
-	}
+	if (failed)
+		return output_flush();
 	putchar('\n');
 	return COMMAND_DONE;
+}
+
+enum command_status output_flush(void)
+{
+	static bool is_told;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return COMMAND_DONE;
+	if (!is_told) /* of an earlier failure the reason may be gone */
+		say("standard output cannot be written%s%s", errno ? ": " : "",
+		    errno ? strerror(errno) : "");
+	is_told = true;
+	return COMMAND_REFUSED;
 }
 
 json_t *output_json_text(struct slice s)

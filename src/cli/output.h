@@ -20,6 +20,9 @@ struct slice output_printable(struct arena *a, struct slice s);
 /* Print the document and release it; COMMAND_DONE, or COMMAND_REFUSED after saying why. */
 enum command_status output_json(json_t *document);
 
+/* Whether all that was printed could be; otherwise COMMAND_REFUSED, after saying so once. */
+enum command_status output_flush(void);
+
 /* A JSON string; bytes that are not UTF-8 become '?'.  Null where the slice is. */
 json_t *output_json_text(struct slice s);
 

@@ -285,11 +285,8 @@ static enum command_status fetch_once(struct tail *t)
 		return COMMAND_UNREACHABLE;
 	}
 	enum command_status status = take_answer(t, &response);
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		say("standard output cannot be written");
-		return COMMAND_REFUSED;
-	}
-	return status;
+	enum command_status printed = output_flush();
+	return status ? status : printed;
 }
 
 /* --- where it begins ---------------------------------------------------------------------------

@@ -472,10 +472,11 @@ it "status is shown as text and as JSON" status_is_shown
 
 full_device_is_noticed() {
 	[ ! -c /dev/full ] && return 0
-	for words in 'topic list' 'topic list --json' 'status'; do
+	for words in 'topic list' 'topic list --json' 'status' 'topic tail orders'; do
 		# shellcheck disable=SC2086
 		"$program" $words >/dev/full 2>err && return 1
-		says "standard output" || return 1
+		says "standard output" && [ "$(wc -l <err)" -eq 1 ] && ! grep -q Success err ||
+			return 1
 	done
 }
 it "output that cannot be written is a failure" full_device_is_noticed
