@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/sasl/base64.h"
+
 enum { MESSAGE_BYTES_MAX = 2000, REAL_DIGITS = 15 };
 
 /* The size of the character of UTF-8 that begins with p[0]; 0: that is none. */
@@ -127,6 +129,25 @@ json_t *output_json_text(struct slice s)
 	text = json_stringn((const char *)copy, s.size);
 	arena_done(&a);
 	return text;
+}
+
+void output_json_bytes(json_t *object, const char *name, struct slice bytes)
+{
+	json_t *exact = bytes.data ? json_stringn((const char *)bytes.data, bytes.size) : NULL;
+
+	json_object_set_new(object, name, exact ? exact : output_json_text(bytes));
+	if (exact || !bytes.data)
+		return;
+
+	struct arena a;
+	struct buf encoded;
+	arena_init(&a);
+	buf_init(&encoded);
+	base64_add(&encoded, bytes);
+	json_object_set_new(object, arena_format(&a, "%s_base64", name),
+			    json_stringn((const char *)encoded.data, encoded.size));
+	buf_done(&encoded);
+	arena_done(&a);
 }
 
 json_t *output_json_offset(int64_t offset)

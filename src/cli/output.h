@@ -26,6 +26,10 @@ enum command_status output_flush(void);
 /* A JSON string; bytes that are not UTF-8 become '?'.  Null where the slice is. */
 json_t *output_json_text(struct slice s);
 
+/* Gives `object` the member `name`, a text as above, and where its bytes are no text also
+ * `name`_base64, with which they can be had back. */
+void output_json_bytes(json_t *object, const char *name, struct slice bytes);
+
 /* A number, or null where it is negative: "not known". */
 json_t *output_json_offset(int64_t offset);
 

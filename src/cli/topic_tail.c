@@ -81,10 +81,12 @@ static json_t *headers_json(const struct record *record)
 	struct slice headers = record->headers;
 	struct record_header header;
 
-	while (record_header_next(&headers, &header) == OK)
-		json_array_append_new(ret,
-				      json_pack("{s:o, s:o}", "key", output_json_text(header.key),
-						"value", output_json_text(header.value)));
+	while (record_header_next(&headers, &header) == OK) {
+		json_t *one = json_object();
+		output_json_bytes(one, "key", header.key);
+		output_json_bytes(one, "value", header.value);
+		json_array_append_new(ret, one);
+	}
 	return ret;
 }
 
@@ -94,12 +96,13 @@ static void print_json(struct tail *t, const struct tail_partition *p, int64_t o
 	char when[WHERE_TIME_TEXT_BYTES];
 
 	where_time_text(record->timestamp_ms, when);
-	json_t *line = json_pack("{s:o, s:i, s:I, s:s, s:I, s:o, s:o, s:o}", "topic",
-				 output_json_text(t->topic.name), "partition", (int)p->number,
-				 "offset", (json_int_t)offset, "time", when, "timestamp_ms",
-				 (json_int_t)record->timestamp_ms, "key",
-				 output_json_text(record->key), "value",
-				 output_json_text(record->value), "headers", headers_json(record));
+	json_t *line =
+		json_pack("{s:o, s:i, s:I, s:s, s:I}", "topic", output_json_text(t->topic.name),
+			  "partition", (int)p->number, "offset", (json_int_t)offset, "time", when,
+			  "timestamp_ms", (json_int_t)record->timestamp_ms);
+	output_json_bytes(line, "key", record->key);
+	output_json_bytes(line, "value", record->value);
+	json_object_set_new(line, "headers", headers_json(record));
 	json_dumpf(line, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(line);

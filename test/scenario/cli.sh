@@ -319,6 +319,16 @@ records_are_shown() {
 }
 it "records are shown with time, key, value and headers" records_are_shown
 
+bytes_are_told_exactly() {
+	printf '\377\001:\200ok\n' | kcat -b "$HANSE_KAFKA" -t bytes -p 0 -P -K: &&
+		expect 0 topic tail bytes && prints '\?\?.\?ok$' &&
+		expect 0 topic tail bytes --json &&
+		json '(d["key"], d["value"]) == ("?\1", "?ok")' &&
+		json '(d["key_base64"], d["value_base64"]) == ("/wE=", "gG9r")' &&
+		expect 0 topic delete bytes
+}
+it "bytes that are no text can be had back from JSON" bytes_are_told_exactly
+
 what_comes_is_followed() {
 	timeout 60 "$program" topic tail tailed --follow --from earliest --partition 1 --limit 1 \
 		>followed 2>err &
