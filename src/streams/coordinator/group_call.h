@@ -18,8 +18,8 @@ enum {
 	GROUPS_TICK_MS = 1000, /* the longest time between ticks while there is a deadline */
 	GROUPS_LATE_MS = 1000, /* a tick later than this: this process stood still */
 	GROUPS_WRITE_RETRY_MS = 50,
-	GROUPS_WRITE_BYTES = 256 * 1024, /* no further group in this transaction */
-	GROUPS_PER_CALL_MAX = 1000,
+	GROUPS_WRITE_BYTES = 256 * 1024,  /* no further group in this transaction */
+	GROUPS_PER_CALL_MAX = 10000,	  /* Java's tools ask for all groups at once */
 	GROUP_CALL_BYTES_MAX = 64 << 20,  /* that one request and its answer may take */
 	OFFSET_METADATA_BYTES_MAX = 4096, /* Kafka's default */
 };

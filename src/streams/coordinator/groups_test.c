@@ -400,6 +400,52 @@ static void test_a_group_is_described(void **state)
 	town_close(&town);
 }
 
+/* What Java's tools do with --all-groups. */
+static void expect_of_many(struct town *town, size_t count, int16_t of_group, int16_t of_offsets)
+{
+	struct arena a;
+
+	arena_init(&a);
+	struct slice *names = arena_take_array(&a, count, sizeof(*names));
+	struct kafka_offset_fetch_request_group *groups =
+		arena_take_array(&a, count, sizeof(*groups));
+	for (size_t i = 0; i < count; i++) {
+		names[i] = slice_from(arena_format(&a, "many-%zu", i));
+		groups[i].group_id = names[i];
+	}
+	const struct kafka_describe_groups_response *described =
+		ask(town, KAFKA_API_DESCRIBE_GROUPS, 6,
+		    &(struct kafka_describe_groups_request) { .groups = names,
+							      .groups_count = count });
+	assert_int_equal(described->groups_count, count);
+	assert_int_equal(described->groups[0].error_code, of_group);
+	assert_int_equal(described->groups[count - 1].error_code, of_group);
+	const struct kafka_consumer_group_describe_response *consumers =
+		ask(town, KAFKA_API_CONSUMER_GROUP_DESCRIBE, 1,
+		    &(struct kafka_consumer_group_describe_request) { .group_ids = names,
+								      .group_ids_count = count });
+	assert_int_equal(consumers->groups_count, count);
+	assert_int_equal(consumers->groups[count - 1].error_code, of_group);
+	const struct kafka_offset_fetch_response *offsets =
+		ask(town, KAFKA_API_OFFSET_FETCH, 8,
+		    &(struct kafka_offset_fetch_request) { .groups = groups,
+							   .groups_count = count });
+	assert_int_equal(offsets->groups_count, count);
+	assert_int_equal(offsets->groups[count - 1].error_code, of_offsets);
+	arena_done(&a);
+}
+
+static void test_ten_thousand_groups_are_asked_about_at_once(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 29);
+	expect_of_many(&town, 10000, KAFKA_GROUP_ID_NOT_FOUND, KAFKA_NONE);
+	expect_of_many(&town, 10001, KAFKA_INVALID_REQUEST, KAFKA_INVALID_REQUEST);
+	town_close(&town);
+}
+
 static int16_t delete_group(struct town *town, const char *name)
 {
 	struct slice group = slice_from(name);
@@ -455,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_time_this_process_lost_is_given_back),
 		cmocka_unit_test(test_groups_are_listed_by_state_and_type),
 		cmocka_unit_test(test_a_group_is_described),
+		cmocka_unit_test(test_ten_thousand_groups_are_asked_about_at_once),
 		cmocka_unit_test(test_an_empty_group_can_be_deleted_with_its_offsets),
 	};
 
