@@ -307,15 +307,17 @@ const struct command commands[] = {
 	{ .words = "group reset",
 	  .arguments = "NAME",
 	  .summary = "Shows where a group would go on reading, and moves it there",
-	  .examples = "  hanse group reset readers --to earliest\n"
-		      "  hanse group reset readers --to 2026-11-22T14:00Z --execute\n"
-		      "  hanse group reset readers --to -100 --topic orders --execute\n",
+	  .examples =
+		  "  hanse group reset readers --to earliest\n"
+		  "  hanse group reset readers --to 2026-11-22T14:00Z --execute\n"
+		  "  hanse group reset readers --to -100 --topic orders --execute\n"
+		  "  hanse group reset readers --to +1 --topic orders --partition 3 --execute\n",
 	  .details = "Only a group without members can be moved.  -N and +N count from what it\n"
 		     "committed.  With --topic all partitions of that topic are set, also those "
 		     "where\n"
 		     "it committed nothing, and a group that is not there yet is made.\n",
-	  .flags = FLAG_BIT(FLAG_TO) | FLAG_BIT(FLAG_TOPIC) | FLAG_BIT(FLAG_EXECUTE) | PRINTS_DATA |
-		   ASKS_KAFKA,
+	  .flags = FLAG_BIT(FLAG_TO) | FLAG_BIT(FLAG_TOPIC) | FLAG_BIT(FLAG_PARTITION) |
+		   FLAG_BIT(FLAG_EXECUTE) | PRINTS_DATA | ASKS_KAFKA,
 	  .argument_count = 1,
 	  .run = group_reset_run },
 	{ .words = "group delete",

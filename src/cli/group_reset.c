@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/group.h"
 #include "cli/output.h"
 #include "cli/places.h"
@@ -79,10 +80,36 @@ static enum command_status take_topic(struct reset *r, const char *name)
 	return COMMAND_DONE;
 }
 
+/* Of the topic only one partition. */
+static enum command_status keep_partition(struct reset *r, const char *text)
+{
+	uint64_t number = 0;
+	size_t kept = 0;
+
+	if (text_to_u64(slice_from(text), INT32_MAX, &number)) {
+		say("--partition %s is not the number of a partition", text);
+		return COMMAND_MISUSED;
+	}
+	for (size_t i = 0; i < r->count; i++)
+		if (r->partitions[i].partition == (int32_t)number)
+			r->partitions[kept++] = r->partitions[i];
+	r->count = kept;
+	if (kept > 0)
+		return COMMAND_DONE;
+	say("the topic has no partition %s", text);
+	return COMMAND_NOT_FOUND;
+}
+
 static enum command_status choose(struct reset *r, const struct command_line *l)
 {
 	const char *topic = command_line_value(l, FLAG_TOPIC, NULL);
+	const char *partition = command_line_value(l, FLAG_PARTITION, NULL);
 	bool exists = true;
+
+	if (partition && !topic) {
+		say("--partition %s needs --topic NAME", partition);
+		return COMMAND_MISUSED;
+	}
 
 	enum command_status status =
 		topic ? group_exists(r->broker, r->group, &exists) : COMMAND_DONE;
@@ -90,6 +117,8 @@ static enum command_status choose(struct reset *r, const struct command_line *l)
 		status = take_group(r);
 	if (!status && topic)
 		status = take_topic(r, topic);
+	if (!status && partition)
+		status = keep_partition(r, partition);
 	if (!status && r->count == 0) {
 		say("group %s has committed nothing: --topic NAME says where it is to begin",
 		    r->group);

@@ -405,7 +405,12 @@ a_group_is_moved() {
 		expect 3 group reset nobody --to latest && expect 2 group reset readers &&
 		expect 0 group reset fresh --to 5 --topic orders --execute &&
 		expect 0 group describe fresh --json &&
-		json '[p["committed_offset"] for p in d["partitions"]] == [5, 5, 5]'
+		json '[p["committed_offset"] for p in d["partitions"]] == [5, 5, 5]' &&
+		expect 0 group reset fresh --to +1 --topic orders --partition 1 --execute &&
+		expect 0 group describe fresh --json &&
+		json '[p["committed_offset"] for p in d["partitions"]] == [5, 6, 5]' &&
+		expect 2 group reset fresh --to +1 --partition 1 && says "--topic" &&
+		expect 3 group reset fresh --to +1 --topic orders --partition 9
 }
 it "a group is moved, after it was shown where to" a_group_is_moved
 
