@@ -25,6 +25,7 @@ static const struct refusal refusals[] = {
 	{ KAFKA_INVALID_TOPIC_EXCEPTION, COMMAND_REFUSED,
 	  "a name has 1 to 249 letters, digits, dots, dashes or underscores" },
 	{ KAFKA_INVALID_PARTITIONS, COMMAND_REFUSED, "not a possible number of partitions" },
+	{ KAFKA_NON_EMPTY_GROUP, COMMAND_REFUSED, "it has members, which have to stop first" },
 	{ KAFKA_INVALID_GROUP_ID, COMMAND_REFUSED, "not a possible name of a group" },
 	{ KAFKA_LEADER_NOT_AVAILABLE, COMMAND_UNREACHABLE, "no leader at the moment" },
 	{ KAFKA_NOT_LEADER_OR_FOLLOWER, COMMAND_UNREACHABLE, "another broker serves it" },

@@ -418,7 +418,8 @@ a_group_with_members_stays() {
 	kcat -b "$HANSE_KAFKA" -G readers orders >/dev/null 2>&1 &
 	consumer=$!
 	within 30 member_reads_all && expect 1 group reset readers --to earliest --execute &&
-		says members && expect 1 group delete readers && says NON_EMPTY_GROUP
+		says members && expect 1 group delete readers && says NON_EMPTY_GROUP &&
+		says "have to stop first"
 	result=$?
 	kill "$consumer"
 	wait "$consumer" 2>/dev/null
