@@ -17,12 +17,11 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "base/clock.h"
 #include "loop/private.h"
 #include "loop/stream.h"
-#include "loop/timer.h"
+#include "loop/turn_testing.h"
 
-enum { SERVER = 1, FRIEND, STRANGER, WAIT_MS = 20000, TRIES = 3, REQUEST_BYTES = 64 * 1024 };
+enum { SERVER = 1, FRIEND, STRANGER, TRIES = 3, REQUEST_BYTES = 64 * 1024 };
 
 static const uint8_t seeds[4][TLS_KEY_BYTES] = { { 0 }, { 11 }, { 22 }, { 33 } };
 
@@ -32,27 +31,6 @@ struct world {
 	struct listener *listener;
 	struct timer tick;
 };
-
-static void on_tick(struct timer *t)
-{
-	loop_stop(t->loop);
-}
-
-static void turn(struct world *w)
-{
-	timer_set(&w->tick, w->loop, loop_now_ms(w->loop) + 1, on_tick);
-	loop_run(w->loop);
-}
-
-#define WAIT_FOR(w, condition)                                                                     \
-	do {                                                                                       \
-		uint64_t until_ms_ = clock_now_ms() + WAIT_MS;                                     \
-		while (!(condition)) {                                                             \
-			if (clock_now_ms() > until_ms_)                                            \
-				fail_msg("never came true: %s", #condition);                       \
-			turn(w);                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static void on_accept(void *context, struct stream *s)
 {
@@ -143,7 +121,7 @@ static bool shake_and_request(struct client *c, struct world *w)
 		assert_true(clock_now_ms() < until_ms);
 		if (SSL_get_error(c->ssl, code) != SSL_ERROR_WANT_READ)
 			return false;
-		turn(w);
+		turn_loop(w->loop, &w->tick);
 	}
 	return SSL_write(c->ssl, request, sizeof(request)) == sizeof(request);
 }
@@ -169,7 +147,7 @@ static bool learns_why(struct client *c, struct world *w)
 		return false;
 	if (send(c->fd, "more", 4, MSG_NOSIGNAL) != 4)
 		return false;
-	turn(w);
+	turn_loop(w->loop, &w->tick);
 	ERR_clear_error();
 	return SSL_read(c->ssl, room, sizeof(room)) <= 0 &&
 	       ERR_GET_REASON(ERR_peek_error()) == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE;

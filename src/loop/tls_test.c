@@ -18,12 +18,11 @@
 #include <openssl/ssl.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/text.h"
 #include "loop/stream.h"
-#include "loop/timer.h"
+#include "loop/turn_testing.h"
 
-enum { CONTROL = 1, AGENT, STRANGER, WAIT_MS = 20000 };
+enum { CONTROL = 1, AGENT, STRANGER };
 
 static const uint8_t seeds[4][TLS_KEY_BYTES] = { { 0 }, { 11 }, { 22 }, { 33 } };
 
@@ -412,27 +411,6 @@ struct world {
 	struct timer tick;
 };
 
-static void on_tick(struct timer *t)
-{
-	loop_stop(t->loop);
-}
-
-static void turn(struct world *w)
-{
-	timer_set(&w->tick, w->loop, loop_now_ms(w->loop) + 1, on_tick);
-	loop_run(w->loop);
-}
-
-#define WAIT_FOR(w, condition)                                                                     \
-	do {                                                                                       \
-		uint64_t until_ms_ = clock_now_ms() + WAIT_MS;                                     \
-		while (!(condition)) {                                                             \
-			if (clock_now_ms() > until_ms_)                                            \
-				fail_msg("never came true: %s", #condition);                       \
-			turn(w);                                                                   \
-		}                                                                                  \
-	} while (0)
-
 static void ignore(void *context, struct stream *s)
 {
 	(void)context;
@@ -540,28 +518,41 @@ static void test_who_says_nothing_is_closed_after_a_while(void **state)
 	uint64_t begin_ms = clock_now_ms();
 	int fd = connect_bare(&w);
 	WAIT_FOR(&w, is_closed(fd));
-	assert_in_range(clock_now_ms() - begin_ms, TLS_HANDSHAKE_MS - 100, 2 * TLS_HANDSHAKE_MS);
+	assert_true(clock_now_ms() - begin_ms >= TLS_HANDSHAKE_MS - 100);
 	close(fd);
 	close_world(&w);
 }
 
-static void test_of_too_many_who_say_nothing_the_oldest_goes(void **state)
+/* False: it took so long that the others went, too, as their time was over. */
+static bool only_the_oldest_goes(void)
 {
 	struct world w;
 	int fds[TLS_HANDSHAKES_MAX + 1];
+	uint64_t begin_ms = clock_now_ms();
 
-	(void)state;
 	open_world(&w, 0);
 	for (int i = 0; i <= TLS_HANDSHAKES_MAX; i++) {
 		fds[i] = connect_bare(&w);
-		turn(&w);
+		turn_loop(w.loop, &w.tick);
 	}
 	WAIT_FOR(&w, is_closed(fds[0]));
-	assert_false(is_closed(fds[1]));
-	assert_false(is_closed(fds[TLS_HANDSHAKES_MAX]));
+	bool others_stay = !is_closed(fds[1]) && !is_closed(fds[TLS_HANDSHAKES_MAX]);
+	bool is_in_time = clock_now_ms() - begin_ms < TLS_HANDSHAKE_MS;
 	for (int i = 0; i <= TLS_HANDSHAKES_MAX; i++)
 		close(fds[i]);
 	close_world(&w);
+	assert_true(others_stay || !is_in_time);
+	return is_in_time;
+}
+
+static void test_of_too_many_who_say_nothing_the_oldest_goes(void **state)
+{
+	bool is_seen = false;
+
+	(void)state;
+	for (int tries = 0; tries < 20 && !is_seen; tries++)
+		is_seen = only_the_oldest_goes();
+	assert_true(is_seen);
 }
 
 /* --- connects -------------------------------------------------------------------------------- */
@@ -663,7 +654,7 @@ static void test_a_secure_connect_may_be_canceled_at_each_of_its_places(void **s
 		assert_true(c.task.err == OK || c.task.err == ERR_CANCELED);
 		ok_count += c.task.err == OK;
 		end_call(&c);
-		turn(&w);
+		turn_loop(w.loop, &w.tick);
 		close_world(&w); /* nothing is left of it */
 	}
 	assert_in_range(ok_count, 1, 15);
@@ -717,7 +708,7 @@ static void open_hand(struct hand *h, struct world *w)
 	uint64_t until_ms = clock_now_ms() + WAIT_MS;
 	while (tls_shake(h->tls) == ERR_BUSY && clock_now_ms() < until_ms) {
 		send_all(h);
-		turn(w);
+		turn_loop(w->loop, &w->tick);
 		ssize_t n = recv(h->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (n > 0)
 			tls_feed(h->tls, (struct slice) { bytes, (size_t)n });
