@@ -12,7 +12,7 @@
 #include "buckets/s3_store_testing.h"
 #include "loop/timer.h"
 
-enum { URL_BYTES = 256, SHORT_MS = 400, PATIENCE_MS = 20000 };
+enum { URL_BYTES = 256, SHORT_MS = 400, PATIENCE_MS = 60000 };
 
 struct place {
 	struct store_process store;

@@ -18,7 +18,7 @@
 #include "cells/leader.h"
 #include "loop/timer.h"
 
-enum { TESTING_BUCKETS_MAX = 3, TESTING_COMMANDS_MAX = 2000, TESTING_PATIENCE_MS = 20000 };
+enum { TESTING_BUCKETS_MAX = 3, TESTING_COMMANDS_MAX = 2000, TESTING_PATIENCE_MS = 60000 };
 
 /* The world: buckets, a loop, every command ever given. */
 struct world {

@@ -18,7 +18,7 @@
 #include "loop/timer.h"
 #include "wire/taildrop.h"
 
-enum { BIG_BYTES = 5 * 1024 * 1024, WAIT_MS = 10000 };
+enum { BIG_BYTES = 5 * 1024 * 1024, WAIT_MS = 60000 };
 
 struct rig {
 	struct task task;

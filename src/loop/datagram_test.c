@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-enum { WAIT_MS = 30000, SEEN_BYTES_MAX = 1 << 20, SEGMENT = 1000 };
+enum { WAIT_MS = 60000, SEEN_BYTES_MAX = 1 << 20, SEGMENT = 1000 };
 
 struct seen {
 	struct loop *loop;

@@ -12,7 +12,7 @@
 #include "loop/timer.h"
 #include "loop/tls_certificate.h"
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 60000 };
 
 struct rig {
 	struct task task;

@@ -15,7 +15,7 @@
 #include "loop/stream.h"
 #include "loop/timer.h"
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 60000 };
 
 /* A server, and a client that sends prepared bytes and gathers what comes back. */
 struct rig {

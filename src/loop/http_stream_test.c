@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 60000 };
 
 struct rig {
 	struct loop *loop;

@@ -16,7 +16,7 @@
 
 enum {
 	DELAYED_MS = 40, /* what the system waits for an answer to send along */
-	WAIT_MS = 20000,
+	WAIT_MS = 60000,
 };
 
 struct echo {

@@ -15,7 +15,7 @@
 #include "loop/timer.h"
 #include "loop/tls.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 static const char *const hosts[] = { "relay.example", "192.0.2.7", "2001:db8::7" };
 static struct buf certificate, key; /* of the server of these tests */

@@ -15,7 +15,7 @@
 #include "loop/timer.h"
 #include "names/forward.h"
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 60000 };
 
 static const char netmap[] = "{\"sequence\":7,\"domain\":\"h.x\",\"self\":{\"name\":\"a\","
 			     "\"addresses\":[\"100.64.0.1\"]}}";

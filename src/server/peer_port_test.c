@@ -13,7 +13,7 @@
 #include "peer_messages.h"
 #include "wire/peer/frame.h"
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 60000 };
 
 struct rig {
 	struct loop *loop;

@@ -18,7 +18,7 @@
 #include "mesh/relay/derp_link.h"
 #include "wire/crypto/x25519.h"
 
-enum { WAIT_MS = 20000, STRANGERS = 60, FIRST_STRANGERS = 8 };
+enum { WAIT_MS = 60000, STRANGERS = 60, FIRST_STRANGERS = 8 };
 
 static char directory[64], socket_path[96], why[STATE_WHY_BYTES];
 static struct state state;

@@ -14,7 +14,7 @@
 #include "wire/kafka/errors.h"
 #include "wire/kafka/record_batch_build.h"
 
-enum { TESTING_PATIENCE_MS = 20000 };
+enum { TESTING_PATIENCE_MS = 60000 };
 
 struct testing_world {
 	struct loop *loop;

@@ -13,7 +13,7 @@
 #include "loop/timer.h"
 #include "wire/crypto/x25519.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 #define SWITCH "HTTP/1.1 101 Switching Protocols\r\nUpgrade: DERP\r\n\r\n"
 

@@ -15,7 +15,7 @@
 #include "loop/tls_certificate.h"
 #include "wire/crypto/x25519.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 struct side {
 	struct tls_identity *identity;

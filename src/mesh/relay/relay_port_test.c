@@ -17,7 +17,7 @@
 #include "mesh/relay/derp_client.h"
 #include "wire/crypto/x25519.h"
 
-enum { REGION = 900, WAIT_MS = 20000, CLIENTS_MAX = 4 };
+enum { REGION = 900, WAIT_MS = 60000, CLIENTS_MAX = 4 };
 
 struct someone {
 	struct derp_client *client;

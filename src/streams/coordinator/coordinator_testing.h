@@ -24,7 +24,7 @@
 #include "streams/coordinator/private.h"
 #include "wire/kafka/errors.h"
 
-enum { TESTING_PATIENCE_MS = 20000, TESTING_ASKS_MAX = 2000 };
+enum { TESTING_PATIENCE_MS = 60000, TESTING_ASKS_MAX = 2000 };
 
 struct town {
 	struct loop *loop;
