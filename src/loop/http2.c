@@ -6,402 +6,21 @@
 #include "loop/http2.h"
 
 #include <assert.h>
-#include <nghttp2/nghttp2.h>
-#include <stdio.h>
 
-#include "base/list.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "loop/http2_private.h"
 
-enum {
-	HTTP2_MAGIC = 0x48747032,
-	HTTP2_CONTENT_TYPE_BYTES_MAX = 128,
-};
-
-struct piece {
-	struct list link;
-	struct blob *blob;
-	size_t offset;
-	size_t counted; /* in the budget of what is unsent */
-};
-
-struct exchange {
-	struct http2_exchange public;
-	uint32_t magic;
-	struct http2 *session;
-	struct list link;
-	int32_t id;
-	uint64_t begun_ms;
-	struct buf method, path;
-	struct buf body;
-	size_t held_bytes;  /* of the session's window, not given back yet */
-	struct list pieces; /* struct piece.link: to be sent */
-	size_t pending_bytes;
-	uint64_t sent_bytes;
-	uint64_t unread_ms,
-		unread_at; /* since when nothing is read, behind so many bytes; 0: none */
-	bool is_owned;	   /* somebody outside knows it */
-	bool is_whole;	   /* the request is; client: the answer */
-	bool is_answered;  /* an answer has begun */
-	bool is_ended;	   /* no more pieces come */
-	bool is_deferred;  /* nghttp2 waits for pieces */
-	bool is_drained;   /* on_drained is due */
-};
-
-struct http2 {
-	uint32_t magic;
-	bool is_server;
-	bool is_broken; /* nothing can be read or written any more */
-	bool is_silent; /* the owner is gone */
-	bool is_going_away;
-	struct http2_config config;
-	nghttp2_session *session;
-	struct list exchanges;
-	size_t exchange_count;
-	size_t pending_bytes; /* of all exchanges */
-	uint64_t pong_count;
-	uint64_t now_ms; /* as of the last feed */
-};
-
-static struct exchange *exchange_of(const struct http2_exchange *e)
-{
-	struct exchange *x = CONTAINER(e, struct exchange, public);
-
-	assert(x->magic == HTTP2_MAGIC);
-	return x;
-}
-
-static void want_output(struct http2 *h)
+void http2_want_output(struct http2 *h)
 {
 	if (!h->is_broken)
 		h->config.on_output(h->config.transport);
 }
 
-/* Of calls that fail only when memory does, or when we break the rules. */
-static void must_work(int code)
+void http2_must_work(int code)
 {
 	assert(code == 0);
 	(void)code;
-}
-
-/* --- exchanges -------------------------------------------------------------------------------- */
-static struct exchange *exchange_new(struct http2 *h, int32_t id)
-{
-	struct exchange *x = NEW(struct exchange);
-
-	x->magic = HTTP2_MAGIC;
-	x->session = h;
-	x->id = id;
-	x->begun_ms = h->now_ms;
-	list_init(&x->pieces);
-	list_add(&h->exchanges, &x->link);
-	h->exchange_count++;
-	return x;
-}
-
-/* The body of a request is not needed any more: another may come. */
-static void drop_body(struct exchange *x)
-{
-	struct http2 *h = x->session;
-
-	if (h->config.budget)
-		h->config.budget->used -= x->body.size;
-	buf_done(&x->body);
-	x->public.body = (struct slice) { 0 };
-	if (x->held_bytes > 0 && !h->is_broken)
-		must_work(nghttp2_session_consume_connection(h->session, x->held_bytes));
-	x->held_bytes = 0;
-}
-
-static void piece_free(struct exchange *x, struct piece *piece)
-{
-	if (piece->counted)
-		x->session->config.unsent->used -= piece->counted;
-	list_remove(&piece->link);
-	blob_unref(&piece->blob);
-	memory_free(piece);
-}
-
-static void drop_pieces(struct exchange *x)
-{
-	LIST_EACH (&x->pieces, struct piece, link, piece)
-		piece_free(x, piece);
-	x->session->pending_bytes -= x->pending_bytes;
-	x->pending_bytes = 0;
-}
-
-static void exchange_free(struct exchange *x)
-{
-	struct http2 *h = x->session;
-
-	drop_body(x);
-	drop_pieces(x);
-	buf_done(&x->method);
-	buf_done(&x->path);
-	list_remove(&x->link);
-	h->exchange_count--;
-	x->magic = 0;
-	memory_free(x);
-}
-
-/* The owner hears of it once, unless it let go before. */
-static void tell_end(struct exchange *x, enum err err)
-{
-	struct http2 *h = x->session;
-
-	if (!x->is_owned)
-		return;
-	x->is_owned = false;
-	if (h->is_server)
-		h->config.on_gone(h->config.context, &x->public);
-	else
-		h->config.on_end(h->config.context, &x->public, err);
-}
-
-static void reset(struct exchange *x, uint32_t code)
-{
-	struct http2 *h = x->session;
-
-	if (h->is_broken)
-		return;
-	must_work(nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, x->id, code));
-	want_output(h);
-}
-
-/* --- what is sent ----------------------------------------------------------------------------- */
-static size_t copy_pieces(struct exchange *x, uint8_t *room, size_t size)
-{
-	size_t copied = 0;
-
-	while (copied < size && !list_is_empty(&x->pieces)) {
-		struct piece *piece = CONTAINER(x->pieces.next, struct piece, link);
-		struct slice part =
-			slice_part(blob_slice(piece->blob), piece->offset, size - copied);
-		memcpy(room + copied, part.data, part.size);
-		copied += part.size;
-		piece->offset += part.size;
-		if (piece->offset < piece->blob->size)
-			break;
-		piece_free(x, piece);
-	}
-	x->pending_bytes -= copied;
-	x->session->pending_bytes -= copied;
-	x->sent_bytes += copied;
-	return copied;
-}
-
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, size_t size,
-			 uint32_t *flags, nghttp2_data_source *source, void *context)
-{
-	struct exchange *x = source->ptr;
-
-	(void)session;
-	(void)id;
-	(void)context;
-	size_t copied = copy_pieces(x, room, size);
-	if (list_is_empty(&x->pieces)) {
-		if (x->is_ended)
-			*flags |= NGHTTP2_DATA_FLAG_EOF;
-		else if (copied > 0)
-			x->is_drained = true;
-	}
-	if (copied == 0 && !x->is_ended) {
-		x->is_deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
-	return (ssize_t)copied;
-}
-
-static void add_piece(struct exchange *x, struct blob *b)
-{
-	struct http2 *h = x->session;
-
-	if (b->size == 0) {
-		blob_unref(&b);
-		return;
-	}
-	struct piece *piece = NEW(struct piece);
-	piece->blob = b;
-	if (h->config.unsent && b->refs == 1) {
-		piece->counted = b->size;
-		h->config.unsent->used += b->size;
-	}
-	list_add(&x->pieces, &piece->link);
-	x->pending_bytes += b->size;
-	h->pending_bytes += b->size;
-}
-
-static void resume(struct exchange *x)
-{
-	struct http2 *h = x->session;
-
-	if (x->is_deferred && !h->is_broken) {
-		x->is_deferred = false;
-		/* fails for a stream that is about to close, which needs nothing then */
-		(void)nghttp2_session_resume_data(h->session, x->id);
-	}
-	want_output(h);
-}
-
-static nghttp2_nv header(const char *name, const char *value)
-{
-	return (nghttp2_nv) {
-		.name = (uint8_t *)(uintptr_t)name,
-		.value = (uint8_t *)(uintptr_t)value,
-		.namelen = strlen(name),
-		.valuelen = strlen(value),
-	};
-}
-
-static void submit_answer(struct exchange *x, int status, const char *content_type)
-{
-	struct http2 *h = x->session;
-	nghttp2_data_provider provider = { .source.ptr = x, .read_callback = read_body };
-	char status_text[16], retry_text[16];
-	nghttp2_nv headers[3];
-	size_t count = 0;
-
-	assert(h->is_server && !x->is_answered);
-	assert(status >= 200 && status <= 599);
-	x->is_answered = true;
-	drop_body(x);
-	if (h->is_broken)
-		return;
-	snprintf(status_text, sizeof(status_text), "%d", status);
-	headers[count++] = header(":status", status_text);
-	if (content_type)
-		headers[count++] = header("content-type", content_type);
-	if (x->public.retry_after_s) {
-		snprintf(retry_text, sizeof(retry_text), "%u", x->public.retry_after_s);
-		headers[count++] = header("retry-after", retry_text);
-	}
-	must_work(nghttp2_submit_response(h->session, x->id, headers, count, &provider));
-	want_output(h);
-}
-
-/* --- what the owner of an exchange does ------------------------------------------------------- */
-void http2_begin(struct http2_exchange *e, int status, const char *content_type)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned);
-	submit_answer(x, status, content_type);
-}
-
-void http2_write(struct http2_exchange *e, struct blob *b)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned && x->is_answered && !x->is_ended);
-	add_piece(x, b);
-	resume(x);
-}
-
-void http2_end_body(struct http2_exchange *e)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned && x->is_answered && !x->is_ended);
-	x->is_ended = true;
-	x->is_owned = false;
-	resume(x);
-}
-
-static void answer(struct exchange *x, int status, const char *content_type, struct slice body)
-{
-	if (body.size > 0)
-		add_piece(x, blob_from(body));
-	x->is_ended = true;
-	x->is_owned = false;
-	submit_answer(x, status, content_type);
-}
-
-void http2_answer(struct http2_exchange *e, int status, const char *content_type, struct slice body)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned && !x->is_answered);
-	answer(x, status, content_type, body);
-}
-
-void http2_answer_busy(struct http2_exchange *e, int status, unsigned retry_after_s,
-		       struct slice body)
-{
-	e->retry_after_s = retry_after_s;
-	http2_answer(e, status, "text/plain", body);
-}
-
-size_t http2_pending_bytes(const struct http2_exchange *e)
-{
-	return exchange_of(e)->pending_bytes;
-}
-
-size_t http2_all_pending_bytes(const struct http2 *h)
-{
-	return h->pending_bytes;
-}
-
-void http2_reset(struct http2_exchange *e)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned);
-	x->is_owned = false;
-	drop_pieces(x);
-	drop_body(x);
-	reset(x, NGHTTP2_INTERNAL_ERROR);
-}
-
-void http2_cancel(struct http2_exchange *e)
-{
-	struct exchange *x = exchange_of(e);
-
-	assert(x->is_owned);
-	x->is_owned = false;
-	drop_pieces(x);
-	reset(x, NGHTTP2_CANCEL);
-}
-
-static struct slice set_text(struct buf *b, const char *text)
-{
-	buf_add_text(b, text);
-	return buf_slice(b);
-}
-
-struct http2_exchange *http2_request(struct http2 *h, const struct http2_request *request)
-{
-	nghttp2_data_provider provider = { .read_callback = read_body };
-	char length[24];
-	nghttp2_nv headers[6] = {
-		header(":method", request->method),
-		header(":scheme", "https"),
-		header(":authority", request->authority),
-		header(":path", request->path),
-	};
-	size_t count = 4;
-
-	assert(h->magic == HTTP2_MAGIC && !h->is_server);
-	if (h->is_broken || h->is_going_away || h->exchange_count >= HTTP2_EXCHANGES_MAX ||
-	    !nghttp2_session_check_request_allowed(h->session))
-		return NULL;
-	if (request->content_type) {
-		snprintf(length, sizeof(length), "%zu", request->body.size);
-		headers[count++] = header("content-type", request->content_type);
-		headers[count++] = header("content-length", length);
-	}
-	struct exchange *x = exchange_new(h, 0);
-	provider.source.ptr = x;
-	x->is_owned = true;
-	x->is_ended = true;
-	if (request->content_type)
-		add_piece(x, blob_from(request->body));
-	x->public.method = set_text(&x->method, request->method);
-	x->public.path = set_text(&x->path, request->path);
-	x->id = nghttp2_submit_request(h->session, NULL, headers, count,
-				       request->content_type ? &provider : NULL, x);
-	assert(x->id > 0);
-	want_output(h);
-	return &x->public;
 }
 
 /* --- what nghttp2 tells ----------------------------------------------------------------------- */
@@ -423,7 +42,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	if (h->exchange_count >= HTTP2_EXCHANGES_MAX)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	struct exchange *x = exchange_new(h, frame->hd.stream_id);
-	must_work(nghttp2_session_set_stream_user_data(session, x->id, x));
+	http2_must_work(nghttp2_session_set_stream_user_data(session, x->id, x));
 	return 0;
 }
 
@@ -472,7 +91,7 @@ static void refuse(struct exchange *x, int status, const char *text)
 {
 	if (x->is_answered)
 		return;
-	answer(x, status, "text/plain", slice_from(text));
+	exchange_answer(x, status, "text/plain", slice_from(text));
 }
 
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
@@ -492,7 +111,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 		return 0; /* the windows are nghttp2's */
 	}
 	if (!x || x->is_answered) {
-		must_work(nghttp2_session_consume_connection(session, size));
+		http2_must_work(nghttp2_session_consume_connection(session, size));
 		return 0;
 	}
 	x->held_bytes += size;
@@ -562,7 +181,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 	(void)session;
 	if (!x)
 		return 0;
-	tell_end(x, x->is_whole && code == NGHTTP2_NO_ERROR ? OK : ERR_UNAVAILABLE);
+	exchange_tell_end(x, x->is_whole && code == NGHTTP2_NO_ERROR ? OK : ERR_UNAVAILABLE);
 	exchange_free(x);
 	return 0;
 }
@@ -572,7 +191,7 @@ static nghttp2_session_callbacks *new_callbacks(void)
 {
 	nghttp2_session_callbacks *callbacks;
 
-	must_work(nghttp2_session_callbacks_new(&callbacks));
+	http2_must_work(nghttp2_session_callbacks_new(&callbacks));
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
@@ -591,14 +210,14 @@ static struct http2 *session_new(const struct http2_config *config, bool is_serv
 	h->config = *config;
 	h->is_server = is_server;
 	list_init(&h->exchanges);
-	must_work(nghttp2_option_new(&option));
+	http2_must_work(nghttp2_option_new(&option));
 	nghttp2_option_set_max_outbound_ack(option, HTTP2_ACKNOWLEDGE_MAX);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	if (is_server) {
 		nghttp2_option_set_no_auto_window_update(option, 1);
-		must_work(nghttp2_session_server_new2(&h->session, callbacks, h, option));
+		http2_must_work(nghttp2_session_server_new2(&h->session, callbacks, h, option));
 	} else {
-		must_work(nghttp2_session_client_new2(&h->session, callbacks, h, option));
+		http2_must_work(nghttp2_session_client_new2(&h->session, callbacks, h, option));
 	}
 	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(callbacks);
@@ -608,8 +227,9 @@ static struct http2 *session_new(const struct http2_config *config, bool is_serv
 static void submit_settings(struct http2 *h, const nghttp2_settings_entry *settings, size_t count,
 			    int32_t window)
 {
-	must_work(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, count));
-	must_work(nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, window));
+	http2_must_work(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, count));
+	http2_must_work(
+		nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, window));
 }
 
 struct http2 *http2_new_server(const struct http2_config *config)
@@ -662,7 +282,7 @@ enum err http2_feed(struct http2 *h, struct slice bytes, uint64_t now_ms)
 		return ERR_CORRUPT;
 	}
 	if (nghttp2_session_want_write(h->session))
-		want_output(h);
+		http2_want_output(h);
 	return OK;
 }
 
@@ -700,7 +320,7 @@ void http2_end(struct http2 *h)
 	assert(h->magic == HTTP2_MAGIC);
 	h->is_broken = true;
 	LIST_EACH (&h->exchanges, struct exchange, link, x)
-		tell_end(x, ERR_UNAVAILABLE);
+		exchange_tell_end(x, ERR_UNAVAILABLE);
 }
 
 void http2_silence(struct http2 *h)
@@ -709,8 +329,8 @@ void http2_silence(struct http2 *h)
 	h->is_broken = h->is_silent = true;
 	LIST_EACH (&h->exchanges, struct exchange, link, x) {
 		x->is_owned = false;
-		drop_body(x);
-		drop_pieces(x);
+		exchange_drop_body(x);
+		exchange_drop_pieces(x);
 	}
 	h->config.budget = h->config.unsent = NULL; /* they may go with the owner */
 }
@@ -725,18 +345,18 @@ void http2_go_away(struct http2 *h)
 {
 	if (h->is_broken)
 		return;
-	must_work(nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-					nghttp2_session_get_last_proc_stream_id(h->session),
-					NGHTTP2_NO_ERROR, NULL, 0));
-	want_output(h);
+	http2_must_work(nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+					      nghttp2_session_get_last_proc_stream_id(h->session),
+					      NGHTTP2_NO_ERROR, NULL, 0));
+	http2_want_output(h);
 }
 
 void http2_ping(struct http2 *h)
 {
 	if (h->is_broken)
 		return;
-	must_work(nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL));
-	want_output(h);
+	http2_must_work(nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL));
+	http2_want_output(h);
 }
 
 uint64_t http2_pong_count(const struct http2 *h)
@@ -755,11 +375,11 @@ void http2_drop_slow(struct http2 *h, uint64_t before_ms)
 /* Whoever does not read it has forgotten it, or means harm. */
 static void cut_off(struct exchange *x)
 {
-	drop_pieces(x);
+	exchange_drop_pieces(x);
 	x->is_ended = false; /* else it would look whole */
 	x->unread_ms = 0;
-	tell_end(x, ERR_UNAVAILABLE);
-	reset(x, NGHTTP2_CANCEL);
+	exchange_tell_end(x, ERR_UNAVAILABLE);
+	exchange_reset(x, NGHTTP2_CANCEL);
 }
 
 void http2_drop_unread(struct http2 *h, uint64_t now_ms, uint64_t patience_ms)
@@ -784,7 +404,7 @@ void http2_discard(struct http2 *h)
 	assert(h->magic == HTTP2_MAGIC && h->is_server);
 	h->is_broken = true;
 	LIST_EACH (&h->exchanges, struct exchange, link, x)
-		drop_pieces(x);
+		exchange_drop_pieces(x);
 }
 
 size_t http2_exchange_count(const struct http2 *h)
