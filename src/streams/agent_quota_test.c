@@ -130,6 +130,57 @@ static void test_a_muted_client_does_not_hold_up_others_or_the_stop(void **state
 	assert_in_range(clock_now_ms() - begin_ms, 0, 5000);
 }
 
+/* --- connections of an address ---------------------------------------------------------------- */
+
+/* Is a client that comes now served?  If not its connection ends. */
+static bool is_served(void)
+{
+	struct kafka_api_versions_request versions = { 0 };
+	struct testing_client guest;
+
+	testing_client_open(&guest, &w);
+	testing_send(&guest, KAFKA_API_API_VERSIONS, 0, &versions);
+	WAIT_FOR(&w, testing_has_answer(&guest) || guest.is_ended);
+	bool is_served = testing_has_answer(&guest);
+	testing_client_close(&guest);
+	return is_served;
+}
+
+static void test_an_address_that_comes_too_often_is_kept_waiting_and_closed(void **state)
+{
+	int tries = 0;
+
+	(void)state;
+	set_up(0);
+	set("@=192.0.2.1", "", "connection_creation_rate", "1"); /* somebody else */
+	for (int i = 0; i < 20; i++)
+		assert_true(is_served());
+	set("@*", "", "connection_creation_rate", "100000");
+	assert_true(is_served());
+	set("@=127.0.0.1", "", "connection_creation_rate", "1");
+	while (is_served())
+		assert_in_range(++tries, 1, 1000);
+	ask_versions(); /* who is there already is served */
+	(void)testing_receive(&c, KAFKA_API_API_VERSIONS, 0);
+	for (tries = 0; !is_served();) /* the wait is what it owed */
+		assert_in_range(++tries, 0, 1000);
+	tear_down();
+}
+
+static void test_whoever_is_kept_waiting_does_not_hold_up_the_stop(void **state)
+{
+	struct testing_client guests[5];
+
+	(void)state;
+	set_up(0);
+	set("@=127.0.0.1", "", "connection_creation_rate", "1");
+	for (int i = 0; i < 5; i++)
+		testing_client_open(&guests[i], &w);
+	tear_down();
+	for (int i = 0; i < 5; i++)
+		testing_client_close(&guests[i]);
+}
+
 /* --- describing ------------------------------------------------------------------------------ */
 
 static const struct kafka_describe_client_quotas_response *describe(const char *type,
@@ -176,6 +227,17 @@ static void test_quotas_are_described_by_what_they_are_of(void **state)
 	assert_int_equal(describe("client-id", 0, "app", true, 1)->entries_count, 1);
 	assert_int_equal(describe("client-id", 0, "app", false, 1)->entries_count, 2);
 	assert_int_equal(describe("ip", 2, NULL, false, 1)->entries_count, 0);
+	set("@*", "", "connection_creation_rate", "10");
+	set("@=192.0.2.1", "", "connection_creation_rate", "20");
+	assert_int_equal(describe("ip", 2, NULL, true, 1)->entries_count, 2);
+	assert_int_equal(describe("ip", 1, NULL, true, 1)->entries_count, 1);
+	got = describe("ip", 0, "192.0.2.1", true, 1);
+	assert_int_equal(got->entries_count, 1);
+	assert_int_equal(got->entries[0].entity_count, 1);
+	assert_true(slice_equal(got->entries[0].entity[0].entity_type, SLICE("ip")));
+	assert_true(slice_equal(got->entries[0].entity[0].entity_name, SLICE("192.0.2.1")));
+	assert_true(got->entries[0].values[0].value == 20);
+	assert_int_equal(describe("user", 2, NULL, false, 1)->entries_count, 3);
 	assert_int_equal(describe("group", 2, NULL, false, 1)->error_code,
 			 KAFKA_UNSUPPORTED_VERSION);
 	assert_int_equal(describe("user", 3, NULL, false, 1)->error_code, KAFKA_INVALID_REQUEST);
@@ -191,6 +253,8 @@ int main(void)
 		cmocka_unit_test(test_a_consumer_pays_for_what_it_was_given),
 		cmocka_unit_test(test_time_of_the_thread_counts_too),
 		cmocka_unit_test(test_a_muted_client_does_not_hold_up_others_or_the_stop),
+		cmocka_unit_test(test_an_address_that_comes_too_often_is_kept_waiting_and_closed),
+		cmocka_unit_test(test_whoever_is_kept_waiting_does_not_hold_up_the_stop),
 		cmocka_unit_test(test_quotas_are_described_by_what_they_are_of),
 	};
 

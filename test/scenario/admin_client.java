@@ -220,6 +220,17 @@ class AdminScenario {
             told = admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get();
             check(told.isEmpty(), told);
         });
+        test("an address has a quota of connections", () -> {
+            var address = new ClientQuotaEntity(Map.of(ClientQuotaEntity.IP, "192.0.2.1"));
+            for (Double rate : new Double[] { 5.0, null }) {
+                var op = new ClientQuotaAlteration.Op("connection_creation_rate", rate);
+                admin.alterClientQuotas(List.of(new ClientQuotaAlteration(address, List.of(op))))
+                    .all().get();
+                var told = admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get();
+                check(rate == null ? told.isEmpty()
+                      : told.equals(Map.of(address, Map.of("connection_creation_rate", rate))), told);
+            }
+        });
     }
 
     public static void main(String[] words) {

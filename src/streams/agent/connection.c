@@ -45,6 +45,7 @@ struct connection {
 	struct timer sign_in_timer;
 	uint64_t muted_until_ms; /* its client uses more than its quota: nothing is read before */
 	struct timer mute_timer;
+	bool is_unwanted; /* its address makes too many: nothing is read, then it is closed */
 	char host[CLIENT_HOST_BYTES];
 };
 
@@ -533,6 +534,7 @@ static void on_mute_over(struct timer *t)
 {
 	struct connection *c = CONTAINER(t, struct connection, mute_timer);
 
+	c->is_ending |= c->is_unwanted;
 	task_wake(&c->task);
 }
 
@@ -733,6 +735,10 @@ void connection_open(struct agent *agent, struct stream *s)
 		  on_sign_in_late);
 	stream_set_owner(s, &stream_owner, c);
 	task_start_root(&c->task, &connection_kind, agent->loop);
+	uint64_t wait_ms = throttle_connection(agent, slice_from(c->host));
+	c->is_unwanted = wait_ms > 0;
+	if (c->is_unwanted)
+		mute(c, wait_ms);
 	if (agent->config.kafka_identity && !connection_is_private(c))
 		refuse(c, "from elsewhere only TLS is served", 0);
 }

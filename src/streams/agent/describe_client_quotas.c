@@ -40,7 +40,7 @@ static int16_t take_filter(struct filter *f,
 			place = &f->address;
 		else
 			return refuse(f, KAFKA_UNSUPPORTED_VERSION,
-				      "there are quotas of users and of client ids");
+				      "there are quotas of users, client ids and addresses");
 		if (*place)
 			return refuse(f, KAFKA_INVALID_REQUEST, "an entity has a part twice");
 		if (part->match_type < MATCH_EXACT || part->match_type > MATCH_ANY ||
@@ -92,9 +92,10 @@ static void tell_rows(struct filter *f, const struct quota_row *rows, size_t cou
 	for (size_t i = 0; i < count; i++) {
 		const struct quota_row *row = &rows[i];
 		bool is_first = i == 0 || !slice_equal(row->user, rows[i - 1].user) ||
-				!slice_equal(row->client_id, rows[i - 1].client_id);
+				!slice_equal(row->client_id, rows[i - 1].client_id) ||
+				!slice_equal(row->address, rows[i - 1].address);
 
-		if (f->address || !part_fits(f, f->user, row->user) ||
+		if (!part_fits(f, f->address, row->address) || !part_fits(f, f->user, row->user) ||
 		    !part_fits(f, f->client_id, row->client_id))
 			continue;
 		if (is_first) {
@@ -103,6 +104,7 @@ static void tell_rows(struct filter *f, const struct quota_row *rows, size_t cou
 			entry->values = arena_take_array(a, QUOTA_KINDS, sizeof(*entry->values));
 			add_part(entry, "user", row->user);
 			add_part(entry, "client-id", row->client_id);
+			add_part(entry, "ip", row->address);
 		}
 		if (entry && entry->values_count < QUOTA_KINDS)
 			entry->values[entry->values_count++] =

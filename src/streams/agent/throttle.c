@@ -41,6 +41,22 @@ uint64_t throttle_request(struct request *r)
 	return other_ms > wait_ms ? other_ms : wait_ms;
 }
 
+uint64_t throttle_connection(struct agent *agent, struct slice host)
+{
+	struct cell *cell = replica_cell(agent->replica);
+	uint64_t now_ms = loop_now_ms(agent->loop);
+	struct quota_limit limit;
+
+	if (!cell || !quota_find_address(cell, host, &limit))
+		return 0;
+	uint64_t wait_ms =
+		quotas_wait(&agent->quotas, &limit, QUOTA_CONNECTIONS, host, SLICE(""), now_ms);
+	if (wait_ms == 0)
+		(void)quotas_take(&agent->quotas, &limit, QUOTA_CONNECTIONS, host, SLICE(""), 1,
+				  now_ms);
+	return wait_ms;
+}
+
 static bool begins_with_throttle(const struct request *r)
 {
 	const struct schema *s = r->api->response;

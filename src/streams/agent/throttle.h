@@ -9,6 +9,11 @@
  * has added to `used_bytes`.  Returns milliseconds. */
 uint64_t throttle_request(struct request *r);
 
+/* A connection came from this address: 0, or how long it is kept waiting and is then to be closed,
+ * as Kafka does where one comes too often.  It does not count then, so that one that comes in time
+ * is served. */
+uint64_t throttle_connection(struct agent *agent, struct slice host);
+
 /* Write this many milliseconds into an encoded body, if that of the API begins with them. */
 void throttle_tell(const struct request *r, uint8_t *body, size_t size, uint64_t throttle_ms);
 

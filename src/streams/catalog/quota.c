@@ -8,10 +8,8 @@
  */
 
 static const char *const names[QUOTA_KINDS] = {
-	"producer_byte_rate",
-	"consumer_byte_rate",
-	"request_percentage",
-	"controller_mutation_rate",
+	"producer_byte_rate",	    "consumer_byte_rate",	"request_percentage",
+	"controller_mutation_rate", "connection_creation_rate",
 };
 
 const char *quota_name(enum quota_kind kind)
@@ -46,6 +44,14 @@ struct slice quota_part(struct arena *a, bool is_default, struct slice name)
 	if (name.size)
 		memcpy(text + 1, name.data, name.size);
 	return (struct slice) { text, name.size + 1 };
+}
+
+/* Users begin with '*' or '='. */
+#define ADDRESS_MARK SLICE("@")
+
+struct slice quota_address_part(struct arena *a, struct slice part)
+{
+	return slice_from(arena_format(a, "@%.*s", SLICE_ARG(part)));
 }
 
 /* --- what is set -------------------------------------------------------------------------------
@@ -83,8 +89,11 @@ enum err quota_rows(struct arena *a, struct cell *c, struct quota_row **ret, siz
 	st = cell_statement(c, "SELECT user, client_id, name, value FROM quota"
 			       " ORDER BY user, client_id, name");
 	while (count < max && cell_next(c, st)) {
+		struct slice user = arena_copy(a, cell_column_text(st, 0));
+		bool is_address = slice_starts_with(user, ADDRESS_MARK);
 		rows[count++] = (struct quota_row) {
-			.user = arena_copy(a, cell_column_text(st, 0)),
+			.user = is_address ? SLICE("") : user,
+			.address = is_address ? slice_part(user, 1, user.size) : SLICE(""),
 			.client_id = arena_copy(a, cell_column_text(st, 1)),
 			.name = arena_copy(a, cell_column_text(st, 2)),
 			.value = number_of(cell_column_text(st, 3)),
@@ -136,6 +145,22 @@ bool quota_find(struct cell *c, struct slice user, struct slice client_id, enum 
 	}
 	arena_done(&a);
 	return found;
+}
+
+bool quota_find_address(struct cell *c, struct slice host, struct quota_limit *ret)
+{
+	struct arena a;
+	double rate;
+
+	arena_init(&a);
+	struct slice own = quota_address_part(&a, quota_part(&a, false, host));
+	bool is_found = find_row(c, own, SLICE(""), QUOTA_CONNECTIONS, &rate);
+	if (!is_found)
+		is_found = find_row(c, SLICE("@*"), SLICE(""), QUOTA_CONNECTIONS, &rate);
+	if (is_found)
+		*ret = (struct quota_limit) { .per_second = rate, .by_user = true };
+	arena_done(&a);
+	return is_found;
 }
 
 /* --- what is used ------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
  * none of their own.  Of the quotas that fit a client the first one in the order of quota_find()
  * holds, which is Kafka's.  All clients a quota names share it; of a default each has its own.
  *
+ * An address has a quota too, of new connections, which has nothing to do with the others.
+ *
  * Use is counted where it happens, by each agent for itself and by control for changes of topics,
  * in memory: a bucket that fills at the rate of the quota and may be a second full. */
 #ifndef STREAMS_CATALOG_QUOTA_H
@@ -25,6 +27,7 @@ enum quota_kind {
 	QUOTA_CONSUMER_BYTES,
 	QUOTA_REQUEST_PERCENTAGE, /* of the one thread that serves them */
 	QUOTA_MUTATIONS,	  /* partitions created and deleted */
+	QUOTA_CONNECTIONS,	  /* accepted: of addresses, and of nothing else */
 	QUOTA_KINDS
 };
 
@@ -40,8 +43,11 @@ struct slice quota_user(struct slice principal);
 /* One part of an entity as it is stored: "" not part of it, "*" the default, "=NAME" that one. */
 struct slice quota_part(struct arena *a, bool is_default, struct slice name);
 
+/* An address, as quota_part() has it, in the place of the user. */
+struct slice quota_address_part(struct arena *a, struct slice part);
+
 struct quota_row {
-	struct slice user, client_id; /* as stored */
+	struct slice user, client_id, address; /* as quota_part() has them */
 	struct slice name;
 	double value;
 };
@@ -61,6 +67,10 @@ struct quota_limit {
 /* The quota of this kind that holds for a client; false: it has none. */
 bool quota_find(struct cell *c, struct slice user, struct slice client_id, enum quota_kind kind,
 		struct quota_limit *ret);
+
+/* How many connections a second of an address are accepted; counted as those of a user of its name.
+ */
+bool quota_find_address(struct cell *c, struct slice host, struct quota_limit *ret);
 
 /* --- what is used --------------------------------------------------------------------------- */
 

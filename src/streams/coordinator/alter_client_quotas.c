@@ -1,4 +1,5 @@
-/* AlterClientQuotas: what users and client ids may do in a second (catalog/quota.h). */
+/* AlterClientQuotas: what users, client ids and addresses may do in a second (catalog/quota.h). */
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -13,7 +14,7 @@ struct alteration {
 	struct cell *cell;
 	struct operation_call *call;
 	const struct kafka_alter_client_quotas_request_entry *asked;
-	struct slice user, client_id; /* as stored */
+	struct slice user, client_id, address; /* as stored */
 	struct kafka_alter_client_quotas_response_entry *ret;
 };
 
@@ -24,27 +25,54 @@ static int16_t refuse(struct alteration *n, int16_t error, const char *message)
 	return error;
 }
 
+/* As the system writes it, so that it is the one of a connection. */
+static bool take_address(struct arena *a, struct slice name, struct slice *ret)
+{
+	char *text = arena_take(a, INET6_ADDRSTRLEN);
+	uint8_t bytes[sizeof(struct in6_addr)];
+
+	if (name.size >= INET6_ADDRSTRLEN)
+		return false;
+	memcpy(text, name.data, name.size);
+	text[name.size] = 0;
+	int family = memchr(name.data, ':', name.size) ? AF_INET6 : AF_INET;
+	if (inet_pton(family, text, bytes) != 1 ||
+	    !inet_ntop(family, bytes, text, INET6_ADDRSTRLEN))
+		return false;
+	*ret = slice_from(text);
+	return true;
+}
+
 static int16_t take_entity(struct alteration *n)
 {
 	for (size_t i = 0; i < n->asked->entity_count; i++) {
 		const struct kafka_alter_client_quotas_request_entity *part = &n->asked->entity[i];
-		struct slice *stored = NULL;
+		struct slice *stored = NULL, name = part->entity_name;
 
 		if (slice_equal(part->entity_type, SLICE("user")))
 			stored = &n->user;
 		else if (slice_equal(part->entity_type, SLICE("client-id")))
 			stored = &n->client_id;
+		else if (slice_equal(part->entity_type, SLICE("ip")))
+			stored = &n->address;
 		else
 			return refuse(n, KAFKA_INVALID_REQUEST,
-				      "quotas are of users and of client ids");
+				      "quotas are of users, client ids and addresses");
 		if (stored->size > 0)
 			return refuse(n, KAFKA_INVALID_REQUEST, "an entity has a part twice");
 		if (part->entity_name.data && part->entity_name.size == 0)
 			return refuse(n, KAFKA_INVALID_REQUEST, "a name is empty");
 		if (part->entity_name.size > QUOTA_NAME_BYTES_MAX)
 			return refuse(n, KAFKA_INVALID_REQUEST, "a name is too long");
-		*stored = quota_part(n->call->arena, !part->entity_name.data, part->entity_name);
+		if (stored == &n->address && name.data &&
+		    !take_address(n->call->arena, name, &name))
+			return refuse(n, KAFKA_INVALID_REQUEST, "this is no address");
+		*stored = quota_part(n->call->arena, !name.data, name);
 	}
+	if (n->address.size > 0 && n->asked->entity_count > 1)
+		return refuse(n, KAFKA_INVALID_REQUEST, "an address is an entity of its own");
+	if (n->address.size > 0)
+		n->user = quota_address_part(n->call->arena, n->address);
 	if (n->asked->entity_count == 0)
 		return refuse(n, KAFKA_INVALID_REQUEST, "the entity has no part");
 	return KAFKA_NONE;
@@ -57,13 +85,16 @@ static int16_t check_ops(struct alteration *n)
 	for (size_t i = 0; i < n->asked->ops_count; i++) {
 		const struct kafka_alter_client_quotas_request_op *op = &n->asked->ops[i];
 
-		if (quota_kind_find(op->key) < 0)
+		int kind = quota_kind_find(op->key);
+		if (kind < 0 || (kind == QUOTA_CONNECTIONS) != (n->address.size > 0))
 			return refuse(n, KAFKA_INVALID_REQUEST, "there is no such quota");
 		for (size_t k = 0; k < i; k++)
 			if (slice_equal(op->key, n->asked->ops[k].key))
 				return refuse(n, KAFKA_INVALID_REQUEST, "a quota is named twice");
 		if (!op->remove && !(isfinite(op->value) && op->value > 0))
 			return refuse(n, KAFKA_INVALID_REQUEST, "a quota is a positive number");
+		if (!op->remove && kind == QUOTA_CONNECTIONS && trunc(op->value) != op->value)
+			return refuse(n, KAFKA_INVALID_REQUEST, "it is a whole number");
 	}
 	return KAFKA_NONE;
 }
@@ -146,6 +177,7 @@ static enum err alter_client_quotas(struct cell *cell, struct operation_call *ca
 			.asked = &request->entries[i],
 			.user = SLICE(""),
 			.client_id = SLICE(""),
+			.address = SLICE(""),
 			.ret = &response->entries[i],
 		};
 		begin_entry(call->arena, n.asked, n.ret);

@@ -83,7 +83,7 @@ static void test_quotas_that_make_no_sense_are_refused(void **state)
 	struct kafka_alter_client_quotas_request_entity twice[] = {
 		{ SLICE("user"), SLICE("a") },
 		{ SLICE("user"), SLICE("b") },
-		{ SLICE("ip"), SLICE("::1") },
+		{ SLICE("ip"), SLICE("::1") }, /* it has no bytes of producers */
 		{ SLICE("user"), SLICE("") },
 	};
 	struct kafka_alter_client_quotas_request_op op = { SLICE("producer_byte_rate"), 1, false };
@@ -113,6 +113,59 @@ static void test_quotas_that_make_no_sense_are_refused(void **state)
 	for (size_t i = 0; i < 4; i++)
 		assert_int_equal(response->entries[i].error_code, KAFKA_INVALID_REQUEST);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM quota"), 0);
+	town_close(&town);
+}
+
+static int16_t alter_address(const char *host, const char *name, double value, bool with_user)
+{
+	struct kafka_alter_client_quotas_request_entity parts[] = {
+		{ SLICE("ip"), host ? slice_from(host) : (struct slice) { 0 } },
+		{ SLICE("user"), SLICE("u") },
+	};
+	struct kafka_alter_client_quotas_request_op op = { slice_from(name), value, value == 0 };
+	struct kafka_alter_client_quotas_request_entry entry = { parts, 1 + with_user, &op, 1 };
+	const struct kafka_alter_client_quotas_response *response =
+		ask(&town, KAFKA_API_ALTER_CLIENT_QUOTAS, 1,
+		    &(struct kafka_alter_client_quotas_request) { .entries = &entry,
+								  .entries_count = 1 });
+
+	return response->entries[0].error_code;
+}
+
+static double connections_of(const char *host)
+{
+	struct quota_limit limit;
+
+	return quota_find_address(leader_cell(town.leader), slice_from(host), &limit)
+		       ? limit.per_second
+		       : 0;
+}
+
+static void test_addresses_have_quotas_of_connections_only(void **state)
+{
+	const char *const rate = "connection_creation_rate";
+
+	(void)state;
+	town_open(&town, 4);
+	assert_int_equal(alter_address("192.0.2.1", "producer_byte_rate", 1, false),
+			 KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_with("u", NULL, rate, 1, false, false, 1), KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_address("192.0.2.1", rate, 1, true), KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_address("192.0.2.1", rate, 1.5, false), KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_address("192.0.2.256", rate, 1, false), KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_address("example", rate, 1, false), KAFKA_INVALID_REQUEST);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM quota"), 0);
+
+	assert_int_equal(alter_address(NULL, rate, 10, false), KAFKA_NONE);
+	assert_int_equal(alter_address("192.0.2.1", rate, 20, false), KAFKA_NONE);
+	assert_int_equal(alter_address("2001:DB8:0::1", rate, 30, false), KAFKA_NONE);
+	assert_true(connections_of("192.0.2.1") == 20);
+	assert_true(connections_of("2001:db8::1") == 30);
+	assert_true(connections_of("192.0.2.2") == 10);
+	assert_true(limit_of("192.0.2.1", "c", QUOTA_PRODUCER_BYTES) == 0);
+	town_restart(&town);
+	assert_int_equal(alter_address("192.0.2.1", rate, 0, false), KAFKA_NONE); /* removes */
+	assert_true(connections_of("192.0.2.1") == 10);
 	town_close(&town);
 }
 
@@ -210,6 +263,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_most_particular_quota_holds),
 		cmocka_unit_test(test_quotas_that_make_no_sense_are_refused),
+		cmocka_unit_test(test_addresses_have_quotas_of_connections_only),
 		cmocka_unit_test(test_changes_of_topics_are_counted_in_partitions),
 		cmocka_unit_test(test_a_bucket_fills_at_the_rate_of_its_quota),
 		cmocka_unit_test(test_who_did_nothing_for_longest_is_forgotten),
