@@ -197,11 +197,69 @@ async function groups() {
   })
 }
 
+async function transactions() {
+  const topic = 'transactional'
+  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }] })
+  const producer = kafka.producer({ transactionalId: 'mover', maxInFlightRequests: 1 })
+  await producer.connect()
+  const send = (transaction, value) => transaction.send({
+    topic, messages: [0, 1].map((partition) => ({ partition, value })),
+  })
+  const moved = async () => {
+    const [{ partitions }] = await admin.fetchOffsets({ groupId: 'moved', topics: [topic] })
+    return partitions.find(({ partition }) => partition === 0).offset
+  }
+  const offsets = (offset) => ({
+    consumerGroupId: 'moved', topics: [{ topic, partitions: [{ partition: 0, offset }] }],
+  })
+  await test('kafkajs commits a transaction, and offsets of a group with it', async () => {
+    const transaction = await producer.transaction()
+    await send(transaction, 'committed')
+    await transaction.sendOffsets(offsets('1'))
+    assert.strictEqual(await moved(), '-1')
+    await transaction.commit()
+    assert.strictEqual(await moved(), '1')
+  })
+  await test('kafkajs aborts a transaction, and offsets of a group with it', async () => {
+    const transaction = await producer.transaction()
+    await send(transaction, 'aborted')
+    await transaction.sendOffsets(offsets('2'))
+    await transaction.abort()
+    assert.strictEqual(await moved(), '1')
+  })
+  await test('what is not committed is not read, and what follows is', async () => {
+    const transaction = await producer.transaction()
+    await send(transaction, 'last')
+    const got = []
+    const member = await consumer('of-committed', got, { topic })
+    await until(() => got.length === 2, 'what is committed')
+    await transaction.commit()
+    await until(() => got.length >= 4, 'what was committed since')
+    await member.disconnect()
+    const values = got.map(({ value }) => value.toString())
+    assert.deepStrictEqual(values, ['committed', 'committed', 'last', 'last'])
+  })
+  await test('of two producers with one transactional id the older one is fenced', async () => {
+    const older = await producer.transaction()
+    await send(older, 'of the older one')
+    const other = kafka.producer({
+      transactionalId: 'mover', maxInFlightRequests: 1, retry: { retries: 5 },
+    })
+    await other.connect()
+    const newer = await other.transaction()
+    await assert.rejects(older.commit(), { type: /FENCED|INVALID_PRODUCER_EPOCH/ })
+    await newer.abort()
+    await other.disconnect()
+  })
+  await producer.disconnect()
+}
+
 async function main() {
   await admin.connect()
   await topics()
   await produce()
   await groups()
+  await transactions()
   await test('a topic can be deleted', async () => {
     await admin.deleteTopics({ topics: [TOPIC, 'grows'] })
     const listed = await admin.listTopics()
