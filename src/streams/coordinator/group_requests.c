@@ -105,7 +105,8 @@ static void step_join(struct group_call *call, struct group_entry *entry)
 			.client_id = at_most(kafka->client_id, GROUP_WORD_BYTES_MAX),
 			.client_host = at_most(kafka->client_host, GROUP_WORD_BYTES_MAX),
 			.session_timeout_ms = r->session_timeout_ms,
-			.rebalance_timeout_ms = r->rebalance_timeout_ms < 0
+			/* kafkajs says 0 for none: its sync would never be in time */
+			.rebalance_timeout_ms = r->rebalance_timeout_ms <= 0
 							? r->session_timeout_ms
 							: r->rebalance_timeout_ms,
 			.protocol_type = r->protocol_type,

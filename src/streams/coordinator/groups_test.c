@@ -126,6 +126,21 @@ static void test_a_new_client_joins_in_two_steps(void **state)
 	town_close(&town);
 }
 
+static void test_without_a_rebalance_timeout_the_session_timeout_is_taken(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 21);
+	const struct kafka_join_group_response *joined =
+		join_end(join_begin(&town, (struct join) { .has_no_rebalance_timeout = true,
+							   .session_ms = 30000 }));
+	assert_int_equal(joined->error_code, KAFKA_NONE);
+	const struct group *g = &groups_find(town.coordinator->groups, SLICE("g"))->group;
+	assert_int_equal(g->sync_deadline_ms - g->now_ms, 30000);
+	town_close(&town);
+}
+
 static void test_joins_that_are_refused(void **state)
 {
 	static char long_name[257];
@@ -493,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_who_waits_when_leading_ends_hears_that_it_is_unavailable),
 		cmocka_unit_test(test_a_canceled_call_leaves_its_member),
 		cmocka_unit_test(test_a_new_client_joins_in_two_steps),
+		cmocka_unit_test(test_without_a_rebalance_timeout_the_session_timeout_is_taken),
 		cmocka_unit_test(test_joins_that_are_refused),
 		cmocka_unit_test(test_requests_to_a_group_that_is_not_there),
 		cmocka_unit_test(test_a_static_member_keeps_its_place_over_a_restart),

@@ -14,6 +14,7 @@ struct join {
 	const char *instance_id;
 	int16_t version; /* 0: 3, which joins in one step */
 	int32_t session_ms;
+	bool has_no_rebalance_timeout; /* says 0 */
 };
 
 static inline struct ask *join_begin(struct town *town, struct join j)
@@ -22,7 +23,7 @@ static inline struct ask *join_begin(struct town *town, struct join j)
 	struct kafka_join_group_request request = {
 		.group_id = slice_from(j.group ? j.group : "g"),
 		.session_timeout_ms = j.session_ms ? j.session_ms : 10000,
-		.rebalance_timeout_ms = 60000,
+		.rebalance_timeout_ms = j.has_no_rebalance_timeout ? 0 : 60000,
 		.member_id = j.member_id.data ? j.member_id : SLICE(""),
 		.protocol_type = SLICE("consumer"),
 		.protocols = &protocol,
