@@ -177,16 +177,17 @@ static uint64_t fair_share(const struct work *w, size_t t)
 }
 
 /* One pass over all partitions; each move makes two loads more alike, so this ends.  At first only
- * who has more than a fair share gives, so that nobody gives what it would get back. */
+ * who has more than a fair share gives, so that nobody gives what it would get back.  As in Kafka
+ * members keep the first of their partitions and give the last. */
 static bool level(struct work *w, bool is_fair)
 {
 	bool has_moved = false;
 
-	for (size_t t = 0; t < w->input->topic_count; t++) {
+	for (size_t t = w->input->topic_count; t-- > 0;) {
 		gather_readers(w, t);
 		const struct heap_node *least = heap_first(&w->loads);
 		uint64_t share = is_fair ? fair_share(w, t) : 0;
-		for (size_t i = w->first[t]; least && i < w->first[t + 1]; i++) {
+		for (size_t i = w->first[t + 1]; least && i-- > w->first[t];) {
 			uint64_t load = w->load[w->owners[i]].key;
 			if (load <= least->key + 1 || load <= share)
 				continue;

@@ -139,6 +139,27 @@ static void test_uniform_moves_no_more_than_it_must(void **state)
 	office_close(&o);
 }
 
+/* As Kafka does, which librdkafka's 0113 wants of every broker. */
+static void test_of_what_members_had_they_keep_the_first(void **state)
+{
+	struct office o;
+
+	(void)state;
+	office_open(&o, (int32_t[]) { 6 }, 1);
+	office_add(&o, "a");
+	office_run(&o, "uniform");
+	office_add(&o, "a");
+	office_run(&o, "uniform");
+	expect_member(&o, 0, "a0 a1 a2");
+	expect_member(&o, 1, "a3 a4 a5");
+	office_add(&o, "a");
+	office_run(&o, "uniform");
+	expect_member(&o, 0, "a0 a1");
+	expect_member(&o, 1, "a3 a4");
+	expect_member(&o, 2, "a2 a5");
+	office_close(&o);
+}
+
 static void test_uniform_respects_what_members_read(void **state)
 {
 	struct office o;
@@ -220,6 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_range_gives_neighbours_to_neighbours),
 		cmocka_unit_test(test_uniform_moves_no_more_than_it_must),
+		cmocka_unit_test(test_of_what_members_had_they_keep_the_first),
 		cmocka_unit_test(test_uniform_respects_what_members_read),
 		cmocka_unit_test(test_uniform_is_even_whatever_is_read),
 		cmocka_unit_test(test_there_are_two_assignors),

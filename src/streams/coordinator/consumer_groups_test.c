@@ -216,7 +216,7 @@ static void test_topics_that_come_are_given_at_the_next_heartbeat(void **state)
 static void test_k8_members_and_offsets_go_on_after_a_restart(void **state)
 {
 	struct kafka_consumer_group_heartbeat_request_topic owned = { 0 };
-	int32_t two[] = { 2, 3 };
+	int32_t two[] = { 0, 1 };
 	struct town town;
 
 	(void)state;

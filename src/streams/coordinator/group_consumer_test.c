@@ -32,7 +32,7 @@ static void expect_group(const struct room *r, const char *state, int32_t epoch,
 	assert_int_equal(r->lab.group.assignment_epoch, assignment_epoch);
 }
 
-/* What a member says it owns: "t0t1". */
+/* What a member says it owns: "t2t3". */
 static const struct partition_set *owns(const struct room *r, const char *text)
 {
 	static struct partition_set sets[4];
@@ -92,12 +92,12 @@ static void test_partitions_are_given_back_before_they_are_given_on(void **state
 	expect_beat(&r.lab, JOIN("b", "t"), "2: ");
 	expect_group(&r, "Reconciling", 2, 2);
 	expect_beat(&r.lab, BEAT("b", 2), "2: -");
-	expect_beat(&r.lab, BEAT("a", 1), "1: t2 t3"); /* it is to give back the others */
+	expect_beat(&r.lab, BEAT("a", 1), "1: t0 t1"); /* it is to give back the others */
 	expect_beat(&r.lab, BEAT("b", 2), "2: -");
 	expect_beat(&r.lab, OWNS("a", 1, "t0t1t2t3"), "1: -"); /* it still has them */
 	expect_beat(&r.lab, BEAT("b", 2), "2: -");
-	expect_beat(&r.lab, OWNS("a", 1, "t2t3"), "2: -");
-	expect_beat(&r.lab, BEAT("b", 2), "2: t0 t1");
+	expect_beat(&r.lab, OWNS("a", 1, "t0t1"), "2: -");
+	expect_beat(&r.lab, BEAT("b", 2), "2: t2 t3");
 	expect_group(&r, "Stable", 2, 2);
 	room_close(&r);
 }
@@ -255,7 +255,7 @@ static void test_who_takes_too_long_to_revoke_is_out(void **state)
 		    (struct beat) { .member_id = "a", .topics = "t", .rebalance_ms = 10000 },
 		    "1: t0 t1 t2 t3");
 	expect_beat(&r.lab, JOIN("b", "t"), "2: ");
-	expect_beat(&r.lab, BEAT("a", 1), "1: t2 t3");
+	expect_beat(&r.lab, BEAT("a", 1), "1: t0 t1");
 	lab_wait(&r.lab, 9000);
 	expect_beat(&r.lab, BEAT("a", 1), "1: -");
 	lab_wait(&r.lab, 1000);
@@ -296,7 +296,7 @@ static void test_k5_an_instance_that_comes_back_has_what_it_had(void **state)
 	assert_int_equal(beat_error(&r, STATIC("a1", "chair", 1, NULL)), KAFKA_UNKNOWN_MEMBER_ID);
 	expect_beat(&r.lab, STATIC("a1", "desk", GROUP_EPOCH_LEAVE_STATIC, NULL), "-2: -");
 	expect_beat(&r.lab, JOIN("b", "t"), "2: "); /* they stay with the desk */
-	expect_beat(&r.lab, STATIC("a2", "desk", 0, "t"), "2: t2 t3");
+	expect_beat(&r.lab, STATIC("a2", "desk", 0, "t"), "2: t0 t1");
 	assert_int_equal(beat_error(&r, STATIC("a1", "desk", 1, NULL)), KAFKA_FENCED_INSTANCE_ID);
 	room_close(&r);
 }
@@ -423,7 +423,7 @@ static void on_synced(struct group_effects *effects, const struct group *g,
 	partition_set_done(&places);
 }
 
-/* `gives`: for a leader of a group that is all classic, "t0t1" for itself. */
+/* `gives`: for a leader of a group that is all classic, "t2t3" for itself. */
 static void expect_sync(struct room *r, const char *member_id, int32_t generation,
 			const char *gives, const char *want)
 {
@@ -477,9 +477,9 @@ static void test_k7_a_classic_group_is_converted_while_its_members_go_on(void **
 	expect_sync(&r, "old", 1, NULL, "REBALANCE_IN_PROGRESS");
 	join_classic(&r, "j", "old", "never", "t", ""); /* eager: it gave all back */
 	expect(&r.lab, "j: old joins 2 range led by \n");
-	expect_sync(&r, "old", 2, NULL, "t2 t3");
+	expect_sync(&r, "old", 2, NULL, "t0 t1");
 	assert_int_equal(lab_beat(&r.lab, "old", 2), KAFKA_NONE);
-	expect_beat(&r.lab, BEAT("new", 2), "2: t0 t1");
+	expect_beat(&r.lab, BEAT("new", 2), "2: t2 t3");
 	expect_group(&r, "Stable", 2, 2);
 	room_close(&r);
 }
@@ -493,13 +493,13 @@ static void test_k7_a_cooperative_member_revokes_first(void **state)
 	expect_beat(&r.lab, JOIN("new", "t"), "2: ");
 	join_classic(&r, "j", "old", "never", "t", "t0t1t2t3");
 	expect(&r.lab, "j: old joins 1 range led by \n");
-	expect_sync(&r, "old", 1, NULL, "t2 t3");
+	expect_sync(&r, "old", 1, NULL, "t0 t1");
 	expect_beat(&r.lab, BEAT("new", 2), "2: -");
 	assert_int_equal(lab_beat(&r.lab, "old", 1), KAFKA_REBALANCE_IN_PROGRESS);
-	join_classic(&r, "j", "old", "never", "t", "t2t3");
+	join_classic(&r, "j", "old", "never", "t", "t0t1");
 	expect(&r.lab, "j: old joins 2 range led by \n");
-	expect_sync(&r, "old", 2, NULL, "t2 t3");
-	expect_beat(&r.lab, BEAT("new", 2), "2: t0 t1");
+	expect_sync(&r, "old", 2, NULL, "t0 t1");
+	expect_beat(&r.lab, BEAT("new", 2), "2: t2 t3");
 	room_close(&r);
 }
 
@@ -511,8 +511,8 @@ static void test_k7_the_last_consumer_leaves_a_classic_group_behind(void **state
 	begin_classic(&r);
 	expect_beat(&r.lab, JOIN("new", "t"), "2: ");
 	join_classic(&r, "j", "old", "never", "t", "");
-	expect_sync(&r, "old", 2, NULL, "t2 t3");
-	expect_beat(&r.lab, BEAT("new", 2), "2: t0 t1");
+	expect_sync(&r, "old", 2, NULL, "t0 t1");
+	expect_beat(&r.lab, BEAT("new", 2), "2: t2 t3");
 	buf_clear(&r.lab.trace);
 	expect_beat(&r.lab, BEAT("new", GROUP_EPOCH_LEAVE), "-1: -");
 	assert_int_equal(r.lab.group.type, GROUP_CLASSIC);
@@ -570,13 +570,13 @@ static void test_k10_time_in_which_we_stood_still_is_given_back(void **state)
 	room_open(&r);
 	expect_beat(&r.lab, JOIN("a", "t"), "1: t0 t1 t2 t3");
 	expect_beat(&r.lab, JOIN("b", "t"), "2: ");
-	expect_beat(&r.lab, BEAT("a", 1), "1: t2 t3");
+	expect_beat(&r.lab, BEAT("a", 1), "1: t0 t1");
 	r.lab.now_ms += 3600 * 1000;
 	group_postpone(&r.lab.group, 3600 * 1000);
 	lab_wait(&r.lab, 0);
 	assert_int_equal(r.lab.group.member_count, 2);
-	expect_beat(&r.lab, OWNS("a", 1, "t2t3"), "2: -");
-	expect_beat(&r.lab, BEAT("b", 2), "2: t0 t1");
+	expect_beat(&r.lab, OWNS("a", 1, "t0t1"), "2: -");
+	expect_beat(&r.lab, BEAT("b", 2), "2: t2 t3");
 	room_close(&r);
 }
 
