@@ -35,7 +35,6 @@ static void on_leading(void *context)
 		 (unsigned long long)status.committed_index);
 	supervisor_tell_status("leads");
 	l->retry_ms = LEADERSHIP_RETRY_MS_MIN;
-	l->doubts = 0;
 	older_led(&l->older, status.epoch);
 	l->config.on_leading(l->config.context);
 	if (task_is_running(&l->task))
@@ -177,7 +176,7 @@ static enum step found(struct leadership *l)
 	snprintf(l->holder, sizeof(l->holder), "%s", l->find.address);
 	rival_found(&l->rival, l->find.address, l->find.node, l->find.epoch);
 	if (l->holder[0] == '\0' || strcmp(l->holder, l->config.address) == 0 ||
-	    l->doubts >= LEADERSHIP_DOUBTS_MAX ||
+	    rival_is_denied(&l->rival, l->find.epoch) ||
 	    text_host_port(l->holder, address.host, sizeof(address.host), &address.port))
 		return challenge(l);
 	log_info("stands by: %s leads", l->holder);
@@ -193,10 +192,8 @@ static enum step heartbeat_ended(struct leadership *l)
 {
 	if (l->heartbeat.has_led)
 		older_led(&l->older, l->find.epoch);
-	if (l->heartbeat.is_reached) {
-		l->doubts = 0;
+	if (l->heartbeat.is_reached)
 		rival_reached(&l->rival);
-	}
 	l->config.on_leader(l->config.context, "");
 	switch ((int)l->heartbeat.task.err) {
 	case ERR_DENIED:
@@ -205,7 +202,7 @@ static enum step heartbeat_ended(struct leadership *l)
 			 l->heartbeat.task.why);
 		return challenge(l);
 	case ERR_CONFLICT:
-		l->doubts++;
+		rival_denied(&l->rival, l->find.epoch);
 		return pause_then_find(l, HEARTBEAT_MS);
 	case ERR_TIMEOUT:
 		log_warn("%s has been silent for %d ms", l->holder, HEARTBEAT_SILENCE_MS);

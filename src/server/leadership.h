@@ -22,7 +22,6 @@ enum {
 	LEADERSHIP_RETRY_MS_MIN = 50,
 	LEADERSHIP_RETRY_MS_MAX = 3000,
 	LEADERSHIP_JITTER_MS = 100, /* so that standbys do not run at the same moment */
-	LEADERSHIP_DOUBTS_MAX = 3,  /* times a holder may say that it does not lead */
 	LEADERSHIP_FINDS_MAX = 5,   /* times in a row that nobody could be read to lead */
 };
 
@@ -63,7 +62,6 @@ struct leadership {
 	struct older older;
 	char lost_why[TASK_WHY_BYTES];
 	uint64_t retry_ms;
-	int doubts;
 	int find_failures;
 	bool is_lost; /* the campaign failed or the journal was lost; set by the watcher */
 	bool is_quitting;

@@ -33,8 +33,22 @@ void rival_found(struct rival *r, const char *address, const char *node, struct 
 	remember(r, address, node, epoch);
 }
 
+void rival_denied(struct rival *r, struct epoch epoch)
+{
+	if (epoch_compare(r->denied, epoch) != 0)
+		r->denials = 0;
+	r->denied = epoch;
+	r->denials++;
+}
+
+bool rival_is_denied(const struct rival *r, struct epoch epoch)
+{
+	return r->denials >= RIVAL_DENIALS_MAX && epoch_compare(r->denied, epoch) == 0;
+}
+
 void rival_reached(struct rival *r)
 {
+	r->denials = 0;
 	r->address[0] = '\0';
 	r->returns = r->paused = 0;
 }

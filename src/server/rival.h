@@ -15,6 +15,7 @@
 
 enum {
 	RIVAL_RETURNS_MAX = 2,
+	RIVAL_DENIALS_MAX = 3,	   /* times a leader may say that it does not lead in its epoch */
 	RIVAL_PAUSE_MS_MIN = 5000, /* doubles with each further return, up to the next */
 	RIVAL_PAUSE_MS_MAX = 5 * 60 * 1000,
 	RIVAL_OWN_MAX = 16, /* our last candidacies; older ones are not read as start records */
@@ -30,6 +31,8 @@ struct rival {
 	unsigned paused; /* number of returns that was answered with a pause */
 	struct epoch own[RIVAL_OWN_MAX];
 	unsigned own_count;
+	struct epoch denied; /* in which who was found said that it does not lead */
+	unsigned denials;
 };
 
 /* A candidacy of this node ended, whatever came of it. */
@@ -37,6 +40,13 @@ void rival_own(struct rival *r, struct epoch epoch);
 
 /* The newest start record says this. */
 void rival_found(struct rival *r, const char *address, const char *node, struct epoch epoch);
+
+/* Who was found says that it does not lead in this epoch: it may be about to, or have lost it. */
+void rival_denied(struct rival *r, struct epoch epoch);
+
+/* It said so too often to be asked again.  Only of that epoch: whoever leads in a later one is
+ * asked first, or a leader that is well would be fenced without a question. */
+bool rival_is_denied(const struct rival *r, struct epoch epoch);
 
 /* The leader answered at its address for the epoch that was found. */
 void rival_reached(struct rival *r);

@@ -118,6 +118,29 @@ static void test_the_text_says_what_is_wrong_with_the_address(void **state)
 	}
 }
 
+/* A leader that was restarted says that it does not lead in the epoch before; it is fenced, leads
+ * again, and answers: asked it must be. */
+static void test_who_denied_one_epoch_is_asked_about_the_next(void **state)
+{
+	struct rival r = { 0 };
+
+	(void)state;
+	for (int i = 0; i < RIVAL_DENIALS_MAX; i++) {
+		assert_false(rival_is_denied(&r, epoch(1)));
+		rival_denied(&r, epoch(1));
+	}
+	assert_true(rival_is_denied(&r, epoch(1)));
+	assert_int_equal(challenge(&r, THEIRS, 1), 0);
+	assert_false(rival_is_denied(&r, epoch(3)));
+	rival_denied(&r, epoch(3)); /* counts from the beginning */
+	assert_false(rival_is_denied(&r, epoch(3)));
+	assert_false(rival_is_denied(&r, epoch(1)));
+	for (int i = 0; i < RIVAL_DENIALS_MAX; i++)
+		rival_denied(&r, epoch(3));
+	rival_reached(&r);
+	assert_false(rival_is_denied(&r, epoch(3)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_another_with_our_own_address_is_told_from_us_by_its_epochs),
 		cmocka_unit_test(test_one_answer_ends_the_suspicion),
 		cmocka_unit_test(test_three_that_do_not_reach_each_other_are_rivals_as_well),
+		cmocka_unit_test(test_who_denied_one_epoch_is_asked_about_the_next),
 		cmocka_unit_test(test_the_text_says_what_is_wrong_with_the_address),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
