@@ -25,7 +25,7 @@ from group_reader import GroupReader, configure
 from kcat_reader import Reader, Tail
 from node import Node
 from rdkafka import NumberedWriter, check_prefix
-from scenario import Scenario, say, wait_until
+from scenario import PATIENCE, Scenario, say, wait_until
 from transactor import COMMITTED, Transactor, Worker
 
 MINUTES = float(os.environ.get("MINUTES", "1"))
@@ -177,7 +177,7 @@ class Trouble:
                 node.use("")
                 node.launch()
         for node in self.nodes:
-            node.wait_serving(HEAL_S)
+            node.wait_serving(PATIENCE * HEAL_S)
 
 
 class Group:
