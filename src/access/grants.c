@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/memory.h"
 
 /* Literal grants are sorted by resource and name, so that those of one name stand together; the
@@ -315,4 +314,24 @@ const char *grant_operation_name(enum grant_operation operation)
 	};
 
 	return (size_t)operation < sizeof(names) / sizeof(names[0]) ? names[operation] : "?";
+}
+
+static char *plain_text(struct arena *a, struct slice s)
+{
+	char *text = arena_text(a, s);
+
+	for (size_t i = 0; i < s.size; i++)
+		if (text[i] < 0x20 || text[i] >= 0x7f)
+			text[i] = '?';
+	return text;
+}
+
+char *grant_text(struct arena *a, const struct grant *it)
+{
+	return arena_format(a, "%s %s of %s \"%s\" (%s) to %s from %s",
+			    it->permission == GRANT_FORBID ? "DENY" : "ALLOW",
+			    grant_operation_name(it->operation), grant_resource_name(it->resource),
+			    plain_text(a, it->name),
+			    it->pattern == GRANT_PREFIXED ? "PREFIXED" : "LITERAL",
+			    plain_text(a, it->principal), plain_text(a, it->host));
 }

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
 
@@ -124,5 +125,9 @@ uint32_t grant_operations_of(enum grant_resource resource);
 /* "TOPIC", "READ", ...; "?" for a number that is none. */
 const char *grant_resource_name(enum grant_resource resource);
 const char *grant_operation_name(enum grant_operation operation);
+
+/* DENY WRITE of TOPIC "orders" (PREFIXED) to User:bob from *; what is no printable ASCII in names
+ * is a question mark. */
+char *grant_text(struct arena *a, const struct grant *it);
 
 #endif

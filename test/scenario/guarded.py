@@ -144,10 +144,29 @@ with Scenario() as s:
                    "the denials are there")
         assert {row["mechanism"] for row in audit() if row["event"] == "sign_in_refused"} == \
             set(MECHANISMS)
+        assert any(row["api"] == "Metadata" for row in audit() if row["event"] == "not_signed_in")
         assert all(row["host"] == "127.0.0.1" and row["count"] > 0 and row["time_ms"] > 1e12
                    for row in audit())
         assert fails_with("uthorization failed", lambda: kcat.consume(
             node.address, "__hanse_audit", *sasl("reader")))
+
+    with s.test("also what control decides, with the rule that forbids it, and once"):
+        def forbidden():
+            return [row for row in audit() if row.get("api") == "OffsetCommit"]
+
+        assert boss.grant(GROUP, "readers", READ, "User:reader", permission=DENY) == 0
+        with User(node.port, "reader") as reader:
+            for topic in ("orders", "orders"):
+                reader.commit("readers", topic)
+        wait_until(lambda: sum(row["count"] for row in forbidden()) >= 2, SOON_S, "it is there")
+        assert sum(row["count"] for row in forbidden()) == 2, forbidden()
+        assert {(row["principal"], row["operation"], row["resource"], row["name"], row["rule"])
+                for row in forbidden()} == {
+            ("User:reader", "READ", "GROUP", "readers",
+             'DENY READ of GROUP "readers" (LITERAL) to User:reader from *')}
+        assert any(row.get("rule") == "no rule" for row in audit())
+        boss.revoke(GROUP, "readers", "User:reader")
+        assert boss.grant(GROUP, "readers", READ, "User:reader") == 0
 
     with s.test("our own commands sign in too"):
         password = s.scratch / "password"

@@ -6,6 +6,7 @@ from kafka import Client, array, text
 
 PASSWORDS = {"boss": "boss-password", "writer": "writer-password", "reader": "reader-password"}
 SASL_HANDSHAKE, SASL_AUTHENTICATE, CREATE_ACLS, DELETE_ACLS = 17, 36, 30, 31
+OFFSET_COMMIT = 8
 LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
 
 
@@ -57,3 +58,9 @@ class User(Client):
         any_of = bytes([resource]) + text(name) + bytes([LITERAL]) + text(principal) + \
             text(None) + bytes([1, 1])
         return self.call(DELETE_ACLS, 1, array([any_of]))
+
+    def commit(self, group, topic):
+        """Offset 0 of partition 0, without being a member."""
+        partition = bytes(4) + bytes(8) + text(None)
+        return self.call(OFFSET_COMMIT, 2, text(group) + b"\xff" * 4 + text("") + b"\xff" * 8 +
+                         array([text(topic) + array([partition])]))

@@ -27,7 +27,8 @@ struct audit {
 	struct arena arena; /* of the events */
 	struct event events[AUDIT_EVENTS_MAX];
 	size_t count;
-	uint64_t dropped;
+	uint64_t dropped;	/* denials that are in no event and no batch */
+	uint64_t batch_denials; /* in the batch that is being written */
 	struct sleep sleep;
 	struct control_call call;
 	int looks; /* that are left for the topic that was created; 0: it was not */
@@ -44,7 +45,7 @@ static void run(struct audit *a);
 /* Whatever the bytes are, it stays JSON: those that are no ASCII become U+0080 to U+00FF. */
 static void add_text(struct buf *out, const char *name, struct slice text)
 {
-	text = slice_part(text, 0, AUDIT_NAME_BYTES_MAX);
+	text = slice_part(text, 0, AUDIT_TEXT_BYTES_MAX);
 	buf_add_format(out, ",\"%s\":\"", name);
 	for (size_t i = 0; i < text.size; i++) {
 		uint8_t c = text.data[i];
@@ -58,6 +59,8 @@ static void add_text(struct buf *out, const char *name, struct slice text)
 
 static void note(struct audit *a, struct buf *text)
 {
+	if (a->is_stopping)
+		return;
 	for (size_t i = 0; i < a->count; i++)
 		if (slice_equal(slice_from(a->events[i].text), buf_slice(text))) {
 			a->events[i].count++;
@@ -75,34 +78,52 @@ static void note(struct audit *a, struct buf *text)
 	run(a);
 }
 
-static bool is_wanted(const struct audit *a)
+static void add_caller(struct buf *out, const struct guard_caller *who)
 {
-	return !a->is_stopping && agent_guard(a->agent)->has_users;
+	add_text(out, "principal", who->principal.data ? who->principal : GUARD_ANONYMOUS);
+	add_text(out, "host", who->host);
 }
 
-void audit_denied(struct audit *a, const struct guard_caller *who, enum grant_operation operation,
-		  enum grant_resource resource, struct slice name)
+void audit_denied(struct audit *a, const struct guard_caller *who, const char *api,
+		  const struct denial *denial)
 {
 	struct buf text;
 
-	if (!is_wanted(a))
-		return;
 	buf_init(&text);
 	buf_add_format(&text, ",\"event\":\"denied\",\"operation\":\"%s\",\"resource\":\"%s\"",
-		       grant_operation_name(operation), grant_resource_name(resource));
-	add_text(&text, "name", name);
-	add_text(&text, "principal", who->principal);
-	add_text(&text, "host", who->host);
+		       grant_operation_name(denial->operation),
+		       grant_resource_name(denial->resource));
+	add_text(&text, "name", denial->name);
+	add_caller(&text, who);
+	add_text(&text, "rule", denial->rule);
+	add_text(&text, "api", slice_from(api));
 	note(a, &text);
 	buf_done(&text);
+}
+
+void audit_refused_request(struct audit *a, const struct guard_caller *who, const char *api,
+			   const char *why)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_add_text(&text, ",\"event\":\"not_signed_in\"");
+	add_caller(&text, who);
+	add_text(&text, "why", slice_from(why));
+	add_text(&text, "api", slice_from(api));
+	note(a, &text);
+	buf_done(&text);
+}
+
+void audit_dropped(struct audit *a, uint64_t count)
+{
+	a->dropped += count;
 }
 
 void audit_refused_sign_in(struct audit *a, struct slice host, const char *mechanism)
 {
 	struct buf text;
 
-	if (!is_wanted(a))
-		return;
 	buf_init(&text);
 	buf_add_format(&text, ",\"event\":\"sign_in_refused\",\"mechanism\":\"%s\"", mechanism);
 	add_text(&text, "host", host);
@@ -119,6 +140,15 @@ static struct record record_of(struct arena *a, const struct event *e)
 				   (unsigned long long)e->count, e->text);
 
 	return (struct record) { .timestamp_ms = e->time_ms, .value = slice_from(value) };
+}
+
+static uint64_t denials_of(const struct audit *a)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < a->count; i++)
+		total += a->events[i].count;
+	return total;
 }
 
 static void make_batch(struct audit *a)
@@ -139,9 +169,10 @@ static void make_batch(struct audit *a)
 	record_batch_build(&out, &RECORD_BATCH_PLAIN, records, count);
 	a->batch = blob_from(buf_slice(&out));
 	buf_done(&out);
+	a->batch_denials = denials_of(a) + a->dropped;
+	a->dropped = 0;
 	arena_reset(&a->arena);
 	a->count = 0;
-	a->dropped = 0;
 }
 
 /* --- the topic --------------------------------------------------------------------------------
@@ -201,12 +232,15 @@ static enum step rest(struct audit *a, uint64_t pause_ms, int at)
 	return task_wait(&a->task, at);
 }
 
+/* They are counted, and the next batch says how many. */
 static enum step give_up(struct audit *a, const char *why)
 {
-	log_warn("%zu denials are not in the audit topic: %s", a->count, why);
+	uint64_t denials = denials_of(a);
+
+	log_warn("%llu denials are not in the audit topic: %s", (unsigned long long)denials, why);
+	a->dropped += denials;
 	arena_reset(&a->arena);
 	a->count = 0;
-	a->dropped = 0;
 	return task_done(&a->task, ERR_UNAVAILABLE);
 }
 
@@ -263,9 +297,12 @@ static enum step audit_step(struct task *t)
 		return look(a);
 	case AUDIT_WRITTEN:
 		blob_unref(&a->batch);
-		if (a->write.task.err || a->write.ret_error)
-			log_warn("denials are not in the audit topic: %s",
+		if (a->write.task.err || a->write.ret_error) {
+			a->dropped += a->batch_denials;
+			log_warn("%llu denials are not in the audit topic: %s",
+				 (unsigned long long)a->batch_denials,
 				 a->write.task.err ? err_name(a->write.task.err) : "refused");
+		}
 		if (a->count == 0 || a->is_stopping)
 			return task_done(t, OK);
 		a->looks = 0;

@@ -1,21 +1,21 @@
-/* What was denied, as records of the topic __hanse_audit: who asked for what, from where, and who
- * could not sign in.  JSON, one object a record.
+/* What was denied, as records of the topic __hanse_audit: who asked for what, from where, and which
+ * rule decided; who could not sign in, and who did not.  JSON, one object a record.
  *
- * Only where there are users, since without them nobody is denied by default.  What is the same
- * within AUDIT_PAUSE_MS is one record with a count; of what differs AUDIT_EVENTS_MAX are kept in
- * that time, and of the rest only how many.  Nobody waits for it, and when records cannot be stored
- * they are dropped: denying goes on. */
+ * Each agent writes what its clients were denied, by itself or by control (forward.c), once a
+ * request.  What is the same within AUDIT_PAUSE_MS is one record with a count; of what differs
+ * AUDIT_EVENTS_MAX are kept in that time, and of the rest only how many.  Nobody waits for it, and
+ * what cannot be stored is dropped and counted too: denying goes on. */
 #ifndef STREAMS_AGENT_AUDIT_H
 #define STREAMS_AGENT_AUDIT_H
 
-#include "streams/catalog/guard.h"
+#include "streams/catalog/denials.h"
 
 #define AUDIT_TOPIC SLICE("__hanse_audit")
 
 enum {
 	AUDIT_PAUSE_MS = 1000,
 	AUDIT_EVENTS_MAX = 200,
-	AUDIT_NAME_BYTES_MAX = 255, /* of what is kept of a name */
+	AUDIT_TEXT_BYTES_MAX = 1000, /* of what is kept of a text */
 };
 
 struct agent;
@@ -30,9 +30,16 @@ bool audit_is_busy(const struct audit *a);
 /* No more; what is under way ends soon. */
 void audit_stop(struct audit *a);
 
-/* Borrows nothing. */
-void audit_denied(struct audit *a, const struct guard_caller *who, enum grant_operation operation,
-		  enum grant_resource resource, struct slice name);
+/* `api`: "Produce".  Borrows nothing, as the others. */
+void audit_denied(struct audit *a, const struct guard_caller *who, const char *api,
+		  const struct denial *denial);
 void audit_refused_sign_in(struct audit *a, struct slice host, const char *mechanism);
+
+/* It asked for something without having signed in, or when its session was over. */
+void audit_refused_request(struct audit *a, const struct guard_caller *who, const char *api,
+			   const char *why);
+
+/* So many more that nobody noted. */
+void audit_dropped(struct audit *a, uint64_t count);
 
 #endif

@@ -250,42 +250,6 @@ const char *request_client_host(const struct request *r)
 	return r->connection->host;
 }
 
-struct guard_caller request_caller(const struct request *r)
-{
-	const char *principal = r->connection->sign_in.principal;
-
-	return (struct guard_caller) {
-		.principal = principal[0] ? slice_from(principal) : (struct slice) { 0 },
-		.host = slice_from(r->connection->host),
-	};
-}
-
-bool request_may(struct request *r, enum grant_operation operation, enum grant_resource resource,
-		 struct slice name)
-{
-	struct guard_caller caller = request_caller(r);
-	bool may = guard_may(agent_guard(r->agent), &caller, operation, resource, name);
-
-	if (!may)
-		audit_denied(r->agent->audit, &caller, operation, resource, name);
-	return may;
-}
-
-bool request_sees(struct request *r, enum grant_resource resource, struct slice name)
-{
-	struct guard_caller caller = request_caller(r);
-
-	return guard_may(agent_guard(r->agent), &caller, GRANT_DESCRIBE, resource, name);
-}
-
-int32_t request_operations(struct request *r, uint32_t mask, enum grant_resource resource,
-			   struct slice name)
-{
-	struct guard_caller caller = request_caller(r);
-
-	return (int32_t)guard_operations(agent_guard(r->agent), &caller, mask, resource, name);
-}
-
 struct sign_in *connection_sign_in(struct connection *c)
 {
 	return &c->sign_in;
@@ -339,10 +303,13 @@ static bool find_operation(struct connection *c, struct request *r)
 
 static bool is_admitted(struct connection *c, const struct request *r)
 {
+	struct guard_caller caller;
 	const char *why;
 
 	if (sign_in_admits(c->agent, &c->sign_in, r->header.api_key, &why))
 		return true;
+	caller = request_caller(r);
+	audit_refused_request(c->agent->audit, &caller, r->api->name, why);
 	refuse(c, why, r->header.api_key);
 	return false;
 }

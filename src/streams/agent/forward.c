@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "kafka_messages.h"
+#include "streams/agent/audit.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/operations.h"
 #include "wire/kafka/errors.h"
@@ -51,6 +52,21 @@ static void send_call(struct forward *f)
 		     &message);
 }
 
+static void audit_what_control_denied(struct request *r, const struct peer_kafka_response *message)
+{
+	for (size_t i = 0; i < message->denials_count; i++) {
+		const struct peer_kafka_response_denial *it = &message->denials[i];
+		request_deny(r, &(struct denial) {
+					.operation = (enum grant_operation)it->operation,
+					.resource = (enum grant_resource)it->resource,
+					.name = it->name,
+					.rule = it->rule,
+				});
+	}
+	if (message->denials_dropped > 0)
+		audit_dropped(r->agent->audit, (uint32_t)message->denials_dropped);
+}
+
 static enum step read_answer(struct forward *f)
 {
 	struct peer_kafka_response message;
@@ -64,6 +80,7 @@ static enum step read_answer(struct forward *f)
 		return task_fail(&f->task, peer_error_decode(message.error), "control: error %d",
 				 message.error);
 	f->ret_body = message.body;
+	audit_what_control_denied(f->request, &message);
 	return task_done(&f->task, OK);
 }
 

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "loop/task.h"
 #include "streams/agent/agent.h"
+#include "streams/catalog/denials.h"
 #include "wire/kafka/api.h"
 
 struct connection;
@@ -60,6 +61,7 @@ struct request {
 	size_t answer_bytes; /* room the answer has in agent->answers already */
 	uint64_t arrived_ms;
 	uint64_t step_began_us, busy_us; /* of the step that runs; what those before it took */
+	struct denials denials;		 /* what it may not, as far as it asked */
 	size_t used_bytes;		 /* of records, that count against the client's quota */
 	uint64_t throttle_ms;		 /* the client is to wait for so long after the answer */
 	bool is_counted;		 /* against its quotas */
@@ -105,9 +107,13 @@ const char *request_client_host(const struct request *r);
 
 /* May the client do that?  Every operation asks, with the word of Kafka's operation table, before
  * it tells whether the thing exists; where the answer is no, it answers with the resource's
- * AUTHORIZATION_FAILED.  Operations that control answers ask there (coordinator/operation.h). */
+ * AUTHORIZATION_FAILED.  Operations that control answers ask there (coordinator/operation.h).
+ * What is denied is audited, once however often the request asks. */
 bool request_may(struct request *r, enum grant_operation operation, enum grant_resource resource,
 		 struct slice name);
+
+/* Control denied it: the same. */
+void request_deny(struct request *r, const struct denial *it);
 
 /* May it DESCRIBE that?  For lists of everything, where what is left out is not denied. */
 bool request_sees(struct request *r, enum grant_resource resource, struct slice name);

@@ -25,6 +25,9 @@ enum {
 #define GUARD_AGENT SLICE("Agent:hanse")
 #define GUARD_ANONYMOUS SLICE("User:ANONYMOUS")
 
+/* What decides where no grant does, and it is denied. */
+#define GUARD_NO_RULE SLICE("no rule")
+
 /* The tables that matter begin with it. */
 #define GUARD_TABLE_PREFIX SLICE("access_")
 

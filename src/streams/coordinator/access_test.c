@@ -109,6 +109,26 @@ static const struct kafka_describe_acls_response *describe_all(struct town *town
 		   });
 }
 
+static const struct denials *denials_of_last(const struct town *town)
+{
+	return &town->asks[town->ask_count - 1]->kafka.denials;
+}
+
+/* The last request was denied exactly this, "READ TOPIC orders", which goes to the audit topic. */
+static void assert_denied(const struct town *town, int16_t error, int16_t expected,
+			  const char *what)
+{
+	const struct denials *d = denials_of_last(town);
+	char text[100];
+
+	assert_int_equal(error, expected);
+	assert_int_equal(d->count, 1);
+	snprintf(text, sizeof(text), "%s %s %.*s", grant_operation_name(d->last->operation),
+		 grant_resource_name(d->last->resource), SLICE_ARG(d->last->name));
+	assert_string_equal(text, what);
+	assert_true(slice_equal(d->last->rule, GUARD_NO_RULE));
+}
+
 /* --- users ------------------------------------------------------------------------------------
  */
 
@@ -288,20 +308,28 @@ static void test_operations_on_topics_ask_for_their_grants(void **state)
 	struct kafka_delete_topics_request_topic by_name = { .name = SLICE("nowhere") };
 	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
 	town.principal = SLICE("User:alice");
-	assert_int_equal(create_topic(&town, "new"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(create_topic(&town, "there"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(delete_topic(&town, by_id), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(delete_topic(&town, by_name), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(grow_topic(&town, "there"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(grow_topic(&town, "nowhere"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(init_producer(&town), KAFKA_CLUSTER_AUTHORIZATION_FAILED);
-	assert_int_equal(describe_all(&town)->error_code, KAFKA_CLUSTER_AUTHORIZATION_FAILED);
-	assert_int_equal(grant(&town, GRANT_TOPIC, "t", GRANT_READ, "User:alice"),
-			 KAFKA_CLUSTER_AUTHORIZATION_FAILED);
-	assert_int_equal(alter(&town, "alice", SCRAM_KIND_SHA_256, 4096, 32),
-			 KAFKA_CLUSTER_AUTHORIZATION_FAILED);
-	assert_int_equal(delete_topic_grants(&town)->error_code,
-			 KAFKA_CLUSTER_AUTHORIZATION_FAILED);
+	assert_denied(&town, create_topic(&town, "new"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "CREATE TOPIC new");
+	assert_denied(&town, create_topic(&town, "there"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "CREATE TOPIC there");
+	assert_denied(&town, delete_topic(&town, by_id), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DELETE TOPIC there");
+	assert_denied(&town, delete_topic(&town, by_name), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DELETE TOPIC nowhere");
+	assert_denied(&town, grow_topic(&town, "there"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "ALTER TOPIC there");
+	assert_denied(&town, grow_topic(&town, "nowhere"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "ALTER TOPIC nowhere");
+	assert_denied(&town, init_producer(&town), KAFKA_CLUSTER_AUTHORIZATION_FAILED,
+		      "IDEMPOTENT_WRITE CLUSTER kafka-cluster");
+	assert_denied(&town, describe_all(&town)->error_code, KAFKA_CLUSTER_AUTHORIZATION_FAILED,
+		      "DESCRIBE CLUSTER kafka-cluster");
+	assert_denied(&town, grant(&town, GRANT_TOPIC, "t", GRANT_READ, "User:alice"),
+		      KAFKA_CLUSTER_AUTHORIZATION_FAILED, "ALTER CLUSTER kafka-cluster");
+	assert_denied(&town, alter(&town, "alice", SCRAM_KIND_SHA_256, 4096, 32),
+		      KAFKA_CLUSTER_AUTHORIZATION_FAILED, "ALTER CLUSTER kafka-cluster");
+	assert_denied(&town, delete_topic_grants(&town)->error_code,
+		      KAFKA_CLUSTER_AUTHORIZATION_FAILED, "ALTER CLUSTER kafka-cluster");
 
 	town.principal = GUARD_AGENT;
 	assert_int_equal(grant(&town, GRANT_TOPIC, "new", GRANT_CREATE, "User:alice"), KAFKA_NONE);
@@ -311,7 +339,9 @@ static void test_operations_on_topics_ask_for_their_grants(void **state)
 	assert_int_equal(grant(&town, GRANT_TOPIC, "x", GRANT_WRITE, "User:alice"), KAFKA_NONE);
 	town.principal = SLICE("User:alice");
 	assert_int_equal(create_topic(&town, "new"), KAFKA_NONE);
-	assert_int_equal(create_topic(&town, "other"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_int_equal(denials_of_last(&town)->count, 0); /* that of the cluster is not needed */
+	assert_denied(&town, create_topic(&town, "other"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "CREATE TOPIC other");
 	assert_int_equal(grow_topic(&town, "new"), KAFKA_NONE);
 	assert_int_equal(delete_topic(&town, by_id), KAFKA_NONE);
 	assert_int_equal(init_producer(&town), KAFKA_NONE);
@@ -401,12 +431,16 @@ static void test_operations_on_groups_ask_for_their_grants(void **state)
 	assert_int_equal(commit(&town, "hidden"), KAFKA_NONE);
 	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
 	town.principal = SLICE("User:alice");
-	assert_int_equal(heartbeat(&town), KAFKA_GROUP_AUTHORIZATION_FAILED);
-	assert_int_equal(commit(&town, "t"), KAFKA_GROUP_AUTHORIZATION_FAILED);
-	assert_int_equal(fetch_offsets(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED);
-	assert_int_equal(describe_group(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_denied(&town, heartbeat(&town), KAFKA_GROUP_AUTHORIZATION_FAILED, "READ GROUP g");
+	assert_denied(&town, commit(&town, "t"), KAFKA_GROUP_AUTHORIZATION_FAILED, "READ GROUP g");
+	assert_denied(&town, fetch_offsets(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DESCRIBE GROUP g");
+	assert_denied(&town, describe_group(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DESCRIBE GROUP g");
 	assert_int_equal(list_groups(&town), 0);
-	assert_int_equal(delete_group(&town), KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(denials_of_last(&town)->count, 0); /* left out is not denied */
+	assert_denied(&town, delete_group(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DELETE GROUP g");
 
 	town.principal = GUARD_AGENT;
 	assert_int_equal(grant(&town, GRANT_GROUP, "g", GRANT_READ, "User:alice"), KAFKA_NONE);
@@ -414,13 +448,16 @@ static void test_operations_on_groups_ask_for_their_grants(void **state)
 	town.principal = SLICE("User:alice");
 	assert_int_equal(heartbeat(&town), KAFKA_UNKNOWN_MEMBER_ID);
 	assert_int_equal(commit(&town, "t"), KAFKA_NONE);
-	assert_int_equal(commit(&town, "hidden"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_denied(&town, commit(&town, "hidden"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "READ TOPIC hidden");
 	assert_int_equal(fetch_offsets(&town)->error_code, KAFKA_NONE);
 	assert_int_equal(fetch_offsets(&town)->topics_count, 1); /* "hidden" is not told */
+	assert_int_equal(denials_of_last(&town)->count, 0);
 	assert_int_equal(describe_group(&town)->authorized_operations,
 			 1 << GRANT_READ | 1 << GRANT_DESCRIBE);
 	assert_int_equal(list_groups(&town), 1);
-	assert_int_equal(delete_group(&town), KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_denied(&town, delete_group(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DELETE GROUP g");
 	town_close(&town);
 }
 
@@ -491,22 +528,27 @@ static void test_groups_of_the_consumer_protocol_ask_for_their_grants(void **sta
 	assert_int_equal(commit(&town, "t"), KAFKA_NONE);
 	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
 	town.principal = SLICE("User:alice");
-	assert_int_equal(join_consumers(&town, "t"), KAFKA_GROUP_AUTHORIZATION_FAILED);
-	assert_int_equal(describe_consumers(&town), KAFKA_GROUP_AUTHORIZATION_FAILED);
-	assert_int_equal(delete_offset(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_denied(&town, join_consumers(&town, "t"), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "READ GROUP g");
+	assert_denied(&town, describe_consumers(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DESCRIBE GROUP g");
+	assert_denied(&town, delete_offset(&town)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DELETE GROUP g");
 
 	town.principal = GUARD_AGENT;
 	assert_int_equal(grant(&town, GRANT_GROUP, "g", GRANT_READ, "User:alice"), KAFKA_NONE);
 	assert_int_equal(grant(&town, GRANT_GROUP, "g", GRANT_DELETE, "User:alice"), KAFKA_NONE);
 	town.principal = SLICE("User:alice");
-	assert_int_equal(join_consumers(&town, "t"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
-	assert_int_equal(delete_offset(&town)->topics[0].partitions[0].error_code,
-			 KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_denied(&town, join_consumers(&town, "t"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DESCRIBE TOPIC t");
+	assert_denied(&town, delete_offset(&town)->topics[0].partitions[0].error_code,
+		      KAFKA_TOPIC_AUTHORIZATION_FAILED, "READ TOPIC t");
 	town.principal = GUARD_AGENT;
 	assert_int_equal(join_consumers(&town, "hidden"), KAFKA_NONE);
 	assert_int_equal(grant(&town, GRANT_TOPIC, "t", GRANT_READ, "User:alice"), KAFKA_NONE);
 	town.principal = SLICE("User:alice");
-	assert_int_equal(describe_consumers(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_denied(&town, describe_consumers(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DESCRIBE TOPIC hidden");
 	assert_int_equal(delete_offset(&town)->topics[0].partitions[0].error_code, KAFKA_NONE);
 	assert_int_equal(join_consumers(&town, "t"), KAFKA_NONE);
 	town.principal = GUARD_AGENT;
@@ -514,6 +556,7 @@ static void test_groups_of_the_consumer_protocol_ask_for_their_grants(void **sta
 	assert_int_equal(grant(&town, GRANT_GROUP, "y", GRANT_READ, "User:alice"), KAFKA_NONE);
 	town.principal = SLICE("User:alice");
 	assert_int_equal(match_consumers(&town, "x", "m"), 1); /* "hidden" is not among them */
+	assert_int_equal(denials_of_last(&town)->count, 0);
 	town.principal = GUARD_AGENT;
 	assert_int_equal(grant(&town, GRANT_TOPIC, "hidden", GRANT_READ, "User:alice"), KAFKA_NONE);
 	town.principal = SLICE("User:alice");
@@ -529,7 +572,8 @@ static void test_without_users_and_grants_everybody_may_everything(void **state)
 	town_open(&town, 1);
 	assert_int_equal(create_topic(&town, "a"), KAFKA_NONE);
 	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
-	assert_int_equal(create_topic(&town, "b"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_denied(&town, create_topic(&town, "b"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "CREATE TOPIC b");
 	assert_int_equal(change_user(&town, USER_REMOVE, "alice", false), OK);
 	assert_int_equal(create_topic(&town, "b"), KAFKA_NONE);
 	town_close(&town);
@@ -542,7 +586,8 @@ static void test_without_users_a_grant_is_about_its_own_resource(void **state)
 	(void)state;
 	town_open(&town, 1);
 	assert_int_equal(grant(&town, GRANT_TOPIC, "a", GRANT_READ, "User:alice"), KAFKA_NONE);
-	assert_int_equal(grow_topic(&town, "a"), KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_denied(&town, grow_topic(&town, "a"), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "ALTER TOPIC a");
 	assert_int_equal(create_topic(&town, "b"), KAFKA_NONE);
 	assert_int_equal(grow_topic(&town, "b"), KAFKA_NONE);
 	assert_int_equal(init_producer(&town), KAFKA_NONE);

@@ -12,7 +12,10 @@
 
 enum { CALL_START, CALL_DURABLE, CALL_CHECKED };
 
-enum { KAFKA_RESPONSE_EXTRA_BYTES = 64 }; /* of the message around the body */
+enum {
+	KAFKA_RESPONSE_EXTRA_BYTES = 64, /* of the message around the body */
+	KAFKA_RESPONSE_DENIAL_BYTES = 16 + DENIAL_NAME_BYTES_MAX + DENIAL_RULE_BYTES_MAX,
+};
 
 static enum step end(struct call *call, enum err err)
 {
@@ -268,11 +271,32 @@ static enum step usage_step(struct task *t)
 /* --- Kafka requests passed on ------------------------------------------------------------------
  */
 
+/* What was denied goes to the agent, which knows the client and has a way to the audit topic. */
+static void tell_denials(struct call *call, struct peer_kafka_response *response)
+{
+	const struct denials *d = &call->kafka.denials;
+
+	response->denials_dropped = d->dropped > INT32_MAX ? INT32_MAX : (int32_t)d->dropped;
+	response->denials = arena_take_array(&call->arena, d->count, sizeof(*response->denials));
+	response->denials_count = d->count;
+	size_t i = d->count;
+	for (const struct denial *it = d->last; it; it = it->next)
+		response->denials[--i] = (struct peer_kafka_response_denial) {
+			.operation = (int8_t)it->operation,
+			.resource = (int8_t)it->resource,
+			.name = it->name,
+			.rule = it->rule,
+		};
+}
+
 static enum step answer_kafka(struct call *call, enum err err)
 {
 	struct peer_kafka_response response = { .error = (int16_t)(err), .body = SLICE("") };
+	size_t extra_bytes = KAFKA_RESPONSE_EXTRA_BYTES +
+			     call->kafka.denials.count * KAFKA_RESPONSE_DENIAL_BYTES;
 
-	if (!err && call->kafka.response.size > PEER_BODY_BYTES_MAX - KAFKA_RESPONSE_EXTRA_BYTES) {
+	tell_denials(call, &response);
+	if (!err && call->kafka.response.size > PEER_BODY_BYTES_MAX - extra_bytes) {
 		log_warn("an answer of %s has %zu bytes, more than a frame", call->kafka.api->name,
 			 call->kafka.response.size);
 		response.error = (int16_t)ERR_TOO_BIG;

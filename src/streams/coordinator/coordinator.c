@@ -179,13 +179,6 @@ const struct guard *coordinator_guard(struct coordinator *c)
 	return &c->guard;
 }
 
-bool coordinator_may(struct coordinator *c, const struct guard_caller *who,
-		     enum grant_operation operation, enum grant_resource resource,
-		     struct slice name)
-{
-	return guard_may(coordinator_guard(c), who, operation, resource, name);
-}
-
 /* --- leading -----------------------------------------------------------------------------------
  */
 

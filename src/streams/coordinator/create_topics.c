@@ -137,7 +137,7 @@ static void tell_configs(struct creation *n)
 
 static bool may_create(const struct creation *n)
 {
-	return operation_may(n->call, GRANT_CREATE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) ||
+	return operation_sees(n->call, GRANT_CREATE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) ||
 	       operation_may(n->call, GRANT_CREATE, GRANT_TOPIC, n->topic->name);
 }
 

@@ -22,7 +22,7 @@ static void describe_partitions(struct cell *cell, struct operation_call *call,
 	cell_bind_int(st, 1, t->id);
 	while (taken < count && cell_next(cell, st)) {
 		struct slice name = cell_column_text(st, 0);
-		if (!operation_may(call, GRANT_DESCRIBE, GRANT_TOPIC, name))
+		if (!operation_sees(call, GRANT_DESCRIBE, GRANT_TOPIC, name))
 			continue;
 		if (ret->topics_count == 0 ||
 		    !slice_equal(ret->topics[ret->topics_count - 1].topic, name))

@@ -42,8 +42,8 @@ static void list_one(struct group_call *call, struct slice name, struct slice pr
 	struct kafka_list_groups_response *response = call->response;
 	struct slice word = slice_from(state), type_word = slice_from(group_type_name(type));
 
-	if (!group_call_may(call, GRANT_DESCRIBE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) &&
-	    !group_call_may(call, GRANT_DESCRIBE, GRANT_GROUP, name))
+	if (!group_call_sees(call, GRANT_DESCRIBE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) &&
+	    !group_call_sees(call, GRANT_DESCRIBE, GRANT_GROUP, name))
 		return;
 	if (!passes(request->states_filter, request->states_filter_count, word) ||
 	    !passes(request->types_filter, request->types_filter_count, type_word))

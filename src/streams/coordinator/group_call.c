@@ -48,11 +48,21 @@ int16_t group_name_error(struct slice name)
 bool group_call_may(const struct group_call *call, enum grant_operation operation,
 		    enum grant_resource resource, struct slice name)
 {
+	struct kafka_call *kafka = call->kafka;
+
+	return denials_ask(&kafka->denials, kafka->arena, coordinator_guard(kafka->coordinator),
+			   &(struct guard_caller) { kafka->principal, kafka->client_host },
+			   operation, resource, name, NULL);
+}
+
+bool group_call_sees(const struct group_call *call, enum grant_operation operation,
+		     enum grant_resource resource, struct slice name)
+{
 	const struct kafka_call *kafka = call->kafka;
 
-	return coordinator_may(kafka->coordinator,
-			       &(struct guard_caller) { kafka->principal, kafka->client_host },
-			       operation, resource, name);
+	return guard_may(coordinator_guard(kafka->coordinator),
+			 &(struct guard_caller) { kafka->principal, kafka->client_host }, operation,
+			 resource, name);
 }
 
 int16_t group_call_error(const struct group_call *call, struct slice name)
@@ -186,6 +196,7 @@ static enum step start(struct group_call *call)
 static enum step answer_failure(struct group_call *call, enum err err)
 {
 	schema_defaults(call->kafka->api->response, call->response);
+	call->kafka->denials = (struct denials) { 0 }; /* it will be asked again */
 	call->api->fail(call, error_of(err));
 	group_call_answer(call);
 	return task_done(&call->kafka->task, OK);

@@ -121,9 +121,11 @@ void group_call_answer(struct group_call *call);
 
 bool group_name_is_valid(struct slice name);
 
-/* May the client do that? */
+/* May the client do that?  As operation_may() and operation_sees(). */
 bool group_call_may(const struct group_call *call, enum grant_operation operation,
 		    enum grant_resource resource, struct slice name);
+bool group_call_sees(const struct group_call *call, enum grant_operation operation,
+		     enum grant_resource resource, struct slice name);
 
 /* The bits of what the client may do with the group. */
 int32_t group_call_allowed(const struct group_call *call, struct slice name);

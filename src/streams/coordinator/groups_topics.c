@@ -53,7 +53,7 @@ static size_t list_all(struct group_topics *topics, struct arena *a, struct grou
 		return 0;
 	*ret = arena_take_array(a, count, sizeof(**ret));
 	for (size_t i = 0; i < count; i++)
-		if (!asking || group_call_may(asking, GRANT_DESCRIBE, GRANT_TOPIC, found[i].name))
+		if (!asking || group_call_sees(asking, GRANT_DESCRIBE, GRANT_TOPIC, found[i].name))
 			take(&found[i], &(*ret)[kept++]);
 	return kept;
 }

@@ -11,9 +11,9 @@
 /* Whoever may write anything may do it with idempotence. */
 static bool may_write(const struct operation_call *call)
 {
-	return operation_may(call, GRANT_IDEMPOTENT_WRITE, GRANT_CLUSTER, GRANT_CLUSTER_NAME) ||
-	       guard_may_any(coordinator_guard(call->coordinator), &call->caller, GRANT_WRITE,
-			     GRANT_TOPIC);
+	return guard_may_any(coordinator_guard(call->coordinator), &call->caller, GRANT_WRITE,
+			     GRANT_TOPIC) ||
+	       operation_may(call, GRANT_IDEMPOTENT_WRITE, GRANT_CLUSTER, GRANT_CLUSTER_NAME);
 }
 
 static bool names_producer(const struct kafka_init_producer_id_request *request)

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "cells/leader.h"
+#include "streams/catalog/denials.h"
 #include "wire/kafka/api.h"
 
 struct coordinator;
@@ -27,6 +28,7 @@ struct kafka_call {
 	int64_t connection_id;	/* of the client, at that agent */
 	struct slice body;	/* borrowed until done */
 	struct arena *arena;	/* of the caller; lives until done */
+	struct denials denials; /* of what was asked so far, for the audit topic */
 	struct buf response;	/* the owner of the struct has buf_init() and buf_done() */
 
 	/* private to the kind that serves it */

@@ -81,7 +81,7 @@ static bool is_wanted_name(const struct listing *l, struct slice name)
 {
 	return roll_share_has(&l->share, name) &&
 	       (!l->pattern || topic_pattern_matches(l->pattern, name)) &&
-	       operation_may(l->call, GRANT_DESCRIBE, GRANT_TRANSACTIONAL_ID, name);
+	       operation_sees(l->call, GRANT_DESCRIBE, GRANT_TRANSACTIONAL_ID, name);
 }
 
 static void list_one(const struct listing *l, sqlite3_stmt *st)

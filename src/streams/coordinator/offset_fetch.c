@@ -177,7 +177,7 @@ static enum err fetch_all(struct group_call *call, struct cell *cell, const stru
 			continue;
 		if (err)
 			return err;
-		if (!group_call_may(call, GRANT_DESCRIBE, GRANT_TOPIC, topic.name))
+		if (!group_call_sees(call, GRANT_DESCRIBE, GRANT_TOPIC, topic.name))
 			continue;
 		struct kafka_offset_fetch_response_group_topic *next =
 			&ret->topics[ret->topics_count++];

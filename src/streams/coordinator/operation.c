@@ -13,20 +13,16 @@
  */
 
 static const struct coordinator_operation *const operations[] = {
-	&create_topics_operation,	&delete_topics_operation,
-	&create_partitions_operation,	&init_producer_id_operation,
-	&delete_records_operation,	&alter_configs_operation,
-	&alter_client_quotas_operation, &incremental_alter_configs_operation,
-	&describe_acls_operation,	&create_acls_operation,
-	&delete_acls_operation,		&describe_scram_operation,
-	&alter_scram_operation,
-	&add_partitions_to_txn_operation,
-	&add_offsets_to_txn_operation,
-	&end_txn_operation,
-	&write_txn_markers_operation,
-	&describe_producers_operation,
-	&describe_transactions_operation,
-	&list_transactions_operation,
+	&create_topics_operation,	  &delete_topics_operation,
+	&create_partitions_operation,	  &init_producer_id_operation,
+	&delete_records_operation,	  &alter_configs_operation,
+	&alter_client_quotas_operation,	  &incremental_alter_configs_operation,
+	&describe_acls_operation,	  &create_acls_operation,
+	&delete_acls_operation,		  &describe_scram_operation,
+	&alter_scram_operation,		  &add_partitions_to_txn_operation,
+	&add_offsets_to_txn_operation,	  &end_txn_operation,
+	&write_txn_markers_operation,	  &describe_producers_operation,
+	&describe_transactions_operation, &list_transactions_operation,
 };
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key)
@@ -93,7 +89,15 @@ int16_t coordinator_error(enum err err)
 bool operation_may(const struct operation_call *call, enum grant_operation operation,
 		   enum grant_resource resource, struct slice name)
 {
-	return coordinator_may(call->coordinator, &call->caller, operation, resource, name);
+	return denials_ask(call->denials, call->arena, coordinator_guard(call->coordinator),
+			   &call->caller, operation, resource, name, NULL);
+}
+
+bool operation_sees(const struct operation_call *call, enum grant_operation operation,
+		    enum grant_resource resource, struct slice name)
+{
+	return guard_may(coordinator_guard(call->coordinator), &call->caller, operation, resource,
+			 name);
 }
 
 /* Both words make clients look who leads now, and ask again. */
@@ -137,6 +141,7 @@ static enum err decode_request(struct kafka_call *call)
 		.client_id = call->client_id,
 		.client_host = call->client_host,
 		.caller = { call->principal, call->client_host },
+		.denials = &call->denials,
 		.session = { call->incarnation, call->connection_id },
 		.request = request,
 		.response = arena_take(call->arena, call->api->response->struct_bytes),
@@ -174,6 +179,7 @@ static enum step operation_step(struct task *t)
 	case OPERATION_DURABLE:
 		if (call->leader.task.err) {
 			schema_defaults(call->api->response, call->run->response);
+			call->denials = (struct denials) { 0 }; /* it will be asked again */
 			call->operation->fail(call->run,
 					      error_of(call->operation, call->leader.task.err));
 		}

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "cells/cell.h"
-#include "streams/catalog/guard.h"
+#include "streams/catalog/denials.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/transaction_session.h"
 #include "wire/kafka/api.h"
@@ -27,6 +27,7 @@ struct operation_call {
 	struct slice client_id;
 	struct slice client_host;
 	struct guard_caller caller;
+	struct denials *denials;
 	int64_t now_ms;	      /* of the journal */
 	const void *request;  /* struct of the api's request */
 	void *response;	      /* struct of the api's response, set to its defaults */
@@ -47,9 +48,14 @@ struct coordinator_operation {
 
 const struct coordinator_operation *coordinator_operation_find(int16_t api_key);
 
-/* May the client do that?  Every operation asks, before it tells whether the thing exists. */
+/* May the client do that?  Every operation asks, before it tells whether the thing exists; where
+ * the answer is no, it answers with the resource's AUTHORIZATION_FAILED, and it is audited. */
 bool operation_may(const struct operation_call *call, enum grant_operation operation,
 		   enum grant_resource resource, struct slice name);
+
+/* The same where "no" is no denial: it is left out of a list, or something else is asked next. */
+bool operation_sees(const struct operation_call *call, enum grant_operation operation,
+		    enum grant_resource resource, struct slice name);
 
 /* Count partitions that are created or deleted against the client's quota.  When it is used up and
  * the version of the request knows that (`strict_first` and later), THROTTLING_QUOTA_EXCEEDED, and

@@ -36,11 +36,7 @@ struct coordinator {
 	struct quotas mutations; /* what clients have changed of topics */
 };
 
-/* May a client do that?  Where it may not, say so with Kafka's word for the resource, and before
- * anything that would tell whether the thing exists. */
-bool coordinator_may(struct coordinator *c, const struct guard_caller *who,
-		     enum grant_operation operation, enum grant_resource resource,
-		     struct slice name);
+/* Requests ask with operation_may() or group_call_may(), so that denials are audited. */
 const struct guard *coordinator_guard(struct coordinator *c);
 
 /* Inside a transaction that changes users or grants, before it does. */

@@ -136,6 +136,41 @@ static void test_kafka_requests_are_passed_on(void **state)
 	town_close(&town);
 }
 
+static enum err forbid(struct cell *cell, void *argument)
+{
+	(void)argument;
+	return cell_execute(cell, cell_statement(cell, "INSERT INTO access_grant (resource, name,"
+						       " pattern, principal, host, operation,"
+						       " permission) VALUES (3, 'g', 3, 'User:*',"
+						       " '*', 3, 2)"));
+}
+
+static void test_an_answer_says_what_was_denied(void **state)
+{
+	struct town town;
+	struct visitor v;
+
+	(void)state;
+	town_open(&town, 6);
+	visitor_open(&v, &town);
+	assert_int_equal(town_run(&town, forbid, NULL), OK);
+	coordinator_forget_guard(town.coordinator);
+	uint32_t beats = say_kafka(&v, KAFKA_API_HEARTBEAT, 4,
+				   &(struct kafka_heartbeat_request) { .group_id = SLICE("g"),
+								       .member_id = SLICE("m") });
+	const struct peer_kafka_response *response = hear(&v, beats, &peer_kafka_response_schema);
+	assert_int_equal(response->error, OK);
+	assert_int_equal(response->denials_count, 1);
+	assert_int_equal(response->denials[0].operation, GRANT_READ);
+	assert_int_equal(response->denials[0].resource, GRANT_GROUP);
+	assert_true(slice_equal(response->denials[0].name, SLICE("g")));
+	assert_true(slice_equal(response->denials[0].rule,
+				SLICE("DENY READ of GROUP \"g\" (LITERAL) to User:* from *")));
+	assert_int_equal(response->denials_dropped, 0);
+	visitor_close(&v);
+	town_close(&town);
+}
+
 static void test_an_agent_says_whether_it_is_to_be_told_of(void **state)
 {
 	struct town town;
@@ -452,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_a_follower_has_what_control_has),
 		cmocka_unit_test(test_records_before_a_sync_are_pushed_before_its_answer),
 		cmocka_unit_test(test_kafka_requests_are_passed_on),
+		cmocka_unit_test(test_an_answer_says_what_was_denied),
 		cmocka_unit_test(test_a_frame_that_is_none_ends_the_session),
 		cmocka_unit_test(test_sessions_end_with_leading_and_wait_for_it),
 		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),

@@ -40,7 +40,9 @@ static inline const void *books_ask(struct books *b, int16_t api_key, int16_t ve
 {
 	const struct kafka_api *api = kafka_api_find(api_key);
 	struct coordinator coordinator = { 0 };
+	struct denials denials = { 0 };
 	struct operation_call call = {
+		.denials = &denials,
 		.coordinator = &coordinator,
 		.arena = &b->arena,
 		.version = version,
