@@ -53,35 +53,37 @@ enum command_status broker_refused(const char *what, int16_t error_code, struct 
 	return found ? found->status : COMMAND_REFUSED;
 }
 
-/* The first line of the file; a password on the command line would be seen by others. */
-static bool read_password(const char *path, char ret[BROKER_PASSWORD_BYTES_MAX + 2])
+/* A password on the command line would be seen by others. */
+static enum command_status read_password(struct broker *b, const char *user)
 {
-	AUTO_FILE file = fopen(path, "r");
+	const char *path = command_line_value(b->line, FLAG_PASSWORD_FILE, NULL);
+	bool is_input = path && strcmp(path, "-") == 0;
+	AUTO_FILE file = path && !is_input ? fopen(path, "r") : NULL;
+	char question[COMMAND_WHY_BYTES];
 
-	if (!file || !fgets(ret, BROKER_PASSWORD_BYTES_MAX + 2, file)) {
-		say("--password-file %s: %s", path, file ? "it is empty" : strerror(errno));
-		return false;
-	}
-	ret[strcspn(ret, "\r\n")] = '\0';
-	return true;
-}
-
-static enum command_status sign_in(struct broker *b, const struct command_line *l)
-{
-	const char *user = command_line_value(l, FLAG_AS, NULL);
-	const char *path = command_line_value(l, FLAG_PASSWORD_FILE, NULL);
-	char password[BROKER_PASSWORD_BYTES_MAX + 2] = "";
-
-	if (!user)
-		return COMMAND_DONE;
 	if (!path) {
+		snprintf(question, sizeof(question), "password of %.100s: ", user);
+		if (password_prompt(question, b->password))
+			return COMMAND_DONE;
 		say("--as needs a password: --password-file FILE names the file it is in");
 		return COMMAND_MISUSED;
 	}
-	if (!read_password(path, password))
-		return COMMAND_REFUSED;
-	enum err err = kafka_client_sign_in(&b->client, slice_from(user), slice_from(password));
-	crypto_wipe(password, sizeof(password));
+	if (is_input || file) {
+		errno = 0;
+		if (password_read_line(is_input ? stdin : file, b->password))
+			return COMMAND_DONE;
+	}
+	say("--password-file %s: %s", path, errno ? strerror(errno) : "it is empty, or too long");
+	return COMMAND_REFUSED;
+}
+
+static enum command_status sign_in(struct broker *b)
+{
+	const char *user = command_line_value(b->line, FLAG_AS, NULL);
+
+	if (!user)
+		return COMMAND_DONE;
+	enum err err = kafka_client_sign_in(&b->client, slice_from(user), slice_from(b->password));
 	b->has_signed_in = err == OK;
 	if (!err)
 		return COMMAND_DONE;
@@ -89,27 +91,48 @@ static enum command_status sign_in(struct broker *b, const struct command_line *
 	return err == ERR_DENIED ? COMMAND_REFUSED : COMMAND_UNREACHABLE;
 }
 
+static enum command_status connect_named(struct broker *b)
+{
+	enum err err =
+		kafka_client_open(&b->client, b->address.host, b->address.port, b->identity, 0);
+	if (!err)
+		return sign_in(b);
+	say("%s does not serve Kafka: %s", b->address.text, b->client.why);
+	if (b->identity)
+		say_more("Over TLS, since there is --ca or --certificate.");
+	else
+		say_more(
+			"Does `hanse serve` run there?  --kafka HOST:PORT names another server, and"
+			" --ca FILE one that speaks TLS.");
+	return err == ERR_DENIED ? COMMAND_REFUSED : COMMAND_UNREACHABLE;
+}
+
 enum command_status broker_open(struct broker *b, const struct command_line *l)
 {
+	const char *user = command_line_value(l, FLAG_AS, NULL);
 	char why[COMMAND_WHY_BYTES];
 
-	*b = (struct broker) { .client.fd = -1, .line = l };
+	*b = (struct broker) { .client.socket.fd = -1, .line = l };
 	arena_init(&b->arena);
 	if (command_line_kafka(l, &b->address, why)) {
 		say("%s", why);
 		return COMMAND_MISUSED;
 	}
-	enum err err = kafka_client_open(&b->client, b->address.host, b->address.port, 0);
-	if (!err)
-		return sign_in(b, l);
-	say("%s does not serve Kafka: %s", b->address.text, b->client.why);
-	say_more("Does `hanse serve` run there?  --kafka HOST:PORT names another server.");
-	return COMMAND_UNREACHABLE;
+	enum command_status status = trust_read(&b->trust, l);
+	if (!status)
+		status = trust_identity(&b->trust, b->address.host, &b->identity);
+	if (!status && user)
+		status = read_password(b, user);
+	return status ? status : connect_named(b);
 }
 
 void broker_close(struct broker *b)
 {
 	kafka_client_close(&b->client);
+	if (b->identity)
+		tls_identity_free(b->identity);
+	trust_done(&b->trust);
+	crypto_wipe(b->password, sizeof(b->password));
 	arena_done(&b->arena);
 }
 
@@ -130,7 +153,7 @@ enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int ver
 	    b->client.why);
 	if (err == ERR_UNKNOWN && !b->has_signed_in)
 		say_more("Where Kafka has users, it closes the connection of whoever does not sign"
-			 " in: --as NAME --password-file FILE.");
+			 " in: --as NAME, or --certificate FILE --key FILE.");
 	return COMMAND_UNREACHABLE;
 }
 
@@ -141,20 +164,25 @@ static enum command_status ask_other(struct broker *b,
 {
 	const struct kafka_client client = b->client;
 	const char *text = b->address.text;
+	struct tls_identity *identity;
 	char *host = arena_text(&b->arena, other->host);
 	enum command_status status = COMMAND_UNREACHABLE;
 
 	b->address.text = arena_format(&b->arena, "%s:%d", host, (int)other->port);
-	if (kafka_client_open(&b->client, host, (uint16_t)other->port, 0)) {
+	if (trust_identity(&b->trust, host, &identity))
+		return COMMAND_REFUSED;
+	if (kafka_client_open(&b->client, host, (uint16_t)other->port, identity, 0)) {
 		say("%s, a broker of the same cluster, does not answer: %s", b->address.text,
 		    b->client.why);
 		say_more("If it has gone, the others answer for it in some seconds.");
 	} else {
-		status = sign_in(b, b->line);
+		status = sign_in(b);
 		if (!status)
 			status = broker_ask(b, key, INT16_MAX, request, ret);
 	}
 	kafka_client_close(&b->client);
+	if (identity)
+		tls_identity_free(identity);
 	b->client = client;
 	b->address.text = text;
 	return status;

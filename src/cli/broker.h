@@ -5,10 +5,11 @@
 
 #include "cli/command.h"
 #include "cli/kafka_client.h"
+#include "cli/password.h"
+#include "cli/trust.h"
 
 enum {
 	BROKER_REQUEST_TIMEOUT_MS = 8000, /* told to the broker; below our own patience */
-	BROKER_PASSWORD_BYTES_MAX = 1000,
 };
 
 struct broker {
@@ -16,7 +17,10 @@ struct broker {
 	struct arena arena; /* answers live here until broker_close() */
 	struct kafka_address address;
 	bool has_signed_in;
-	const struct command_line *line; /* which names who signs in */
+	struct trust trust;
+	struct tls_identity *identity; /* to the broker that was named; NULL: in the clear */
+	char password[PASSWORD_BYTES_MAX + 2]; /* of --as; asked for once */
+	const struct command_line *line;       /* which names who signs in */
 };
 
 /* Says itself what failed; anything but COMMAND_DONE is what the command exits with.

@@ -1,7 +1,9 @@
 #include "cli/command.h"
 
 #define NAMES_KAFKA (FLAG_BIT(FLAG_KAFKA) | FLAG_BIT(FLAG_HELP))
-#define ASKS_KAFKA (NAMES_KAFKA | FLAG_BIT(FLAG_AS) | FLAG_BIT(FLAG_PASSWORD_FILE))
+#define ASKS_KAFKA                                                                                 \
+	(NAMES_KAFKA | FLAG_BIT(FLAG_AS) | FLAG_BIT(FLAG_PASSWORD_FILE) | FLAG_BIT(FLAG_CA) |      \
+	 FLAG_BIT(FLAG_CERTIFICATE) | FLAG_BIT(FLAG_KEY))
 #define PRINTS_DATA FLAG_BIT(FLAG_JSON)
 #define ASKS_MESH (FLAG_BIT(FLAG_RUN_DIR) | FLAG_BIT(FLAG_HELP))
 

@@ -273,7 +273,7 @@ static enum command_status reset(struct reset *r, const struct command_line *l)
 
 enum command_status group_reset_run(const struct command_line *l)
 {
-	struct broker b = { .client.fd = -1 };
+	struct broker b = { .client.socket.fd = -1 };
 	struct reset r = { .broker = &b, .group = l->arguments[0] };
 
 	arena_init(&b.arena);

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/endian.h"
 #include "base/random.h"
-#include "base/scope.h"
 #include "wire/kafka/errors.h"
 #include "wire/sasl/scram.h"
 
@@ -18,38 +17,20 @@ static enum err no_kafka(struct kafka_client *c, const char *what)
 	return ERR_INVALID;
 }
 
-static enum err receive_exactly(struct kafka_client *c, uint8_t *data, size_t size,
-				uint64_t deadline_ms)
-{
-	while (size > 0) {
-		size_t got;
-		enum err err = socket_receive(c->fd, data, size, deadline_ms, &got, c->why);
-		if (err)
-			return err;
-		if (got == 0) {
-			snprintf(c->why, sizeof(c->why), "the connection was closed");
-			return ERR_IO;
-		}
-		data += got;
-		size -= got;
-	}
-	return OK;
-}
-
 /* The answer without its length. */
 static enum err receive_answer(struct arena *a, struct kafka_client *c, uint64_t deadline_ms,
 			       struct slice *ret)
 {
 	uint8_t head[LENGTH_BYTES];
 
-	enum err err = receive_exactly(c, head, sizeof(head), deadline_ms);
+	enum err err = secure_socket_receive(&c->socket, head, sizeof(head), deadline_ms, c->why);
 	if (err)
 		return err;
 	size_t size = get_u32(head);
 	if (size < CORRELATION_BYTES || size > KAFKA_CLIENT_ANSWER_BYTES_MAX)
 		return no_kafka(c, "the length of the answer is absurd");
 	uint8_t *data = arena_take(a, size);
-	err = receive_exactly(c, data, size, deadline_ms);
+	err = secure_socket_receive(&c->socket, data, size, deadline_ms, c->why);
 	if (!err)
 		*ret = (struct slice) { data, size };
 	return err;
@@ -90,12 +71,12 @@ enum err kafka_client_call(struct arena *a, struct kafka_client *c, enum kafka_a
 		&out);
 	schema_encode(api->request, version, request, &out);
 	put_u32(out.data, (uint32_t)(out.size - LENGTH_BYTES));
-	enum err err = socket_send(c->fd, buf_slice(&out), deadline_ms, c->why);
+	enum err err = secure_socket_send(&c->socket, buf_slice(&out), deadline_ms, c->why);
 	buf_done(&out);
 	if (!err)
 		err = receive_answer(a, c, deadline_ms, &answer);
 	if (err)
-		return err == ERR_INVALID ? ERR_INVALID : ERR_UNKNOWN;
+		return err == ERR_INVALID || err == ERR_DENIED ? err : ERR_UNKNOWN;
 	return decode_answer(a, c, api, version, answer, ret);
 }
 
@@ -122,16 +103,16 @@ static enum err ask_versions(struct kafka_client *c)
 }
 
 enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t port,
-			   uint64_t timeout_ms)
+			   struct tls_identity *identity, uint64_t timeout_ms)
 {
 	*c = (struct kafka_client) {
-		.fd = -1,
+		.socket.fd = -1,
 		.timeout_ms = timeout_ms ? timeout_ms : KAFKA_CLIENT_TIMEOUT_MS,
 	};
 	for (int key = 0; key < KAFKA_CLIENT_KEYS_MAX; key++)
 		c->versions[key].last = -1;
-	enum err err =
-		socket_connect_tcp(host, port, clock_now_ms() + c->timeout_ms, &c->fd, c->why);
+	enum err err = secure_socket_open(&c->socket, host, port, identity,
+					  clock_now_ms() + c->timeout_ms, c->why);
 	if (err)
 		return err;
 	err = ask_versions(c);
@@ -219,8 +200,7 @@ enum err kafka_client_sign_in(struct kafka_client *c, struct slice user, struct 
 
 void kafka_client_close(struct kafka_client *c)
 {
-	scope_close_fd(&c->fd);
-	c->fd = -1;
+	secure_socket_close(&c->socket);
 }
 
 int kafka_client_version(const struct kafka_client *c, enum kafka_api_key key, int version_max)

@@ -6,18 +6,18 @@
 #define CLI_KAFKA_CLIENT_H
 
 #include "base/arena.h"
-#include "cli/socket.h"
+#include "cli/secure_socket.h"
 #include "kafka_messages.h"
 
 enum {
 	KAFKA_CLIENT_TIMEOUT_MS = 10000,	   /* for connecting, and for each answer */
 	KAFKA_CLIENT_ANSWER_BYTES_MAX = 128 << 20, /* one batch may be as large as a request */
 	KAFKA_CLIENT_KEYS_MAX = 128,		   /* API keys above are passed over */
-	KAFKA_CLIENT_WHY_BYTES = SOCKET_WHY_BYTES + 100,
+	KAFKA_CLIENT_WHY_BYTES = SECURE_SOCKET_WHY_BYTES + 100,
 };
 
 struct kafka_client {
-	int fd;
+	struct secure_socket socket;
 	int32_t correlation_id;
 	uint64_t timeout_ms;
 	struct {
@@ -26,10 +26,12 @@ struct kafka_client {
 	char why[KAFKA_CLIENT_WHY_BYTES]; /* about the last failure */
 };
 
-/* Connect and ask which versions are spoken.  ERR_UNAVAILABLE, ERR_NOT_FOUND, ERR_TIMEOUT;
- * ERR_INVALID: whoever listens there does not speak Kafka.  timeout_ms 0: the default. */
+/* Connect, over TLS where there is an identity (borrowed until kafka_client_close()), and ask which
+ * versions are spoken.  ERR_UNAVAILABLE, ERR_NOT_FOUND, ERR_TIMEOUT; ERR_DENIED: TLS, see
+ * secure_socket_open(); ERR_INVALID: whoever listens there does not speak Kafka.  timeout_ms 0: the
+ * default. */
 MUST_CHECK enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t port,
-				      uint64_t timeout_ms);
+				      struct tls_identity *identity, uint64_t timeout_ms);
 
 /* Sign in with SCRAM-SHA-256.  ERR_DENIED: not with that password, or there is no such user;
  * ERR_UNSUPPORTED: it does not offer that. */

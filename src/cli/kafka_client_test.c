@@ -22,7 +22,7 @@ static const struct kafka_api_versions_response versions = {
 
 static enum err open_client(struct kafka_client *c, uint16_t port)
 {
-	return kafka_client_open(c, "127.0.0.1", port, 5000);
+	return kafka_client_open(c, "127.0.0.1", port, NULL, 5000);
 }
 
 static void test_the_highest_common_version_is_taken(void **state)
@@ -132,7 +132,8 @@ static void test_a_silent_server_is_given_up(void **state)
 
 	(void)state;
 	test_server_start(&server, be_silent, NULL);
-	assert_int_equal(kafka_client_open(&c, "127.0.0.1", server.port, 50), ERR_UNAVAILABLE);
+	assert_int_equal(kafka_client_open(&c, "127.0.0.1", server.port, NULL, 50),
+			 ERR_UNAVAILABLE);
 	assert_string_equal(c.why, "no answer in time");
 	kafka_client_close(&c);
 	test_server_stop(&server);

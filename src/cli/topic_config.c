@@ -173,7 +173,7 @@ enum command_status topic_config_run(const struct command_line *l)
 {
 	struct kafka_incremental_alter_configs_request_resource changes;
 	struct kafka_describe_configs_response_result result = { 0 };
-	struct broker b = { .client.fd = -1 };
+	struct broker b = { .client.socket.fd = -1 };
 	struct arena a;
 
 	arena_init(&a);

@@ -369,7 +369,7 @@ static enum command_status tail(struct tail *t, const struct command_line *l)
 
 enum command_status topic_tail_run(const struct command_line *l)
 {
-	struct broker b = { .client.fd = -1 };
+	struct broker b = { .client.socket.fd = -1 };
 	struct tail t = { .broker = &b };
 
 	arena_init(&b.arena);

@@ -135,7 +135,7 @@ static enum command_status trim(struct trim *t, const struct command_line *l)
 
 enum command_status topic_trim_run(const struct command_line *l)
 {
-	struct broker b = { .client.fd = -1 };
+	struct broker b = { .client.socket.fd = -1 };
 	struct trim t = { .broker = &b };
 
 	arena_init(&b.arena);

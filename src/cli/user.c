@@ -4,7 +4,6 @@
  * the terminal or from standard input, and never from the command line, which others see. */
 #include <errno.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -12,13 +11,14 @@
 #include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/output.h"
+#include "cli/password.h"
 #include "cli/table.h"
 #include "server/options.h"
 #include "wire/crypto/wipe.h"
 #include "wire/sasl/scram.h"
 
 enum { HTTP_OK = 200, HTTP_NOT_FOUND = 404, HTTP_UNAVAILABLE = 503 };
-enum { PASSWORD_BYTES_MAX = 1000, PASSWORD_BYTES_MIN = 8 };
+enum { PASSWORD_BYTES_MIN = 8 };
 
 /* --- asking control ---------------------------------------------------------------------------
  */
@@ -94,44 +94,17 @@ static enum command_status ask(const struct command_line *l, const char *method,
 /* --- passwords --------------------------------------------------------------------------------
  */
 
-/* One line, without its end.  False: there is none, or it is too long. */
-static bool read_line(char ret[PASSWORD_BYTES_MAX + 2])
-{
-	if (!fgets(ret, PASSWORD_BYTES_MAX + 2, stdin))
-		return false;
-	size_t size = strcspn(ret, "\r\n");
-	bool is_whole = size <= PASSWORD_BYTES_MAX;
-	ret[size] = '\0';
-	return is_whole;
-}
-
-static bool prompt(const char *text, char ret[PASSWORD_BYTES_MAX + 2])
-{
-	struct termios before, silent;
-
-	if (tcgetattr(STDIN_FILENO, &before) < 0)
-		return false;
-	silent = before;
-	silent.c_lflag &= ~(tcflag_t)ECHO;
-	fputs(text, stderr);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-	bool is_read = read_line(ret);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-	fputs("\n", stderr);
-	return is_read;
-}
-
 static enum command_status read_password(char ret[PASSWORD_BYTES_MAX + 2])
 {
 	char again[PASSWORD_BYTES_MAX + 2] = "";
 	bool is_same = true, is_read;
 
 	if (isatty(STDIN_FILENO)) {
-		is_read = prompt("password: ", ret) && prompt("again: ", again);
+		is_read = password_prompt("password: ", ret) && password_prompt("again: ", again);
 		is_same = is_read && strcmp(ret, again) == 0;
 		crypto_wipe(again, sizeof(again));
 	} else {
-		is_read = read_line(ret);
+		is_read = password_read_line(stdin, ret);
 	}
 	if (!is_read)
 		say("no password was given: it is the first line of standard input");

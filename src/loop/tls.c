@@ -180,6 +180,9 @@ static enum err translate(const struct tls *t, int code)
 	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
 	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
 	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
 	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
 	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
 		return ERR_DENIED;
@@ -211,6 +214,13 @@ enum err tls_shake(struct tls *t)
 		take_peer_key(t);
 	t->is_secure = true;
 	return OK;
+}
+
+const char *tls_verdict(const struct tls *t)
+{
+	long result = SSL_get_verify_result(t->ssl);
+
+	return result == X509_V_OK ? NULL : X509_verify_cert_error_string(result);
 }
 
 bool tls_is_secure(const struct tls *t)

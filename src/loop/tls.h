@@ -1,4 +1,5 @@
-/* TLS 1.3 between a socket and a stream: bytes in, bytes out, no I/O.  Private to loop/.
+/* TLS 1.3 between a socket and a stream: bytes in, bytes out, no I/O.  Private to loop/, and to
+ * commands that have no loop (cli/secure_socket.h).
  *
  *	socket -> tls_feed() -> tls_read() -> inbox
  *	socket <- tls_output() <- tls_write() <- outbox
@@ -29,6 +30,10 @@ void tls_feed(struct tls *t, struct slice bytes);
  * ERR_TOO_BIG: TLS_HANDSHAKE_BYTES_MAX. */
 MUST_CHECK enum err tls_shake(struct tls *t);
 bool tls_is_secure(const struct tls *t); /* the handshake is over */
+
+/* Why the certificate of the peer is not believed, in the words of OpenSSL; NULL: it is, or there
+ * is none. */
+const char *tls_verdict(const struct tls *t);
 
 /* What was fed, decrypted.  ERR_BUSY: feed more; ERR_NOT_FOUND: the peer said that it is done;
  * ERR_DENIED: it does not know us; ERR_CORRUPT: not what the peer sent. */

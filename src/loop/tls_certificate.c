@@ -214,39 +214,46 @@ static enum err use_key(SSL_CTX *context, struct slice pem, char why[TASK_WHY_BY
 	return ok ? OK : refuse(why, "the key is not that of the certificate");
 }
 
-enum err tls_identity_new_server(struct slice certificate, struct slice key,
-				 struct tls_identity **ret, char why[TASK_WHY_BYTES])
+static enum err use_certificate(SSL_CTX *context, struct slice certificate, struct slice key,
+				char why[TASK_WHY_BYTES])
 {
 	if (certificate.size > TLS_PEM_BYTES_MAX || key.size > TLS_PEM_BYTES_MAX)
 		return refuse(why, "the certificate or its key is too long");
-	SSL_CTX *context = tls_context_new(cipher_suites);
 	enum err err = use_chain(context, certificate, why);
 	if (!err)
 		err = use_key(context, key, why);
+	ERR_clear_error(); /* of the end of the file */
+	return err;
+}
+
+enum err tls_identity_new_server(struct slice certificate, struct slice key,
+				 struct tls_identity **ret, char why[TASK_WHY_BYTES])
+{
+	SSL_CTX *context = tls_context_new(cipher_suites);
+	enum err err = use_certificate(context, certificate, key, why);
 	if (err) {
 		SSL_CTX_free(context);
 		return err;
 	}
 	SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-	ERR_clear_error(); /* of the end of the file */
 	*ret = NEW(struct tls_identity);
 	(*ret)->context = context;
 	return OK;
 }
 
-enum err tls_identity_ask_clients(struct tls_identity *server, struct slice authorities,
-				  char why[TASK_WHY_BYTES])
+/* `clients` (may be NULL) is told whom it believes. */
+static enum err add_authorities(X509_STORE *store, SSL_CTX *clients, struct slice pem,
+				char why[TASK_WHY_BYTES])
 {
-	X509_STORE *store = SSL_CTX_get_cert_store(server->context);
-	BIO *bio = BIO_new_mem_buf(authorities.data, (int)authorities.size);
+	BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.size);
 	X509 *x;
 	int count = 0;
 	bool ok = true;
 
-	assert(bio && authorities.size <= TLS_PEM_BYTES_MAX);
+	assert(bio);
 	while (ok && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
 		ok = X509_STORE_add_cert(store, x) == 1 &&
-		     SSL_CTX_add_client_CA(server->context, x) == 1;
+		     (!clients || SSL_CTX_add_client_CA(clients, x) == 1);
 		X509_free(x);
 		count++;
 	}
@@ -254,8 +261,18 @@ enum err tls_identity_ask_clients(struct tls_identity *server, struct slice auth
 	ERR_clear_error();
 	if (!ok || count == 0)
 		return refuse(why, "these are no certificates in PEM form");
-	SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER, NULL);
 	return OK;
+}
+
+enum err tls_identity_ask_clients(struct tls_identity *server, struct slice authorities,
+				  char why[TASK_WHY_BYTES])
+{
+	assert(authorities.size <= TLS_PEM_BYTES_MAX);
+	enum err err = add_authorities(SSL_CTX_get_cert_store(server->context), server->context,
+				       authorities, why);
+	if (!err)
+		SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER, NULL);
+	return err;
 }
 
 void tls_identity_add_notice(struct tls_identity *server, const char *name, uint8_t serial)
@@ -341,4 +358,28 @@ struct tls_identity *tls_identity_new_client(enum tls_trust trust, const char *n
 		SSL_CTX_set_cert_verify_callback(identity->context, verify_fingerprint, identity);
 	}
 	return identity;
+}
+
+enum err tls_identity_believe(struct tls_identity *client, struct slice authorities,
+			      char why[TASK_WHY_BYTES])
+{
+	X509_STORE *store = X509_STORE_new();
+
+	assert(store && client->trust == TLS_TRUST_AUTHORITIES);
+	if (authorities.size > TLS_PEM_BYTES_MAX) {
+		X509_STORE_free(store);
+		return refuse(why, "these certificates are too many");
+	}
+	enum err err = add_authorities(store, NULL, authorities, why);
+	if (err)
+		X509_STORE_free(store);
+	else
+		SSL_CTX_set_cert_store(client->context, store); /* its own from here on */
+	return err;
+}
+
+enum err tls_identity_show(struct tls_identity *client, struct slice certificate, struct slice key,
+			   char why[TASK_WHY_BYTES])
+{
+	return use_certificate(client->context, certificate, key, why);
 }

@@ -58,4 +58,13 @@ enum tls_trust {
 struct tls_identity *tls_identity_new_client(enum tls_trust trust, const char *name,
 					     const uint8_t *fingerprint);
 
+/* With TLS_TRUST_AUTHORITIES: believe these (PEM), and not those of the system.  Before the first
+ * connection.  ERR_INVALID: `why`. */
+MUST_CHECK enum err tls_identity_believe(struct tls_identity *client, struct slice authorities,
+					 char why[TASK_WHY_BYTES]);
+
+/* Show this certificate to servers that ask for one, as tls_identity_new_server() has it. */
+MUST_CHECK enum err tls_identity_show(struct tls_identity *client, struct slice certificate,
+				      struct slice key, char why[TASK_WHY_BYTES]);
+
 #endif

@@ -347,9 +347,75 @@ static void test_a_client_says_why_it_does_not_believe(void **state)
 	tls_identity_free(w.client);
 }
 
+/* What a client says of our server, which asks it for a certificate that we believe; and what the
+ * client is told with the first bytes. */
+static enum err meet_with(struct slice believed, struct slice shown, struct slice shown_key,
+			  enum err *ret_read)
+{
+	struct tls_identity *server = new_server();
+	struct tls_identity *client =
+		tls_identity_new_client(TLS_TRUST_AUTHORITIES, "192.0.2.7", NULL);
+	char why[TASK_WHY_BYTES];
+	uint8_t room[16];
+	size_t size;
+	struct pair p;
+
+	assert_int_equal(tls_identity_ask_clients(server, buf_slice(&certificate), why), OK);
+	assert_int_equal(tls_identity_believe(client, believed, why), OK);
+	if (shown.size > 0)
+		assert_int_equal(tls_identity_show(client, shown, shown_key, why), OK);
+	open_pair(&p, server, client);
+	enum err err = p.client_err;
+	assert_int_equal(tls_verdict(p.client) != NULL, err == ERR_DENIED);
+	*ret_read = err ? ERR_BUSY : tls_read(p.client, room, sizeof(room), &size);
+	close_pair(&p, server, client);
+	return err;
+}
+
+static void test_a_client_believes_a_file_and_shows_a_certificate(void **state)
+{
+	const struct slice own = buf_slice(&certificate), own_key = buf_slice(&key);
+	struct buf other, other_key;
+	enum err read;
+
+	(void)state;
+	buf_init(&other);
+	buf_init(&other_key);
+	assert_int_equal(tls_certificate_make(hosts, 2, &other, &other_key), OK);
+	assert_int_equal(meet_with(own, (struct slice) { 0 }, own_key, &read), OK);
+	assert_int_equal(read, ERR_BUSY); /* nothing comes yet */
+	assert_int_equal(meet_with(own, own, own_key, &read), OK);
+	assert_int_equal(read, ERR_DENIED); /* it is one for servers */
+	assert_int_equal(meet_with(own, buf_slice(&other), buf_slice(&other_key), &read), OK);
+	assert_int_equal(read, ERR_DENIED); /* with TLS 1.3 it learns that late */
+	assert_int_equal(meet_with(buf_slice(&other), own, own_key, &read), ERR_DENIED);
+	buf_done(&other);
+	buf_done(&other_key);
+}
+
+static void test_wrong_files_of_clients_are_refused(void **state)
+{
+	struct tls_identity *client =
+		tls_identity_new_client(TLS_TRUST_AUTHORITIES, "relay.example", NULL);
+	static uint8_t zeros[TLS_PEM_BYTES_MAX + 1];
+	const struct slice too_big = { zeros, sizeof(zeros) };
+	char why[TASK_WHY_BYTES];
+
+	(void)state;
+	assert_int_equal(tls_identity_believe(client, SLICE("none"), why), ERR_INVALID);
+	assert_int_equal(tls_identity_believe(client, too_big, why), ERR_INVALID);
+	assert_int_equal(tls_identity_show(client, SLICE("none"), buf_slice(&key), why),
+			 ERR_INVALID);
+	assert_int_equal(tls_identity_show(client, buf_slice(&certificate), SLICE("none"), why),
+			 ERR_INVALID);
+	tls_identity_free(client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_client_believes_a_file_and_shows_a_certificate),
+		cmocka_unit_test(test_wrong_files_of_clients_are_refused),
 		cmocka_unit_test(test_a_client_may_believe_one_certificate),
 		cmocka_unit_test(test_a_client_may_believe_anybody_for_tests),
 		cmocka_unit_test(test_authorities_decide_and_the_name_must_be_right),

@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import kcat
-from guarded_client import PASSWORDS, SASL_AUTHENTICATE, SASL_HANDSHAKE, User, sasl, user
+from guarded_client import (PASSWORDS, SASL_AUTHENTICATE, SASL_HANDSHAKE, User, hanse, sasl,
+                            user)
 from kafka import API_VERSIONS, METADATA, Client, array, text
 from scenario import Scenario, wait_until
 
@@ -135,6 +136,39 @@ with Scenario() as s:
         over = [word.replace("SASL_PLAINTEXT", "SASL_SSL") for word in words]
         ca = ["-X", f"ssl.ca.location={own.file}"]
         assert kcat.consume(node.address, "orders", *over, *ca) == b"one\n"
+
+    with s.test("our own commands speak TLS, and are known by a certificate"):
+        def topics(*words):
+            return hanse(node, "topic", "list", *map(str, words))
+
+        me = ["--certificate", ops[0], "--key", ops[1]]
+        told = topics("--ca", own.file, *me)
+        assert b"orders" in told.stdout, told.stderr
+        password = s.scratch / "password"
+        password.write_text(PASSWORDS["boss"] + "\n")
+        told = topics("--ca", own.file, "--as", "boss", "--password-file", password)
+        assert b"orders" in told.stdout, told.stderr
+        told = hanse(node, "topic", "list", "--ca", str(own.file), "--as", "boss",
+                     "--password-file", "-", line=PASSWORDS["boss"])
+        assert b"orders" in told.stdout, told.stderr
+        described = hanse(node, "producer", "list", "orders", "--ca", str(own.file),
+                          *map(str, me))
+        assert described.returncode == 0, described.stderr
+
+    with s.test("they do not believe another server, and are refused with another certificate"):
+        refused = topics("--ca", others.file, *me)
+        assert refused.returncode == 1 and b"not believed" in refused.stderr, refused.stderr
+        refused = topics("--ca", own.file, "--certificate", mallory[0], "--key", mallory[1])
+        assert refused.returncode == 1 and b"shows no certificate" in refused.stderr, \
+            refused.stderr
+        refused = topics("--ca", own.file)
+        assert refused.returncode == 4 and b"--certificate" in refused.stderr, refused.stderr
+        ops[1].chmod(0o644)
+        refused = topics("--ca", own.file, *me)
+        assert refused.returncode == 1 and b"--key" in refused.stderr, refused.stderr
+        ops[1].chmod(0o600)
+        refused = topics("--ca", own.file, "--certificate", ops[0])
+        assert refused.returncode == 2 and b"go together" in refused.stderr, refused.stderr
 
     with s.test("a token of whom is believed signs in, for as long as it says"):
         client, error, lifetime_ms = bearer(node, issuer.token("boss", 600))
