@@ -1,6 +1,7 @@
 #include "access/grants.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -314,6 +315,40 @@ const char *grant_operation_name(enum grant_operation operation)
 	};
 
 	return (size_t)operation < sizeof(names) / sizeof(names[0]) ? names[operation] : "?";
+}
+
+static bool is_word(struct slice word, const char *name)
+{
+	if (word.size != strlen(name))
+		return false;
+	for (size_t i = 0; i < word.size; i++) {
+		uint8_t c = word.data[i];
+		if (c >= 'a' && c <= 'z')
+			c = (uint8_t)(c - 'a' + 'A');
+		if ((c == '-' ? '_' : c) != (uint8_t)name[i])
+			return false;
+	}
+	return true;
+}
+
+enum err grant_resource_find(struct slice word, enum grant_resource *ret)
+{
+	for (int i = GRANT_TOPIC; i <= GRANT_USER; i++)
+		if (is_word(word, grant_resource_name((enum grant_resource)i))) {
+			*ret = (enum grant_resource)i;
+			return OK;
+		}
+	return ERR_NOT_FOUND;
+}
+
+enum err grant_operation_find(struct slice word, enum grant_operation *ret)
+{
+	for (int i = GRANT_ALL; i <= GRANT_TWO_PHASE_COMMIT; i++)
+		if (is_word(word, grant_operation_name((enum grant_operation)i))) {
+			*ret = (enum grant_operation)i;
+			return OK;
+		}
+	return ERR_NOT_FOUND;
 }
 
 static char *plain_text(struct arena *a, struct slice s)

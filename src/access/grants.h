@@ -126,6 +126,10 @@ uint32_t grant_operations_of(enum grant_resource resource);
 const char *grant_resource_name(enum grant_resource resource);
 const char *grant_operation_name(enum grant_operation operation);
 
+/* The same words in any case, with _ or -.  ERR_NOT_FOUND: it is none, or one of filters. */
+MUST_CHECK enum err grant_resource_find(struct slice word, enum grant_resource *ret);
+MUST_CHECK enum err grant_operation_find(struct slice word, enum grant_operation *ret);
+
 /* DENY WRITE of TOPIC "orders" (PREFIXED) to User:bob from *; what is no printable ASCII in names
  * is a question mark. */
 char *grant_text(struct arena *a, const struct grant *it);

@@ -526,10 +526,18 @@ const struct command commands[] = {
 	  .summary = "Says whether one may reach the other, and by which rule",
 	  .examples = "  hanse policy explain laptop db:5432\n"
 		      "  hanse policy explain alice@example.com db:53/udp\n"
-		      "  hanse policy explain laptop db\n",
-	  .details = "FROM is a machine, an address, a user or a tag; TO a machine or an address,\n"
-		     "with a port or without.  Exits with 1 when it may not.\n",
-	  .flags = PRINTS_DATA | ASKS_MESH,
+		      "  hanse policy explain laptop db\n"
+		      "  hanse policy explain alice topic:orders --operation READ\n"
+		      "  hanse policy explain alice group:readers --operation all\n",
+	  .details =
+		  "FROM is a machine, an address, a user or a tag; TO a machine or an address,\n"
+		  "with a port or without.  With --operation, what a user may do with Kafka: FROM\n"
+		  "is the user, TO is topic:NAME, group:NAME, transactional-id:NAME or cluster, "
+		  "and\n"
+		  "control of this machine's `hanse serve` is asked.  Exits with 1 when it may "
+		  "not.\n",
+	  .flags = FLAG_BIT(FLAG_OPERATION) | FLAG_BIT(FLAG_HOST) | FLAG_BIT(FLAG_KAFKA) |
+		   PRINTS_DATA | ASKS_MESH,
 	  .argument_count = 2,
 	  .run = policy_explain_run },
 	{ .words = "policy who-can",

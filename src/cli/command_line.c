@@ -74,6 +74,10 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 		      "Kafka over TLS, by a server that these authorities know; or system" },
 	[FLAG_CERTIFICATE] = { "certificate", "FILE", "HANSE_KAFKA_CLIENT_CERTIFICATE",
 			       "known to Kafka by this certificate; over TLS" },
+	[FLAG_OPERATION] = { "operation", "WORD", NULL,
+			     "READ, WRITE, ... of Kafka's access lists, or all: what a user may "
+			     "do" },
+	[FLAG_HOST] = { "host", "ADDRESS", NULL, "from where the user asks (127.0.0.1)" },
 	[FLAG_KEY] = { "key", "FILE", "HANSE_KAFKA_CLIENT_KEY", "that of --certificate" },
 	[FLAG_ADMIN] = { "admin", NULL, NULL, "may do everything" },
 	[FLAG_NO_PASSWORD] = { "no-password", NULL, NULL,

@@ -1,11 +1,13 @@
 /* hanse policy: who may reach what in the mesh. */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "access/hujson.h"
 #include "base/scope.h"
 #include "base/text.h"
+#include "cli/control_client.h"
 #include "cli/local_client.h"
 #include "cli/output.h"
 
@@ -139,8 +141,64 @@ static void add_target(json_t *body, const char *text)
 		json_object_set_new(body, "protocol", json_string(slash + 1));
 }
 
+/* --- what is done with Kafka ------------------------------------------------------------------
+ */
+
+/* "topic:orders" is a resource and a name; "cluster" has one name. */
+static bool read_resource(const char *text, json_t *body)
+{
+	const char *colon = strchr(text, ':');
+	size_t size = colon ? (size_t)(colon - text) : strlen(text);
+	bool is_cluster = !colon && strcasecmp(text, "cluster") == 0;
+
+	if (!is_cluster && (!colon || size == 0 || colon[1] == '\0'))
+		return false;
+	json_object_set_new(body, "resource", json_stringn(text, size));
+	json_object_set_new(body, "name", json_string(is_cluster ? "kafka-cluster" : colon + 1));
+	return true;
+}
+
+static json_t *principal_of(const char *name)
+{
+	return strncmp(name, "User:", 5) == 0 ? json_string(name) : json_sprintf("User:%s", name);
+}
+
+static enum command_status explain_kafka(const struct command_line *l)
+{
+	json_t *body = json_pack("{s:o, s:s, s:s}", "principal", principal_of(l->arguments[0]),
+				 "operation", command_line_value(l, FLAG_OPERATION, ""), "host",
+				 command_line_value(l, FLAG_HOST, "127.0.0.1"));
+	json_t *answer = NULL;
+
+	if (!read_resource(l->arguments[1], body)) {
+		say("with --operation, \"%.60s\" is to be topic:NAME, group:NAME,"
+		    " transactional-id:NAME or cluster",
+		    l->arguments[1]);
+		json_decref(body);
+		return COMMAND_MISUSED;
+	}
+	enum command_status status =
+		control_request(l, "POST", "/v1/access/explain", body, &answer);
+	if (status)
+		return status;
+	bool is_allowed = json_is_true(json_object_get(answer, "allowed"));
+	if (command_line_has(l, FLAG_JSON)) {
+		status = output_json(answer);
+		return status ? status : is_allowed ? COMMAND_DONE : COMMAND_REFUSED;
+	}
+	const json_t *reasons = json_object_get(answer, "reasons");
+	for (size_t i = 0; i < json_array_size(reasons); i++) {
+		print_text(json_array_get(reasons, i), "text");
+		puts("");
+	}
+	json_decref(answer);
+	return is_allowed ? COMMAND_DONE : COMMAND_REFUSED;
+}
+
 enum command_status policy_explain_run(const struct command_line *l)
 {
+	if (command_line_has(l, FLAG_OPERATION))
+		return explain_kafka(l);
 	json_t *body = json_pack("{s:s}", "from", l->arguments[0]), *answer = NULL;
 
 	add_target(body, l->arguments[1]);

@@ -163,6 +163,10 @@ void admin_on_request(void *context, struct http_exchange *e)
 {
 	json_t *(*document)(struct control * c) = find_page(e->path);
 
+	if (slice_equal(e->path, SLICE("/v1/access/explain")) && strcmp(e->method, "POST") == 0) {
+		admin_explain_access(context, e);
+		return;
+	}
 	if (!document) {
 		http_answer(e, 404, "application/json", SLICE("{\"error\":\"no such path\"}\n"));
 		return;

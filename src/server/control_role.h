@@ -46,9 +46,11 @@ struct control {
 	bool is_stopping;
 };
 
-/* The admin API: GET /v1/status, /v1/usage, /v1/users; POST /v1/users (admin_users.c). */
+/* The admin API: GET /v1/status, /v1/usage, /v1/users; POST /v1/users (admin_users.c),
+ * /v1/access/explain (admin_access.c). */
 void admin_on_request(void *context, struct http_exchange *e);
 void admin_change_user(struct control *c, struct http_exchange *e);
+void admin_explain_access(struct control *c, struct http_exchange *e);
 struct json_t *admin_users_json(struct control *c);
 
 #endif

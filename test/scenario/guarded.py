@@ -168,6 +168,32 @@ with Scenario() as s:
         boss.revoke(GROUP, "readers", "User:reader")
         assert boss.grant(GROUP, "readers", READ, "User:reader") == 0
 
+    with s.test("policy explain names the access list that decides, or that none does"):
+        def explain(*words):
+            done = hanse(node, "policy", "explain", *words, "--run-dir", str(node.run_dir))
+            return done.returncode, (done.stdout + done.stderr).decode()
+
+        assert explain("reader", "topic:orders", "--operation", "read") == (
+            0, 'User:reader may READ TOPIC orders: ALLOW READ of TOPIC "ord" (PREFIXED) to '
+               'User:reader from *\n')
+        status, said = explain("reader", "topic:orders", "--operation", "WRITE")
+        assert status == 1 and "may not WRITE TOPIC orders: no rule" in said, said
+        status, said = explain("boss", "cluster", "--operation", "all")
+        assert status == 0 and said.count("it is an admin") == 7, said
+        status, said = explain("ANONYMOUS", "group:readers", "--operation", "READ")
+        assert status == 1 and "does not sign in" in said, said
+        status, said = explain("reader", "transactional-id:x", "--operation", "READ")
+        assert status == 1 and "no such operation" in said, said
+        assert explain("reader", "orders", "--operation", "READ")[0] == 2
+        assert boss.grant(TOPIC, "orders", READ, "User:reader", permission=DENY) == 0
+        status, said = explain("reader", "topic:orders", "--operation", "READ")
+        assert status == 1 and "DENY READ of TOPIC" in said, said
+        wait_until(lambda: fails_with("uthorization failed", lambda: kcat.consume(
+            node.address, "orders", *sasl("reader"))), SOON_S, "brokers say the same")
+        boss.revoke(TOPIC, "orders", "User:reader")
+        wait_until(lambda: not fails_with("uthorization failed", lambda: kcat.consume(
+            node.address, "orders", *sasl("reader"))), SOON_S, "and again")
+
     with s.test("our own commands sign in too"):
         password = s.scratch / "password"
         password.write_text(PASSWORDS["boss"] + "\n")

@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "cells/leader.h"
 #include "loop/stream.h"
+#include "streams/catalog/reason.h"
 #include "wire/peer/condition.h"
 
 enum {
@@ -75,6 +76,13 @@ struct coordinator_status {
 	size_t calls;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
+
+/* May somebody do something with Kafka, and why?  ERR_UNAVAILABLE: this node does not lead. */
+MUST_CHECK enum err coordinator_explain(struct coordinator *c, struct arena *a,
+					const struct guard_caller *who,
+					enum grant_operation operation,
+					enum grant_resource resource, struct slice name,
+					struct guard_reason *ret);
 
 /* What the agent of this incarnation says of itself; false when it has no session. */
 bool coordinator_find_agent(const struct coordinator *c, int64_t incarnation,

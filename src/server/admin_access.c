@@ -1,0 +1,117 @@
+/* POST /v1/access/explain of the admin API: may somebody do something with Kafka, and why?
+ *
+ *	{"principal": "User:alice", "host": "127.0.0.1", "operation": "READ",
+ *	 "resource": "TOPIC", "name": "orders"}
+ *	{"allowed": true, "reasons": [{"operation": "READ", "allowed": true, "rule": "ALLOW ..." or
+ *	 null, "text": "User:alice may ..."}]}
+ *
+ * "operation" ALL is all that can be done with the resource, and all of it must be allowed. */
+#include <jansson.h>
+#include <string.h>
+
+#include "server/control_role.h"
+#include "streams/coordinator/coordinator.h"
+
+struct access_question {
+	struct guard_caller who;
+	enum grant_operation operation;
+	enum grant_resource resource;
+	struct slice name;
+};
+
+static void answer(struct http_exchange *e, int status, const char *error)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "{\"error\":\"%s\"}\n", error);
+	http_answer(e, status, "application/json", slice_from(text));
+}
+
+static bool read_text(const json_t *body, const char *name, size_t bytes_max, struct slice *ret)
+{
+	const json_t *value = json_object_get(body, name);
+
+	if (!json_is_string(value))
+		return false;
+	*ret = (struct slice) { (const uint8_t *)json_string_value(value),
+				json_string_length(value) };
+	return ret->size > 0 && ret->size <= bytes_max;
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *read_question(const json_t *body, struct access_question *ret)
+{
+	struct slice operation, resource;
+
+	if (!read_text(body, "principal", GRANT_PRINCIPAL_BYTES_MAX, &ret->who.principal) ||
+	    !read_text(body, "host", GRANT_HOST_BYTES_MAX, &ret->who.host) ||
+	    !read_text(body, "name", GRANT_NAME_BYTES_MAX, &ret->name))
+		return "it needs a principal, a host and a name, and they have their limits";
+	if (!read_text(body, "resource", GRANT_NAME_BYTES_MAX, &resource) ||
+	    grant_resource_find(resource, &ret->resource))
+		return "the resource is none of TOPIC, GROUP, CLUSTER and TRANSACTIONAL_ID";
+	if (!read_text(body, "operation", GRANT_NAME_BYTES_MAX, &operation) ||
+	    grant_operation_find(operation, &ret->operation) ||
+	    (ret->operation != GRANT_ALL &&
+	     !(grant_operations_of(ret->resource) & 1u << ret->operation)))
+		return "there is no such operation with that resource: "
+		       "ALL shows which there are";
+	return NULL;
+}
+
+static json_t *explain(struct arena *a, struct control *c, const struct access_question *q)
+{
+	uint32_t mask =
+		q->operation == GRANT_ALL ? grant_operations_of(q->resource) : 1u << q->operation;
+	json_t *reasons = json_array();
+	bool is_allowed = true;
+
+	for (uint32_t i = GRANT_READ; i <= GRANT_TWO_PHASE_COMMIT; i++) {
+		struct guard_reason r;
+		if (!(mask & 1u << i))
+			continue;
+		if (coordinator_explain(c->coordinator, a, &q->who, (enum grant_operation)i,
+					q->resource, q->name, &r)) {
+			json_decref(reasons);
+			return NULL;
+		}
+		is_allowed &= r.is_allowed;
+		json_array_append_new(reasons,
+				      json_pack("{s:s, s:b, s:s?, s:s}", "operation",
+						grant_operation_name((enum grant_operation)i),
+						"allowed", r.is_allowed, "rule", r.rule, "text",
+						r.text));
+	}
+	return json_pack("{s:b, s:o}", "allowed", is_allowed, "reasons", reasons);
+}
+
+static int add_text(const char *text, size_t size, void *context)
+{
+	buf_add(context, text, size);
+	return 0;
+}
+
+void admin_explain_access(struct control *c, struct http_exchange *e)
+{
+	json_t *body =
+		json_loadb(e->body.size ? (const char *)e->body.data : "", e->body.size, 0, NULL);
+	struct access_question q = { 0 };
+	const char *wrong = read_question(body, &q);
+	struct arena a;
+	struct buf text;
+
+	arena_init(&a);
+	buf_init(&text);
+	json_t *found = wrong ? NULL : explain(&a, c, &q);
+	if (wrong)
+		answer(e, 400, wrong);
+	else if (!found || json_dump_callback(found, add_text, &text, JSON_COMPACT))
+		answer(e, 503,
+		       "this node does not lead now: ask the one that `hanse status` names");
+	else
+		http_answer(e, 200, "application/json", buf_slice(&text));
+	json_decref(found);
+	json_decref(body);
+	buf_done(&text);
+	arena_done(&a);
+}
