@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "cells/follower.h"
 #include "loop/stream.h"
 #include "streams/catalog/catalog.h"
 #include "streams/coordinator/commit_file.h"
 #include "streams/coordinator/hello.h"
+#include "streams/coordinator/share_records.h"
 #include "streams/coordinator/usage.h"
 #include "wire/peer/condition.h"
 #include "wire/peer/frame.h"
@@ -54,12 +56,13 @@ struct testing_control {
 	int lose_before;       /* commits: close the connection instead of running the command */
 	int lose_after;	       /* commits: run the command, then close the connection */
 	int lose_usage_after;  /* the same with reports */
+	int lose_share_after;  /* and with the records of share groups */
 	int32_t usage_ms;      /* 0: no reports are wanted */
 	enum err commit_error; /* what the next commit is answered, once */
 	enum err kafka_error;  /* what every request passed on is answered; OK: nothing */
 
 	/* counters */
-	int hello_count, commit_count, sync_count, ping_count, usage_count;
+	int hello_count, commit_count, sync_count, ping_count, usage_count, share_count;
 	int kafka_count; /* requests passed on */
 	int64_t last_low_sequence, last_sequence;
 	struct buf *tap; /* not NULL: all that agents say is added here */
@@ -242,6 +245,29 @@ static inline void testing_answer_commit(struct testing_peer *p, struct arena *a
 	testing_write(p, &peer_commit_file_response_schema, frame->correlation_id, &response);
 }
 
+static inline void testing_answer_share(struct testing_peer *p, struct arena *a,
+					const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_share_request request;
+	struct peer_share_response response = { 0 };
+	struct share_records share = {
+		.arena = a, .request = &request, .now_ms = clock_wall_ms(), .response = &response
+	};
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_share_request_schema, &request), OK);
+	c->share_count++;
+	assert_int_equal(cell_run(c->cell, share_records_run, &share), OK);
+	testing_seal(c);
+	if (c->lose_share_after > 0) {
+		c->lose_share_after--;
+		testing_lose_peer(p);
+		return;
+	}
+	response.index = c->index;
+	testing_write(p, &peer_share_response_schema, frame->correlation_id, &response);
+}
+
 static inline void testing_answer_usage(struct testing_peer *p, struct arena *a,
 					const struct frame *frame)
 {
@@ -314,6 +340,9 @@ static inline void testing_take_frame(struct testing_peer *p, const struct frame
 		break;
 	case PEER_COMMIT_FILE_REQUEST:
 		testing_answer_commit(p, &a, frame);
+		break;
+	case PEER_SHARE_REQUEST:
+		testing_answer_share(p, &a, frame);
 		break;
 	case PEER_USAGE_REQUEST:
 		testing_answer_usage(p, &a, frame);

@@ -217,6 +217,28 @@ const struct cell_schema catalog_schema[] = {
 		" UNIQUE (topic_name, number, producer_id));"
 		"CREATE INDEX former_producer_deleted ON former_producer (deleted_ms);",
 	},
+	{
+		.name = "streams",
+		.version = 8,
+		.sql =
+			/* share groups; doc/formats/share.md */
+		"CREATE TABLE share_group (id INTEGER PRIMARY KEY,"
+		" consumer_group INTEGER NOT NULL UNIQUE, topics_hash INTEGER NOT NULL);"
+
+		"CREATE TABLE share_member (id INTEGER PRIMARY KEY,"
+		" consumer_group INTEGER NOT NULL, member_id TEXT NOT NULL,"
+		" member_epoch INTEGER NOT NULL, previous_epoch INTEGER NOT NULL, rack_id TEXT,"
+		" client_id TEXT NOT NULL, client_host TEXT NOT NULL, topics BLOB NOT NULL,"
+		" deadline_ms INTEGER NOT NULL, UNIQUE (consumer_group, member_id));"
+		"CREATE INDEX share_member_deadline ON share_member (deadline_ms);"
+
+		/* topic: row of topic; state: share_partition.h */
+		"CREATE TABLE share_partition (id INTEGER PRIMARY KEY,"
+		" consumer_group INTEGER NOT NULL, topic INTEGER NOT NULL,"
+		" partition INTEGER NOT NULL, state BLOB NOT NULL,"
+		" UNIQUE (consumer_group, topic, partition));"
+		"CREATE INDEX share_partition_topic ON share_partition (topic);",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -293,6 +293,25 @@ int64_t config_group_number(struct cell *c, struct slice group, const char *name
 	return stored_number(c, CONFIG_GROUP, group, name, number);
 }
 
+bool config_group_is(struct cell *c, struct slice group, const char *name, struct slice value)
+{
+	struct config_row row;
+	sqlite3_stmt *st = cell_statement(
+		c, "SELECT value FROM config WHERE kind = ?1 AND resource = ?2 AND name = ?3");
+
+	if (!config_find(CONFIG_GROUP, slice_from(name), &row))
+		return false;
+	if (group.size > CONFIG_RESOURCE_BYTES_MAX)
+		return slice_equal(slice_from(row.value), value);
+	cell_bind_int(st, 1, CONFIG_GROUP);
+	cell_bind_text(st, 2, group);
+	cell_bind_text(st, 3, slice_from(name));
+	bool ret = slice_equal(
+		cell_next(c, st) ? cell_column_text(st, 0) : slice_from(row.value), value);
+	sqlite3_reset(st);
+	return ret;
+}
+
 /* --- what topics are bound to ------------------------------------------------------------------
  */
 

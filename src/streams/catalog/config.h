@@ -93,6 +93,9 @@ int64_t config_group_number(struct cell *c, struct slice group, const char *name
 /* What was set for all brokers, or `otherwise`. */
 int64_t config_broker_number(struct cell *c, const char *name, int64_t otherwise);
 
+/* Does the group's setting `name` have this value? */
+bool config_group_is(struct cell *c, struct slice group, const char *name, struct slice value);
+
 /* What of a topic's settings the code acts on. */
 struct config_topic_rules {
 	int64_t message_bytes_max;

@@ -206,6 +206,51 @@ static enum step commit_file_step(struct task *t)
 	abort();
 }
 
+/* --- records of share groups --------------------------------------------------------------------
+ */
+
+static enum err run_share(struct cell *cell, void *argument)
+{
+	struct call *call = argument;
+
+	call->share.run = (struct share_records) {
+		.arena = &call->arena,
+		.request = &call->share.request,
+		.now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader),
+		.response = &call->share.response,
+	};
+	return share_records_run(cell, &call->share.run);
+}
+
+static enum step answer_share(struct call *call, enum err err)
+{
+	struct peer_share_response *response = &call->share.response;
+
+	if (err)
+		*response = (struct peer_share_response) { .error = (int16_t)(err) };
+	response->index = (int64_t)call->leader.index;
+	return answer(call, &peer_share_response_schema, response);
+}
+
+static enum step share_step(struct task *t)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+
+	if (task_is_canceled(t))
+		return end(call, t->err);
+	switch (t->at) {
+	case CALL_START:
+		if (schema_decode_all(&call->arena, &peer_share_request_schema, 0, call->body,
+				      &call->share.request))
+			return answer_share(call, ERR_INVALID);
+		leader_run(&call->leader, t, call->coordinator->config.leader, run_share, call);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return answer_share(call, call->leader.task.err);
+	}
+	abort();
+}
+
 /* --- dead files that are gone ------------------------------------------------------------------
  */
 
@@ -440,6 +485,7 @@ static const struct {
 	{ PEER_USAGE_REQUEST, CALL_KIND(usage) },
 	{ PEER_PING_REQUEST, CALL_KIND(ping) },
 	{ PEER_CONDITION_REQUEST, CALL_KIND(condition) },
+	{ PEER_SHARE_REQUEST, CALL_KIND(share) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };
 

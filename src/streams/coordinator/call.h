@@ -6,6 +6,7 @@
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/share_records.h"
 #include "streams/coordinator/usage.h"
 #include "wire/peer/frame.h"
 
@@ -39,6 +40,11 @@ struct call {
 			struct peer_condition_request request;
 			int32_t others;
 		} condition;
+		struct {
+			struct peer_share_request request;
+			struct peer_share_response response;
+			struct share_records run;
+		} share;
 		struct kafka_call kafka;
 	};
 };

@@ -180,7 +180,7 @@ static enum err describe_one(struct cell *cell, struct group_call *call, struct 
 		return OK;
 	}
 	enum err err = group_row_find(call->kafka->arena, cell, name, &row);
-	if (entry || (!err && row.type == GROUP_CLASSIC)) {
+	if (entry || (!err && row.type != GROUP_CONSUMER)) {
 		not_found(call, name, "is not a consumer group", ret);
 	} else if (err == ERR_NOT_FOUND) {
 		not_found(call, name, "not found", ret);

@@ -39,9 +39,10 @@ enum {
 	GROUP_MEMBER_TOPICS_BYTES_MAX = 256 * 1024, /* names and pattern that a member subscribes */
 };
 
-enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_TYPE_COUNT };
+/* A share group is none of this engine's: share_group.h. */
+enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_SHARE, GROUP_TYPE_COUNT };
 
-/* "classic", "consumer" */
+/* "classic", "consumer", "share" */
 const char *group_type_name(enum group_type type);
 
 enum group_state {

@@ -6,6 +6,7 @@
 #include "streams/coordinator/group_call.h"
 #include "streams/coordinator/group_store.h"
 #include "streams/coordinator/roll.h"
+#include "streams/coordinator/share_group.h"
 #include "wire/kafka/authorized.h"
 
 static int64_t now_of(const struct group_call *call)
@@ -70,6 +71,12 @@ static void keep_share(struct cell *cell, const struct group_call *call)
 	response->groups_count = kept;
 }
 
+/* Of a group that is not in memory. */
+static const char *row_state(const struct group_row *row)
+{
+	return group_state_name(row->type == GROUP_SHARE ? row->state : GROUP_EMPTY);
+}
+
 static enum err list_groups(struct cell *cell, struct group_call *call)
 {
 	struct groups *groups = call->kafka->coordinator->groups;
@@ -86,7 +93,7 @@ static enum err list_groups(struct cell *cell, struct group_call *call)
 	for (size_t i = 0; i < count; i++)
 		if (!groups_find(groups, rows[i].name))
 			list_one(call, rows[i].name, rows[i].protocol_type, rows[i].type,
-				 group_state_name(GROUP_EMPTY));
+				 row_state(&rows[i]));
 	while ((entry = map_next(&groups->by_name, &cursor)))
 		list_one(call, entry->group.name, entry->group.protocol_type, entry->group.type,
 			 entry->group.type == GROUP_CONSUMER
@@ -175,7 +182,7 @@ static enum err describe_one(struct cell *cell, struct group_call *call, struct 
 		return OK;
 	}
 	enum err err = group_row_find(a, cell, name, &row);
-	if (entry || (err == OK && row.type == GROUP_CONSUMER)) {
+	if (entry || (err == OK && row.type != GROUP_CLASSIC)) {
 		if (call->kafka->version >= 6) {
 			ret->error_code = KAFKA_GROUP_ID_NOT_FOUND;
 			ret->error_message =
@@ -263,6 +270,14 @@ static void delete_groups_name(struct group_call *call)
 	call->name_count = request->groups_names_count;
 }
 
+static bool has_share_members(struct cell *cell, const struct group_call *call, struct slice name)
+{
+	struct share_group g;
+
+	return !share_group_load(call->kafka->arena, cell, name, now_of(call), &g) &&
+	       g.member_count > 0;
+}
+
 static enum err delete_one(struct cell *cell, struct group_call *call, struct slice name,
 			   int16_t *ret_error)
 {
@@ -285,6 +300,10 @@ static enum err delete_one(struct cell *cell, struct group_call *call, struct sl
 	enum err err = group_row_find(call->kafka->arena, cell, name, &row);
 	if (err == ERR_NOT_FOUND) {
 		*ret_error = KAFKA_GROUP_ID_NOT_FOUND;
+		return OK;
+	}
+	if (!err && row.type == GROUP_SHARE && has_share_members(cell, call, name)) {
+		*ret_error = KAFKA_NON_EMPTY_GROUP;
 		return OK;
 	}
 	return err ? err : group_row_delete(cell, row.id, now_of(call));

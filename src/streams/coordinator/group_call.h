@@ -90,6 +90,9 @@ struct group_entry *groups_find(const struct groups *g, struct slice name);
 /* A group that is not in memory; NULL: too many. */
 struct group_entry *groups_create(struct groups *g, struct slice name);
 
+/* Is there a share group of this name?  Its requests are others. */
+bool groups_is_share(const struct groups *g, struct slice name);
+
 /* Step the group, then store what changed, let answers go, set the timer.  `call`, which may be
  * NULL, is answered by this step unless the event is a join or a sync.  May free the entry. */
 void groups_step(struct groups *g, struct group_entry *entry, struct group_event *event,

@@ -9,6 +9,7 @@ const char *group_type_name(enum group_type type)
 	static const char *const names[GROUP_TYPE_COUNT] = {
 		[GROUP_CLASSIC] = "classic",
 		[GROUP_CONSUMER] = "consumer",
+		[GROUP_SHARE] = "share",
 	};
 
 	return names[type];

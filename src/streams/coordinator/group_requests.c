@@ -125,7 +125,9 @@ static void feed_join(struct group_call *call)
 	int16_t error = check_join(call);
 
 	if (!error && !entry) {
-		if (r->member_id.size > 0)
+		if (groups_is_share(groups, r->group_id))
+			error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+		else if (r->member_id.size > 0)
 			error = KAFKA_UNKNOWN_MEMBER_ID;
 		else if (!(entry = groups_create(groups, r->group_id)))
 			error = KAFKA_GROUP_MAX_SIZE_REACHED;

@@ -5,8 +5,9 @@
 
 #define GROUP_COLUMNS                                                                              \
 	"SELECT g.id, g.name, g.state, g.generation, g.protocol_type, g.protocol, g.leader,"       \
-	" c.assignment_epoch, c.topics_hash FROM consumer_group AS g"                              \
-	" LEFT JOIN consumer_protocol AS c ON c.consumer_group = g.id "
+	" c.assignment_epoch, coalesce(c.topics_hash, s.topics_hash), s.id"                        \
+	" FROM consumer_group AS g LEFT JOIN consumer_protocol AS c ON c.consumer_group = g.id"    \
+	" LEFT JOIN share_group AS s ON s.consumer_group = g.id "
 
 /* --- reading -----------------------------------------------------------------------------------
  */
@@ -38,6 +39,8 @@ static enum err read_row(struct arena *a, sqlite3_stmt *st, struct group_row *re
 	ret->protocol = text_or_null(a, st, 5);
 	ret->leader = text_or_null(a, st, 6);
 	ret->type = is_null(st, 7) ? GROUP_CLASSIC : GROUP_CONSUMER;
+	if (!is_null(st, 9))
+		ret->type = GROUP_SHARE;
 	ret->assignment_epoch = sqlite3_column_int(st, 7);
 	ret->topics_hash = (uint64_t)sqlite3_column_int64(st, 8);
 	return OK;

@@ -80,6 +80,19 @@ struct group_entry *groups_create(struct groups *g, struct slice name)
 	return entry;
 }
 
+bool groups_is_share(const struct groups *g, struct slice name)
+{
+	struct cell *cell = leader_cell(g->coordinator->config.leader);
+	struct group_row row;
+	struct arena a;
+
+	arena_init(&a);
+	bool is_share =
+		cell && group_row_find(&a, cell, name, &row) == OK && row.type == GROUP_SHARE;
+	arena_done(&a);
+	return is_share;
+}
+
 /* --- answers -----------------------------------------------------------------------------------
  */
 

@@ -68,6 +68,10 @@ static enum err check_group(struct commit *c)
 	enum err err = group_row_find(c->call->kafka->arena, c->cell, name, &row);
 	if (err && err != ERR_NOT_FOUND)
 		return err;
+	if (!err && row.type == GROUP_SHARE) {
+		c->group_error = KAFKA_GROUP_ID_NOT_FOUND;
+		return OK;
+	}
 	c->group_error = entry ? ask_group(c, entry) : ask_empty_group(c, err == OK);
 	if (c->group_error)
 		return OK;

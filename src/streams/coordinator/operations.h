@@ -24,5 +24,10 @@ extern const struct coordinator_operation write_txn_markers_operation;
 extern const struct coordinator_operation describe_producers_operation;
 extern const struct coordinator_operation describe_transactions_operation;
 extern const struct coordinator_operation list_transactions_operation;
+extern const struct coordinator_operation share_group_heartbeat_operation;
+extern const struct coordinator_operation share_group_describe_operation;
+extern const struct coordinator_operation describe_share_offsets_operation;
+extern const struct coordinator_operation alter_share_offsets_operation;
+extern const struct coordinator_operation delete_share_offsets_operation;
 
 #endif

@@ -18,6 +18,7 @@
 #include "streams/coordinator/expire_offsets.h"
 #include "streams/coordinator/former_producer.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/share_group.h"
 
 #define MINUTE_MS (60 * INT64_C(1000))
 
@@ -139,6 +140,12 @@ static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
 			  topic, &count);
 	if (err || count > 0)
 		return err;
+	err = delete_some(cell,
+			  "DELETE FROM share_partition WHERE id IN (SELECT id FROM"
+			  " share_partition WHERE topic = ?1 LIMIT ?2)",
+			  topic, &count);
+	if (err || count > 0)
+		return err;
 	return cell_execute_sql(cell, "DELETE FROM topic WHERE id = ?1", topic, 0);
 }
 
@@ -202,40 +209,42 @@ static int64_t find_deleted_group(struct cell *cell)
 	return group;
 }
 
+static const char *const of_group[] = {
+	"DELETE FROM group_offset WHERE id IN (SELECT id FROM group_offset"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM member WHERE id IN (SELECT id FROM member WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM consumer_member WHERE id IN (SELECT id FROM consumer_member"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM consumer_protocol WHERE id IN (SELECT id FROM consumer_protocol"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM share_member WHERE id IN (SELECT id FROM share_member"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM share_partition WHERE id IN (SELECT id FROM share_partition"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+	"DELETE FROM share_group WHERE id IN (SELECT id FROM share_group"
+	" WHERE consumer_group = ?1 LIMIT ?2)",
+};
+
 static enum err sweep_group(struct cell *cell, int64_t group)
 {
 	int count = 0;
-	enum err err = delete_some(cell,
-				   "DELETE FROM group_offset WHERE id IN (SELECT id FROM"
-				   " group_offset WHERE consumer_group = ?1 LIMIT ?2)",
-				   group, &count);
 
-	if (err || count > 0)
-		return err;
-	err = delete_some(cell,
-			  "DELETE FROM member WHERE id IN (SELECT id FROM member"
-			  " WHERE consumer_group = ?1 LIMIT ?2)",
-			  group, &count);
-	if (err || count > 0)
-		return err;
-	err = delete_some(cell,
-			  "DELETE FROM consumer_member WHERE id IN (SELECT id FROM consumer_member"
-			  " WHERE consumer_group = ?1 LIMIT ?2)",
-			  group, &count);
-	if (err || count > 0)
-		return err;
-	err = cell_execute_sql(cell, "DELETE FROM consumer_protocol WHERE consumer_group = ?1",
-			       group, 0);
-	return err ? err
-		   : cell_execute_sql(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
+	for (size_t i = 0; i < sizeof(of_group) / sizeof(of_group[0]); i++) {
+		enum err err = delete_some(cell, of_group[i], group, &count);
+		if (err || count > 0)
+			return err;
+	}
+	return cell_execute_sql(cell, "DELETE FROM consumer_group WHERE id = ?1", group, 0);
 }
 
-/* The empty group that was looked at or changed the longest time ago, if that is too long. */
+/* The empty group that was looked at or changed the longest time ago, if that is too long.  A share
+ * group is kept, as in Kafka. */
 static int64_t find_idle_group(struct cell *cell, int64_t idle_since_ms)
 {
-	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM consumer_group WHERE state = 0"
-						" AND deleted_ms IS NULL AND updated_ms < ?1"
-						" ORDER BY updated_ms LIMIT 1");
+	sqlite3_stmt *st =
+		cell_statement(cell, "SELECT id FROM consumer_group WHERE state = 0"
+				     " AND deleted_ms IS NULL AND updated_ms < ?1"
+				     " AND protocol_type <> 'share' ORDER BY updated_ms LIMIT 1");
 
 	cell_bind_int(st, 1, idle_since_ms);
 	int64_t group = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
@@ -305,7 +314,8 @@ enum err sweep_run(struct cell *cell, void *argument)
 		step->is_more = true;
 		return err;
 	}
-	return retire_transactional(cell, step);
+	err = share_group_sweep(cell, step->now_ms, &step->is_more);
+	return err || step->is_more ? err : retire_transactional(cell, step);
 }
 
 /* --- when groups are forgotten -----------------------------------------------------------------

@@ -1,0 +1,195 @@
+#include "streams/coordinator/share_records.h"
+
+#include "wire/kafka/errors.h"
+
+enum { SHARE_PARTITIONS_MAX = 10000 /* of one request */ };
+
+/* --- rows --------------------------------------------------------------------------------------
+ */
+
+enum err share_write(struct cell *cell, int64_t group, int64_t topic, int32_t partition,
+		     const struct share_partition *state)
+{
+	sqlite3_stmt *st = cell_statement(
+		cell, "INSERT INTO share_partition (consumer_group, topic, partition, state)"
+		      " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (consumer_group, topic, partition)"
+		      " DO UPDATE SET state = ?4");
+	struct buf bytes;
+
+	buf_init(&bytes);
+	share_partition_encode(state, &bytes);
+	cell_bind_int(st, 1, group);
+	cell_bind_int(st, 2, topic);
+	cell_bind_int(st, 3, partition);
+	cell_bind_blob(st, 4, buf_slice(&bytes));
+	enum err err = cell_execute(cell, st);
+	buf_done(&bytes);
+	return err;
+}
+
+enum err share_places(struct arena *a, struct cell *cell, int64_t group, struct share_place **ret,
+		      size_t *ret_count)
+{
+	size_t max = 0, count = 0;
+	sqlite3_stmt *st =
+		cell_statement(cell,
+			       "SELECT count(*) FROM share_partition WHERE consumer_group = ?1");
+
+	cell_bind_int(st, 1, group);
+	if (cell_next(cell, st))
+		max = (size_t)sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	struct share_place *places = arena_take_array(a, max + 1, sizeof(*places));
+	st = cell_statement(cell, "SELECT topic, partition FROM share_partition"
+				  " WHERE consumer_group = ?1 ORDER BY topic, partition");
+	cell_bind_int(st, 1, group);
+	while (count < max && cell_next(cell, st)) {
+		places[count].topic = sqlite3_column_int64(st, 0);
+		places[count++].partition = sqlite3_column_int(st, 1);
+	}
+	sqlite3_reset(st);
+	*ret = places;
+	*ret_count = count;
+	return OK;
+}
+
+/* --- one partition -----------------------------------------------------------------------------
+ */
+
+struct share {
+	struct share_records *run;
+	struct cell *cell;
+	int64_t group;
+	struct share_rules rules;
+	struct share_acquire acquire;
+};
+
+static enum err load(const struct share *s, const struct catalog_partition *partition,
+		     struct share_partition *ret, bool *ret_has_changed)
+{
+	enum err err = catalog_share_partition(s->run->arena, s->cell, s->group, partition->topic,
+					       partition->partition, ret);
+
+	*ret_has_changed = err == ERR_NOT_FOUND;
+	if (err == ERR_NOT_FOUND)
+		share_partition_init(ret, s->run->arena,
+				     s->rules.is_earliest ? partition->log_start_offset
+							  : partition->high_watermark);
+	else if (err)
+		return err;
+	*ret_has_changed |= share_partition_expire(ret, s->run->now_ms);
+	*ret_has_changed |= share_partition_move_start(ret, partition->log_start_offset);
+	return OK;
+}
+
+static void take_answers(const struct share *s, const struct peer_share_request_partition *asked,
+			 struct share_partition *state, struct peer_share_response_partition *ret)
+{
+	for (size_t i = 0; i < asked->answers_count; i++) {
+		int16_t error =
+			share_partition_acknowledge(state, s->acquire.member, s->run->now_ms,
+						    s->rules.lock_ms, asked->answers[i].first,
+						    asked->answers[i].last, asked->answers[i].said,
+						    asked->answers[i].said_count);
+		if (error && !ret->answer_error)
+			ret->answer_error = error;
+	}
+}
+
+static void acquire(struct share *s, const struct peer_share_request_partition *asked,
+		    struct share_partition *state, struct peer_share_response_partition *ret)
+{
+	struct share_acquired got = { 0 };
+
+	for (size_t i = 0; i < asked->batches_count; i++) {
+		const struct peer_share_request_batch *batch = &asked->batches[i];
+		if (batch->is_aborted)
+			share_partition_pass_over(state, batch->first, batch->last);
+		else
+			share_partition_acquire(state, &s->acquire, batch->first, batch->last,
+						&got);
+	}
+	ret->acquired = arena_take_array(s->run->arena, got.count + 1, sizeof(*ret->acquired));
+	ret->acquired_count = got.count;
+	for (size_t i = 0; i < got.count; i++)
+		ret->acquired[i] = (struct peer_share_response_acquired) {
+			got.ranges[i].first,
+			got.ranges[i].last,
+			got.ranges[i].deliveries,
+		};
+}
+
+static enum err run_partition(struct share *s, const struct peer_share_request_partition *asked,
+			      struct peer_share_response_partition *ret)
+{
+	struct catalog_topic topic;
+	struct catalog_partition partition;
+	struct share_partition state;
+	bool has_changed;
+	enum err err = catalog_topic_by_id(s->run->arena, s->cell, &asked->topic_id, &topic);
+
+	if (err == ERR_NOT_FOUND) {
+		ret->error = ret->answer_error = KAFKA_UNKNOWN_TOPIC_ID;
+		return OK;
+	}
+	if (!err)
+		err = catalog_partition_find(s->cell, topic.id, asked->partition, &partition);
+	if (err == ERR_NOT_FOUND) {
+		ret->error = ret->answer_error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+		return OK;
+	}
+	if (!err)
+		err = load(s, &partition, &state, &has_changed);
+	if (err)
+		return err;
+	take_answers(s, asked, &state, ret);
+	if (asked->releases)
+		has_changed |= share_partition_release(&state, s->acquire.member);
+	acquire(s, asked, &state, ret);
+	if (!has_changed && asked->answers_count == 0 && asked->batches_count == 0)
+		return OK;
+	return share_write(s->cell, s->group, topic.id, asked->partition, &state);
+}
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+static void answer_without_group(struct share_records *run)
+{
+	for (size_t i = 0; i < run->response->partitions_count; i++)
+		run->response->partitions[i].error = run->response->partitions[i].answer_error =
+			KAFKA_GROUP_ID_NOT_FOUND;
+}
+
+enum err share_records_run(struct cell *cell, void *argument)
+{
+	struct share_records *run = argument;
+	const struct peer_share_request *request = run->request;
+	struct share s = { .run = run, .cell = cell };
+
+	if (request->partitions_count > SHARE_PARTITIONS_MAX ||
+	    request->member_id.size > SHARE_MEMBER_ID_BYTES_MAX)
+		return ERR_INVALID;
+	*run->response = (struct peer_share_response) {
+		.partitions = arena_take_array(run->arena, request->partitions_count + 1,
+					       sizeof(*run->response->partitions)),
+		.partitions_count = request->partitions_count,
+	};
+	enum err err = catalog_share_group(cell, request->group, &s.group);
+	if (err == ERR_NOT_FOUND) {
+		answer_without_group(run);
+		return OK;
+	}
+	catalog_share_rules(cell, request->group, &s.rules);
+	run->response->lock_ms = (int32_t)s.rules.lock_ms;
+	s.acquire = (struct share_acquire) {
+		.member = request->member_id,
+		.now_ms = run->now_ms,
+		.lock_ms = s.rules.lock_ms,
+		.wanted = request->wanted,
+		.is_exact = request->is_exact,
+	};
+	for (size_t i = 0; i < request->partitions_count && !err; i++)
+		err = run_partition(&s, &request->partitions[i], &run->response->partitions[i]);
+	return err;
+}
