@@ -11,6 +11,8 @@ enum { OFFSET_FETCH_VERSION_MAX = 9 };
 
 int64_t group_partition_lag(const struct group_partition *p)
 {
+	if (p->has_told_lag)
+		return p->told_lag;
 	if (p->committed < 0 || p->next < 0)
 		return -1;
 	return p->next > p->committed ? p->next - p->committed : 0;
@@ -33,12 +35,17 @@ int64_t group_lag(const struct group *g)
 /* --- members -----------------------------------------------------------------------------------
  */
 
-/* DescribeGroups does not know groups of the consumer protocol. */
+/* DescribeGroups does not know share groups, nor those of the consumer protocol. */
+static bool is_of_others(const struct kafka_describe_groups_response_group *group)
+{
+	return group->error_code == KAFKA_GROUP_ID_NOT_FOUND ||
+	       slice_equal(group->group_state, SLICE("Dead"));
+}
+
 static bool may_be_of_consumers(struct broker *b,
 				const struct kafka_describe_groups_response_group *group)
 {
-	return (group->error_code == KAFKA_GROUP_ID_NOT_FOUND ||
-		slice_equal(group->group_state, SLICE("Dead"))) &&
+	return is_of_others(group) &&
 	       kafka_client_version(&b->client, KAFKA_API_CONSUMER_GROUP_DESCRIBE, INT16_MAX) >= 0;
 }
 
@@ -58,6 +65,11 @@ static enum command_status describe(struct broker *b, const char *what, const ch
 		return broker_refused(what, KAFKA_UNKNOWN_SERVER_ERROR,
 				      SLICE("the answer is about something else"));
 	*ret = response.groups[0];
+	if (is_of_others(ret)) {
+		status = group_ask_shares(b, name, g);
+		if (status || g->is_share)
+			return status;
+	}
 	if (may_be_of_consumers(b, ret))
 		return group_ask_consumers(b, what, name, g);
 	if (ret->error_code)
@@ -188,6 +200,10 @@ size_t group_merge(struct group_partition *partitions, size_t count)
 		}
 		if (partitions[i].committed >= 0)
 			last->committed = partitions[i].committed;
+		if (partitions[i].has_told_lag) {
+			last->has_told_lag = true;
+			last->told_lag = partitions[i].told_lag;
+		}
 		if (partitions[i].member_id.data)
 			last->member_id = partitions[i].member_id;
 	}
@@ -246,7 +262,9 @@ enum command_status group_ask(struct broker *b, const char *name, struct group *
 	if (status)
 		return status;
 	decode_assignments(&b->arena, &group);
-	status = ask_offsets(b, what, name, &offsets);
+	status = group.is_share ? group_ask_share_offsets(b, what, name, &offsets.partitions,
+							  &offsets.count)
+				: ask_offsets(b, what, name, &offsets);
 	if (status)
 		return status;
 	join(&b->arena, &group, &offsets);

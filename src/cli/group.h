@@ -1,5 +1,6 @@
-/* What is known of one consumer group, gathered from DescribeGroups or ConsumerGroupDescribe,
- * OffsetFetch, ListOffsets and the assignments of its members. */
+/* What is known of one group, gathered from DescribeGroups, ConsumerGroupDescribe or
+ * ShareGroupDescribe, OffsetFetch or DescribeShareGroupOffsets, ListOffsets and the assignments of
+ * its members. */
 #ifndef CLI_GROUP_H
 #define CLI_GROUP_H
 
@@ -13,6 +14,8 @@ struct group_partition {
 	int64_t committed; /* -1: nothing */
 	int64_t next;	   /* of the partition; -1: not known */
 	struct slice member_id;
+	bool has_told_lag; /* by the broker: of share groups, which do not read in order */
+	int64_t told_lag;
 };
 
 struct group {
@@ -20,6 +23,7 @@ struct group {
 	struct assignment *assignments;	    /* one a member */
 	struct group_partition *partitions; /* ordered by topic and partition */
 	size_t partitions_count;
+	bool is_share;
 };
 
 /* All of it lives in the broker's arena.  Says itself what failed; COMMAND_NOT_FOUND. */
@@ -28,6 +32,14 @@ MUST_CHECK enum command_status group_ask(struct broker *b, const char *name, str
 /* The description and the assignments of a group of the consumer protocol. */
 MUST_CHECK enum command_status group_ask_consumers(struct broker *b, const char *what,
 						   const char *name, struct group *ret);
+
+/* The same of a share group, if it is one: then ret->is_share is set. */
+MUST_CHECK enum command_status group_ask_shares(struct broker *b, const char *name,
+						struct group *ret);
+MUST_CHECK enum command_status group_ask_share_offsets(struct broker *b, const char *what,
+						       const char *name,
+						       struct group_partition **ret,
+						       size_t *ret_count);
 
 /* All groups there are, ordered by name; every broker is asked. */
 MUST_CHECK enum command_status group_ask_all(struct broker *b,

@@ -46,6 +46,10 @@ static enum command_status take_group(struct reset *r)
 	enum command_status status = group_ask(r->broker, r->group, &group);
 	if (status)
 		return status;
+	if (group.is_share) {
+		say("%s is a share group: it commits no offsets", r->group);
+		return COMMAND_REFUSED;
+	}
 	if (group.described.members_count > 0) {
 		say("group %s has %zu members: stop them first, or they go on where they are",
 		    r->group, group.described.members_count);

@@ -56,7 +56,7 @@ static void test_lag_is_known_only_with_both_ends(void **state)
  */
 
 struct conversation {
-	struct kafka_api_versions_response_api apis[4];
+	struct kafka_api_versions_response_api apis[5];
 	struct kafka_describe_groups_response_member member;
 	struct kafka_describe_groups_response_group described;
 	struct kafka_describe_groups_response describe;
@@ -74,6 +74,14 @@ struct conversation {
 	struct kafka_consumer_group_describe_response_member consumer;
 	struct kafka_consumer_group_describe_response_group consumers;
 	struct kafka_consumer_group_describe_response describe_consumers;
+	struct kafka_share_group_describe_response_assigned share_places;
+	struct kafka_share_group_describe_response_member share_member;
+	struct kafka_share_group_describe_response_group share;
+	struct kafka_share_group_describe_response describe_shares;
+	struct kafka_describe_share_group_offsets_response_partition share_offset;
+	struct kafka_describe_share_group_offsets_response_topic share_topic;
+	struct kafka_describe_share_group_offsets_response_group share_offsets;
+	struct kafka_describe_share_group_offsets_response tell_shares;
 	struct test_answer answers[4];
 	struct test_broker broker;
 };
@@ -228,6 +236,64 @@ static void test_a_group_of_the_consumer_protocol_is_gathered_too(void **state)
 	broker_close(&b);
 }
 
+static void test_share_groups_are_described_with_the_lag_that_is_told(void **state)
+{
+	struct conversation c;
+	struct broker b;
+	struct group g;
+
+	(void)state;
+	fill(&c, 6);
+	c.described = (struct kafka_describe_groups_response_group) {
+		.group_id = SLICE("readers"), .error_code = 69, .group_state = SLICE("Dead")
+	};
+	c.consumer_partitions[0] = 1;
+	c.share_places.topic_name = SLICE("orders");
+	c.share_places.partitions = c.consumer_partitions;
+	c.share_places.partitions_count = 1;
+	c.share_member.member_id = SLICE("m-1");
+	c.share_member.client_id = SLICE("client");
+	c.share_member.client_host = SLICE("/127.0.0.1");
+	c.share_member.assignment.topic_partitions = &c.share_places;
+	c.share_member.assignment.topic_partitions_count = 1;
+	c.share.group_id = SLICE("readers");
+	c.share.group_state = SLICE("Stable");
+	c.share.assignor_name = SLICE("simple");
+	c.share.members = &c.share_member;
+	c.share.members_count = 1;
+	c.describe_shares.groups = &c.share;
+	c.describe_shares.groups_count = 1;
+	c.share_offset.partition_index = 1;
+	c.share_offset.start_offset = 10;
+	c.share_offset.lag = 3;
+	c.share_topic.topic_name = SLICE("orders");
+	c.share_topic.partitions = &c.share_offset;
+	c.share_topic.partitions_count = 1;
+	c.share_offsets.group_id = SLICE("readers");
+	c.share_offsets.topics = &c.share_topic;
+	c.share_offsets.topics_count = 1;
+	c.tell_shares.groups = &c.share_offsets;
+	c.tell_shares.groups_count = 1;
+	c.apis[3] =
+		(struct kafka_api_versions_response_api) { KAFKA_API_SHARE_GROUP_DESCRIBE, 1, 1 };
+	c.apis[4] =
+		(struct kafka_api_versions_response_api) { KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS,
+							   0, 1 };
+	c.answers[1] = (struct test_answer) { KAFKA_API_SHARE_GROUP_DESCRIBE, &c.describe_shares };
+	c.answers[3] = c.answers[2];
+	c.answers[2] =
+		(struct test_answer) { KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS, &c.tell_shares };
+	c.broker.versions.api_keys_count = 5;
+	c.broker.answers_count = 4;
+	assert_int_equal(converse(&c, &b, &g), COMMAND_DONE);
+	assert_true(g.is_share);
+	assert_int_equal(g.partitions_count, 1);
+	assert_int_equal(g.partitions[0].committed, 10);
+	assert_int_equal(group_partition_lag(&g.partitions[0]), 3);
+	assert_true(slice_equal(g.partitions[0].member_id, SLICE("m-1")));
+	broker_close(&b);
+}
+
 static void test_a_broker_that_cannot_now_is_unreachable(void **state)
 {
 	struct conversation c;
@@ -286,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_a_group_is_gathered_in_every_version),
 		cmocka_unit_test(test_a_group_nobody_knows_is_not_found),
 		cmocka_unit_test(test_a_group_of_the_consumer_protocol_is_gathered_too),
+		cmocka_unit_test(test_share_groups_are_described_with_the_lag_that_is_told),
 		cmocka_unit_test(test_a_broker_that_cannot_now_is_unreachable),
 		cmocka_unit_test(test_a_broker_without_the_api_is_refused),
 		cmocka_unit_test(test_an_assignment_of_another_kind_is_no_failure),

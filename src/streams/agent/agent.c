@@ -18,6 +18,7 @@
 #include "streams/agent/janitor.h"
 #include "streams/agent/racks.h"
 #include "streams/agent/read_places.h"
+#include "streams/agent/share_release.h"
 #include "streams/agent/shielded.h"
 #include "streams/catalog/catalog.h"
 
@@ -442,6 +443,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->racks = racks_new();
 	agent->writer = file_writer_new(agent);
 	agent->fetch_sessions = fetch_sessions_new();
+	agent->shares = share_release_new(agent);
 	quotas_init(&agent->quotas);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
@@ -487,7 +489,7 @@ static bool is_busy(const struct agent *agent)
 	       agent->janitor || doubt_is_busy(agent) || condition_is_busy(agent) ||
 	       health_is_busy(agent->health) || agent->connection_count > 0 ||
 	       file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache) ||
-	       replica_is_loading(agent->replica);
+	       replica_is_loading(agent->replica) || share_release_is_busy(agent->shares);
 }
 
 static enum step drained(struct agent_stop *s)
@@ -529,6 +531,7 @@ static enum step drain(struct agent_stop *s)
 	janitor_stop(agent->janitor);
 	audit_stop(agent->audit);
 	doubt_stop(agent);
+	share_release_stop(agent->shares);
 	condition_stop(agent);
 	health_stop(agent->health);
 	return drained(s);
@@ -623,6 +626,7 @@ void agent_free(struct agent *agent)
 	read_places_free(agent->places);
 	racks_free(agent->racks);
 	fetch_sessions_free(agent->fetch_sessions);
+	share_release_free(agent->shares);
 	quotas_done(&agent->quotas);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);

@@ -90,6 +90,7 @@ struct health;
 struct janitor;
 struct listener;
 struct fetch_sessions;
+struct share_release;
 
 struct agent {
 	struct loop *loop;
@@ -100,6 +101,7 @@ struct agent {
 	struct block_cache *cache;
 	struct read_places *places;
 	struct fetch_sessions *fetch_sessions;
+	struct share_release *shares; /* sessions of share groups */
 	struct quotas quotas; /* what clients have used */
 	struct racks *racks;
 	struct guard guard; /* see agent_guard() */

@@ -33,12 +33,13 @@ static bool software_word_is_valid(struct slice word)
 
 /* What the whole cluster can do; clients look at transaction.version before they speak the second
  * protocol of transactions.  The epoch grows when a release raises one of them. */
-enum { FEATURES_EPOCH = 1, FEATURES_ZERO_FIRST = 4 };
+enum { FEATURES_EPOCH = 2, FEATURES_ZERO_FIRST = 4 };
 
 static const struct feature features[] = {
 	{ "metadata.version", 7, 25 }, /* 3.3-IV3, and 4.0-IV3, which tools look at */
 	{ "transaction.version", 0, 2 },
 	{ "group.version", 0, 1 },
+	{ "share.version", 0, 1 },
 };
 
 enum { FEATURES = sizeof(features) / sizeof(features[0]) };

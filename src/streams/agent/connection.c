@@ -12,6 +12,7 @@
 #include "kafka_messages.h"
 #include "streams/agent/audit.h"
 #include "streams/agent/operations.h"
+#include "streams/agent/share_release.h"
 #include "streams/agent/shielded.h"
 #include "streams/agent/throttle.h"
 
@@ -591,6 +592,7 @@ static void connection_on_end(struct task *t)
 
 	list_remove(&c->link);
 	agent->connection_count--;
+	share_release_connection(agent->shares, c->id);
 	timer_clear(&c->sign_in_timer);
 	timer_clear(&c->mute_timer);
 	sign_in_done(&c->sign_in);

@@ -244,6 +244,18 @@ static enum step beat_step(struct request *r)
 	return request_answer(r, &response);
 }
 
+/* And of a share group. */
+static enum step share_beat_step(struct request *r)
+{
+	struct kafka_share_group_heartbeat_response response;
+
+	if (r->task.at != REQUEST_FORWARD || !r->agent->has_left)
+		return forward_request_step(r);
+	schema_defaults(r->api->response, &response);
+	response.error_code = KAFKA_NOT_COORDINATOR;
+	return request_answer(r, &response);
+}
+
 #define FORWARD(name, key)                                                                         \
 	const struct operation name = { .api_key = (key),                                          \
 					.state_bytes = sizeof(struct forward),                     \
@@ -273,6 +285,16 @@ const struct operation consumer_group_heartbeat_forward = {
 	.step = beat_step,
 	.release = forward_request_release,
 };
+const struct operation share_group_heartbeat_forward = {
+	.api_key = KAFKA_API_SHARE_GROUP_HEARTBEAT,
+	.state_bytes = sizeof(struct forward),
+	.step = share_beat_step,
+	.release = forward_request_release,
+};
+FORWARD(share_group_describe_forward, KAFKA_API_SHARE_GROUP_DESCRIBE);
+FORWARD(describe_share_offsets_forward, KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS);
+FORWARD(alter_share_offsets_forward, KAFKA_API_ALTER_SHARE_GROUP_OFFSETS);
+FORWARD(delete_share_offsets_forward, KAFKA_API_DELETE_SHARE_GROUP_OFFSETS);
 FORWARD(consumer_group_describe_forward, KAFKA_API_CONSUMER_GROUP_DESCRIBE);
 FORWARD(offset_delete_forward, KAFKA_API_OFFSET_DELETE);
 FORWARD(leave_group_forward, KAFKA_API_LEAVE_GROUP);

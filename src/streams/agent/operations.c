@@ -58,6 +58,13 @@ const struct operation *const operations[] = {
 	&push_telemetry_operation,
 	&list_config_resources_operation,
 	&describe_topic_partitions_operation,
+	&share_group_heartbeat_forward,
+	&share_group_describe_forward,
+	&share_fetch_operation,
+	&share_acknowledge_operation,
+	&describe_share_offsets_forward,
+	&alter_share_offsets_forward,
+	&delete_share_offsets_forward,
 };
 
 const size_t operations_count = sizeof(operations) / sizeof(operations[0]);

@@ -42,6 +42,10 @@ extern const struct operation add_partitions_to_txn_forward, add_offsets_to_txn_
 	end_txn_forward, write_txn_markers_forward, txn_offset_commit_forward,
 	describe_producers_forward, describe_transactions_forward, list_transactions_forward;
 
+extern const struct operation share_fetch_operation, share_acknowledge_operation,
+	share_group_heartbeat_forward, share_group_describe_forward, describe_share_offsets_forward,
+	alter_share_offsets_forward, delete_share_offsets_forward;
+
 /* Every operation there is, sorted by key; what ApiVersions tells. */
 extern const struct operation *const operations[];
 extern const size_t operations_count;

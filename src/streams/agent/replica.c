@@ -148,6 +148,8 @@ static void on_change(struct cell_watch *watch, const struct cell_change *change
 
 	if (slice_equal(change->table, SLICE("partition")))
 		wake_watches(r, change->old_rowid);
+	else if (slice_equal(change->table, SLICE("share_partition")))
+		wake_watches(r, -change->old_rowid);
 	else if (slice_starts_with(change->table, GUARD_TABLE_PREFIX))
 		r->access_changed = true;
 	else if (slice_equal(change->table, SLICE("topic")) && change->kind == CELL_UPDATE)

@@ -46,8 +46,9 @@ MUST_CHECK enum err replica_add_snapshot(struct replica *r, int64_t index, int64
 MUST_CHECK enum err replica_apply(struct replica *r, int64_t index, struct slice record,
 				  char why[TASK_WHY_BYTES]);
 
-/* Wake `task` when the row of this partition changes, or when the replica is replaced.  Zero the
- * struct first; removing twice is harmless. */
+/* Wake `task` when the row of this partition changes, or the row of share_partition whose negative
+ * number it is, or when the replica is replaced.  Zero the struct first; removing twice is
+ * harmless. */
 struct replica_watch {
 	struct list link;
 	int64_t partition; /* row id */

@@ -153,14 +153,14 @@ const struct config_row config_group_rows[] = {
 	       "Silence after which a member of the consumer protocol is removed."),
 	WORD("share.auto.offset.reset", NULL, "latest", CONFIG_STRING, "latest|earliest",
 	     "Where a share group begins in a partition. Kafka's by_duration is not known."),
-	NUMBER("share.heartbeat.interval.ms", NULL, "5000", CONFIG_INT, 5000, 15000,
+	NUMBER("share.heartbeat.interval.ms", NULL, "5000", CONFIG_INT, 1000, 15000,
 	       "Time between heartbeats of members of the share group."),
 	WORD("share.isolation.level", NULL, "read_uncommitted", CONFIG_STRING,
 	     "read_committed|read_uncommitted",
 	     "Whether a share group gets records of transactions only once they are committed."),
-	NUMBER("share.record.lock.duration.ms", NULL, "30000", CONFIG_INT, 15000, 60000,
+	NUMBER("share.record.lock.duration.ms", NULL, "30000", CONFIG_INT, 1000, 3600000,
 	       "How long a member of the share group has for the records it got."),
-	NUMBER("share.session.timeout.ms", NULL, "45000", CONFIG_INT, 45000, 60000,
+	NUMBER("share.session.timeout.ms", NULL, "45000", CONFIG_INT, 6000, 1800000,
 	       "Silence after which a member of the share group is removed."),
 };
 

@@ -1,0 +1,28 @@
+/* What members of share groups said and what they are to get, asked of control as one command. */
+#ifndef STREAMS_AGENT_SHARE_CALL_H
+#define STREAMS_AGENT_SHARE_CALL_H
+
+#include "loop/timer.h"
+#include "peer_messages.h"
+#include "streams/agent/agent.h"
+
+enum { SHARE_CALL_RETRY_MS = 20, SHARE_CALL_PATIENCE_MS = 10000 };
+
+struct share_call {
+	struct task task;
+	struct agent *agent;
+	struct arena *arena;
+	const struct peer_share_request *request;
+	struct control_call call;
+	struct sleep sleep;
+	uint64_t give_up_ms;
+	struct peer_share_response ret; /* on OK; lives until share_call_done() */
+};
+
+/* A child task; `request` and the arena live until it has ended.  While control is away it is sent
+ * again.  ERR_UNAVAILABLE: never sent; ERR_UNKNOWN: sent, no answer; or what control says. */
+void share_call_start(struct share_call *c, struct task *parent, struct agent *agent,
+		      struct arena *a, const struct peer_share_request *request);
+void share_call_done(struct share_call *c);
+
+#endif

@@ -1,0 +1,257 @@
+#include "base/clock.h"
+#include "streams/agent/share_fetch.h"
+#include "wire/kafka/errors.h"
+#include "wire/kafka/record_batch.h"
+
+/* --- looking -----------------------------------------------------------------------------------
+ */
+
+static int16_t look_at(struct request *r, struct share_fetch *f, int64_t group,
+		       struct share_reading *it)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	int64_t last;
+
+	it->end = it->from = 0;
+	if (r->agent->has_left)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	if (catalog_topic_by_id(&f->looked, cell, &it->place.topic_id, &it->topic))
+		return KAFKA_UNKNOWN_TOPIC_ID;
+	if (!request_may(r, GRANT_READ, GRANT_TOPIC, it->topic.name))
+		return KAFKA_TOPIC_AUTHORIZATION_FAILED;
+	if (catalog_partition_find(cell, it->topic.id, it->place.partition, &it->found))
+		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	enum err err = catalog_share_partition(&f->looked, cell, group, it->topic.id,
+					       it->place.partition, &it->state);
+	if (err) /* taken away while the request waits */
+		return err == ERR_NOT_FOUND ? KAFKA_NOT_LEADER_OR_FOLLOWER
+					    : KAFKA_UNKNOWN_SERVER_ERROR;
+	(void)share_partition_move_start(&it->state, it->found.log_start_offset);
+	if (!share_partition_next(&it->state, clock_wall_ms(), &it->from, &last))
+		return KAFKA_NONE;
+	it->end = f->rules.is_committed ? catalog_last_stable_offset(cell, &it->found)
+					: it->found.high_watermark;
+	if (last < it->end)
+		it->end = last + 1;
+	if (it->from + f->request->max_records < it->end)
+		it->end = it->from + f->request->max_records;
+	return KAFKA_NONE;
+}
+
+void share_look(struct request *r, struct share_fetch *f)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	int64_t group = 0;
+
+	arena_reset(&f->looked);
+	bool is_known = catalog_share_group(cell, f->request->group_id, &group) == OK;
+	catalog_share_rules(cell, f->request->group_id, &f->rules);
+	for (size_t i = 0; i < f->count; i++) {
+		struct share_reading *it = &f->readings[i];
+		if (it->is_read && !it->code)
+			it->code = is_known ? look_at(r, f, group, it)
+					    : (int16_t)KAFKA_GROUP_ID_NOT_FOUND;
+	}
+}
+
+bool share_has_records(const struct share_reading *it)
+{
+	return it->is_read && !it->code && it->from < it->end;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static size_t bytes_max(const struct share_fetch *f)
+{
+	int32_t asked = f->request->max_bytes;
+
+	return asked > 0 && asked < SHARE_FETCH_BYTES_MAX ? (size_t)asked : SHARE_FETCH_BYTES_MAX;
+}
+
+bool share_take_room(struct request *r, struct share_fetch *f, void (*on_timer)(struct timer *))
+{
+	uint64_t now_ms = loop_now_ms(r->agent->loop);
+	size_t wanted = bytes_max(f);
+
+	if (wanted < AGENT_BATCH_BYTES_USUAL)
+		wanted = AGENT_BATCH_BYTES_USUAL;
+	if (!f->room_bytes)
+		f->room_bytes = room_take(&r->agent->answers, &f->room, &r->task,
+					  AGENT_BATCH_BYTES_USUAL, wanted);
+	if (f->room_bytes)
+		return true;
+	agent_watch_slow(r->agent);
+	if (!f->waits_since_ms)
+		f->waits_since_ms = now_ms;
+	timer_set(&f->timer, r->agent->loop, f->waits_since_ms + SHARE_FETCH_ROOM_MS, on_timer);
+	return r->agent->is_stopping || now_ms - f->waits_since_ms >= SHARE_FETCH_ROOM_MS;
+}
+
+void share_give_back_room(struct request *r, struct share_fetch *f)
+{
+	room_leave(&r->agent->answers, &f->room);
+	room_give_back(&r->agent->answers, f->room_bytes + f->held_bytes);
+	f->room_bytes = f->held_bytes = 0;
+}
+
+/* Another partition comes first each time. */
+static struct share_reading *in_turn(const struct share_fetch *f, size_t i)
+{
+	size_t first = (uint32_t)f->owner->header.correlation_id % f->count;
+
+	return &f->readings[(first + i) % f->count];
+}
+
+void share_plan(struct request *r, struct share_fetch *f)
+{
+	size_t left = bytes_max(f) < f->room_bytes ? bytes_max(f) : f->room_bytes;
+	int64_t records = f->request->max_records;
+
+	f->gathered = 0;
+	f->has_records = false;
+	for (size_t i = 0; i < f->count; i++) {
+		partition_read_done(&f->readings[i].read);
+		f->readings[i].read = (struct partition_read) { 0 };
+	}
+	for (size_t i = 0; i < f->count && left > 0 && records > 0 && f->room_bytes; i++) {
+		struct share_reading *it = in_turn(f, i);
+		if (!share_has_records(it))
+			continue;
+		if (partition_read_plan(&it->read, &r->arena, &r->task, r->agent, &it->found,
+					it->from, it->end, left)) {
+			it->code = KAFKA_UNKNOWN_SERVER_ERROR;
+			continue;
+		}
+		f->held_bytes += it->read.held_bytes;
+		room_add(&r->agent->answers, it->read.held_bytes);
+		left -= it->read.planned_bytes < left ? it->read.planned_bytes : left;
+		records -= it->end - it->from;
+	}
+}
+
+/* The first batch of an answer comes whole, however large.  True: wait for the rest of it. */
+static bool extend_first(struct request *r, struct share_fetch *f, struct share_reading *it)
+{
+	size_t before = it->read.held_bytes;
+	bool is_read = partition_read_extend(&it->read, &r->task);
+
+	room_give_back(&r->agent->answers, before);
+	room_add(&r->agent->answers, it->read.held_bytes);
+	f->held_bytes = f->held_bytes - before + it->read.held_bytes;
+	return is_read;
+}
+
+bool share_gather(struct request *r, struct share_fetch *f)
+{
+	for (; f->gathered < f->count; f->gathered++) {
+		struct share_reading *it = in_turn(f, f->gathered);
+		if (!share_has_records(it))
+			continue;
+		if (!f->has_records && extend_first(r, f, it))
+			return false;
+		enum err err = partition_read_gather(&it->read, !f->has_records, false);
+		if (err)
+			it->code = err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE
+						      : KAFKA_KAFKA_STORAGE_ERROR;
+		f->has_records |= !err && it->read.records && it->read.records->size > 0;
+	}
+	share_give_back_room(r, f);
+	return true;
+}
+
+/* --- acquiring ---------------------------------------------------------------------------------
+ */
+
+static bool is_aborted(const struct record_batch *b, const struct catalog_marker *aborted,
+		       size_t count)
+{
+	if (!(b->attributes & RECORD_BATCH_TRANSACTIONAL) || b->attributes & RECORD_BATCH_CONTROL)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (aborted[i].producer_id == b->producer_id &&
+		    b->base_offset >= aborted[i].first_offset && b->base_offset < aborted[i].offset)
+			return true;
+	return false;
+}
+
+static enum err list_batches(struct request *r, const struct share_fetch *f,
+			     struct share_reading *it, struct peer_share_request_partition *ret)
+{
+	struct slice rest = blob_slice(it->read.records);
+	struct catalog_marker *aborted = NULL;
+	struct record_batch batch;
+	size_t aborted_count = 0;
+
+	if (f->rules.is_committed &&
+	    catalog_aborted(&r->arena, replica_cell(r->agent->replica), it->found.id, it->from,
+			    it->end, &aborted, &aborted_count))
+		return ERR_CORRUPT;
+	ret->batches = arena_take_array(&r->arena, rest.size / RECORD_BATCH_HEADER_BYTES + 1,
+					sizeof(*ret->batches));
+	while (rest.size > 0) {
+		if (record_batch_next(&rest, &batch))
+			return ERR_CORRUPT;
+		ret->batches[ret->batches_count++] = (struct peer_share_request_batch) {
+			.first = batch.base_offset,
+			.last = batch.base_offset + batch.last_offset_delta,
+			.is_aborted = is_aborted(&batch, aborted, aborted_count),
+		};
+	}
+	return OK;
+}
+
+/* False: there is nothing to acquire. */
+bool share_ask_for_records(struct request *r, struct share_fetch *f)
+{
+	share_begin_question(r, f);
+	for (size_t i = 0; i < f->count; i++) {
+		struct share_reading *it = in_turn(f, i);
+		if (!share_has_records(it) || !it->read.records || it->read.records->size == 0)
+			continue;
+		if (list_batches(r, f, it, share_add_question(f, it)))
+			it->code = KAFKA_CORRUPT_MESSAGE;
+	}
+	return f->question->partitions_count > 0;
+}
+
+/* The batches with something that was acquired. */
+static struct slice cut_records(const struct share_reading *it)
+{
+	struct slice all = blob_slice(it->read.records), rest = all;
+	int64_t first = it->acquired[0].first;
+	int64_t last = it->acquired[it->acquired_count - 1].last;
+	size_t begin = 0, end = 0;
+	struct record_batch batch;
+
+	while (rest.size > 0 && !record_batch_next(&rest, &batch)) {
+		if (batch.base_offset > last)
+			break;
+		end = all.size - rest.size;
+		if (batch.base_offset + batch.last_offset_delta < first)
+			begin = end;
+	}
+	return slice_part(all, begin, end - begin);
+}
+
+/* True: the member got something, or there is an error to tell. */
+bool share_take_records(struct share_fetch *f)
+{
+	bool has_news = false;
+
+	for (size_t i = 0; i < f->count; i++) {
+		struct share_reading *it = &f->readings[i];
+		has_news |= it->code != KAFKA_NONE;
+		if (!it->is_asked)
+			continue;
+		const struct peer_share_response_partition *got =
+			&f->call.ret.partitions[it->question];
+		it->code = got->error;
+		it->acquired = got->acquired;
+		it->acquired_count = got->acquired_count;
+		if (it->acquired_count > 0)
+			it->records = cut_records(it);
+		has_news |= it->code || it->acquired_count > 0;
+	}
+	return has_news;
+}

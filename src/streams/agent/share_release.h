@@ -1,0 +1,34 @@
+/* Members of share groups that went without a word give back the records they had: when a
+ * connection ends, in the background.  When control cannot be asked, the records' locks end with
+ * their time. */
+#ifndef STREAMS_AGENT_SHARE_RELEASE_H
+#define STREAMS_AGENT_SHARE_RELEASE_H
+
+#include "streams/agent/share_call.h"
+#include "streams/agent/share_session.h"
+
+struct share_release {
+	struct task task;
+	struct agent *agent;
+	struct share_sessions sessions;
+	struct list ended; /* struct share_session */
+	int64_t index;	   /* of the journal, of the last command that was answered */
+	struct share_call call;
+	struct arena arena;
+};
+
+struct share_release *share_release_new(struct agent *agent);
+
+/* Not while share_release_is_busy(); agent->stop is woken when that ends. */
+void share_release_free(struct share_release *r);
+bool share_release_is_busy(const struct share_release *r);
+void share_release_stop(struct share_release *r);
+
+/* The connection has ended, and with it its sessions. */
+void share_release_connection(struct share_release *r, uint64_t connection_id);
+
+/* What the member of the session has in its partitions goes back with this request. */
+struct peer_share_request *share_release_request(struct arena *a,
+						 const struct share_session *session);
+
+#endif

@@ -1,0 +1,302 @@
+/* ShareFetch and ShareAcknowledge through a whole agent: testing_world.h has the stage. */
+#include "streams/catalog/share.h"
+#include "streams/testing_world.h"
+
+static struct testing_world w;
+static struct testing_client c;
+
+enum { TOPIC = 7 };
+
+static struct uuid topic_id(void)
+{
+	struct catalog_topic topic;
+	struct arena a;
+
+	arena_init(&a);
+	assert_int_equal(catalog_topic_by_name(&a, w.control.cell, SLICE("t"), &topic), OK);
+	arena_done(&a);
+	return topic.topic_id;
+}
+
+/* A topic with one group on it, which begins at the first record. */
+static void set_up(uint64_t seed)
+{
+	testing_world_open(&w, seed);
+	testing_client_open(&c, &w);
+	testing_create_topic(&w.control, "t", TOPIC, 2);
+	testing_control_sql(&w.control,
+			    "INSERT INTO consumer_group (id, name, state, generation,"
+			    " protocol_type, updated_ms) VALUES (1, 's', 0, 1, 'share', 1)");
+	testing_control_sql(&w.control,
+			    "INSERT INTO share_group (consumer_group, topics_hash) VALUES (1, 0)");
+	testing_control_sql(&w.control, "INSERT INTO config (kind, resource, name, value)"
+					" VALUES (32, 's', 'share.auto.offset.reset', 'earliest')");
+}
+
+static void tear_down(void)
+{
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+
+struct ask {
+	const char *member; /* NULL: "a" */
+	int32_t epoch;
+	bool names; /* the partition */
+	int64_t first, last;
+	int8_t said; /* 0: nothing */
+	int32_t wait_ms, wanted;
+	bool is_exact;
+};
+
+static void send_fetch(struct testing_client *client, struct ask ask)
+{
+	struct kafka_share_fetch_request_batch batch = { ask.first, ask.last, &ask.said, 1 };
+	struct kafka_share_fetch_request_partition partition = {
+		.acknowledgement_batches = &batch,
+		.acknowledgement_batches_count = ask.said ? 1 : 0,
+	};
+	struct kafka_share_fetch_request_topic topic = { topic_id(), &partition, 1 };
+
+	testing_send(client, KAFKA_API_SHARE_FETCH, 2,
+		     &(struct kafka_share_fetch_request) {
+			     .group_id = SLICE("s"),
+			     .member_id = slice_from(ask.member ? ask.member : "a"),
+			     .share_session_epoch = ask.epoch,
+			     .max_wait_ms = ask.wait_ms,
+			     .min_bytes = 1,
+			     .max_bytes = 1 << 20,
+			     .max_records = ask.wanted ? ask.wanted : 500,
+			     .share_acquire_mode = ask.is_exact,
+			     .topics = &topic,
+			     .topics_count = ask.names || ask.said ? 1 : 0,
+		     });
+}
+
+static const struct kafka_share_fetch_response *receive_fetch(struct testing_client *client)
+{
+	return testing_receive(client, KAFKA_API_SHARE_FETCH, 2);
+}
+
+static const struct kafka_share_fetch_response *share_fetch(struct testing_client *client,
+							    struct ask ask)
+{
+	send_fetch(client, ask);
+	return receive_fetch(client);
+}
+
+/* The one partition that was answered. */
+static const struct kafka_share_fetch_response_partition *only(
+	const struct kafka_share_fetch_response *response)
+{
+	assert_int_equal(response->error_code, KAFKA_NONE);
+	assert_int_equal(response->responses_count, 1);
+	assert_int_equal(response->responses[0].partitions_count, 1);
+	return &response->responses[0].partitions[0];
+}
+
+static void expect_got(const struct kafka_share_fetch_response *response, int64_t first,
+		       int64_t last, int deliveries)
+{
+	const struct kafka_share_fetch_response_partition *p = only(response);
+	struct slice records = p->records;
+	struct record_batch batch;
+
+	assert_int_equal(p->error_code, KAFKA_NONE);
+	assert_int_equal(p->acquired_records_count, 1);
+	assert_int_equal(p->acquired_records[0].first_offset, first);
+	assert_int_equal(p->acquired_records[0].last_offset, last);
+	assert_int_equal(p->acquired_records[0].delivery_count, deliveries);
+	assert_int_equal(record_batch_next(&records, &batch), OK);
+	assert_in_range(first, batch.base_offset, batch.base_offset + batch.last_offset_delta);
+}
+
+static void expect_nothing(const struct kafka_share_fetch_response *response)
+{
+	assert_int_equal(response->error_code, KAFKA_NONE);
+	for (size_t i = 0; i < response->responses_count; i++)
+		for (size_t k = 0; k < response->responses[i].partitions_count; k++) {
+			assert_int_equal(response->responses[i].partitions[k].error_code, 0);
+			assert_int_equal(
+				response->responses[i].partitions[k].acquired_records_count, 0);
+		}
+}
+
+static int16_t acknowledge(struct ask ask)
+{
+	struct kafka_share_acknowledge_request_batch batch = { ask.first, ask.last, &ask.said, 1 };
+	struct kafka_share_acknowledge_request_partition partition = { 0, &batch, 1 };
+	struct kafka_share_acknowledge_request_topic topic = { topic_id(), &partition, 1 };
+	const struct kafka_share_acknowledge_response *response =
+		testing_call(&c, KAFKA_API_SHARE_ACKNOWLEDGE, 2,
+			     &(struct kafka_share_acknowledge_request) {
+				     .group_id = SLICE("s"),
+				     .member_id = slice_from(ask.member ? ask.member : "a"),
+				     .share_session_epoch = ask.epoch,
+				     .topics = &topic,
+				     .topics_count = 1,
+			     });
+
+	return response->error_code ? response->error_code
+				    : response->responses[0].partitions[0].error_code;
+}
+
+#define FETCH(client, ...) share_fetch(client, (struct ask) { __VA_ARGS__ })
+#define ACKNOWLEDGE(...) acknowledge((struct ask) { __VA_ARGS__ })
+
+/* --- tests -------------------------------------------------------------------------------------
+ */
+
+static void test_records_are_given_once_and_accepted(void **state)
+{
+	(void)state;
+	set_up(1);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(FETCH(&c, .names = true), 0, 9, 1);
+	expect_nothing(FETCH(&c, .epoch = 1));
+	assert_int_equal(ACKNOWLEDGE(.epoch = 2, .first = 0, .last = 4, .said = SHARE_ACCEPT),
+			 KAFKA_NONE);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 3, .first = 0, .last = 12, .said = SHARE_ACCEPT),
+			 KAFKA_INVALID_REQUEST);
+	expect_got(FETCH(&c, .epoch = 4, .first = 5, .last = 9, .said = SHARE_RELEASE), 5, 9, 2);
+	const struct kafka_share_fetch_response *response =
+		FETCH(&c, .epoch = 5, .first = 5, .last = 9, .said = SHARE_ACCEPT);
+	assert_int_equal(only(response)->acknowledge_error_code, KAFKA_NONE);
+	assert_int_equal(response->acquisition_lock_timeout_ms, 30000);
+	response = FETCH(&c, .epoch = 6, .first = 5, .last = 9, .said = SHARE_ACCEPT);
+	assert_int_equal(only(response)->acknowledge_error_code, KAFKA_NONE); /* once more */
+	tear_down();
+}
+
+static void test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(2);
+	testing_client_open(&other, &w);
+	send_fetch(&other, (struct ask) { .member = "b", .names = true, .wait_ms = 60000 });
+	testing_run_ms(&w, 50);
+	assert_false(testing_has_answer(&other));
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(receive_fetch(&other), 0, 9, 1);
+	send_fetch(&c, (struct ask) { .names = true, .wait_ms = 60000 });
+	testing_run_ms(&w, 50);
+	assert_false(testing_has_answer(&c));
+	expect_nothing(FETCH(&other, .member = "b", .epoch = -1)); /* gives them back */
+	expect_got(receive_fetch(&c), 0, 9, 2);
+	testing_client_close(&other);
+	tear_down();
+}
+
+static void test_what_a_client_had_comes_back_when_its_connection_ends(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(3);
+	testing_client_open(&other, &w);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(FETCH(&other, .member = "b", .names = true), 0, 9, 1);
+	send_fetch(&c, (struct ask) { .names = true, .wait_ms = 60000 });
+	testing_run_ms(&w, 50);
+	assert_false(testing_has_answer(&c));
+	testing_client_close(&other);
+	expect_got(receive_fetch(&c), 0, 9, 2);
+	tear_down();
+}
+
+static void test_sessions_have_epochs(void **state)
+{
+	(void)state;
+	set_up(4);
+	assert_int_equal(FETCH(&c, .epoch = 1)->error_code, KAFKA_SHARE_SESSION_NOT_FOUND);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 1, .said = SHARE_ACCEPT),
+			 KAFKA_SHARE_SESSION_NOT_FOUND);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 0, .said = SHARE_ACCEPT),
+			 KAFKA_INVALID_SHARE_SESSION_EPOCH);
+	assert_int_equal(FETCH(&c, .epoch = 0, .said = SHARE_ACCEPT)->error_code,
+			 KAFKA_INVALID_REQUEST);
+	assert_int_equal(FETCH(&c, .member = "", .names = true)->error_code, KAFKA_INVALID_REQUEST);
+	expect_nothing(FETCH(&c, .names = true));
+	assert_int_equal(FETCH(&c, .epoch = 2)->error_code, KAFKA_INVALID_SHARE_SESSION_EPOCH);
+	expect_nothing(FETCH(&c, .epoch = 1));
+	expect_nothing(FETCH(&c, .epoch = -1));
+	assert_int_equal(FETCH(&c, .epoch = 2)->error_code, KAFKA_SHARE_SESSION_NOT_FOUND);
+	tear_down();
+}
+
+static void test_a_limit_is_kept_exactly_where_that_is_asked_for(void **state)
+{
+	(void)state;
+	set_up(5);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(FETCH(&c, .names = true, .wanted = 3, .is_exact = true), 0, 2, 1);
+	expect_got(FETCH(&c, .epoch = 1, .wanted = 3), 3, 9, 1);
+	tear_down();
+}
+
+static void test_a_lost_answer_of_control_ends_the_connection(void **state)
+{
+	struct testing_client other;
+
+	(void)state;
+	set_up(6);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	testing_client_open(&other, &w);
+	expect_got(FETCH(&other, .member = "b", .names = true), 0, 9, 1);
+	w.control.lose_share_after = 1;
+	send_fetch(&other,
+		   (struct ask) { .member = "b", .epoch = 1, .last = 9, .said = SHARE_ACCEPT });
+	WAIT_FOR(&w, other.is_ended);
+	testing_client_close(&other);
+	testing_client_close(&c);
+	testing_client_open(&c, &w);
+	expect_nothing(FETCH(&c, .names = true)); /* it was accepted all the same */
+	tear_down();
+}
+
+static void test_unknown_topics_and_groups_are_told(void **state)
+{
+	struct kafka_share_fetch_request_partition partition = { 0 };
+	struct kafka_share_fetch_request_topic topic = { { { 9 } }, &partition, 1 };
+	struct kafka_share_fetch_request request = {
+		.group_id = SLICE("s"),
+		.member_id = SLICE("a"),
+		.max_bytes = 1000,
+		.max_records = 10,
+		.topics = &topic,
+		.topics_count = 1,
+	};
+
+	(void)state;
+	set_up(7);
+	assert_int_equal(only(testing_call(&c, KAFKA_API_SHARE_FETCH, 1, &request))->error_code,
+			 KAFKA_UNKNOWN_TOPIC_ID);
+	topic.topic_id = topic_id();
+	partition.partition_index = 5;
+	assert_int_equal(only(testing_call(&c, KAFKA_API_SHARE_FETCH, 1, &request))->error_code,
+			 KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+	request.group_id = SLICE("other");
+	assert_int_equal(only(testing_call(&c, KAFKA_API_SHARE_FETCH, 1, &request))->error_code,
+			 KAFKA_GROUP_ID_NOT_FOUND);
+	tear_down();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_records_are_given_once_and_accepted),
+		cmocka_unit_test(test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones),
+		cmocka_unit_test(test_what_a_client_had_comes_back_when_its_connection_ends),
+		cmocka_unit_test(test_sessions_have_epochs),
+		cmocka_unit_test(test_a_limit_is_kept_exactly_where_that_is_asked_for),
+		cmocka_unit_test(test_a_lost_answer_of_control_ends_the_connection),
+		cmocka_unit_test(test_unknown_topics_and_groups_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
