@@ -6,6 +6,7 @@ Skipped by name where Java is missing, or Maven to fetch Apache Kafka.
 timeout: 900 s; runs beside others
 """
 
+import re
 import subprocess
 
 import apache_kafka
@@ -134,6 +135,11 @@ with Scenario() as s:
             mirror.wait(60)
             write(node.address, "orders", 2 * RECORDS)
             assert len(read(node.address, "orders")) == 3 * RECORDS
+        with s.test("the mirror leaves behind what doc/coming-and-going.md names, and no more"):
+            topics = apache_kafka.run("topics", "--bootstrap-server", node.address, "--list")
+            left = set(topics.split()) - {"orders", "invoices", "heartbeats"}
+            named = r"mm2-.*\.old\.internal|old\.checkpoints\.internal|old\.heartbeats"
+            assert left and all(re.fullmatch(named, name) for name in left), left
     finally:
         for line in (s.scratch / "mm2.log").read_text(errors="replace").splitlines()[-5:]:
             say(line[:200])
