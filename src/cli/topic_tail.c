@@ -295,6 +295,14 @@ static enum command_status fetch_once(struct tail *t)
 /* --- where it begins ---------------------------------------------------------------------------
  */
 
+/* Without --from; of one partition alone the last --limit are meant. */
+static struct where last_records(const struct tail *t, size_t partitions)
+{
+	bool has_limit = partitions == 1 && t->left <= INT64_MAX;
+
+	return (struct where) { WHERE_RELATIVE, has_limit ? -(int64_t)t->left : -TAIL_RECORDS };
+}
+
 static enum command_status find_places(struct tail *t, const struct command_line *l,
 				       const struct where *from)
 {
@@ -308,7 +316,8 @@ static enum command_status find_places(struct tail *t, const struct command_line
 	struct place *places = arena_take_array(a, count, sizeof(*places));
 	for (size_t i = 0; i < count; i++)
 		places[i] = (struct place) { t->topic.name, numbers[i], .from = -1 };
-	status = places_find(t->broker, from, t->is_committed_only, places, count);
+	struct where last = last_records(t, count);
+	status = places_find(t->broker, from ? from : &last, t->is_committed_only, places, count);
 	if (!status && places_say_unknown(places, count))
 		status = COMMAND_UNREACHABLE;
 	if (status)
@@ -331,7 +340,7 @@ static enum command_status read_options(struct tail *t, const struct command_lin
 	const char *from = command_line_value(l, FLAG_FROM, NULL);
 	const char *limit = command_line_value(l, FLAG_LIMIT, NULL);
 
-	*ret_from = (struct where) { WHERE_RELATIVE, -TAIL_RECORDS };
+	*ret_from = (struct where) { 0 };
 	if ((from && where_parse(from, (uint64_t)clock_wall_ms(), ret_from)) ||
 	    (ret_from->kind == WHERE_RELATIVE && ret_from->number > 0)) {
 		say("--from %s: earliest, latest, an offset, -N from the end, a time as in "
@@ -361,7 +370,7 @@ static enum command_status tail(struct tail *t, const struct command_line *l)
 	if (!status)
 		status = topic_ask(t->broker, l->arguments[0], &t->topic);
 	if (!status)
-		status = find_places(t, l, &from);
+		status = find_places(t, l, command_line_has(l, FLAG_FROM) ? &from : NULL);
 	while (!status && t->left > 0 && !is_over(t))
 		status = fetch_once(t);
 	return status;

@@ -311,6 +311,8 @@ records_are_shown() {
 		json 'd["key"] == "k4" and d["value"] == "four" and d["offset"] == 3' &&
 		json 'd["headers"] == [{"key": "color", "value": "red"},
 			{"key": "size", "value": "7"}]' &&
+		expect 0 topic tail tailed --limit 2 --partition 0 && [ "$(cut -f 4 out)" = "k3
+k4" ] && expect 0 topic tail tailed --limit 2 && [ "$(wc -l <out)" -eq 2 ] &&
 		expect 0 topic tail tailed --from earliest --limit 2 &&
 		[ "$(wc -l <out)" -eq 2 ] &&
 		expect 0 topic tail tailed --from 1h --partition 0 && [ "$(wc -l <out)" -eq 4 ] &&
