@@ -1,6 +1,6 @@
 /* GetTelemetrySubscriptions and PushTelemetry (KIP-714): metrics of clients are not collected.  The
- * subscription is an empty one, to be asked for again in an hour, and what is pushed all the same
- * is checked and let go. */
+ * subscription is an empty one, to be asked for again in five minutes, and what is pushed all the
+ * same is checked and let go. */
 #include "base/random.h"
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
@@ -9,7 +9,9 @@
 
 enum {
 	TELEMETRY_SUBSCRIPTION = 1, /* the id of the only one */
-	TELEMETRY_INTERVAL_MS = 60 * 60 * 1000,
+	/* Kafka's.  librdkafka (2.15) has its microseconds in an int32: more than 35 minutes are
+	 * none for it, and it asks thousands of times a second. */
+	TELEMETRY_INTERVAL_MS = 5 * 60 * 1000,
 	TELEMETRY_BYTES_MAX = 1 << 20,
 };
 
