@@ -1,5 +1,6 @@
 /* Clients that use more than their quota: they are answered, told how long to wait, and not read
  * from until then; testing_world.h has the stage. */
+#include "streams/agent/throttle.h"
 #include "streams/catalog/quota.h"
 #include "streams/testing_stage.h"
 
@@ -167,6 +168,24 @@ static void test_an_address_that_comes_too_often_is_kept_waiting_and_closed(void
 	tear_down();
 }
 
+static void test_connections_of_others_do_not_make_a_debt_forgotten(void **state)
+{
+	char host[20];
+
+	(void)state;
+	set_up(0);
+	set("", "=test", "producer_byte_rate", "10");
+	set("@*", "", "connection_creation_rate", "1");
+	assert_int_equal(produce("alpha", 9000, 0), QUOTA_THROTTLE_MS_MAX);
+	for (int i = 0; i <= QUOTA_CLIENTS_MAX; i++) {
+		snprintf(host, sizeof(host), "2001:db8::%x", i);
+		assert_int_equal(throttle_connection(w.agent, slice_from(host)), 0);
+	}
+	assert_int_equal(w.agent->quotas.all.count, 1);
+	assert_int_equal(w.agent->connection_quotas.all.count, QUOTA_CLIENTS_MAX);
+	tear_down();
+}
+
 static void test_whoever_is_kept_waiting_does_not_hold_up_the_stop(void **state)
 {
 	struct testing_client guests[5];
@@ -254,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_time_of_the_thread_counts_too),
 		cmocka_unit_test(test_a_muted_client_does_not_hold_up_others_or_the_stop),
 		cmocka_unit_test(test_an_address_that_comes_too_often_is_kept_waiting_and_closed),
+		cmocka_unit_test(test_connections_of_others_do_not_make_a_debt_forgotten),
 		cmocka_unit_test(test_whoever_is_kept_waiting_does_not_hold_up_the_stop),
 		cmocka_unit_test(test_quotas_are_described_by_what_they_are_of),
 	};

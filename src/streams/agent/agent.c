@@ -445,6 +445,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->fetch_sessions = fetch_sessions_new();
 	agent->shares = share_release_new(agent);
 	quotas_init(&agent->quotas);
+	quotas_init(&agent->connection_quotas);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
 	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
@@ -628,6 +629,7 @@ void agent_free(struct agent *agent)
 	fetch_sessions_free(agent->fetch_sessions);
 	share_release_free(agent->shares);
 	quotas_done(&agent->quotas);
+	quotas_done(&agent->connection_quotas);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
 	audit_free(agent->audit);

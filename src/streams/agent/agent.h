@@ -101,8 +101,9 @@ struct agent {
 	struct block_cache *cache;
 	struct read_places *places;
 	struct fetch_sessions *fetch_sessions;
-	struct share_release *shares; /* sessions of share groups */
-	struct quotas quotas; /* what clients have used */
+	struct share_release *shares;	 /* sessions of share groups */
+	struct quotas quotas;		 /* what clients have used */
+	struct quotas connection_quotas; /* addresses, of which anybody has many: apart */
 	struct racks *racks;
 	struct guard guard; /* see agent_guard() */
 	struct audit *audit;

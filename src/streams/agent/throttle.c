@@ -49,11 +49,11 @@ uint64_t throttle_connection(struct agent *agent, struct slice host)
 
 	if (!cell || !quota_find_address(cell, host, &limit))
 		return 0;
-	uint64_t wait_ms =
-		quotas_wait(&agent->quotas, &limit, QUOTA_CONNECTIONS, host, SLICE(""), now_ms);
+	uint64_t wait_ms = quotas_wait(&agent->connection_quotas, &limit, QUOTA_CONNECTIONS, host,
+				       SLICE(""), now_ms);
 	if (wait_ms == 0)
-		(void)quotas_take(&agent->quotas, &limit, QUOTA_CONNECTIONS, host, SLICE(""), 1,
-				  now_ms);
+		(void)quotas_take(&agent->connection_quotas, &limit, QUOTA_CONNECTIONS, host,
+				  SLICE(""), 1, now_ms);
 	return wait_ms;
 }
 
