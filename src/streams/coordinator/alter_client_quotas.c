@@ -25,19 +25,25 @@ static int16_t refuse(struct alteration *n, int16_t error, const char *message)
 	return error;
 }
 
-/* As the system writes it, so that it is the one of a connection. */
+/* As a connection's is written: as the system does, and of IPv4 inside of IPv6 the IPv4. */
 static bool take_address(struct arena *a, struct slice name, struct slice *ret)
 {
 	char *text = arena_take(a, INET6_ADDRSTRLEN);
-	uint8_t bytes[sizeof(struct in6_addr)];
+	struct in6_addr address;
+	const void *bytes = &address;
 
-	if (name.size >= INET6_ADDRSTRLEN)
+	if (name.size >= INET6_ADDRSTRLEN || memchr(name.data, 0, name.size))
 		return false;
 	memcpy(text, name.data, name.size);
 	text[name.size] = 0;
 	int family = memchr(name.data, ':', name.size) ? AF_INET6 : AF_INET;
-	if (inet_pton(family, text, bytes) != 1 ||
-	    !inet_ntop(family, bytes, text, INET6_ADDRSTRLEN))
+	if (inet_pton(family, text, &address) != 1)
+		return false;
+	if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address)) {
+		family = AF_INET;
+		bytes = address.s6_addr + 12;
+	}
+	if (!inet_ntop(family, bytes, text, INET6_ADDRSTRLEN))
 		return false;
 	*ret = slice_from(text);
 	return true;

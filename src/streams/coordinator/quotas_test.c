@@ -116,10 +116,10 @@ static void test_quotas_that_make_no_sense_are_refused(void **state)
 	town_close(&town);
 }
 
-static int16_t alter_address(const char *host, const char *name, double value, bool with_user)
+static int16_t alter_named(struct slice host, const char *name, double value, bool with_user)
 {
 	struct kafka_alter_client_quotas_request_entity parts[] = {
-		{ SLICE("ip"), host ? slice_from(host) : (struct slice) { 0 } },
+		{ SLICE("ip"), host },
 		{ SLICE("user"), SLICE("u") },
 	};
 	struct kafka_alter_client_quotas_request_op op = { slice_from(name), value, value == 0 };
@@ -130,6 +130,11 @@ static int16_t alter_address(const char *host, const char *name, double value, b
 								  .entries_count = 1 });
 
 	return response->entries[0].error_code;
+}
+
+static int16_t alter_address(const char *host, const char *name, double value, bool with_user)
+{
+	return alter_named(host ? slice_from(host) : (struct slice) { 0 }, name, value, with_user);
 }
 
 static double connections_of(const char *host)
@@ -154,6 +159,7 @@ static void test_addresses_have_quotas_of_connections_only(void **state)
 	assert_int_equal(alter_address("192.0.2.1", rate, 1.5, false), KAFKA_INVALID_REQUEST);
 	assert_int_equal(alter_address("192.0.2.256", rate, 1, false), KAFKA_INVALID_REQUEST);
 	assert_int_equal(alter_address("example", rate, 1, false), KAFKA_INVALID_REQUEST);
+	assert_int_equal(alter_named(SLICE("192.0.2.1\0x"), rate, 1, false), KAFKA_INVALID_REQUEST);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM quota"), 0);
 
 	assert_int_equal(alter_address(NULL, rate, 10, false), KAFKA_NONE);
@@ -162,6 +168,8 @@ static void test_addresses_have_quotas_of_connections_only(void **state)
 	assert_true(connections_of("192.0.2.1") == 20);
 	assert_true(connections_of("2001:db8::1") == 30);
 	assert_true(connections_of("192.0.2.2") == 10);
+	assert_int_equal(alter_address("::ffff:192.0.2.3", rate, 40, false), KAFKA_NONE);
+	assert_true(connections_of("192.0.2.3") == 40); /* as agents know it */
 	assert_true(limit_of("192.0.2.1", "c", QUOTA_PRODUCER_BYTES) == 0);
 	town_restart(&town);
 	assert_int_equal(alter_address("192.0.2.1", rate, 0, false), KAFKA_NONE); /* removes */
