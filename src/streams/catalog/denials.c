@@ -9,27 +9,40 @@ static bool is_known(const struct denials *d, const struct denial *it, struct sl
 	return false;
 }
 
-const struct denial *denials_note(struct denials *d, struct arena *a, const struct denial *it)
+static struct slice kept_name(const struct denial *it)
 {
-	struct slice name = slice_part(it->name, 0, DENIAL_NAME_BYTES_MAX);
+	return slice_part(it->name, 0, DENIAL_NAME_BYTES_MAX);
+}
 
-	if (is_known(d, it, name))
-		return NULL;
-	if (d->count == DENIALS_MAX) {
-		d->dropped++;
-		return NULL;
-	}
+/* Is it to be noted?  It is counted if there is no room. */
+static bool is_wanted(struct denials *d, const struct denial *it)
+{
+	if (is_known(d, it, kept_name(it)))
+		return false;
+	if (d->count < DENIALS_MAX)
+		return true;
+	d->dropped++;
+	return false;
+}
+
+static const struct denial *keep(struct denials *d, struct arena *a, const struct denial *it)
+{
 	struct denial *copy = arena_take(a, sizeof(*copy));
 	*copy = (struct denial) {
 		.next = d->last,
 		.operation = it->operation,
 		.resource = it->resource,
-		.name = arena_copy(a, name),
+		.name = arena_copy(a, kept_name(it)),
 		.rule = arena_copy(a, slice_part(it->rule, 0, DENIAL_RULE_BYTES_MAX)),
 	};
 	d->last = copy;
 	d->count++;
 	return copy;
+}
+
+const struct denial *denials_note(struct denials *d, struct arena *a, const struct denial *it)
+{
+	return is_wanted(d, it) ? keep(d, a, it) : NULL;
 }
 
 bool denials_ask(struct denials *d, struct arena *a, const struct guard *g,
@@ -48,9 +61,11 @@ bool denials_ask(struct denials *d, struct arena *a, const struct guard *g,
 		*ret = NULL;
 	if (decision.is_allowed)
 		return true;
-	if (decision.grant)
+	if (!is_wanted(d, &it))
+		return false;
+	if (decision.grant) /* its text is of the size that clients gave it */
 		it.rule = slice_from(grant_text(a, decision.grant));
-	const struct denial *noted = denials_note(d, a, &it);
+	const struct denial *noted = keep(d, a, &it);
 	if (ret)
 		*ret = noted;
 	return false;

@@ -111,6 +111,19 @@ static void test_what_is_too_much_is_counted(void **state)
 	assert_int_equal(denials.dropped, 3);
 }
 
+static void test_what_is_not_noted_takes_no_memory(void **state)
+{
+	(void)state;
+	assert_false(ask(GRANT_WRITE, "orders", NULL));
+	size_t used = arena.used;
+	for (int i = 0; i < 1000; i++)
+		assert_false(ask(GRANT_WRITE, "orders", NULL));
+	denials.count = DENIALS_MAX;
+	assert_false(ask(GRANT_WRITE, "order-lines", NULL));
+	assert_int_equal(denials.dropped, 1);
+	assert_int_equal(arena.used, used);
+}
+
 static void test_names_and_rules_of_others_are_cut(void **state)
 {
 	static uint8_t long_text[3000];
@@ -137,6 +150,7 @@ int main(void)
 		TEST(test_a_denial_says_which_rule_decided),
 		TEST(test_the_same_is_noted_once),
 		TEST(test_what_is_too_much_is_counted),
+		TEST(test_what_is_not_noted_takes_no_memory),
 		TEST(test_names_and_rules_of_others_are_cut),
 	};
 
