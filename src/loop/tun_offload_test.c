@@ -313,7 +313,7 @@ static void test_sums_of_any_length_agree_with_the_plain_one(void **state)
 {
 	(void)state;
 	struct prng prng = { 3 };
-	uint8_t bytes[200];
+	uint8_t bytes[200] = { 0 };
 
 	for (size_t size = 0; size < sizeof(bytes); size++) {
 		for (size_t i = 0; i < size; i++)
