@@ -1,4 +1,6 @@
 /* ShareFetch and ShareAcknowledge through a whole agent: testing_world.h has the stage. */
+#include "streams/agent/share_call.h"
+#include "streams/agent/share_session.h"
 #include "streams/catalog/share.h"
 #include "streams/testing_world.h"
 
@@ -187,7 +189,7 @@ static void test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones(voi
 	testing_run_ms(&w, 50);
 	assert_false(testing_has_answer(&c));
 	expect_nothing(FETCH(&other, .member = "b", .epoch = -1)); /* gives them back */
-	expect_got(receive_fetch(&c), 0, 9, 2);
+	expect_got(receive_fetch(&c), 0, 9, 1);
 	testing_client_close(&other);
 	tear_down();
 }
@@ -205,7 +207,72 @@ static void test_what_a_client_had_comes_back_when_its_connection_ends(void **st
 	testing_run_ms(&w, 50);
 	assert_false(testing_has_answer(&c));
 	testing_client_close(&other);
-	expect_got(receive_fetch(&c), 0, 9, 2);
+	expect_got(receive_fetch(&c), 0, 9, 1);
+	tear_down();
+}
+
+/* A few bytes each here, many more as a message to control. */
+static void test_a_request_about_too_much_is_refused(void **state)
+{
+	static struct kafka_share_acknowledge_request_partition said[SHARE_CALL_PARTITIONS_MAX + 1];
+	static struct kafka_share_fetch_request_partition asked[SHARE_CALL_PARTITIONS_MAX + 1];
+	struct kafka_share_acknowledge_request_topic topic = { { { 9 } }, said, 0 };
+	struct kafka_share_fetch_request_topic read = { { { 9 } }, asked, 0 };
+	struct kafka_share_acknowledge_request request = {
+		.group_id = SLICE("s"),
+		.member_id = SLICE("a"),
+		.share_session_epoch = 1,
+		.topics = &topic,
+		.topics_count = 1,
+	};
+
+	(void)state;
+	set_up(8);
+	expect_nothing(FETCH(&c, .names = true));
+	for (int i = 0; i <= SHARE_CALL_PARTITIONS_MAX; i++)
+		said[i].partition_index = asked[i].partition_index = i;
+	topic.partitions_count = SHARE_CALL_PARTITIONS_MAX;
+	const struct kafka_share_acknowledge_response *response =
+		testing_call(&c, KAFKA_API_SHARE_ACKNOWLEDGE, 1, &request);
+	assert_int_equal(response->responses[0].partitions_count, SHARE_CALL_PARTITIONS_MAX);
+	topic.partitions_count++;
+	request.share_session_epoch++;
+	testing_send(&c, KAFKA_API_SHARE_ACKNOWLEDGE, 1, &request);
+	WAIT_FOR(&w, c.is_ended);
+	testing_client_close(&c);
+	testing_client_open(&c, &w);
+	read.partitions_count = SHARE_CALL_PARTITIONS_MAX + 1;
+	testing_send(&c, KAFKA_API_SHARE_FETCH, 1,
+		     &(struct kafka_share_fetch_request) { .group_id = SLICE("s"),
+							   .member_id = SLICE("a"),
+							   .topics = &read,
+							   .topics_count = 1 });
+	WAIT_FOR(&w, c.is_ended);
+	tear_down();
+}
+
+static void test_partitions_that_have_no_place_in_a_session_are_told(void **state)
+{
+	static struct kafka_share_fetch_request_partition asked[SHARE_SESSION_PARTITIONS_MAX + 1];
+	int refused = 0;
+
+	(void)state;
+	set_up(9);
+	struct kafka_share_fetch_request_topic read = { topic_id(), asked,
+							SHARE_SESSION_PARTITIONS_MAX + 1 };
+	for (int i = 0; i <= SHARE_SESSION_PARTITIONS_MAX; i++)
+		asked[i].partition_index = i;
+	const struct kafka_share_fetch_response *response =
+		testing_call(&c, KAFKA_API_SHARE_FETCH, 1,
+			     &(struct kafka_share_fetch_request) { .group_id = SLICE("s"),
+								   .member_id = SLICE("a"),
+								   .max_records = 10,
+								   .max_bytes = 1000,
+								   .topics = &read,
+								   .topics_count = 1 });
+	for (size_t i = 0; i < response->responses[0].partitions_count; i++)
+		refused += response->responses[0].partitions[i].error_code == KAFKA_INVALID_REQUEST;
+	assert_int_equal(refused, 1);
 	tear_down();
 }
 
@@ -292,6 +359,8 @@ int main(void)
 		cmocka_unit_test(test_records_are_given_once_and_accepted),
 		cmocka_unit_test(test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones),
 		cmocka_unit_test(test_what_a_client_had_comes_back_when_its_connection_ends),
+		cmocka_unit_test(test_a_request_about_too_much_is_refused),
+		cmocka_unit_test(test_partitions_that_have_no_place_in_a_session_are_told),
 		cmocka_unit_test(test_sessions_have_epochs),
 		cmocka_unit_test(test_a_limit_is_kept_exactly_where_that_is_asked_for),
 		cmocka_unit_test(test_a_lost_answer_of_control_ends_the_connection),

@@ -73,12 +73,19 @@ static void begin_topic(struct request *r, struct share_acknowledge *s,
 	}
 }
 
-static void begin(struct request *r, struct share_acknowledge *s)
+static size_t count_partitions(const struct kafka_share_acknowledge_request *q)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < s->request->topics_count; i++)
-		count += s->request->topics[i].partitions_count;
+	for (size_t i = 0; i < q->topics_count; i++)
+		count += q->topics[i].partitions_count;
+	return count;
+}
+
+static void begin(struct request *r, struct share_acknowledge *s)
+{
+	size_t count = count_partitions(s->request);
+
 	s->question = arena_take(&r->arena, sizeof(*s->question));
 	*s->question = (struct peer_share_request) {
 		.group = s->request->group_id,
@@ -164,6 +171,11 @@ static enum step acknowledge_start(struct request *r, struct share_acknowledge *
 		return request_refuse(r, "ShareAcknowledge cannot be decoded");
 	if (!replica_cell(r->agent->replica))
 		return request_refuse(r, "ShareAcknowledge before the catalog is known");
+	if (count_partitions(q) > SHARE_CALL_PARTITIONS_MAX ||
+	    r->body.size > SHARE_CALL_BODY_BYTES_MAX)
+		return request_refuse(r,
+				      "ShareAcknowledge about more than %d partitions or %d bytes",
+				      SHARE_CALL_PARTITIONS_MAX, SHARE_CALL_BODY_BYTES_MAX);
 	if (q->group_id.data && !request_may(r, GRANT_READ, GRANT_GROUP, q->group_id))
 		return answer_error(r, s, KAFKA_GROUP_AUTHORIZATION_FAILED, NULL);
 	if (q->group_id.size == 0)

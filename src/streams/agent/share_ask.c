@@ -1,6 +1,5 @@
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "streams/agent/share_fetch.h"
 #include "wire/kafka/errors.h"
 
@@ -45,7 +44,7 @@ static void add_to_session(struct share_fetch *f, const struct share_place *plac
 {
 	(void)asked;
 	if (!f->is_last && !share_session_add(f->session, place))
-		log_debug("a share session has too many partitions");
+		f->is_session_full = true;
 }
 
 static void add_reading(struct share_fetch *f, const struct share_place *place,
@@ -103,6 +102,9 @@ void share_gather_readings(struct request *r, struct share_fetch *f)
 			it->is_read = !f->is_last && !f->request->is_renew_ack &&
 				      f->request->max_records > 0;
 	}
+	for (size_t i = 0; i < f->count && f->is_session_full && f->request->max_records > 0; i++)
+		if (!f->readings[i].is_read && !f->readings[i].has_answer)
+			f->readings[i].code = KAFKA_INVALID_REQUEST; /* it would never be read */
 }
 
 /* --- asking control ----------------------------------------------------------------------------

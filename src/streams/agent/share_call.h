@@ -6,7 +6,14 @@
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
 
-enum { SHARE_CALL_RETRY_MS = 20, SHARE_CALL_PATIENCE_MS = 10000 };
+enum {
+	SHARE_CALL_RETRY_MS = 20,
+	SHARE_CALL_PATIENCE_MS = 10000,
+	/* What a client may say at once: control takes as much with all of a session beside it,
+	 * and as a message to control it is up to four times as large. */
+	SHARE_CALL_PARTITIONS_MAX = 8000,
+	SHARE_CALL_BODY_BYTES_MAX = 1 << 20,
+};
 
 struct share_call {
 	struct task task;

@@ -152,6 +152,17 @@ static void tell_leader(struct request *r, struct share_fetch *f)
 								    leader->port, leader->site };
 }
 
+/* Readings of the topic of this one, from it on. */
+static size_t count_of_topic(const struct share_fetch *f, size_t first)
+{
+	size_t i = first;
+
+	while (i < f->count &&
+	       uuid_equal(f->readings[i].place.topic_id, f->readings[first].place.topic_id))
+		i++;
+	return i - first;
+}
+
 static enum step share_fetch_answer(struct request *r, struct share_fetch *f)
 {
 	struct kafka_share_fetch_response_topic *topic = NULL;
@@ -167,7 +178,7 @@ static enum step share_fetch_answer(struct request *r, struct share_fetch *f)
 		if (!topic || !uuid_equal(topic->topic_id, it->place.topic_id)) {
 			topic = &f->response.responses[f->response.responses_count++];
 			topic->topic_id = it->place.topic_id;
-			topic->partitions = arena_take_array(&r->arena, f->count - i,
+			topic->partitions = arena_take_array(&r->arena, count_of_topic(f, i),
 							     sizeof(*topic->partitions));
 		}
 		fill_partition(r, it, &topic->partitions[topic->partitions_count++]);
@@ -266,7 +277,19 @@ static enum step share_fetch_acquired(struct request *r, struct share_fetch *f)
 		return give_up(r, f);
 	if (share_take_records(f) || ++f->rounds == SHARE_FETCH_ROUNDS_MAX)
 		return share_fetch_answer(r, f);
+	share_let_go(r, f); /* others were faster */
 	return catch_up(r, f);
+}
+
+static bool is_too_much(const struct request *r, const struct kafka_share_fetch_request *q)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < q->topics_count; i++)
+		count += q->topics[i].partitions_count;
+	for (size_t i = 0; i < q->forgotten_topics_data_count; i++)
+		count += q->forgotten_topics_data[i].partitions_count;
+	return count > SHARE_CALL_PARTITIONS_MAX || r->body.size > SHARE_CALL_BODY_BYTES_MAX;
 }
 
 static const char *fault_of(const struct kafka_share_fetch_request *q)
@@ -324,6 +347,9 @@ static enum step share_fetch_start(struct request *r, struct share_fetch *f)
 		return request_refuse(r, "ShareFetch cannot be decoded");
 	if (!replica_cell(r->agent->replica))
 		return request_refuse(r, "ShareFetch before the catalog is known");
+	if (is_too_much(r, request))
+		return request_refuse(r, "ShareFetch about more than %d partitions or %d bytes",
+				      SHARE_CALL_PARTITIONS_MAX, SHARE_CALL_BODY_BYTES_MAX);
 	const char *fault = fault_of(request);
 	if (request->group_id.data && !request_may(r, GRANT_READ, GRANT_GROUP, request->group_id))
 		return share_fetch_error(r, f, KAFKA_GROUP_AUTHORIZATION_FAILED, NULL);
@@ -364,9 +390,7 @@ static void share_fetch_release(struct request *r)
 	struct share_fetch *f = r->state;
 
 	unwatch(f);
-	share_give_back_room(r, f);
-	for (size_t i = 0; i < f->count; i++)
-		partition_read_done(&f->readings[i].read);
+	share_let_go(r, f);
 	share_call_done(&f->call);
 	arena_done(&f->looked);
 }

@@ -46,6 +46,7 @@ struct share_fetch {
 	struct share_reading *readings;
 	size_t count;
 	bool is_last, is_first; /* of the session */
+	bool is_session_full;	/* some of what is asked for has no place in it */
 	struct share_rules rules;
 	struct share_call call;
 	struct peer_share_request *question;
@@ -85,6 +86,7 @@ bool share_has_records(const struct share_reading *it);
 /* False: wait for room. */
 bool share_take_room(struct request *r, struct share_fetch *f, void (*on_timer)(struct timer *));
 void share_give_back_room(struct request *r, struct share_fetch *f);
+void share_let_go(struct request *r, struct share_fetch *f); /* of room and of what was read */
 
 /* Reads are children of the request; when they have ended they are gathered.  False: there is one
  * more to wait for. */

@@ -33,7 +33,7 @@ static int16_t look_at(struct request *r, struct share_fetch *f, int64_t group,
 					: it->found.high_watermark;
 	if (last < it->end)
 		it->end = last + 1;
-	if (it->from + f->request->max_records < it->end)
+	if (it->from < it->end && it->end - it->from > f->request->max_records)
 		it->end = it->from + f->request->max_records;
 	return KAFKA_NONE;
 }
@@ -95,6 +95,15 @@ void share_give_back_room(struct request *r, struct share_fetch *f)
 	f->room_bytes = f->held_bytes = 0;
 }
 
+void share_let_go(struct request *r, struct share_fetch *f)
+{
+	share_give_back_room(r, f);
+	for (size_t i = 0; i < f->count; i++) {
+		partition_read_done(&f->readings[i].read);
+		f->readings[i].read = (struct partition_read) { 0 };
+	}
+}
+
 /* Another partition comes first each time. */
 static struct share_reading *in_turn(const struct share_fetch *f, size_t i)
 {
@@ -110,10 +119,6 @@ void share_plan(struct request *r, struct share_fetch *f)
 
 	f->gathered = 0;
 	f->has_records = false;
-	for (size_t i = 0; i < f->count; i++) {
-		partition_read_done(&f->readings[i].read);
-		f->readings[i].read = (struct partition_read) { 0 };
-	}
 	for (size_t i = 0; i < f->count && left > 0 && records > 0 && f->room_bytes; i++) {
 		struct share_reading *it = in_turn(f, i);
 		if (!share_has_records(it))
@@ -157,6 +162,10 @@ bool share_gather(struct request *r, struct share_fetch *f)
 		f->has_records |= !err && it->read.records && it->read.records->size > 0;
 	}
 	share_give_back_room(r, f);
+	for (size_t i = 0; i < f->count; i++) /* the records stay until they are sent */
+		if (f->readings[i].read.records)
+			f->held_bytes += f->readings[i].read.records->capacity;
+	room_add(&r->agent->answers, f->held_bytes);
 	return true;
 }
 

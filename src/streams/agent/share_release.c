@@ -40,6 +40,12 @@ static enum step release_step(struct task *t)
 	if (t->children > 0)
 		return task_wait(t, t->at);
 	struct share_session *session = task_is_canceled(t) ? NULL : next_ended(r);
+	/* A member that is back may have records by now that it works on: what it had before goes
+	 * back when its lock ends. */
+	while (session && share_session_find(&r->sessions, session->group, session->member)) {
+		share_session_free(session);
+		session = next_ended(r);
+	}
 	if (!session)
 		return task_done(t, OK);
 	arena_reset(&r->arena);

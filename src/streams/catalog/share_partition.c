@@ -192,6 +192,7 @@ bool share_partition_release(struct share_partition *p, struct slice member)
 		if (p->ranges[i].state != SHARE_ACQUIRED ||
 		    !slice_equal(p->ranges[i].holder, member))
 			continue;
+		p->ranges[i].deliveries--; /* nobody has seen them */
 		give_back(&p->ranges[i]);
 		has_changed = true;
 	}

@@ -97,7 +97,8 @@ int16_t share_partition_acknowledge(struct share_partition *p, struct slice memb
 				    int64_t lock_ms, int64_t first, int64_t last,
 				    const int8_t *answers, size_t count);
 
-/* The member gives back all it has.  True: there was something. */
+/* The member gives back all it has; as Kafka has it, that was no delivery.  True: there was
+ * something. */
 bool share_partition_release(struct share_partition *p, struct slice member);
 
 #endif

@@ -145,6 +145,19 @@ static void test_only_who_has_records_answers_for_them_and_all_or_nothing(void *
 	assert_int_equal(say("b", 0, 104, 107, SHARE_ACCEPT), KAFKA_NONE);
 }
 
+static void test_what_nobody_has_seen_was_not_delivered(void **state)
+{
+	(void)state;
+	struct share_range *got;
+
+	for (int i = 0; i < 2 * SHARE_DELIVERIES_MAX; i++) {
+		assert_int_equal(acquire("a", 0, 100, false, 100, 109, &got), 1);
+		assert_int_equal(got[0].deliveries, 1);
+		assert_true(share_partition_release(&p, SLICE("a")));
+	}
+	assert_false(share_partition_release(&p, SLICE("a")));
+}
+
 static void test_batches_are_whole_unless_the_limit_is_exact(void **state)
 {
 	(void)state;
@@ -295,6 +308,18 @@ static void answer_at_random(struct prng *random, int member, int64_t now_ms)
 	}
 }
 
+static void release_at_random(struct prng *random, int member)
+{
+	if (prng_below(random, 20) > 0)
+		return;
+	(void)share_partition_release(&p, slice_from(names[member]));
+	for (size_t i = 0; i < MODEL; i++)
+		if (model[i].is_known && !model[i].is_done && model[i].holder == member) {
+			model[i].holder = -1;
+			model[i].deliveries--;
+		}
+}
+
 static void test_ranges_are_what_each_record_is(void **state)
 {
 	struct prng random = { 7 };
@@ -314,6 +339,7 @@ static void test_ranges_are_what_each_record_is(void **state)
 			acquire_at_random(&random, member, now_ms);
 		else
 			answer_at_random(&random, member, now_ms);
+		release_at_random(&random, member);
 		compare();
 		buf_init(&bytes);
 		share_partition_encode(&p, &bytes);
@@ -353,6 +379,7 @@ int main(void)
 		TEST(test_a_lock_ends_with_its_time),
 		TEST(test_a_lock_is_renewed),
 		TEST(test_only_who_has_records_answers_for_them_and_all_or_nothing),
+		TEST(test_what_nobody_has_seen_was_not_delivered),
 		TEST(test_batches_are_whole_unless_the_limit_is_exact),
 		TEST(test_no_more_than_the_limit_is_in_flight),
 		TEST(test_aborted_records_are_nobodys),

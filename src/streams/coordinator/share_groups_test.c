@@ -355,15 +355,21 @@ static struct peer_share_response say(const char *member, int64_t first, int64_t
 								     .answers_count = 1 });
 }
 
+/* Ten records, of which the group is to read all. */
+static void begin_at_the_beginning(void)
+{
+	(void)share_beat("a", 0, "t");
+	town_sql("INSERT INTO config (kind, resource, name, value)"
+		 " VALUES (32, 's', 'share.auto.offset.reset', 'earliest')");
+	town_sql("UPDATE partition SET high_watermark = 10");
+}
+
 static void test_records_are_acquired_and_accepted(void **state)
 {
 	(void)state;
 	arena_init(&arena);
 	assert_int_equal(read_batch("a", 0, 4).partitions[0].error, KAFKA_GROUP_ID_NOT_FOUND);
-	(void)share_beat("a", 0, "t");
-	town_sql("INSERT INTO config (kind, resource, name, value)"
-		 " VALUES (32, 's', 'share.auto.offset.reset', 'earliest')");
-	town_sql("UPDATE partition SET high_watermark = 10");
+	begin_at_the_beginning();
 	struct peer_share_response got = read_batch("a", 0, 4);
 	assert_int_equal(got.lock_ms, 30000);
 	assert_int_equal(got.partitions[0].acquired_count, 1);
@@ -382,7 +388,44 @@ static void test_records_are_acquired_and_accepted(void **state)
 	got = read_batch("b", 0, 4);
 	assert_int_equal(got.partitions[0].acquired_count, 1);
 	assert_int_equal(got.partitions[0].acquired[0].first, 3);
-	assert_int_equal(got.partitions[0].acquired[0].deliveries, 2);
+	assert_int_equal(got.partitions[0].acquired[0].deliveries, 1);
+	arena_done(&arena);
+}
+
+static void test_answers_are_taken_together_or_not_at_all(void **state)
+{
+	int8_t accepts = SHARE_ACCEPT;
+	struct peer_share_request_answer answers[] = { { 0, 1, &accepts, 1 },
+						       { 7, 8, &accepts, 1 } };
+
+	(void)state;
+	arena_init(&arena);
+	begin_at_the_beginning();
+	assert_int_equal(read_batch("a", 0, 4).partitions[0].acquired_count, 1);
+	struct peer_share_response got =
+		share("a", (struct peer_share_request_partition) { .answers = answers,
+								   .answers_count = 2 });
+	assert_int_not_equal(got.partitions[0].answer_error, KAFKA_NONE);
+	assert_int_equal(told_offset(0).start_offset, 0);
+	assert_int_equal(say("a", 0, 1, SHARE_ACCEPT).partitions[0].answer_error, KAFKA_NONE);
+	assert_int_equal(told_offset(0).start_offset, 2);
+	arena_done(&arena);
+}
+
+static void test_only_what_is_there_is_given_and_who_gives_back_begins_nothing(void **state)
+{
+	(void)state;
+	arena_init(&arena);
+	begin_at_the_beginning();
+	town_sql("DELETE FROM share_partition");
+	(void)share("a", (struct peer_share_request_partition) { .releases = true });
+	(void)say("a", 0, 1, SHARE_ACCEPT);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM share_partition"), 0);
+	struct peer_share_response got = read_batch("a", 0, INT64_MAX);
+	assert_int_equal(got.partitions[0].acquired_count, 1);
+	assert_int_equal(got.partitions[0].acquired[0].last, 9);
+	assert_int_equal(read_batch("a", -5, 20).partitions[0].acquired_count, 0);
+	assert_int_equal(read_batch("a", 20, 30).partitions[0].acquired_count, 0);
 	arena_done(&arena);
 }
 
@@ -412,6 +455,8 @@ int main(void)
 		TEST(test_offsets_are_told_altered_and_deleted),
 		TEST(test_a_group_with_members_is_not_deleted),
 		TEST(test_records_are_acquired_and_accepted),
+		TEST(test_answers_are_taken_together_or_not_at_all),
+		TEST(test_only_what_is_there_is_given_and_who_gives_back_begins_nothing),
 		TEST(test_a_group_begins_with_what_comes_next),
 	};
 

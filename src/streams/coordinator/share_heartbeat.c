@@ -59,12 +59,12 @@ static bool check(struct operation_call *call)
 	if (!operation_may(call, GRANT_READ, GRANT_GROUP, r->group_id))
 		return refuse(call, KAFKA_GROUP_AUTHORIZATION_FAILED,
 			      "Not allowed to read the group.");
+	if (fault)
+		return refuse(call, KAFKA_INVALID_REQUEST, fault);
 	for (size_t i = 0; i < r->subscribed_topic_names_count; i++)
 		if (!operation_may(call, GRANT_DESCRIBE, GRANT_TOPIC, r->subscribed_topic_names[i]))
 			return refuse(call, KAFKA_TOPIC_AUTHORIZATION_FAILED,
 				      "Not allowed to describe a topic.");
-	if (fault)
-		return refuse(call, KAFKA_INVALID_REQUEST, fault);
 	if (!group_name_is_valid(r->group_id))
 		return refuse(call, KAFKA_INVALID_GROUP_ID, "GroupId is too long.");
 	return true;

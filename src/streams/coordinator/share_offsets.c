@@ -7,7 +7,10 @@
 #include "streams/coordinator/share_group.h"
 #include "streams/coordinator/share_records.h"
 
-enum { UNKNOWN_OFFSET = -1 };
+enum {
+	UNKNOWN_OFFSET = -1,
+	PARTITIONS_ASKED_MAX = 100000, /* of one request */
+};
 
 /* KAFKA_NONE, or what is to be said of the whole group. */
 static enum err find_group(struct cell *cell, struct operation_call *call,
@@ -94,6 +97,7 @@ static enum err describe_topic(struct cell *cell, struct operation_call *call,
 			       const struct kafka_describe_share_group_offsets_request_topic *asked,
 			       struct kafka_describe_share_group_offsets_response_topic *ret)
 {
+	struct arena scratch; /* of one partition */
 	struct catalog_topic topic;
 	int16_t error;
 	enum err err = find_topic(cell, call, GRANT_DESCRIBE, asked->topic_name, &topic, &error);
@@ -103,6 +107,7 @@ static enum err describe_topic(struct cell *cell, struct operation_call *call,
 	ret->partitions = arena_take_array(call->arena, asked->partitions_count + 1,
 					   sizeof(*ret->partitions));
 	ret->partitions_count = asked->partitions_count;
+	arena_init(&scratch);
 	for (size_t i = 0; i < asked->partitions_count && !err; i++) {
 		ret->partitions[i] =
 			(struct kafka_describe_share_group_offsets_response_partition) {
@@ -112,9 +117,11 @@ static enum err describe_topic(struct cell *cell, struct operation_call *call,
 				.error_code = error,
 			};
 		if (!error)
-			err = describe_partition(cell, call->arena, g, &topic, asked->partitions[i],
+			err = describe_partition(cell, &scratch, g, &topic, asked->partitions[i],
 						 &ret->partitions[i]);
+		arena_reset(&scratch);
 	}
+	arena_done(&scratch);
 	return err;
 }
 
@@ -123,7 +130,7 @@ static enum err list_all(struct cell *cell, struct operation_call *call,
 			 const struct share_group *g,
 			 struct kafka_describe_share_group_offsets_request_group *ret)
 {
-	struct share_place *places;
+	struct share_begun *places;
 	struct catalog_topic topic;
 	size_t count = 0;
 	enum err err = share_places(call->arena, cell, g->id, &places, &count);
@@ -188,10 +195,20 @@ static struct kafka_describe_share_group_offsets_response_group *begin_groups(
 	return response->groups;
 }
 
+static bool is_too_much(const struct kafka_describe_share_group_offsets_request *q)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < q->groups_count; i++)
+		for (size_t k = 0; k < q->groups[i].topics_count; k++)
+			count += q->groups[i].topics[k].partitions_count;
+	return q->groups_count > GROUPS_PER_CALL_MAX || count > PARTITIONS_ASKED_MAX;
+}
+
 static enum err describe(struct cell *cell, struct operation_call *call)
 {
 	const struct kafka_describe_share_group_offsets_request *request = call->request;
-	enum err err = request->groups_count > GROUPS_PER_CALL_MAX ? ERR_INVALID : OK;
+	enum err err = is_too_much(request) ? ERR_INVALID : OK;
 	struct kafka_describe_share_group_offsets_response_group *groups = begin_groups(call);
 
 	for (size_t i = 0; i < request->groups_count && !err; i++)
@@ -242,6 +259,7 @@ static enum err alter_topic(struct cell *cell, struct operation_call *call,
 			    const struct kafka_alter_share_group_offsets_request_topic *asked,
 			    struct kafka_alter_share_group_offsets_response_topic *ret)
 {
+	struct arena scratch; /* of one partition */
 	struct catalog_topic topic;
 	int16_t error;
 	enum err err = find_topic(cell, call, GRANT_READ, asked->topic_name, &topic, &error);
@@ -251,13 +269,16 @@ static enum err alter_topic(struct cell *cell, struct operation_call *call,
 	ret->partitions_count = asked->partitions_count;
 	ret->partitions = arena_take_array(call->arena, asked->partitions_count + 1,
 					   sizeof(*ret->partitions));
+	arena_init(&scratch);
 	for (size_t i = 0; i < asked->partitions_count && !err; i++) {
 		ret->partitions[i].partition_index = asked->partitions[i].partition_index;
 		ret->partitions[i].error_code = error;
 		if (!error)
-			err = alter_partition(cell, call->arena, g, &topic, &asked->partitions[i],
+			err = alter_partition(cell, &scratch, g, &topic, &asked->partitions[i],
 					      &ret->partitions[i].error_code);
+		arena_reset(&scratch);
 	}
+	arena_done(&scratch);
 	return err;
 }
 
@@ -266,12 +287,15 @@ static enum err alter(struct cell *cell, struct operation_call *call)
 	const struct kafka_alter_share_group_offsets_request *request = call->request;
 	struct kafka_alter_share_group_offsets_response *response = call->response;
 	struct share_group g;
+	size_t count = 0;
 	enum err err = find_empty_group(cell, call, GRANT_READ, request->group_id, &g,
 					&response->error_code);
 
 	if (err || response->error_code)
 		return err;
-	if (request->topics_count > OPERATION_ITEMS_MAX)
+	for (size_t i = 0; i < request->topics_count; i++)
+		count += request->topics[i].partitions_count;
+	if (request->topics_count > OPERATION_ITEMS_MAX || count > PARTITIONS_ASKED_MAX)
 		return ERR_TOO_BIG;
 	response->responses_count = request->topics_count;
 	response->responses = arena_take_array(call->arena, request->topics_count + 1,

@@ -27,7 +27,7 @@ enum err share_write(struct cell *cell, int64_t group, int64_t topic, int32_t pa
 	return err;
 }
 
-enum err share_places(struct arena *a, struct cell *cell, int64_t group, struct share_place **ret,
+enum err share_places(struct arena *a, struct cell *cell, int64_t group, struct share_begun **ret,
 		      size_t *ret_count)
 {
 	size_t max = 0, count = 0;
@@ -39,7 +39,7 @@ enum err share_places(struct arena *a, struct cell *cell, int64_t group, struct 
 	if (cell_next(cell, st))
 		max = (size_t)sqlite3_column_int64(st, 0);
 	sqlite3_reset(st);
-	struct share_place *places = arena_take_array(a, max + 1, sizeof(*places));
+	struct share_begun *places = arena_take_array(a, max + 1, sizeof(*places));
 	st = cell_statement(cell, "SELECT topic, partition FROM share_partition"
 				  " WHERE consumer_group = ?1 ORDER BY topic, partition");
 	cell_bind_int(st, 1, group);
@@ -58,6 +58,7 @@ enum err share_places(struct arena *a, struct cell *cell, int64_t group, struct 
 
 struct share {
 	struct share_records *run;
+	struct arena *scratch; /* of one partition */
 	struct cell *cell;
 	int64_t group;
 	struct share_rules rules;
@@ -67,12 +68,12 @@ struct share {
 static enum err load(const struct share *s, const struct catalog_partition *partition,
 		     struct share_partition *ret, bool *ret_has_changed)
 {
-	enum err err = catalog_share_partition(s->run->arena, s->cell, s->group, partition->topic,
+	enum err err = catalog_share_partition(s->scratch, s->cell, s->group, partition->topic,
 					       partition->partition, ret);
 
 	*ret_has_changed = err == ERR_NOT_FOUND;
 	if (err == ERR_NOT_FOUND)
-		share_partition_init(ret, s->run->arena,
+		share_partition_init(ret, s->scratch,
 				     s->rules.is_earliest ? partition->log_start_offset
 							  : partition->high_watermark);
 	else if (err)
@@ -82,32 +83,45 @@ static enum err load(const struct share *s, const struct catalog_partition *part
 	return OK;
 }
 
+/* All of them, or none. */
 static void take_answers(const struct share *s, const struct peer_share_request_partition *asked,
 			 struct share_partition *state, struct peer_share_response_partition *ret)
 {
+	struct share_partition before = *state;
+
+	before.capacity = before.count + 1;
+	before.ranges = arena_take_array(s->scratch, before.capacity, sizeof(*before.ranges));
+	if (before.count)
+		memcpy(before.ranges, state->ranges, before.count * sizeof(*before.ranges));
 	for (size_t i = 0; i < asked->answers_count; i++) {
 		int16_t error =
 			share_partition_acknowledge(state, s->acquire.member, s->run->now_ms,
 						    s->rules.lock_ms, asked->answers[i].first,
 						    asked->answers[i].last, asked->answers[i].said,
 						    asked->answers[i].said_count);
-		if (error && !ret->answer_error)
-			ret->answer_error = error;
+		if (!error)
+			continue;
+		ret->answer_error = error;
+		*state = before;
+		return;
 	}
 }
 
 static void acquire(struct share *s, const struct peer_share_request_partition *asked,
-		    struct share_partition *state, struct peer_share_response_partition *ret)
+		    int64_t high_watermark, struct share_partition *state,
+		    struct peer_share_response_partition *ret)
 {
 	struct share_acquired got = { 0 };
 
 	for (size_t i = 0; i < asked->batches_count; i++) {
 		const struct peer_share_request_batch *batch = &asked->batches[i];
+		int64_t last = batch->last < high_watermark ? batch->last : high_watermark - 1;
+		if (batch->first < 0 || batch->first > last)
+			continue; /* no agent has read such a one */
 		if (batch->is_aborted)
-			share_partition_pass_over(state, batch->first, batch->last);
+			share_partition_pass_over(state, batch->first, last);
 		else
-			share_partition_acquire(state, &s->acquire, batch->first, batch->last,
-						&got);
+			share_partition_acquire(state, &s->acquire, batch->first, last, &got);
 	}
 	ret->acquired = arena_take_array(s->run->arena, got.count + 1, sizeof(*ret->acquired));
 	ret->acquired_count = got.count;
@@ -126,8 +140,9 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 	struct catalog_partition partition;
 	struct share_partition state;
 	bool has_changed;
-	enum err err = catalog_topic_by_id(s->run->arena, s->cell, &asked->topic_id, &topic);
 
+	arena_reset(s->scratch);
+	enum err err = catalog_topic_by_id(s->scratch, s->cell, &asked->topic_id, &topic);
 	if (err == ERR_NOT_FOUND) {
 		ret->error = ret->answer_error = KAFKA_UNKNOWN_TOPIC_ID;
 		return OK;
@@ -145,8 +160,12 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 	take_answers(s, asked, &state, ret);
 	if (asked->releases)
 		has_changed |= share_partition_release(&state, s->acquire.member);
-	acquire(s, asked, &state, ret);
+	acquire(s, asked, partition.high_watermark, &state, ret);
 	if (!has_changed && asked->answers_count == 0 && asked->batches_count == 0)
+		return OK;
+	/* Who gives back, or speaks of records nobody can have, does not begin a partition. */
+	if (!state.row && asked->batches_count == 0 &&
+	    (asked->releases || asked->answers_count > 0))
 		return OK;
 	return share_write(s->cell, s->group, topic.id, asked->partition, &state);
 }
@@ -165,7 +184,8 @@ enum err share_records_run(struct cell *cell, void *argument)
 {
 	struct share_records *run = argument;
 	const struct peer_share_request *request = run->request;
-	struct share s = { .run = run, .cell = cell };
+	struct arena scratch;
+	struct share s = { .run = run, .cell = cell, .scratch = &scratch };
 
 	if (request->partitions_count > SHARE_PARTITIONS_MAX ||
 	    request->member_id.size > SHARE_MEMBER_ID_BYTES_MAX)
@@ -189,7 +209,9 @@ enum err share_records_run(struct cell *cell, void *argument)
 		.wanted = request->wanted,
 		.is_exact = request->is_exact,
 	};
+	arena_init(&scratch);
 	for (size_t i = 0; i < request->partitions_count && !err; i++)
 		err = run_partition(&s, &request->partitions[i], &run->response->partitions[i]);
+	arena_done(&scratch);
 	return err;
 }

@@ -17,12 +17,12 @@ struct share_records {
 enum err share_records_run(struct cell *cell, void *argument);
 
 /* Partitions that a group (its row) has begun, by topic. */
-struct share_place {
+struct share_begun {
 	int64_t topic; /* row */
 	int32_t partition;
 };
 MUST_CHECK enum err share_places(struct arena *a, struct cell *cell, int64_t group,
-				 struct share_place **ret, size_t *ret_count);
+				 struct share_begun **ret, size_t *ret_count);
 
 /* Inside a transaction: what the group knows of a partition from now on. */
 MUST_CHECK enum err share_write(struct cell *cell, int64_t group, int64_t topic, int32_t partition,

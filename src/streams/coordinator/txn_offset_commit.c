@@ -35,16 +35,18 @@ static int16_t check_group(const struct txn_commit *c)
 	struct groups *groups = c->call->kafka->coordinator->groups;
 	struct group_entry *entry = groups_find(groups, request->group_id);
 	struct group_row row;
+	bool is_known = !group_row_find(c->call->kafka->arena, c->cell, request->group_id, &row);
 
+	if (is_known && row.type == GROUP_SHARE) /* those have no committed offsets */
+		return KAFKA_GROUP_ID_NOT_FOUND;
 	if (request->generation_id < 0 && request->member_id.size == 0 &&
 	    !request->group_instance_id.data)
 		return KAFKA_NONE;
 	if (!entry && request->generation_id < 0)
 		return KAFKA_NONE;
 	if (!entry) /* without members */
-		return group_row_find(c->call->kafka->arena, c->cell, request->group_id, &row)
-			       ? (int16_t)KAFKA_ILLEGAL_GENERATION
-			       : (int16_t)KAFKA_UNKNOWN_MEMBER_ID;
+		return is_known ? (int16_t)KAFKA_UNKNOWN_MEMBER_ID
+				: (int16_t)KAFKA_ILLEGAL_GENERATION;
 	struct group_event event = {
 		.kind = GROUP_COMMIT,
 		.member_id = request->member_id,
