@@ -216,6 +216,41 @@ static void test_records_without_keys_in_a_compacted_topic_are_told_one_by_one(v
 	tear_down();
 }
 
+/* Each batch of a request has its own list. */
+static void test_records_without_keys_are_told_of_each_batch(void **state)
+{
+	static const char *const keys[][3] = { { "a", "b", NULL },
+					       { "a", "b", "c" },
+					       { NULL, "b", NULL } };
+	static const size_t counts[] = { 1, 0, 2 };
+	static const int32_t told[] = { 2, 0, 2 };
+	struct kafka_produce_request_partition asked[3] = { 0 };
+	struct kafka_produce_request_topic topic = { .name = SLICE("alpha"),
+						     .partition_data = asked,
+						     .partition_data_count = 3 };
+	struct kafka_produce_request request = {
+		.acks = -1, .timeout_ms = 15000, .topic_data = &topic, .topic_data_count = 1
+	};
+	size_t next = 0;
+
+	(void)state;
+	set_up(0);
+	set(CONFIG_TOPIC, "alpha", "cleanup.policy", "delete,compact");
+	testing_run_ms(&w, 5);
+	for (int i = 0; i < 3; i++)
+		asked[i].records = batch_of_keys(COMPRESSION_NONE, keys[i], 3);
+	const struct kafka_produce_response *response =
+		testing_call(&c, KAFKA_API_PRODUCE, TESTING_PRODUCE_VERSION, &request);
+	for (int i = 0; i < 3; i++) {
+		const struct kafka_produce_response_partition *answer =
+			&response->responses[0].partition_responses[i];
+		assert_int_equal(answer->record_errors_count, counts[i]);
+		for (size_t k = 0; k < answer->record_errors_count; k++)
+			assert_int_equal(answer->record_errors[k].batch_index, told[next++]);
+	}
+	tear_down();
+}
+
 static struct slice batch_at(int64_t time_ms)
 {
 	struct record record = { .timestamp_ms = time_ms, .value = SLICE("v") };
@@ -257,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_log_append_time_is_written_with_a_new_checksum),
 		cmocka_unit_test(
 			test_records_without_keys_in_a_compacted_topic_are_told_one_by_one),
+		cmocka_unit_test(test_records_without_keys_are_told_of_each_batch),
 		cmocka_unit_test(test_times_far_from_ours_are_refused),
 	};
 

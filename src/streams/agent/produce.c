@@ -44,6 +44,7 @@ struct produce {
 	struct timer timer;
 	struct sync sync;
 	bool has_synced;
+	struct kafka_produce_response_record_error *record_errors; /* of all batches */
 	size_t record_error_count;
 };
 
@@ -246,9 +247,11 @@ static int16_t check_keys(struct request *r, const struct record_batch *batch,
 		err = records_next(&records, &record);
 		if (err || record.key.data)
 			continue;
+		if (!p->record_errors)
+			p->record_errors = arena_take_array(&r->arena, PRODUCE_RECORD_ERRORS_MAX,
+							    sizeof(*p->record_errors));
 		if (count == 0)
-			answer->record_errors = arena_take_array(&r->arena, room + 1,
-								 sizeof(*answer->record_errors));
+			answer->record_errors = p->record_errors + p->record_error_count;
 		if (count++ < room)
 			answer->record_errors[answer->record_errors_count++] =
 				(struct kafka_produce_response_record_error) {
