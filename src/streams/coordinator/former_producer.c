@@ -20,9 +20,9 @@ static enum err copy(struct cell *cell, int64_t partition)
 		partition, FORMER_PRODUCER_ROWS_MAX);
 }
 
-enum err former_producer_move(struct cell *cell, int64_t partition, int *ret_count)
+enum err former_producer_move(struct cell *cell, int64_t partition, bool is_kept, int *ret_count)
 {
-	enum err err = copy(cell, partition);
+	enum err err = is_kept ? copy(cell, partition) : OK;
 
 	if (!err)
 		err = cell_execute_sql(cell,

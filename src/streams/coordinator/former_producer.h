@@ -15,8 +15,10 @@ enum {
 };
 #define FORMER_PRODUCER_MS (24 * 3600 * INT64_C(1000)) /* from the deletion of the topic */
 
-/* Moves up to FORMER_PRODUCER_ROWS_MAX producers of a partition (row) whose topic is deleted. */
-MUST_CHECK enum err former_producer_move(struct cell *cell, int64_t partition, int *ret_count);
+/* Moves up to FORMER_PRODUCER_ROWS_MAX producers of a partition (row) whose topic is deleted.
+ * Unless `is_kept` they are only deleted, for which a full catalog has room. */
+MUST_CHECK enum err former_producer_move(struct cell *cell, int64_t partition, bool is_kept,
+					 int *ret_count);
 
 /* Forgets some of those that are older than FORMER_PRODUCER_MS. */
 MUST_CHECK enum err former_producer_forget(struct cell *cell, int64_t now_ms, int *ret_count);

@@ -1,5 +1,6 @@
 #include "streams/coordinator/former_producer.h"
 
+#include "cells/cell_private.h"
 #include "streams/coordinator/books_testing.h"
 #include "streams/coordinator/sweep.h"
 #include "wire/kafka/record_batch.h"
@@ -198,6 +199,45 @@ static void test_their_number_is_bounded_and_so_is_each_step(void **state)
 	books_close(&b);
 }
 
+/* Copying them needs pages before deleting frees any. */
+static void test_in_a_full_catalog_they_are_only_deleted(void **state)
+{
+	struct sweep_step step = { .now_ms = 2000, .is_more = true };
+	struct books b;
+	struct uuid t;
+	int full_count = 0;
+
+	(void)state;
+	begin(&b, &t);
+	(void)books_batch(&b, (struct batch) { t, 1, .records = 1, .producer_id = 7 });
+	fill(&b, 1000);
+	books_do(&b, "UPDATE topic SET deleted_ms = 1000");
+	sweep_once(&b); /* runs */
+	b.cell->run_pages_max = cell_count_pages(b.cell);
+	for (int i = 0; i < 100 && (step.is_more || step.is_full); i++) {
+		enum err err = cell_run(b.cell, sweep_run, &step);
+		full_count += err == ERR_FULL;
+		assert_true(err == OK || err == ERR_FULL);
+		sweep_step_ended(&step, err);
+	}
+	assert_int_equal(full_count, 1);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM producer"), 0);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM topic"), 0);
+
+	/* there is room again: they are kept again */
+	int64_t kept = books_number(&b, "SELECT count(*) FROM former_producer");
+	b.cell->run_pages_max = CELL_RUN_PAGES_MAX;
+	t = books_topic(&b, "t", 3);
+	(void)books_batch(&b, (struct batch) { t, 1, .records = 1, .producer_id = 7 });
+	books_do(&b, "UPDATE topic SET deleted_ms = 1000");
+	for (step.is_more = true; step.is_more;) {
+		assert_int_equal(cell_run(b.cell, sweep_run, &step), OK);
+		sweep_step_ended(&step, OK);
+	}
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM former_producer"), kept + 1);
+	books_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_a_transaction_begins_anew),
 		cmocka_unit_test(test_they_are_forgotten_after_a_while),
 		cmocka_unit_test(test_their_number_is_bounded_and_so_is_each_step),
+		cmocka_unit_test(test_in_a_full_catalog_they_are_only_deleted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,15 +102,15 @@ static const char *const of_partition[] = {
 	" WHERE partition = ?1 LIMIT ?2)",
 };
 
-static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t now_ms)
+static enum err sweep_partition(struct cell *cell, int64_t partition, const struct sweep_step *step)
 {
 	int64_t bytes;
 	int count = 0;
 
-	enum err err = delete_runs(cell, partition, INT64_MAX, now_ms, &count, &bytes);
+	enum err err = delete_runs(cell, partition, INT64_MAX, step->now_ms, &count, &bytes);
 	if (err || count > 0)
 		return err;
-	err = former_producer_move(cell, partition, &count);
+	err = former_producer_move(cell, partition, !step->is_full, &count);
 	if (err || count > 0)
 		return err;
 	for (size_t i = 0; i < sizeof(of_partition) / sizeof(of_partition[0]); i++) {
@@ -121,13 +121,13 @@ static enum err sweep_partition(struct cell *cell, int64_t partition, int64_t no
 	return cell_execute_sql(cell, "DELETE FROM partition WHERE id = ?1", partition, 0);
 }
 
-static enum err sweep_topic(struct cell *cell, int64_t topic, int64_t now_ms)
+static enum err sweep_topic(struct cell *cell, int64_t topic, const struct sweep_step *step)
 {
 	int64_t partition = find_partition(cell, topic);
 	int count = 0;
 
 	if (partition)
-		return sweep_partition(cell, partition, now_ms);
+		return sweep_partition(cell, partition, step);
 	enum err err = delete_some(cell,
 				   "DELETE FROM group_offset WHERE id IN (SELECT id FROM"
 				   " group_offset WHERE topic = ?1 LIMIT ?2)",
@@ -301,7 +301,7 @@ enum err sweep_run(struct cell *cell, void *argument)
 
 	step->is_more = topic || trim || deleted || idle;
 	if (topic)
-		return sweep_topic(cell, topic, step->now_ms);
+		return sweep_topic(cell, topic, step);
 	if (trim)
 		return trim_partition(cell, trim, step->now_ms);
 	if (deleted)
@@ -316,6 +316,16 @@ enum err sweep_run(struct cell *cell, void *argument)
 	}
 	err = share_group_sweep(cell, step->now_ms, &step->is_more);
 	return err || step->is_more ? err : retire_transactional(cell, step);
+}
+
+void sweep_step_ended(struct sweep_step *step, enum err err)
+{
+	if (err == ERR_FULL)
+		step->is_full = true;
+	else if (!err && !step->is_more)
+		step->is_full = false;
+	if (err)
+		step->is_more = false;
 }
 
 /* --- when groups are forgotten -----------------------------------------------------------------
@@ -400,8 +410,7 @@ static enum step sweep_step(struct task *t)
 		leader_run(&sweep->call, t, sweep->coordinator->config.leader, run_step, sweep);
 		return task_wait(t, SWEEP_DURABLE);
 	case SWEEP_DURABLE:
-		if (sweep->call.task.err)
-			sweep->step.is_more = false;
+		sweep_step_ended(&sweep->step, sweep->call.task.err);
 		sleep_start(&sweep->sleep, t,
 			    now_ms + (sweep->step.is_more ? SWEEP_PAUSE_MS : SWEEP_IDLE_MS));
 		return task_wait(t, SWEEP_RUN);

@@ -32,8 +32,13 @@ struct sweep_step {
 	int64_t idle_since_ms; /* groups that nobody used since before then are deleted; 0: none */
 	int64_t transactional_idle_since_ms; /* the same of transactional ids */
 	bool is_more;			     /* out: there is more to do */
+	bool is_full; /* a step gave ERR_FULL: what producers wrote last is not kept, so that what
+		       * fills the catalog goes; until there is nothing more to do */
 };
 MUST_CHECK enum err sweep_run(struct cell *cell, void *argument);
+
+/* What became of the step, for the next one. */
+void sweep_step_ended(struct sweep_step *step, enum err err);
 
 /* Sweep until canceled; ends by itself soon after sweep_cancel(). */
 void sweep_start(struct coordinator *c);
