@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/scope.h"
 #include "cli/output.h"
@@ -53,6 +54,13 @@ enum command_status broker_refused(const char *what, int16_t error_code, struct 
 	return found ? found->status : COMMAND_REFUSED;
 }
 
+static bool others_may_read(FILE *file)
+{
+	struct stat st;
+
+	return fstat(fileno(file), &st) == 0 && (st.st_mode & 077);
+}
+
 /* A password on the command line would be seen by others. */
 static enum command_status read_password(struct broker *b, const char *user)
 {
@@ -67,6 +75,10 @@ static enum command_status read_password(struct broker *b, const char *user)
 			return COMMAND_DONE;
 		say("--as needs a password: --password-file FILE names the file it is in");
 		return COMMAND_MISUSED;
+	}
+	if (file && others_may_read(file)) {
+		say("--password-file %s: others may read that password (chmod 600)", path);
+		return COMMAND_REFUSED;
 	}
 	if (is_input || file) {
 		errno = 0;

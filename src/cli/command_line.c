@@ -67,9 +67,8 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 			  "latest, an offset, -N, a time or how long ago" },
 	[FLAG_AS] = { "as", "NAME", "HANSE_KAFKA_AS", "sign in to Kafka as this user" },
 	[FLAG_PASSWORD_FILE] = { "password-file", "FILE", "HANSE_KAFKA_PASSWORD_FILE",
-				 "the first line is the password of --as; - is standard input "
-				 "(default: "
-				 "asked for)" },
+				 "the first line is the password of --as; nobody else may read the "
+				 "file; - is standard input (default: asked for)" },
 	[FLAG_CA] = { "ca", "FILE", "HANSE_KAFKA_CA",
 		      "Kafka over TLS, by a server that these authorities know; or system" },
 	[FLAG_CERTIFICATE] = { "certificate", "FILE", "HANSE_KAFKA_CLIENT_CERTIFICATE",

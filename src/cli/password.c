@@ -6,6 +6,7 @@
 
 bool password_read_line(FILE *file, char ret[PASSWORD_BYTES_MAX + 2])
 {
+	setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep it, where nobody wipes it */
 	if (!fgets(ret, PASSWORD_BYTES_MAX + 2, file))
 		return false;
 	size_t size = strcspn(ret, "\r\n");

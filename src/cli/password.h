@@ -8,7 +8,8 @@
 
 enum { PASSWORD_BYTES_MAX = 1000 };
 
-/* One line of `file`, without its end.  False: there is none, or it is too long. */
+/* One line of `file`, without its end; nothing else is read, before or behind it.  False: there is
+ * none, or it is too long. */
 bool password_read_line(FILE *file, char ret[PASSWORD_BYTES_MAX + 2]);
 
 /* The same from the terminal at standard input, which does not show it.  False: no terminal. */

@@ -197,6 +197,10 @@ with Scenario() as s:
     with s.test("our own commands sign in too"):
         password = s.scratch / "password"
         password.write_text(PASSWORDS["boss"] + "\n")
+        password.chmod(0o644)
+        told = hanse(node, "topic", "list", "--as", "boss", "--password-file", str(password))
+        assert told.returncode == 1 and b"others may read" in told.stderr, told.stderr
+        password.chmod(0o600)
         told = hanse(node, "topic", "list", "--as", "boss", "--password-file", str(password))
         assert b"orders" in told.stdout, told.stderr
         refused = hanse(node, "topic", "list", "--as", "writer", "--password-file", str(password))

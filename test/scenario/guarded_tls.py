@@ -146,6 +146,7 @@ with Scenario() as s:
         assert b"orders" in told.stdout, told.stderr
         password = s.scratch / "password"
         password.write_text(PASSWORDS["boss"] + "\n")
+        password.chmod(0o600)
         told = topics("--ca", own.file, "--as", "boss", "--password-file", password)
         assert b"orders" in told.stdout, told.stderr
         told = hanse(node, "topic", "list", "--ca", str(own.file), "--as", "boss",
