@@ -181,8 +181,10 @@ static enum command_status ask_other(struct broker *b,
 	enum command_status status = COMMAND_UNREACHABLE;
 
 	b->address.text = arena_format(&b->arena, "%s:%d", host, (int)other->port);
-	if (trust_identity(&b->trust, host, &identity))
+	if (trust_identity(&b->trust, host, &identity)) {
+		b->address.text = text;
 		return COMMAND_REFUSED;
+	}
 	if (kafka_client_open(&b->client, host, (uint16_t)other->port, identity, 0)) {
 		say("%s, a broker of the same cluster, does not answer: %s", b->address.text,
 		    b->client.why);
