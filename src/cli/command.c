@@ -534,8 +534,8 @@ const struct command commands[] = {
 		  "with a port or without.  With --operation, what a user may do with Kafka: FROM\n"
 		  "is the user, TO is topic:NAME, group:NAME, transactional-id:NAME or cluster, "
 		  "and\n"
-		  "control of this machine's `hanse serve` is asked.  Exits with 1 when it may "
-		  "not.\n",
+		  "control of this machine's `hanse serve` is asked.  --host goes with it.  Exits\n"
+		  "with 1 when it may not.\n",
 	  .flags = FLAG_BIT(FLAG_OPERATION) | FLAG_BIT(FLAG_HOST) | FLAG_BIT(FLAG_KAFKA) |
 		   PRINTS_DATA | ASKS_MESH,
 	  .argument_count = 2,

@@ -144,14 +144,14 @@ static void add_target(json_t *body, const char *text)
 /* --- what is done with Kafka ------------------------------------------------------------------
  */
 
-/* "topic:orders" is a resource and a name; "cluster" has one name. */
+/* "topic:orders" is a resource and a name; "cluster" has one name, which is not said. */
 static bool read_resource(const char *text, json_t *body)
 {
 	const char *colon = strchr(text, ':');
 	size_t size = colon ? (size_t)(colon - text) : strlen(text);
-	bool is_cluster = !colon && strcasecmp(text, "cluster") == 0;
+	bool is_cluster = size == strlen("cluster") && strncasecmp(text, "cluster", size) == 0;
 
-	if (!is_cluster && (!colon || size == 0 || colon[1] == '\0'))
+	if (is_cluster ? colon != NULL : (!colon || size == 0 || colon[1] == '\0'))
 		return false;
 	json_object_set_new(body, "resource", json_stringn(text, size));
 	json_object_set_new(body, "name", json_string(is_cluster ? "kafka-cluster" : colon + 1));
@@ -199,6 +199,10 @@ enum command_status policy_explain_run(const struct command_line *l)
 {
 	if (command_line_has(l, FLAG_OPERATION))
 		return explain_kafka(l);
+	if (command_line_has(l, FLAG_HOST)) {
+		say("--host is for --operation: from where a user of Kafka asks");
+		return COMMAND_MISUSED;
+	}
 	json_t *body = json_pack("{s:s}", "from", l->arguments[0]), *answer = NULL;
 
 	add_target(body, l->arguments[1]);

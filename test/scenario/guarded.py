@@ -185,6 +185,12 @@ with Scenario() as s:
         status, said = explain("reader", "transactional-id:x", "--operation", "READ")
         assert status == 1 and "no such operation" in said, said
         assert explain("reader", "orders", "--operation", "READ")[0] == 2
+        assert explain("boss", "Cluster", "--operation", "ALTER")[0] == 0
+        for name in ("cluster:orders", "cluster:", "CLUSTER:kafka-cluster"):
+            status, said = explain("boss", name, "--operation", "ALTER")
+            assert status == 2 and "cluster" in said, said
+        status, said = explain("boss", "cluster", "--host", "192.0.2.1")
+        assert status == 2 and "--operation" in said, said
         assert boss.grant(TOPIC, "orders", READ, "User:reader", permission=DENY) == 0
         status, said = explain("reader", "topic:orders", "--operation", "READ")
         assert status == 1 and "DENY READ of TOPIC" in said, said
