@@ -198,6 +198,54 @@ static void test_a_batch_above_the_limit_of_its_topic_is_refused(void **state)
 	tear_down();
 }
 
+static bool have_answers(const struct testing_client *clients, int count, size_t *peak)
+{
+	if (w.agent->answers.used > *peak)
+		*peak = w.agent->answers.used;
+	for (int i = 0; i < count; i++)
+		if (!testing_has_answer(&clients[i]))
+			return false;
+	return true;
+}
+
+/* All have begun before anybody knows how large it is. */
+static void test_a_large_batch_for_many_at_a_time_waits_for_room(void **state)
+{
+	enum { READERS = 8 };
+	static const struct testing_fetch asked = { .topic = "alpha",
+						    .max_bytes = 1,
+						    .partition_max_bytes = 1 };
+	struct testing_client readers[READERS];
+	size_t peak = 0;
+
+	(void)state;
+	set_up("8000000");
+	struct slice batch = batch_of("large", 0, LARGE_BYTES);
+	testing_produce(&c, "alpha", 0, batch, 0);
+	restart_agent();
+	w.agent->answers.max = 2 * READERS * (AGENT_BATCH_BYTES_USUAL + 1);
+	fault_add(w.bucket,
+		  &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_VERB(BUCKET_GET) });
+	for (int i = 0; i < READERS; i++) {
+		testing_client_open(&readers[i], &w);
+		testing_send_fetch(&readers[i], asked);
+	}
+	WAIT_FOR(&w, w.agent->answers.used >= 2 * READERS * AGENT_BATCH_BYTES_USUAL);
+	fault_clear(w.bucket);
+	fault_release(w.bucket, "");
+	WAIT_FOR(&w, have_answers(readers, READERS, &peak));
+	assert_in_range(peak, LARGE_BYTES,
+			w.agent->answers.max + 2 * (AGENT_BATCH_BYTES_USUAL + 1));
+	for (int i = 0; i < READERS; i++) {
+		struct slice records = testing_receive_fetch(&readers[i])->records;
+		if (records.size == 0) /* waited for too long, on a slow machine */
+			records = testing_fetch(&readers[i], asked)->records;
+		testing_same_batch(&records, batch, 0);
+		testing_client_close(&readers[i]);
+	}
+	tear_down();
+}
+
 /* --- by time --------------------------------------------------------------------------------- */
 
 static void send_lookup(struct testing_client *client, int64_t timestamp)
@@ -263,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_the_rest_of_a_large_batch_may_not_come),
 		cmocka_unit_test(test_a_very_large_batch_is_stored_and_read),
 		cmocka_unit_test(test_a_batch_above_the_limit_of_its_topic_is_refused),
+		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),
 		cmocka_unit_test(test_lookups_by_time_in_large_runs_wait_for_room),
 	};
 

@@ -26,8 +26,8 @@ enum {
 	/* All connections together, besides STREAM_INBOX_BYTES_DEFAULT of each, in which small
 	 * requests arrive: requests not yet answered, from when a large one begins to arrive; and
 	 * answers not yet taken, from when a fetch begins to read.  One request and one batch
-	 * always fit; a batch above AGENT_BATCH_BYTES_USUAL may pass the limit, and then nobody
-	 * else gets anything until it is sent. */
+	 * always fit; one above AGENT_BATCH_BYTES_USUAL waits until there is room for it twice, in
+	 * blocks and in the answer. */
 	AGENT_BUFFERED_BYTES_MAX = 256 << 20,
 	AGENT_ANSWER_BYTES_MAX = 256 << 20,
 	AGENT_SLOW_MS = 30000, /* for a client to send a request or to take an answer while others

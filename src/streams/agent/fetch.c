@@ -3,7 +3,8 @@
  *	look -> (sync: an offset or a topic is ahead of the replica) -> look
  *	     -> wait for a change or max_wait -> look
  *	     -> wait for room for the answer -> look
- *	     -> plan, read -> answer
+ *	     -> plan, read -> (the first batch is large: wait for room for it) -> look
+ *	     -> answer
  *
  * What a session adds to the request is put in before, and what it need not be told is taken out of
  * the answer (fetch_session.h). */
@@ -70,6 +71,7 @@ struct fetch {
 	int32_t preferred; /* of the client's own site, or -1: the client had better read there */
 	struct room_wait wait;
 	uint64_t waits_since_ms; /* for room */
+	size_t large_bytes;	 /* of room, for a first batch that is larger than usual; or 0 */
 	size_t room_bytes;	 /* for the records of the answer */
 	size_t held_bytes;	 /* counted besides */
 	size_t gathered;	 /* partitions in their turn */
@@ -290,24 +292,27 @@ static size_t readable_bytes(const struct fetch *f)
 	return wanted < limit ? wanted : limit;
 }
 
-/* At least for a usual batch, which may come alone and be larger than what was asked for.  Larger
- * ones are counted when they are found.  False: wait. */
+/* At least for a usual batch, which may come alone and be larger than what was asked for; or for
+ * the large one that was found.  False: wait. */
 static bool take_room(struct request *r, struct fetch *f)
 {
 	uint64_t now_ms = loop_now_ms(r->agent->loop);
-	size_t wanted = readable_bytes(f);
+	size_t wanted = readable_bytes(f), least = AGENT_BATCH_BYTES_USUAL;
 	bool has_any = false;
 
 	for (size_t i = 0; i < f->partition_count && !has_any; i++)
 		has_any = has_records(&f->partitions[i]);
 	if (!has_any || f->preferred >= 0)
 		return true;
-	if (wanted < AGENT_BATCH_BYTES_USUAL)
-		wanted = AGENT_BATCH_BYTES_USUAL;
-	f->room_bytes =
-		room_take(&r->agent->answers, &f->wait, &r->task, AGENT_BATCH_BYTES_USUAL, wanted);
-	if (f->room_bytes)
+	if (least < f->large_bytes)
+		least = f->large_bytes;
+	if (wanted < least)
+		wanted = least;
+	f->room_bytes = room_take(&r->agent->answers, &f->wait, &r->task, least, wanted);
+	if (f->room_bytes) {
+		f->waits_since_ms = 0;
 		return true;
+	}
 	agent_watch_slow(r->agent);
 	if (!f->waits_since_ms)
 		f->waits_since_ms = now_ms;
@@ -404,16 +409,44 @@ static int16_t read_error(struct request *r, const struct fetch_partition *p, en
 /* --- answering ---------------------------------------------------------------------------------
  */
 
-/* The first batch of an answer comes whole, however large.  True: wait for the rest of it. */
-static bool extend_first(struct request *r, struct fetch *f, struct fetch_partition *p)
-{
-	size_t before = p->read.held_bytes;
-	bool is_read = partition_read_extend(&p->read, &r->task);
+enum gathering { GATHERED, GATHER_READS, GATHER_NEEDS_ROOM };
 
-	room_give_back(&r->agent->answers, before);
-	room_add(&r->agent->answers, p->read.held_bytes);
-	f->held_bytes = f->held_bytes - before + p->read.held_bytes;
-	return is_read;
+/* For a first batch of this size, as blocks and in the answer.  Many may find theirs at the same
+ * time: who gets no room for it now lets go of everything, and waits in the queue. */
+static bool take_large_room(struct request *r, struct fetch *f, size_t size)
+{
+	struct room *room = &r->agent->answers;
+	size_t needed = 2 * size < room->max ? 2 * size : room->max;
+
+	if (f->room_bytes >= needed)
+		return true;
+	f->large_bytes = needed;
+	if (room->used >= room->max || room->max - room->used < needed - f->room_bytes)
+		return false;
+	room_add(room, needed - f->room_bytes);
+	f->room_bytes = needed;
+	return true;
+}
+
+/* The first batch of an answer comes whole, however large. */
+static enum gathering extend_first(struct request *r, struct fetch *f, struct fetch_partition *p)
+{
+	size_t before = p->read.held_bytes, size = partition_read_short_bytes(&p->read);
+
+	if (size == 0)
+		return GATHERED;
+	if (!take_large_room(r, f, size))
+		return GATHER_NEEDS_ROOM;
+	bool is_read = partition_read_extend(&p->read, &r->task);
+	size_t after = p->read.held_bytes;
+	size_t moved = after > before ? after - before : 0;
+	if (moved > f->room_bytes)
+		moved = f->room_bytes;
+	room_add(&r->agent->answers, after);
+	room_give_back(&r->agent->answers, before + moved);
+	f->held_bytes = f->held_bytes - before + after;
+	f->room_bytes -= moved;
+	return is_read ? GATHER_READS : GATHERED;
 }
 
 static void gather_partition(struct request *r, struct fetch *f, struct fetch_partition *p)
@@ -430,21 +463,34 @@ static void gather_partition(struct request *r, struct fetch *f, struct fetch_pa
 	f->left -= size < f->left ? size : f->left;
 }
 
-/* False: a read has to be waited for. */
-static bool gather(struct request *r, struct fetch *f)
+static enum gathering gather(struct request *r, struct fetch *f)
 {
+	enum gathering first;
+
 	for (; f->gathered < f->partition_count; f->gathered++) {
 		struct fetch_partition *p = in_turn(f, f->gathered);
 		if (p->read.limit > f->left)
 			p->read.limit = f->left;
 		if (p->code || (f->left == 0 && f->has_records))
 			continue;
-		if (!f->has_records && extend_first(r, f, p))
-			return false;
+		first = f->has_records ? GATHERED : extend_first(r, f, p);
+		if (first != GATHERED)
+			return first;
 		gather_partition(r, f, p);
 	}
 	keep_room(r, f);
-	return true;
+	return GATHERED;
+}
+
+/* What was planned, to plan again. */
+static void let_go(struct request *r, struct fetch *f)
+{
+	give_back_room(r, f);
+	for (size_t i = 0; i < f->partition_count; i++) {
+		partition_read_done(&f->partitions[i].read);
+		f->partitions[i].read = (struct partition_read) { 0 };
+	}
+	f->gathered = 0;
 }
 
 /* Who is told to go elsewhere is told where (KIP-951). */
@@ -533,11 +579,22 @@ static int32_t find_preferred(struct request *r, const struct fetch *f)
 							: brokers_preferred(r, f->request->rack_id);
 }
 
+static enum step fetch_look(struct request *r, struct fetch *f);
+
 static enum step fetch_gather(struct request *r, struct fetch *f)
 {
-	if (r->task.children > 0 || !gather(r, f))
+	if (r->task.children > 0)
 		return task_wait(&r->task, FETCH_READ);
-	return fetch_answer(r, f);
+	switch (gather(r, f)) {
+	case GATHERED:
+		return fetch_answer(r, f);
+	case GATHER_READS:
+		return task_wait(&r->task, FETCH_READ);
+	case GATHER_NEEDS_ROOM: /* comes back with more of it each time */
+		let_go(r, f);
+		return fetch_look(r, f);
+	}
+	abort();
 }
 
 static enum step fetch_look(struct request *r, struct fetch *f)

@@ -221,19 +221,35 @@ static enum err find_first(const struct partition_read *p, struct run_walk *w,
 	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
 
-bool partition_read_extend(struct partition_read *p, struct task *parent)
+/* The first batch, if not all of it is held. */
+static bool find_short(const struct partition_read *p, struct run_batch *ret)
 {
-	struct partition_run *r = p->runs;
-	struct run_batch first;
+	const struct partition_run *r = p->runs;
 	struct run_walk walk;
 
 	if (p->run_count == 0 || !range_of(r)->blocks)
 		return false;
-	struct block_range held = *range_of(r);
-	run_walk_start(&walk, &r->run, &held, r->first_position, r->first_offset);
-	if (find_first(p, &walk, &first) ||
-	    first.position + (int64_t)first.size <= held.position + (int64_t)held.size)
+	const struct block_range *held = range_of(r);
+	run_walk_start(&walk, &r->run, held, r->first_position, r->first_offset);
+	return !find_first(p, &walk, ret) &&
+	       ret->position + (int64_t)ret->size > held->position + (int64_t)held->size;
+}
+
+size_t partition_read_short_bytes(const struct partition_read *p)
+{
+	struct run_batch first;
+
+	return find_short(p, &first) ? first.size : 0;
+}
+
+bool partition_read_extend(struct partition_read *p, struct task *parent)
+{
+	struct partition_run *r = p->runs;
+	struct run_batch first;
+
+	if (!find_short(p, &first))
 		return false;
+	struct block_range held = *range_of(r);
 	r->first_position = first.position;
 	r->first_offset = first.base_offset;
 	r->range = r->read.ret = (struct block_range) { 0 };

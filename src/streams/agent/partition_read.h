@@ -36,6 +36,9 @@ MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *
 					const struct catalog_partition *partition, int64_t offset,
 					int64_t end, size_t limit);
 
+/* After the children have ended: the size of the first batch if not all of it is held, else 0. */
+size_t partition_read_short_bytes(const struct partition_read *p);
+
 /* After the children have ended, where the first batch comes whatever its size: hold all of it.
  * True: it is read by a child of `parent`, which is to be waited for.  Batches above
  * AGENT_BATCH_BYTES_USUAL need it. */
