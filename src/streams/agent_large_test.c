@@ -1,6 +1,7 @@
 /* Batches far above the usual size through a whole agent: testing_world.h has the stage. */
 #include "streams/agent/connection.h"
 #include "streams/testing_world.h"
+#include "wire/streams/data_file.h"
 
 enum {
 	LARGE_BYTES = 6 << 20,	     /* more than a fetch holds at first */
@@ -246,6 +247,60 @@ static void test_a_large_batch_for_many_at_a_time_waits_for_room(void **state)
 	tear_down();
 }
 
+/* The large batch of the first partition and that of the second. */
+static struct kafka_fetch_response_partition *fetch_two(void)
+{
+	struct kafka_fetch_request_partition asked[2];
+	struct kafka_fetch_request_topic topic = { .topic = SLICE("alpha"),
+						   .partitions = asked,
+						   .partitions_count = 2 };
+	struct kafka_fetch_request request;
+
+	for (int32_t i = 0; i < 2; i++)
+		asked[i] = (struct kafka_fetch_request_partition) { .partition = i,
+								    .fetch_offset = 1 - i,
+								    .current_leader_epoch = -1,
+								    .last_fetched_epoch = -1,
+								    .partition_max_bytes = 1000 };
+	schema_defaults(kafka_api_find(KAFKA_API_FETCH)->request, &request);
+	request.max_bytes = 50 << 20;
+	request.session_epoch = -1;
+	request.topics = &topic;
+	request.topics_count = 1;
+	request.rack_id = SLICE("");
+	const struct kafka_fetch_response *response =
+		testing_call(&c, KAFKA_API_FETCH, TESTING_FETCH_VERSION, &request);
+	return response->responses[0].partitions;
+}
+
+/* What was taken for it is there for the next one. */
+static void test_a_large_batch_that_cannot_be_read_gives_its_room_to_the_next(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	struct slice batches[3];
+
+	(void)state;
+	set_up("8000000");
+	produce_around(batches, LARGE_BYTES);
+	testing_produce(&c, "alpha", 1, batches[1], 0);
+	data_file_key(key, (uint64_t)w.agent->incarnation, 1);
+	restart_agent();
+	w.agent->answers.max = 16 << 20; /* for one at a time */
+	fetch_one(0, batches[0]);	 /* where the next one begins is in memory now */
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+					      .err = ERR_DENIED,
+					      .verbs = FAULT_VERB(BUCKET_GET),
+					      .prefix = key });
+	for (int i = 0; i < 2; i++) { /* one of them first, then the other */
+		struct kafka_fetch_response_partition *got = fetch_two();
+		struct slice records = got[1].records;
+		testing_same_batch(&records, batches[1], 0);
+		assert_int_equal(got[0].records.size, 0);
+	}
+	fault_clear(w.bucket);
+	tear_down();
+}
+
 /* --- by time --------------------------------------------------------------------------------- */
 
 static void send_lookup(struct testing_client *client, int64_t timestamp)
@@ -312,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_a_very_large_batch_is_stored_and_read),
 		cmocka_unit_test(test_a_batch_above_the_limit_of_its_topic_is_refused),
 		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),
+		cmocka_unit_test(test_a_large_batch_that_cannot_be_read_gives_its_room_to_the_next),
 		cmocka_unit_test(test_lookups_by_time_in_large_runs_wait_for_room),
 	};
 

@@ -454,8 +454,11 @@ static void gather_partition(struct request *r, struct fetch *f, struct fetch_pa
 	enum err err = partition_read_gather(&p->read, !f->has_records,
 					     r->header.api_version < FETCH_ZSTD_FIRST);
 
-	if (err) {
+	if (err) { /* what was taken for it is for the next one */
 		p->code = read_error(r, p, err);
+		f->held_bytes -= p->read.held_bytes;
+		f->room_bytes += p->read.held_bytes;
+		p->read.held_bytes = 0;
 		return;
 	}
 	size_t size = p->read.records ? p->read.records->size : 0;
