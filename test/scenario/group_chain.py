@@ -16,7 +16,8 @@ STORM_S = 6
 MEMBERS = 2
 PATIENCE_S = 60
 TOPICS = ["first", "second", "third", "fourth"]
-STRATEGIES = ["range,roundrobin", "cooperative-sticky", "roundrobin"]
+# Not cooperative-sticky: leaving members of librdkafka 2.0 fail an assertion of its own with it.
+STRATEGIES = ["range,roundrobin", "range", "roundrobin"]
 
 
 class Stage:

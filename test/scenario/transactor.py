@@ -5,13 +5,28 @@ import contextlib
 import ctypes
 import threading
 import time
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t
+from ctypes import c_void_p
 
 from rdkafka import Message, Producer, load
 
 CONSUMER = 1
 COMMITTED, ABORTED, UNKNOWN = "committed", "aborted", "unknown"
 CALL_MS = 10_000
+ASSIGN_PARTITIONS = -175  # what a rebalance is about; else it revokes
+
+
+class TopicPartition(Structure):
+    _fields_ = [("topic", c_char_p), ("partition", c_int32), ("offset", c_int64),
+                ("metadata", c_void_p), ("metadata_size", c_size_t), ("opaque", c_void_p),
+                ("error", c_int), ("private", c_void_p)]
+
+
+class TopicPartitions(Structure):
+    _fields_ = [("count", c_int), ("size", c_int), ("elements", POINTER(TopicPartition))]
+
+
+ON_REBALANCE = CFUNCTYPE(None, c_void_p, c_int, POINTER(TopicPartitions), c_void_p)
 
 
 class KafkaError(Exception):
@@ -30,11 +45,14 @@ def load_transactions():
     lib = load()
     for name in ("init_transactions", "begin_transaction", "commit_transaction",
                  "abort_transaction", "send_offsets_to_transaction", "consumer_poll",
-                 "consumer_group_metadata", "topic_partition_list_new"):
+                 "consumer_group_metadata", "topic_partition_list_new", "incremental_assign",
+                 "incremental_unassign", "rebalance_protocol"):
         getattr(lib, "rd_kafka_" + name).restype = c_void_p
     lib.rd_kafka_consumer_poll.restype = POINTER(Message)
     lib.rd_kafka_error_string.restype = c_char_p
     lib.rd_kafka_topic_name.restype = c_char_p
+    lib.rd_kafka_rebalance_protocol.restype = c_char_p
+    lib.rd_kafka_conf_set_rebalance_cb.restype = None
     for name in ("error_is_fatal", "error_is_retriable", "error_txn_requires_abort", "error_code",
                  "error_string", "error_destroy", "message_destroy",
                  "consumer_group_metadata_destroy", "topic_partition_list_destroy",
@@ -182,7 +200,8 @@ class Transactor(Client):
 
 
 class Consumer:
-    """A member of a group that reads what is committed, and commits nothing by itself."""
+    """A member of a group that reads what is committed, and commits nothing by itself.  revoked:
+    {(topic, partition)} that it had to give back; whoever asks takes them out."""
 
     def __init__(self, brokers, group, topics, **settings):
         self.lib = load_transactions()
@@ -196,9 +215,26 @@ class Consumer:
         for name, value in settings.items():
             if self.lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), text, 512):
                 raise ValueError(text.value.decode())
+        self.revoked = set()
+        self.on_rebalance = ON_REBALANCE(self.rebalance)  # kept: the library only borrows it
+        self.lib.rd_kafka_conf_set_rebalance_cb(conf, self.on_rebalance)
         self.handle = c_void_p(self.lib.rd_kafka_new(CONSUMER, conf, text, 512))
         self.lib.rd_kafka_poll_set_consumer(self.handle)
         self.subscribe(topics)
+
+    def rebalance(self, handle, error, partitions, opaque):
+        """What the library does by itself where nobody asks, and a note of what is revoked."""
+        handle, is_assigned = c_void_p(handle), error == ASSIGN_PARTITIONS
+        if not is_assigned:
+            self.revoked.update((it.topic.decode(), it.partition) for it in
+                                partitions.contents.elements[:partitions.contents.count])
+        if self.lib.rd_kafka_rebalance_protocol(handle) == b"COOPERATIVE":
+            call = "incremental_assign" if is_assigned else "incremental_unassign"
+            failed = getattr(self.lib, f"rd_kafka_{call}")(handle, partitions)
+            if failed:
+                self.lib.rd_kafka_error_destroy(failed)
+        else:
+            self.lib.rd_kafka_assign(handle, partitions if is_assigned else None)
 
     def subscribe(self, topics):
         wanted = c_void_p(self.lib.rd_kafka_topic_partition_list_new(len(topics)))
@@ -249,9 +285,15 @@ class Worker(Client):
         self.settings, self.count = settings, 0
 
     def take(self, consumer):
+        """Some rows.  What was read of a partition before it was revoked belongs to whoever has it
+        next: committed now, by a member that is one again, it would be there twice."""
         rows, end = [], time.monotonic() + 0.2
+        consumer.revoked.clear()
         while len(rows) < 50 and time.monotonic() < end:
             row = consumer.poll(50)
+            if consumer.revoked:
+                rows = [it for it in rows if it[:2] not in consumer.revoked]
+                consumer.revoked.clear()
             if row:
                 rows.append(row)
         return rows
