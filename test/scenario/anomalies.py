@@ -10,7 +10,6 @@ whenever it is quiet all of them go on.
 
 SEED=n repeats the choices; MINUTES=n makes it longer (`make soak`: 30).  Never skipped.
 timeout: 7200 s"""
-# one run only: nothing acknowledged may depend on luck
 
 import ctypes
 import os
