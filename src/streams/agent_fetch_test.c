@@ -4,20 +4,6 @@
 #include "streams/testing_stage.h"
 #include "wire/streams/data_file.h"
 
-/* A new agent, which has nothing in memory. */
-static void restart_agent(void)
-{
-	testing_client_close(&c);
-	testing_close_agent(&w);
-	testing_open_agent(&w);
-	testing_client_open(&c, &w);
-}
-
-static uint64_t get_count(void)
-{
-	return fault_op_count(w.bucket, FAULT_VERB(BUCKET_GET));
-}
-
 /* What a failing device does: another byte, or fewer (0: all), where an object was. */
 static void damage_object(const char *key, size_t size, size_t flipped)
 {
@@ -44,7 +30,7 @@ static void test_a_waiting_fetch_wakes_when_its_partition_grows(void **state)
 	(void)state;
 	for (uint64_t seed = 0; seed < 4; seed++) {
 		set_up(seed);
-		uint64_t gets = get_count();
+		uint64_t gets = testing_get_count(&w);
 		testing_client_open(&other, &w);
 		struct slice one = testing_batch(&c.arena, "one", 0, 1);
 		testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha",
@@ -57,7 +43,7 @@ static void test_a_waiting_fetch_wakes_when_its_partition_grows(void **state)
 		testing_produce(&other, "alpha", 1, one, 0);
 		struct slice records = testing_receive_fetch(&c)->records;
 		testing_same_batch(&records, one, 0);
-		assert_int_equal(get_count(), gets); /* the writer left it in memory */
+		assert_int_equal(testing_get_count(&w), gets); /* the writer left it in memory */
 		testing_client_close(&other);
 		tear_down();
 	}
@@ -298,7 +284,7 @@ static void test_a_run_is_read_in_helpings(void **state)
 			testing_receive_produce(&c);
 		assert_in_range(w.control.commit_count, 1, 20);
 		if (round == 1)
-			restart_agent();
+			testing_restart_agent(&w, &c);
 		for (int i = 0; i < COUNT;) {
 			struct slice records = FETCH(.topic = "beta", .offset = 3 * i,
 						     .partition_max_bytes = 45000)
@@ -502,8 +488,8 @@ static void test_a_new_agent_reads_from_the_bucket(void **state)
 		}
 		for (int i = 0; i < COUNT; i++)
 			testing_receive_produce(&c);
-		restart_agent();
-		uint64_t gets = get_count();
+		testing_restart_agent(&w, &c);
+		uint64_t gets = testing_get_count(&w);
 		for (int i = 0; i < COUNT;) {
 			struct slice records =
 				FETCH(.topic = "alpha", .offset = i, .partition_max_bytes = 2 << 20)
@@ -512,7 +498,7 @@ static void test_a_new_agent_reads_from_the_bucket(void **state)
 			for (; records.size > 0; i++)
 				testing_same_batch(&records, batches[i], i);
 		}
-		assert_in_range(get_count() - gets, 1, COUNT + 8); /* each block once */
+		assert_in_range(testing_get_count(&w) - gets, 1, COUNT + 8); /* each block once */
 		tear_down();
 		arena_done(&a);
 	}
@@ -528,7 +514,7 @@ static void test_a_corrupt_file_fails_only_its_partition(void **state)
 	testing_produce(&c, "alpha", 1, testing_batch(&c.arena, "two", 0, 1), 0);
 	testing_produce(&c, "alpha", 2, testing_batch(&c.arena, "three", 0, 1), 0);
 	int64_t incarnation = w.agent->incarnation;
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	data_file_key(key, (uint64_t)incarnation, 2);
 	damage_object(key, 0, DATA_FILE_HEADER_BYTES + 65);
 	data_file_key(key, (uint64_t)incarnation, 3);
@@ -556,7 +542,7 @@ static void test_batches_before_a_broken_one_are_given(void **state)
 	testing_produce(&c, "beta", 0, one, 0);
 	testing_produce(&c, "beta", 0, testing_batch(&c.arena, "two", 1, 1), 1);
 	data_file_key(key, (uint64_t)w.agent->incarnation, 2);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	damage_object(key, DATA_FILE_HEADER_BYTES + 70, 0);
 	struct kafka_fetch_response_partition *got = FETCH(.topic = "beta");
 	assert_int_equal(got->error_code, KAFKA_NONE);
@@ -573,7 +559,7 @@ static void test_connections_close_while_the_bucket_is_read(void **state)
 	for (uint64_t seed = 0; seed < 4; seed++) {
 		set_up(seed);
 		testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "one", 0, 1), 0);
-		restart_agent();
+		testing_restart_agent(&w, &c);
 		fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD });
 		testing_send_fetch(&c, (struct testing_fetch) { .topic = "alpha" });
 		WAIT_FOR(&w, fault_held_count(w.bucket) == 1);

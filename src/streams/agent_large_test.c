@@ -37,20 +37,6 @@ static void tear_down(void)
 	arena_done(&kept);
 }
 
-/* A new agent, which has nothing in memory. */
-static void restart_agent(void)
-{
-	testing_client_close(&c);
-	testing_close_agent(&w);
-	testing_open_agent(&w);
-	testing_client_open(&c, &w);
-}
-
-static uint64_t get_count(void)
-{
-	return fault_op_count(w.bucket, FAULT_VERB(BUCKET_GET));
-}
-
 static struct slice batch_of(const char *text, int first, size_t size)
 {
 	return testing_batch_of(&kept, &RECORD_BATCH_PLAIN, text, first, 1, size);
@@ -109,8 +95,8 @@ static void test_a_large_batch_comes_whole(void **state)
 		set_up("8000000");
 		produce_around(batches, LARGE_BYTES);
 		if (round == 1)
-			restart_agent();
-		uint64_t gets = get_count();
+			testing_restart_agent(&w, &c);
+		uint64_t gets = testing_get_count(&w);
 		for (int i = 0; i < 3; i++)
 			fetch_one(i, batches[i]);
 		struct slice records = FETCH(.partition_max_bytes = 20 << 20)->records;
@@ -120,7 +106,7 @@ static void test_a_large_batch_comes_whole(void **state)
 		testing_same_batch(&records, batches[0], 0);
 		assert_int_equal(records.size, 0); /* the large one does not fit */
 		/* blocks of 1 MiB, each of them once */
-		assert_in_range(get_count() - gets, round ? 7 : 0, round ? 8 : 0);
+		assert_in_range(testing_get_count(&w) - gets, round ? 7 : 0, round ? 8 : 0);
 		tear_down();
 	}
 }
@@ -133,7 +119,7 @@ static void test_a_large_batch_is_found_by_walking(void **state)
 	(void)state;
 	set_up("8000000");
 	produce_around(batches, LARGE_BYTES);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	fetch_one(2, batches[2]);
 	fetch_one(1, batches[1]);
 	tear_down();
@@ -146,7 +132,7 @@ static void test_the_rest_of_a_large_batch_may_not_come(void **state)
 	(void)state;
 	set_up("8000000");
 	produce_around(batches, LARGE_BYTES);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	fetch_one(0, batches[0]); /* reads the first two blocks, and notes where the next is */
 	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
 					      .err = ERR_DENIED,
@@ -156,7 +142,7 @@ static void test_the_rest_of_a_large_batch_may_not_come(void **state)
 	fetch_one(1, batches[1]);
 
 	/* or its reader goes */
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	fetch_one(0, batches[0]);
 	fault_add(w.bucket,
 		  &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_VERB(BUCKET_GET) });
@@ -182,7 +168,7 @@ static void test_a_very_large_batch_is_stored_and_read(void **state)
 	large = batch_of("large", 0, VERY_LARGE_BYTES);
 	testing_produce(&c, "alpha", 0, large, 0);
 	fetch_one(0, large);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	fetch_one(0, large);
 	tear_down();
 }
@@ -223,7 +209,7 @@ static void test_a_large_batch_for_many_at_a_time_waits_for_room(void **state)
 	set_up("8000000");
 	struct slice batch = batch_of("large", 0, LARGE_BYTES);
 	testing_produce(&c, "alpha", 0, batch, 0);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	w.agent->answers.max = 2 * READERS * (AGENT_BATCH_BYTES_USUAL + 1);
 	fault_add(w.bucket,
 		  &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_VERB(BUCKET_GET) });
@@ -284,7 +270,7 @@ static void test_a_large_batch_that_cannot_be_read_gives_its_room_to_the_next(vo
 	produce_around(batches, LARGE_BYTES);
 	testing_produce(&c, "alpha", 1, batches[1], 0);
 	data_file_key(key, (uint64_t)w.agent->incarnation, 1);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	w.agent->answers.max = 16 << 20; /* for one at a time */
 	fetch_one(0, batches[0]);	 /* where the next one begins is in memory now */
 	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
@@ -335,7 +321,7 @@ static void test_lookups_by_time_in_large_runs_wait_for_room(void **state)
 	(void)state;
 	set_up("8000000");
 	produce_around(batches, LARGE_BYTES);
-	restart_agent();
+	testing_restart_agent(&w, &c);
 	w.agent->answers.max = 8 << 20; /* for one at a time */
 	fault_add(w.bucket,
 		  &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_VERB(BUCKET_GET) });

@@ -283,6 +283,21 @@ static inline void testing_client_close(struct testing_client *c)
 	arena_done(&c->arena);
 }
 
+/* A new agent, which has nothing in memory, and the client of it. */
+static inline void testing_restart_agent(struct testing_world *w, struct testing_client *c)
+{
+	testing_client_close(c);
+	testing_close_agent(w);
+	testing_open_agent(w);
+	testing_client_open(c, w);
+}
+
+/* How often the bucket was asked for a part of an object. */
+static inline uint64_t testing_get_count(struct testing_world *w)
+{
+	return fault_op_count(w->bucket, FAULT_VERB(BUCKET_GET));
+}
+
 /* Send without waiting; answers come in order. */
 static inline void testing_send(struct testing_client *c, int16_t key, int16_t version,
 				const void *request)
