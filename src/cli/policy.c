@@ -112,6 +112,14 @@ enum command_status policy_set_run(const struct command_line *l)
 	return COMMAND_DONE;
 }
 
+/* What is refused is told by the exit status too. */
+static enum command_status output_verdict(json_t *answer, bool is_good)
+{
+	enum command_status status = output_json(answer);
+
+	return status ? status : is_good ? COMMAND_DONE : COMMAND_REFUSED;
+}
+
 enum command_status policy_check_run(const struct command_line *l)
 {
 	json_t *answer = NULL;
@@ -120,10 +128,8 @@ enum command_status policy_check_run(const struct command_line *l)
 	if (status)
 		return status;
 	bool is_ok = json_is_true(json_object_get(answer, "ok"));
-	if (command_line_has(l, FLAG_JSON)) {
-		status = output_json(answer);
-		return status ? status : is_ok ? COMMAND_DONE : COMMAND_REFUSED;
-	}
+	if (command_line_has(l, FLAG_JSON))
+		return output_verdict(answer, is_ok);
 	print_text(answer, "problems");
 	puts(is_ok ? "it can be used" : "it cannot be used");
 	json_decref(answer);
@@ -182,10 +188,8 @@ static enum command_status explain_kafka(const struct command_line *l)
 	if (status)
 		return status;
 	bool is_allowed = json_is_true(json_object_get(answer, "allowed"));
-	if (command_line_has(l, FLAG_JSON)) {
-		status = output_json(answer);
-		return status ? status : is_allowed ? COMMAND_DONE : COMMAND_REFUSED;
-	}
+	if (command_line_has(l, FLAG_JSON))
+		return output_verdict(answer, is_allowed);
 	const json_t *reasons = json_object_get(answer, "reasons");
 	for (size_t i = 0; i < json_array_size(reasons); i++) {
 		print_text(json_array_get(reasons, i), "text");
@@ -210,10 +214,8 @@ enum command_status policy_explain_run(const struct command_line *l)
 	if (status)
 		return status;
 	bool is_allowed = json_is_true(json_object_get(answer, "allowed"));
-	if (command_line_has(l, FLAG_JSON)) {
-		status = output_json(answer);
-		return status ? status : is_allowed ? COMMAND_DONE : COMMAND_REFUSED;
-	}
+	if (command_line_has(l, FLAG_JSON))
+		return output_verdict(answer, is_allowed);
 	print_text(answer, "text");
 	json_decref(answer);
 	return is_allowed ? COMMAND_DONE : COMMAND_REFUSED;
