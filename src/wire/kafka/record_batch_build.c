@@ -38,8 +38,8 @@ struct slice record_headers_encode(struct arena *a, const struct record_header *
 	return encoded;
 }
 
-static void add_record(struct buf *out, struct buf *scratch, const struct record *record,
-		       size_t offset_delta, int64_t base_timestamp)
+void record_batch_add_record(struct buf *out, struct buf *scratch, const struct record *record,
+			     int32_t offset_delta, int64_t base_timestamp)
 {
 	int64_t timestamp_delta;
 
@@ -47,7 +47,7 @@ static void add_record(struct buf *out, struct buf *scratch, const struct record
 	buf_clear(scratch);
 	buf_add_u8(scratch, 0);
 	add_varint(scratch, timestamp_delta);
-	add_varint(scratch, (int64_t)offset_delta);
+	add_varint(scratch, offset_delta);
 	add_bytes(scratch, record->key);
 	add_bytes(scratch, record->value);
 	add_varint(scratch, record->header_count);
@@ -63,7 +63,8 @@ static void add_records(struct buf *out, enum compression codec, const struct re
 	buf_init(&plain);
 	buf_init(&scratch);
 	for (size_t i = 0; i < count; i++)
-		add_record(&plain, &scratch, &records[i], i, records[0].timestamp_ms);
+		record_batch_add_record(&plain, &scratch, &records[i], (int32_t)i,
+					records[0].timestamp_ms);
 	compression_compress(out, codec, buf_slice(&plain));
 	buf_done(&scratch);
 	buf_done(&plain);

@@ -28,6 +28,11 @@ struct record_batch_plan {
 void record_batch_build(struct buf *out, const struct record_batch_plan *plan,
 			const struct record *records, size_t count);
 
+/* Append one record as it stands in a batch before compression.  `scratch` is for what is needed on
+ * the way.  The difference of the times fits 64 bits. */
+void record_batch_add_record(struct buf *out, struct buf *scratch, const struct record *record,
+			     int32_t offset_delta, int64_t base_timestamp);
+
 /* The control batch that ends a transaction in a partition: one record that says commit or abort.
  */
 void record_batch_build_end_marker(struct buf *out, int64_t producer_id, int16_t producer_epoch,
