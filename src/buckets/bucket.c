@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "buckets/kinds.h"
 
 static bool is_key_byte(uint8_t c)
@@ -102,6 +103,7 @@ static void start(struct bucket_op *op, struct task *parent)
 	const char *why;
 	bool is_right = check_op(op, &why) == OK;
 
+	op->since_us = clock_now_us();
 	task_start(&op->task, is_right ? op->bucket->kind->op : &refused_kind, parent);
 }
 

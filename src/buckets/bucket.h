@@ -80,6 +80,7 @@ struct bucket_op {
 
 	struct worker_job job; /* for kinds that block */
 	struct slice piece;    /* the single piece of bucket_put() */
+	uint64_t since_us;     /* when it was started: clock_now_us() */
 	void *private;
 };
 
@@ -129,9 +130,10 @@ struct bucket {
 	const struct bucket_kind *kind;
 	enum bucket_class class;
 	char url[BUCKET_KEY_BYTES_MAX]; /* for people: "file:./var/bucket" */
-	struct bucket *inner; /* of a wrapper: the bucket it wraps, which counts for both */
-	struct meter meter;   /* of what is no wrapper; see bucket_meter() */
-	bool is_far;	      /* see bucket_is_far() */
+	struct bucket *inner;	  /* of a wrapper: the bucket it wraps, which counts for both */
+	struct meter meter;	  /* of what is no wrapper; see bucket_meter() */
+	struct meter_times times; /* the same of how long that took */
+	bool is_far;		  /* see bucket_is_far() */
 };
 
 /* Each request costs money and a long way, so there had better be few large ones. */

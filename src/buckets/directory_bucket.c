@@ -124,6 +124,7 @@ static enum step finish(struct directory_bucket *b, struct bucket_op *op)
 		err = ERR_IO;
 	}
 	meter_add_op(&b->bucket.meter, op, err);
+	meter_times_add_op(&b->bucket.times, op, op->since_us, err);
 	if (task_is_canceled(t) && !is_change(op)) {
 		blob_unref(&op->ret_body); /* nobody waits for it */
 		err = ERR_CANCELED;

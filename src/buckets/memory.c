@@ -214,6 +214,7 @@ static enum step run(struct bucket_op *op, struct store *s)
 	enum step step = answer(op, s);
 
 	meter_add_op(&op->bucket->meter, op, op->task.err);
+	meter_times_add_op(&op->bucket->times, op, op->since_us, op->task.err);
 	return step;
 }
 

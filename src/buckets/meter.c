@@ -1,8 +1,10 @@
 #include "buckets/meter.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "buckets/bucket.h"
 
 /* --- counting -------------------------------------------------------------------------------- */
@@ -40,6 +42,29 @@ void meter_add_op(struct meter *m, const struct bucket_op *op, enum err err)
 			m->sent_bytes += op->pieces[i].size;
 	if (op->ret_body)
 		m->received_bytes += op->ret_body->size;
+}
+
+void meter_times_add(struct meter_times *t, enum meter_request request, uint64_t took_us,
+		     bool has_failed)
+{
+	histogram_add(&t->took[request], &histogram_times, took_us);
+	t->errors[request] += has_failed;
+}
+
+void meter_times_add_op(struct meter_times *t, const struct bucket_op *op, uint64_t since_us,
+			enum err err)
+{
+	meter_times_add(t, request_of_verb(op->verb), clock_now_us() - since_us, is_error(err));
+}
+
+const char *meter_request_name(enum meter_request request)
+{
+	static const char *const names[METER_REQUESTS] = {
+		"put", "put_new", "part", "get", "head", "list", "delete",
+	};
+
+	assert(request < METER_REQUESTS);
+	return names[request];
 }
 
 static bool has_parameter(struct slice query, struct slice name)
@@ -113,6 +138,11 @@ static const struct bucket *storage_of(const struct bucket *b)
 const struct meter *bucket_meter(const struct bucket *b)
 {
 	return &storage_of(b)->meter;
+}
+
+const struct meter_times *bucket_meter_times(const struct bucket *b)
+{
+	return &storage_of(b)->times;
 }
 
 /* "http://user:word@host" without what stands before the "@". */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/slice.h"
 
 enum meter_request {
@@ -32,12 +33,25 @@ struct meter {
 	uint64_t sent_bytes, received_bytes;
 };
 
+/* How long they took and what became of them, of this process only: for people who watch it. */
+struct meter_times {
+	struct histogram took[METER_REQUESTS]; /* microseconds; histogram_times */
+	uint64_t errors[METER_REQUESTS];
+};
+
+void meter_times_add(struct meter_times *t, enum meter_request request, uint64_t took_us,
+		     bool has_failed);
+
 struct bucket;
 struct bucket_op;
 
 /* For kinds that need one request an operation: `op` is over and was not refused before it began.
  */
 void meter_add_op(struct meter *m, const struct bucket_op *op, enum err err);
+
+/* The same for its times; `since_us` is clock_now_us() of when it began. */
+void meter_times_add_op(struct meter_times *t, const struct bucket_op *op, uint64_t since_us,
+			enum err err);
 
 /* What a store counts this request as: "GET", "http://host/name?list-type=2". */
 enum meter_request meter_request_of(const char *method, const char *url, bool is_conditional);
@@ -50,6 +64,10 @@ struct meter meter_since(const struct meter *now, const struct meter *before);
 
 /* The meter of the storage below all wrappers. */
 const struct meter *bucket_meter(const struct bucket *b);
+const struct meter_times *bucket_meter_times(const struct bucket *b);
+
+/* "put_new", as labels and documents have it. */
+const char *meter_request_name(enum meter_request request);
 
 /* The URL of that storage as people may see it, with what tells it from others (endpoint, region)
  * and nothing else, never a name or word for signing in. */

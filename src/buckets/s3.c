@@ -357,7 +357,8 @@ enum err s3_bucket_open(struct bucket_url *u, struct bucket **ret, char why[TASK
 	b->bucket.class = config.class;
 	b->bucket.is_far = true;
 	b->config = config;
-	b->http = s3_http_new(config.authorities, !config.is_here, &b->bucket.meter);
+	b->http = s3_http_new(config.authorities, !config.is_here, &b->bucket.meter,
+			      &b->bucket.times);
 	err = s3_identity_new(config.profile, b->http, &b->identity, why);
 	if (err) {
 		s3_close(&b->bucket);

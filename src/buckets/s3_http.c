@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "buckets/curl_library.h"
@@ -24,6 +25,7 @@ struct s3_http {
 	char *authorities;
 	bool with_proxy;
 	struct meter *meter; /* or NULL */
+	struct meter_times *times;
 };
 
 /* --- what libcurl asks for -------------------------------------------------------------------- */
@@ -269,15 +271,18 @@ static void finish(struct s3_exchange *x, CURLcode result)
 /* What may stand on the store's bill, however it ended: bodies as far as they went. */
 static void count(const struct s3_exchange *x, struct meter *m)
 {
-	bool is_conditional = false;
+	bool is_conditional = false, has_failed;
 
 	if (!m || x->sends == 0 || x->is_direct) /* not the store */
 		return;
 	for (size_t i = 0; i < x->header_count; i++)
 		is_conditional |= strncasecmp(x->headers[i], "If-None-Match:", 14) == 0;
-	m->requests[meter_request_of(x->method, x->url, is_conditional)] += (uint64_t)x->sends;
-	m->errors += !x->is_over || x->outcome != S3_ANSWERED ||
+	enum meter_request request = meter_request_of(x->method, x->url, is_conditional);
+	m->requests[request] += (uint64_t)x->sends;
+	has_failed = !x->is_over || x->outcome != S3_ANSWERED ||
 		     (x->status >= 400 && x->status != 404 && x->status != 412);
+	m->errors += has_failed;
+	meter_times_add(x->http->times, request, clock_now_us() - x->since_us, has_failed);
 	for (size_t i = 0; i < x->piece && i < x->piece_count; i++)
 		m->sent_bytes += x->pieces[i].size;
 	m->sent_bytes += x->piece < x->piece_count ? x->piece_offset : 0;
@@ -355,6 +360,7 @@ static void attach(struct s3_exchange *x)
 	x->curl = curl.easy_init();
 	assert(x->curl);
 	x->http->active++;
+	x->since_us = clock_now_us();
 	curl.easy_setopt(x->curl, CURLOPT_URL, x->url);
 	curl.easy_setopt(x->curl, CURLOPT_PRIVATE, x);
 	curl.easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->error);
@@ -422,13 +428,15 @@ void s3_exchange_done(struct s3_exchange *x)
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
-struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter)
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter,
+			    struct meter_times *times)
 {
 	struct s3_http *h = NEW(struct s3_http);
 
 	assert(curl.multi_init);
 	h->with_proxy = with_proxy;
 	h->meter = meter;
+	h->times = times;
 	h->authorities = memory_copy_text(authorities);
 	list_init(&h->waiting);
 	h->multi = curl.multi_init();

@@ -22,8 +22,10 @@ enum {
 struct s3_http;
 
 /* `authorities`: a file of certificates, or "" for the system's.  `with_proxy`: if the environment
- * names one.  Every request that leaves is counted in `meter`, borrowed, NULL for none. */
-struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter);
+ * names one.  Every request that leaves is counted in `meter` and `times`, both borrowed, or
+ * NULL. */
+struct s3_http *s3_http_new(const char *authorities, bool with_proxy, struct meter *meter,
+			    struct meter_times *times);
 void s3_http_free(struct s3_http *h); /* no exchange is under way; the loop may be gone */
 
 enum s3_outcome {
@@ -73,6 +75,7 @@ struct s3_exchange {
 	size_t sent_bytes, held_bytes; /* of the body; what is held until the timer has come */
 	int sends;		       /* how often the request left us, as far as it did */
 	bool is_too_long;
+	uint64_t since_us; /* when its turn came */
 };
 
 /* Nothing happens inside the call. */

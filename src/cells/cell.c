@@ -381,6 +381,24 @@ int64_t cell_count_pages(struct cell *c)
 	return pages;
 }
 
+bool cell_take_full(struct cell *c)
+{
+	bool ret = c->was_full;
+
+	c->was_full = false;
+	return ret;
+}
+
+void cell_let_free(struct cell *c)
+{
+	c->is_freeing = true;
+}
+
+static int64_t run_pages_max(const struct cell *c)
+{
+	return c->run_pages_max + (c->is_freeing ? CELL_FREEING_BYTES / CELL_PAGE_BYTES : 0);
+}
+
 enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument), void *argument)
 {
 	struct hash128 hash = c->state.hash;
@@ -391,6 +409,7 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 	if (err)
 		return err;
 	int64_t pages = cell_count_pages(c);
+	c->is_freeing = false;
 	err = run(c, argument);
 	cell_sweep(c);
 	if (err == OK)
@@ -400,8 +419,9 @@ enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument
 	/* A follower may need more pages for the same rows, hence the distance to the hard limit.
 	 */
 	if (err == OK &&
-	    cell_count_pages(c) > (pages > c->run_pages_max ? pages : c->run_pages_max))
-		err = ERR_FULL;
+	    cell_count_pages(c) > (pages > run_pages_max(c) ? pages : run_pages_max(c)))
+		err = c->failed = ERR_FULL;
+	c->was_full |= c->failed == ERR_FULL;
 	if (err == OK && cell_change_bytes(c) > CELL_RECORD_BYTES_MAX)
 		err = ERR_BUSY;
 	if (err == OK)

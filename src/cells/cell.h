@@ -36,6 +36,7 @@ enum {
 	CELL_RECORD_BYTES_MAX = 8 * 1024 * 1024,	   /* what one cell_seal() may return */
 	CELL_IMAGE_BYTES_MAX = 1024 * 1024 * 1024,	   /* the whole database */
 	CELL_RUN_BYTES_MAX = CELL_IMAGE_BYTES_MAX / 4 * 3, /* cell_run() may not grow it above */
+	CELL_FREEING_BYTES = 16 * 1024 * 1024,		   /* but by so much, cell_let_free() */
 };
 
 struct cell;
@@ -105,6 +106,13 @@ enum err err_from_sqlite(int code);
  * ERR_BUSY when the record would be full: seal, then run again.  Does not nest. */
 MUST_CHECK enum err cell_run(struct cell *c, enum err (*run)(struct cell *c, void *argument),
 			     void *argument);
+
+/* In a transaction that removes things, or marks what is to be removed: what it needs for that may
+ * be up to CELL_FREEING_BYTES above CELL_RUN_BYTES_MAX. */
+void cell_let_free(struct cell *c);
+
+/* Was a transaction refused because the database is full, since this was asked last? */
+bool cell_take_full(struct cell *c);
 
 /* One schema step in a transaction of its own, recorded as its text.  ERR_CONFLICT unless its
  * version is the next one of its name; ERR_UNSUPPORTED if it breaks the rules above. */

@@ -88,6 +88,8 @@ struct cell {
 	struct cell_cached *out;
 	sqlite3_stmt *begin, *commit, *rollback, *page_count;
 	int64_t run_pages_max; /* CELL_RUN_PAGES_MAX, less in tests */
+	bool was_full;	       /* see cell_take_full() */
+	bool is_freeing;       /* cell_let_free(), of this transaction */
 	struct cell_watch *watches;
 };
 

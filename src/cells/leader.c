@@ -320,6 +320,7 @@ static void start_election(struct leader *l)
 	};
 
 	l->wants_campaign = l->is_refused = false;
+	l->is_cold = l->known.index == 0;
 	leader_history_clear(l);
 	l->announced_index = 0;
 	l->record_bytes = l->record_count = 0;
@@ -512,9 +513,16 @@ struct cell *leader_cell(struct leader *l)
 	return l->state == LEADER_LEADING ? l->cell : NULL;
 }
 
+/* Behind a wall clock that went back it goes on, half as fast: what waits for time to pass would
+ * wait for years where the date was wrong by years. */
 uint64_t leader_now_ms(struct leader *l)
 {
 	uint64_t now_ms = (uint64_t)clock_wall_ms();
+	uint64_t halves = loop_now_ms(l->loop) / 2;
+
+	if (l->now_ms > now_ms && l->now_halves)
+		l->now_ms += halves - l->now_halves;
+	l->now_halves = halves;
 
 	if (l->cell && cell_state(l->cell).now_ms > l->now_ms)
 		l->now_ms = cell_state(l->cell).now_ms;
@@ -534,8 +542,14 @@ void leader_get_status(const struct leader *l, struct leader_status *ret)
 		.record_bytes = l->record_bytes,
 		.warm_index = l->warm_index,
 		.known_index = l->known.index,
+		.is_cold = l->is_cold,
 		.is_refused = l->is_refused,
 	};
 	if (l->cell)
 		ret->content_hash = cell_hash(l->cell);
+}
+
+const struct leader_numbers *leader_get_numbers(const struct leader *l)
+{
+	return &l->numbers;
 }

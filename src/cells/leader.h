@@ -13,6 +13,7 @@
 #ifndef CELLS_LEADER_H
 #define CELLS_LEADER_H
 
+#include "base/histogram.h"
 #include "buckets/bucket.h"
 #include "cells/follower.h"
 #include "cells/journal.h"
@@ -168,6 +169,16 @@ struct leader_image {
 };
 void leader_image(struct leader_image *image, struct task *parent, struct leader *l);
 
+/* What it counted since the process began, for /metrics. */
+struct leader_numbers {
+	uint64_t terms;			/* in which it came to lead */
+	uint64_t commands;		/* that ran on the cell */
+	struct histogram commit_took;	/* of records, from sealing until they are durable: us */
+	struct histogram record_bytes;	/* their sizes */
+	struct histogram commands_each; /* commands of a record: group commit */
+};
+const struct leader_numbers *leader_get_numbers(const struct leader *l);
+
 /* For `hanse status`. */
 struct leader_status {
 	enum leader_state state;
@@ -179,6 +190,7 @@ struct leader_status {
 	uint64_t warm_index;   /* this term began with a warm cell of that record; 0: it did not */
 	struct hash128 content_hash;
 	uint64_t known_index; /* what a journal must have, see leader_know() */
+	bool is_cold;	      /* when this term began, nobody here knew what was committed */
 	bool is_refused;      /* the last term ended because the journal is not what is known */
 };
 void leader_get_status(const struct leader *l, struct leader_status *ret);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cells/leader_private.h"
 
@@ -40,6 +41,10 @@ void leader_append(struct leader *l)
 	record->payload = blob_slice(record->body);
 	record->index = ++l->last_index;
 	record->hash = cell_hash(l->cell);
+	record->sealed_us = clock_now_us();
+	histogram_add(&l->numbers.commands_each, &histogram_counts, l->commands_gathered);
+	histogram_add(&l->numbers.record_bytes, &histogram_bytes, record->payload.size);
+	l->commands_gathered = 0;
 	list_add(&l->records, &record->link);
 	l->in_flight_bytes += record->payload.size;
 	buf_done(&bytes);
@@ -132,6 +137,8 @@ static enum step run_command(struct leader_call *call)
 	call->result = cell_run(l->cell, call->run, call->argument);
 	call->has_changes = !call->result && sqlite3_total_changes64(database) != changes;
 	l->has_run_since = true;
+	l->numbers.commands++;
+	l->commands_gathered += call->has_changes;
 	call->index = l->last_index + (cell_has_changes(l->cell) ? 1 : 0);
 	if (call->index <= l->committed_index)
 		return end_call(call, call->result, "");
@@ -417,6 +424,9 @@ static void commit_records(struct leader *l, uint64_t index)
 		l->in_flight_bytes -= record->payload.size;
 		l->record_bytes += record->payload.size;
 		l->record_count++;
+		if (record->sealed_us > 0)
+			histogram_add(&l->numbers.commit_took, &histogram_times,
+				      clock_now_us() - record->sealed_us);
 		if (leader_history_note(l, record->index, record->hash))
 			leader_history_committed(l, record->index);
 		if (l->state == LEADER_LEADING && watcher)

@@ -77,6 +77,7 @@ struct leader_record {
 	struct hash128 hash; /* of the cell after it; only of one that was sealed here */
 	struct blob *body;
 	struct slice payload; /* a part of the body */
+	uint64_t sealed_us;   /* clock_now_us(); 0: not sealed here */
 };
 
 /* A snapshot whose chunks are known to be in the buckets. */
@@ -222,6 +223,8 @@ struct leader {
 	uint64_t adopted_ms;
 
 	/* leader_history.c */
+	bool is_cold;			 /* the term began without `known` */
+	uint64_t now_halves;		 /* of 2 ms, of the loop, when now_ms was asked for */
 	struct leader_position known;	 /* to have been committed; outlives every term */
 	bool is_refused;		 /* the last campaign ended for want of it */
 	struct leader_position *history; /* LEADER_HISTORY of this term, by index */
@@ -239,7 +242,9 @@ struct leader {
 	uint64_t pending_calls; /* that wait in one of these */
 	uint64_t open_calls;	/* started and not ended */
 	struct deferred seal, check;
-	bool has_run_since; /* a command, since the deferred seal was set */
+	struct leader_numbers numbers;
+	uint64_t commands_gathered; /* since the last record */
+	bool has_run_since;	    /* a command, since the deferred seal was set */
 	bool is_check_in_flight;
 	uint64_t token;
 

@@ -301,6 +301,7 @@ void leader_recover(struct leader *l)
 		 l->config.journal, l->last_index, clock_now_ms() - l->adopted_ms, epoch);
 	l->state = LEADER_LEADING;
 	l->leading_since_ms = l->trimmed_ms = loop_now_ms(l->loop);
+	l->numbers.terms++;
 	if (l->config.watcher)
 		l->config.watcher->on_leading(l->config.context);
 }

@@ -90,17 +90,13 @@ static enum err send_request(struct arena *a, int fd, const char *method, const 
 	return err || body.size == 0 ? err : socket_send(fd, body, deadline_ms, why);
 }
 
-enum err admin_request(struct arena *a, const char *socket_path, const char *method,
-		       const char *path, struct slice body, uint64_t timeout_ms,
-		       unsigned *ret_status, struct slice *ret_body, char why[SOCKET_WHY_BYTES])
+static enum err ask(struct arena *a, int fd, const char *method, const char *path,
+		    struct slice body, uint64_t deadline_ms, unsigned *ret_status,
+		    struct slice *ret_body, char why[SOCKET_WHY_BYTES])
 {
-	uint64_t deadline_ms = clock_now_ms() + (timeout_ms ? timeout_ms : ADMIN_TIMEOUT_MS);
 	struct answer answer = { .is_complete = false };
-	AUTO_FD fd = -1;
 
-	enum err err = socket_connect_unix(socket_path, deadline_ms, &fd, why);
-	if (!err)
-		err = send_request(a, fd, method, path, body, deadline_ms, why);
+	enum err err = send_request(a, fd, method, path, body, deadline_ms, why);
 	if (err)
 		return err;
 	http_parser_init(&answer.parser, HTTP_RESPONSE);
@@ -113,6 +109,33 @@ enum err admin_request(struct arena *a, const char *socket_path, const char *met
 	}
 	buf_done(&answer.body);
 	return err;
+}
+
+enum err admin_request(struct arena *a, const char *socket_path, const char *method,
+		       const char *path, struct slice body, uint64_t timeout_ms,
+		       unsigned *ret_status, struct slice *ret_body, char why[SOCKET_WHY_BYTES])
+{
+	uint64_t deadline_ms = clock_now_ms() + (timeout_ms ? timeout_ms : ADMIN_TIMEOUT_MS);
+	AUTO_FD fd = -1;
+
+	enum err err = socket_connect_unix(socket_path, deadline_ms, &fd, why);
+	if (err)
+		return err;
+	return ask(a, fd, method, path, body, deadline_ms, ret_status, ret_body, why);
+}
+
+enum err admin_get_tcp(struct arena *a, const char *host, uint16_t port, const char *path,
+		       uint64_t timeout_ms, unsigned *ret_status, struct slice *ret_body,
+		       char why[SOCKET_WHY_BYTES])
+{
+	uint64_t deadline_ms = clock_now_ms() + (timeout_ms ? timeout_ms : ADMIN_TIMEOUT_MS);
+	AUTO_FD fd = -1;
+
+	enum err err = socket_connect_tcp(host, port, deadline_ms, &fd, why);
+	if (err)
+		return err;
+	return ask(a, fd, "GET", path, (struct slice) { 0 }, deadline_ms, ret_status, ret_body,
+		   why);
 }
 
 enum err admin_get(struct arena *a, const char *socket_path, const char *path, uint64_t timeout_ms,

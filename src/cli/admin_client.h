@@ -15,6 +15,11 @@ MUST_CHECK enum err admin_request(struct arena *a, const char *socket_path, cons
 				  unsigned *ret_status, struct slice *ret_body,
 				  char why[SOCKET_WHY_BYTES]);
 
+/* The same over TCP, from somebody who may not be a node. */
+MUST_CHECK enum err admin_get_tcp(struct arena *a, const char *host, uint16_t port,
+				  const char *path, uint64_t timeout_ms, unsigned *ret_status,
+				  struct slice *ret_body, char why[SOCKET_WHY_BYTES]);
+
 /* The same with GET and no body. */
 MUST_CHECK enum err admin_get(struct arena *a, const char *socket_path, const char *path,
 			      uint64_t timeout_ms, unsigned *ret_status, struct slice *ret_body,

@@ -233,10 +233,39 @@ const struct command commands[] = {
 	  .summary = "Deletes a topic and all its records",
 	  .examples = "  hanse topic delete orders\n"
 		      "  hanse topic delete orders --force\n",
-	  .details = "On a terminal it asks first; a script has already said what it means.\n",
+	  .details = "On a terminal it asks first; a script has already said what it means.\n"
+		     "Hanse keeps what was deleted for a while: see `hanse topic undelete`.\n",
 	  .flags = FLAG_BIT(FLAG_FORCE) | ASKS_KAFKA,
 	  .argument_count = 1,
 	  .run = topic_delete_run },
+	{ .words = "topic deleted",
+	  .arguments = "",
+	  .summary = "Lists deleted topics that can be brought back, and until when",
+	  .examples = "  hanse topic deleted\n"
+		      "  hanse topic deleted --json | jq -r '.topics[].name'\n",
+	  .details = "They are kept for hanse.topic.undelete.ms, a setting of all brokers.\n",
+	  .flags = PRINTS_DATA | FLAG_BIT(FLAG_RUN_DIR) | NAMES_KAFKA,
+	  .run = topic_deleted_run },
+	{ .words = "topic undelete",
+	  .arguments = "NAME|ID [NEW]",
+	  .summary = "Brings a deleted topic back, under another name if one is given",
+	  .examples = "  hanse topic undelete orders\n"
+		      "  hanse topic undelete orders orders-of-may\n",
+	  .details = "Records, settings and offsets of groups are as they were.  Of topics with\n"
+		     "the same name the one that was deleted last is meant.\n",
+	  .flags = FLAG_BIT(FLAG_RUN_DIR) | NAMES_KAFKA,
+	  .argument_count = 1,
+	  .takes_more = true,
+	  .run = topic_undelete_run },
+	{ .words = "topic purge",
+	  .arguments = "[NAME|ID]",
+	  .summary = "Lets go of deleted topics, so that their bytes are freed",
+	  .examples = "  hanse topic purge\n"
+		      "  hanse topic purge orders --execute\n",
+	  .details = "Without a name: of all of them.\n",
+	  .flags = FLAG_BIT(FLAG_EXECUTE) | FLAG_BIT(FLAG_RUN_DIR) | NAMES_KAFKA,
+	  .takes_more = true,
+	  .run = topic_purge_run },
 	{ .words = "topic config",
 	  .arguments = "NAME [KEY=VALUE...]",
 	  .summary = "Shows the settings of a topic, and changes them",
@@ -413,6 +442,16 @@ const struct command commands[] = {
 		     "of its --kafka.\n",
 	  .flags = FLAG_BIT(FLAG_RUN_DIR) | PRINTS_DATA | NAMES_KAFKA,
 	  .run = status_run },
+	{ .words = "top",
+	  .arguments = "",
+	  .summary = "Shows rates, lag, requests and money of nodes, while you look",
+	  .examples = "  hanse top\n"
+		      "  hanse top --metrics 192.0.2.1:9292,192.0.2.2:9292\n"
+		      "  hanse top --once --json | jq '.nodes[].produce'\n",
+	  .details = "Asks /metrics of each node twice, and then again every second; q quits.\n"
+		     "Where it is not a terminal it does so once.\n",
+	  .flags = FLAG_BIT(FLAG_METRICS) | FLAG_BIT(FLAG_ONCE) | PRINTS_DATA,
+	  .run = top_run },
 	{ .words = "restore",
 	  .arguments = "",
 	  .summary = "Brings a cluster back from its bucket, on a new machine",
@@ -429,6 +468,22 @@ const struct command commands[] = {
 		   FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_TAKE_OVER) | FLAG_BIT(FLAG_KEY_FILE) |
 		   PRINTS_DATA | FLAG_BIT(FLAG_HELP),
 	  .run = restore_command_run },
+	{ .words = "fsck",
+	  .arguments = "",
+	  .summary = "Proves what every object of a cluster is, and that nothing is missing",
+	  .examples = "  hanse fsck --bucket file:/srv/bucket\n"
+		      "  hanse fsck --bucket file:/srv/bucket --deep       reads every byte\n"
+		      "  hanse fsck --bucket file:/srv/bucket --json | jq .objects\n",
+	  .details =
+		  "Reads only, beside a running cluster or without any node.  The exit code is 0\n"
+		  "when everything is as it has to be, and 1 otherwise.  With --settle it asks "
+		  "the\n"
+		  "local node to delete what may be newer than the catalog.  The manual is\n"
+		  "hanse-fsck(1).\n",
+	  .flags = FLAG_BIT(FLAG_BUCKET) | FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_DEEP) |
+		   FLAG_BIT(FLAG_KEY_FILE) | FLAG_BIT(FLAG_SETTLE) | FLAG_BIT(FLAG_RUN_DIR) |
+		   PRINTS_DATA | NAMES_KAFKA,
+	  .run = fsck_run },
 	{ .words = "bucket probe",
 	  .arguments = "URL",
 	  .summary = "Tries what a bucket can be trusted with, and cleans up",

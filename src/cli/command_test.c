@@ -51,7 +51,7 @@ static void test_only_whole_words_are_commands(void **state)
 {
 	const char *const create[] = { "topic", "create", "x" };
 	const char *const shortened[] = { "topic", "cre", "x" };
-	const char *const shorter[] = { "top", "create" };
+	const char *const shorter[] = { "topi", "create" };
 	const char *const status[] = { "status" };
 
 	(void)state;

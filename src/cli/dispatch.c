@@ -2,10 +2,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/version.h"
 #include "cli/command.h"
 #include "cli/output.h"
-
-#define HANSE_VERSION "0.1.0-dev"
 
 enum { NAMES_MAX = COMMANDS_MAX + 2 }; /* with "help", and an end */
 

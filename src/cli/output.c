@@ -86,6 +86,11 @@ struct slice output_printable(struct arena *a, struct slice s)
 	return (struct slice) { copy, s.size };
 }
 
+void output_make_printable(uint8_t *p, size_t size)
+{
+	make_text(p, size, false);
+}
+
 enum command_status output_json(json_t *document)
 {
 	int failed =

@@ -14,6 +14,9 @@ void say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* The same without "hanse: ": a further line. */
 void say_more(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* The same in place: what is cut in the middle of a character is no text. */
+void output_make_printable(uint8_t *p, size_t size);
+
 /* A copy without control characters. */
 struct slice output_printable(struct arena *a, struct slice s);
 

@@ -7,11 +7,9 @@
 
 #include "base/log.h"
 #include "base/text.h"
-#include "buckets/sealed.h"
 #include "cli/output.h"
+#include "cli/restore_buckets.h"
 #include "cli/table.h"
-#include "server/key_file.h"
-#include "server/options.h"
 #include "server/restore.h"
 
 /* hanse-restore(1) promises these. */
@@ -21,134 +19,14 @@ enum {
 	RESTORE_IMPOSSIBLE = COMMAND_MISUSED,
 };
 
-enum { LOSSES_SHOWN_MAX = 1000, TIME_TEXT_BYTES = 40, URLS_BYTES = OPTION_VALUE_BYTES_MAX };
+enum { LOSSES_SHOWN_MAX = 1000, TIME_TEXT_BYTES = 40 };
 
 struct restoring {
 	const struct command_line *line;
-	const char *bucket_url, *journal_urls; /* NULL: the journal is in the bucket */
-	const char *key_file;		       /* NULL: not sealed */
-	struct keyring keys;
-	struct bucket *bucket;
-	struct bucket *journals[JOURNAL_BUCKETS_MAX];
-	int journal_count;
+	struct restore_buckets from;
 	struct restore_report report;
 	struct arena arena;
 };
-
-/* --- opening -----------------------------------------------------------------------------------
- */
-
-static enum command_status open_one(const struct restoring *r, const char *url, enum key_part part,
-				    struct bucket **ret)
-{
-	char why[TASK_WHY_BYTES];
-
-	if (bucket_open(url, ret, why)) {
-		say("%s", why);
-		return COMMAND_MISUSED;
-	}
-	if (r->key_file)
-		*ret = sealed_bucket_new(*ret, keyring_get(&r->keys, part));
-	return COMMAND_DONE;
-}
-
-/* Both the journal and the records are read, so it takes the recovery key. */
-static enum command_status take_keys(struct restoring *r)
-{
-	char why[KEY_FILE_WHY_BYTES];
-
-	r->key_file = command_line_value(r->line, FLAG_KEY_FILE, NULL);
-	if (!r->key_file)
-		return COMMAND_DONE;
-	keys_protect();
-	enum err err = key_file_read(r->key_file, &r->keys, why);
-	if (err == ERR_NOT_FOUND)
-		say("there is no key file %s: write the recovery key into it, for nobody else to "
-		    "read (mode 600)",
-		    r->key_file);
-	else if (err)
-		say("%s", why);
-	else if (!keyring_has(&r->keys, KEY_ROOT))
-		say("%s is the part of one role: to restore takes the recovery key", r->key_file);
-	else
-		return COMMAND_DONE;
-	return (enum command_status)RESTORE_IMPOSSIBLE;
-}
-
-static enum command_status open_journals(struct restoring *r)
-{
-	char urls[URLS_BYTES], *rest = urls;
-
-	snprintf(urls, sizeof(urls), "%s", r->journal_urls ? r->journal_urls : r->bucket_url);
-	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
-		if (r->journal_count == JOURNAL_BUCKETS_MAX) {
-			say("--journal names more than %d buckets", JOURNAL_BUCKETS_MAX);
-			return COMMAND_MISUSED;
-		}
-		enum command_status status =
-			open_one(r, url, KEY_JOURNAL, &r->journals[r->journal_count]);
-		if (status)
-			return status;
-		r->journal_count++;
-	}
-	if (r->journal_count % 2 == 1)
-		return COMMAND_DONE;
-	say("--journal names %d buckets: give the 1, 3 or 5 of the cluster", r->journal_count);
-	return COMMAND_MISUSED;
-}
-
-/* A directory that is not there is a mistake, never a new bucket. */
-static enum command_status check_directory(const char *urls)
-{
-	char copy[URLS_BYTES], *rest = copy;
-
-	snprintf(copy, sizeof(copy), "%s", urls);
-	for (char *url = strsep(&rest, ","); url; url = strsep(&rest, ",")) {
-		if (strncmp(url, "file:", 5) != 0)
-			continue;
-		url[strcspn(url, "?")] = '\0';
-		if (access(url + 5, F_OK) == 0)
-			continue;
-		say("there is no directory %s: is that the right bucket?", url + 5);
-		return (enum command_status)RESTORE_IMPOSSIBLE;
-	}
-	return COMMAND_DONE;
-}
-
-static enum command_status open_buckets(struct restoring *r)
-{
-	const struct command_line *l = r->line;
-
-	r->bucket_url = command_line_value(l, FLAG_BUCKET, NULL);
-	r->journal_urls = command_line_value(l, FLAG_JOURNAL, NULL);
-	if (!r->bucket_url) {
-		say("--bucket is missing: where are the records, as in file:/srv/bucket or "
-		    "s3://NAME?endpoint=URL?");
-		return COMMAND_MISUSED;
-	}
-	if (strlen(r->bucket_url) >= URLS_BYTES ||
-	    (r->journal_urls && strlen(r->journal_urls) >= URLS_BYTES)) {
-		say("a URL is too long");
-		return COMMAND_MISUSED;
-	}
-	enum command_status status = check_directory(r->bucket_url);
-	if (!status && r->journal_urls)
-		status = check_directory(r->journal_urls);
-	if (!status)
-		status = take_keys(r);
-	if (!status)
-		status = open_one(r, r->bucket_url, KEY_DATA, &r->bucket);
-	return status ? status : open_journals(r);
-}
-
-static void close_buckets(struct restoring *r)
-{
-	if (r->bucket)
-		bucket_close(r->bucket);
-	for (int i = 0; i < r->journal_count; i++)
-		bucket_close(r->journals[i]);
-	keyring_done(&r->keys);
-}
 
 /* --- words -------------------------------------------------------------------------------------
  */
@@ -167,12 +45,12 @@ static const char *time_text(uint64_t ms, char ret[TIME_TEXT_BYTES])
 static char *serve_line(struct restoring *r)
 {
 	struct arena *a = &r->arena;
-	char *line = arena_format(a, "hanse serve --bucket '%s'", r->bucket_url);
+	char *line = arena_format(a, "hanse serve --bucket '%s'", r->from.bucket_url);
 
-	if (r->journal_urls)
-		line = arena_format(a, "%s --journal '%s'", line, r->journal_urls);
-	if (r->key_file)
-		line = arena_format(a, "%s --key-file '%s'", line, r->key_file);
+	if (r->from.journal_urls)
+		line = arena_format(a, "%s --journal '%s'", line, r->from.journal_urls);
+	if (r->from.key_file)
+		line = arena_format(a, "%s --key-file '%s'", line, r->from.key_file);
 	else if (strstr(line, "'s3:") || strstr(line, ",s3:"))
 		line = arena_format(a, "%s --seal no", line); /* it would be sealed by default */
 	return line;
@@ -436,10 +314,10 @@ static enum command_status restore(struct restoring *r)
 		host[0] = '\0';
 	enum err err = restore_run(&r->arena,
 				   &(struct restore_config) {
-					   .journals = r->journals,
-					   .journal_count = r->journal_count,
-					   .bucket = r->bucket,
-					   .keys = r->key_file ? &r->keys : NULL,
+					   .journals = r->from.journals,
+					   .journal_count = r->from.journal_count,
+					   .bucket = r->from.bucket,
+					   .keys = r->from.key_file ? &r->from.keys : NULL,
 					   .host = host,
 					   .is_deep = command_line_has(r->line, FLAG_DEEP),
 					   .is_dry = command_line_has(r->line, FLAG_DRY_RUN),
@@ -456,7 +334,7 @@ static enum command_status restore(struct restoring *r)
 
 enum command_status restore_command_run(const struct command_line *l)
 {
-	struct restoring r = { .line = l };
+	struct restoring r = { .line = l, .from = { .line = l } };
 
 	if (command_line_has(l, FLAG_DRY_RUN) && command_line_has(l, FLAG_TAKE_OVER)) {
 		say("--dry-run and --take-over contradict each other");
@@ -465,10 +343,10 @@ enum command_status restore_command_run(const struct command_line *l)
 	log_set_role("restore");
 	log_set_level(LOG_WARN);
 	arena_init(&r.arena);
-	enum command_status status = open_buckets(&r);
+	enum command_status status = restore_buckets_open(&r.from);
 	if (!status)
 		status = restore(&r);
-	close_buckets(&r);
+	restore_buckets_close(&r.from);
 	arena_done(&r.arena);
 	return status;
 }

@@ -22,7 +22,7 @@ static enum command_status confirm(struct broker *b, const char *name)
 	enum command_status status = topic_ask(b, name, &topic);
 	if (status)
 		return status;
-	say("this deletes topic %s and all its records for good", name);
+	say("this deletes topic %s and all its records", name);
 	fprintf(stderr, "Type its name to go on: ");
 	if (fgets(answer, sizeof(answer), stdin)) {
 		answer[strcspn(answer, "\n")] = '\0';

@@ -86,7 +86,7 @@ static void connection_free(struct http_connection *c)
 
 static void leave(struct http_connection *c)
 {
-	stream_close_gracefully(c->stream, HTTP_LEAVE_MS);
+	stream_close_gracefully(c->stream, c->server->config.leave_ms);
 	c->stream = NULL;
 	if (!c->is_parsing)
 		connection_free(c);
@@ -404,7 +404,7 @@ static void on_end(void *context, struct stream *s, enum err err)
 		return;
 	}
 	if (stream_pending_bytes(s) > 0)
-		stream_close_gracefully(s, HTTP_LEAVE_MS);
+		stream_close_gracefully(s, c->server->config.leave_ms);
 	else
 		stream_close(s);
 	c->stream = NULL;
@@ -460,6 +460,8 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 	server->magic = HTTP_MAGIC;
 	server->loop = loop;
 	server->config = *config;
+	if (!config->leave_ms)
+		server->config.leave_ms = HTTP_LEAVE_MS;
 	if (server->config.connections_max == 0)
 		server->config.connections_max = HTTP_CONNECTIONS_MAX;
 	server->is_open = true;

@@ -48,6 +48,7 @@ struct http_server_config {
 	void *context;
 	bool allows_upgrade; /* without: requests for one are 501 */
 	int connections_max; /* 0: HTTP_CONNECTIONS_MAX */
+	uint64_t leave_ms;   /* for a peer to read what it was sent last; 0: 5 s */
 };
 
 /* Without a listener of its own: it serves what it is given. */

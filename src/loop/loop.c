@@ -193,10 +193,20 @@ struct loop *loop_new(uint64_t shuffle_seed)
 	return loop;
 }
 
+/* Streams that leave gracefully have a timer each, at which they are closed. */
+static void let_streams_leave(struct loop *loop)
+{
+	uint64_t end_ms = loop_now_ms(loop) + LOOP_LEAVE_MS_MAX;
+
+	while (loop->open_count > 0 && heap_first(&loop->timers) && loop_now_ms(loop) < end_ms)
+		uv_run(&loop->uv, UV_RUN_ONCE);
+}
+
 void loop_free(struct loop *loop)
 {
 	assert(loop->magic == LOOP_MAGIC);
 	assert(list_is_empty(&loop->tasks));
+	let_streams_leave(loop);
 	assert(!heap_first(&loop->timers) && !heap_first(&loop->deadlines));
 	assert(loop->ready_count == 0);
 

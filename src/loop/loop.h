@@ -15,7 +15,9 @@ struct loop;
  * The process ignores SIGPIPE from now on, prints every task to stderr when it aborts (a failed
  * assertion), and on SIGUSR1 while the loop runs. */
 struct loop *loop_new(uint64_t shuffle_seed);
-void loop_free(struct loop *loop); /* every task, timer and stream is done by then (asserted) */
+/* Every task, timer and stream is done by then (asserted), but for streams that leave gracefully:
+ * their peers get the time they were promised. */
+void loop_free(struct loop *loop);
 
 /* Runs until loop_stop(), or until nothing is left that could happen.  Signal handlers alone do not
  * keep it running. */

@@ -17,6 +17,7 @@ enum {
 	LOOP_FRESH_RUNS_MAX = 1024, /* items that became ready during a drain and still run in it */
 	LOOP_SHUFFLE_WINDOW = 64,   /* how far the shuffle looks into the run queue */
 	LOOP_DUMP_LINES_MAX = 10000, /* a dump ends, even of a broken list */
+	LOOP_LEAVE_MS_MAX = 10000,   /* for streams that leave when it is freed */
 };
 
 struct loop_signal {

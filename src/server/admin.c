@@ -1,5 +1,6 @@
-/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status, /v1/usage and
- * /v1/users; POST /v1/users. */
+/* The admin API of a node, HTTP and JSON on a Unix socket: GET /v1/status, /v1/usage,
+ * /v1/users and /v1/topics/deleted; POST the last two, /v1/access/explain and
+ * /v1/orphans/settle. */
 #include <jansson.h>
 #include <string.h>
 
@@ -142,37 +143,45 @@ static int add_text(const char *text, size_t size, void *context)
 	return 0;
 }
 
-static const struct {
+struct page {
 	const char *path;
 	json_t *(*document)(struct control *c);
-} pages[] = {
-	{ "/v1/status", status_json },
-	{ "/v1/usage", usage_json },
-	{ "/v1/users", admin_users_json },
+	void (*change)(struct control *c, struct http_exchange *e); /* NULL: it is only read */
 };
 
-static json_t *(*find_page(struct slice path))(struct control *c)
+static const struct page pages[] = {
+	{ "/v1/status", status_json, NULL },
+	{ "/v1/usage", usage_json, NULL },
+	{ "/v1/users", admin_users_json, admin_change_user },
+	{ "/v1/topics/deleted", admin_deleted_topics_json, admin_change_deleted_topic },
+};
+
+static const struct page *find_page(struct slice path)
 {
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
 		if (slice_equal(path, slice_from(pages[i].path)))
-			return pages[i].document;
+			return &pages[i];
 	return NULL;
 }
 
 void admin_on_request(void *context, struct http_exchange *e)
 {
-	json_t *(*document)(struct control * c) = find_page(e->path);
+	const struct page *found = find_page(e->path);
 
 	if (slice_equal(e->path, SLICE("/v1/access/explain")) && strcmp(e->method, "POST") == 0) {
 		admin_explain_access(context, e);
 		return;
 	}
-	if (!document) {
+	if (slice_equal(e->path, SLICE("/v1/orphans/settle")) && strcmp(e->method, "POST") == 0) {
+		admin_settle_orphans(context, e);
+		return;
+	}
+	if (!found) {
 		http_answer(e, 404, "application/json", SLICE("{\"error\":\"no such path\"}\n"));
 		return;
 	}
-	if (document == admin_users_json && strcmp(e->method, "POST") == 0) {
-		admin_change_user(context, e);
+	if (found->change && strcmp(e->method, "POST") == 0) {
+		found->change(context, e);
 		return;
 	}
 	if (strcmp(e->method, "GET") != 0) {
@@ -181,7 +190,7 @@ void admin_on_request(void *context, struct http_exchange *e)
 	}
 	struct buf text;
 	buf_init(&text);
-	json_t *page = document(context);
+	json_t *page = found->document(context);
 	if (page && !json_dump_callback(page, add_text, &text, JSON_INDENT(2))) {
 		buf_add_text(&text, "\n");
 		http_answer(e, 200, "application/json", buf_slice(&text));

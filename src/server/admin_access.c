@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "server/admin_answer.h"
 #include "server/control_role.h"
 #include "streams/coordinator/coordinator.h"
 
@@ -19,22 +20,9 @@ struct access_question {
 	struct slice name;
 };
 
-static void answer(struct http_exchange *e, int status, const char *error)
-{
-	char text[200];
-
-	snprintf(text, sizeof(text), "{\"error\":\"%s\"}\n", error);
-	http_answer(e, status, "application/json", slice_from(text));
-}
-
 static bool read_text(const json_t *body, const char *name, size_t bytes_max, struct slice *ret)
 {
-	const json_t *value = json_object_get(body, name);
-
-	if (!json_is_string(value))
-		return false;
-	*ret = (struct slice) { (const uint8_t *)json_string_value(value),
-				json_string_length(value) };
+	*ret = admin_text(body, name);
 	return ret->size > 0 && ret->size <= bytes_max;
 }
 
@@ -93,8 +81,7 @@ static int add_text(const char *text, size_t size, void *context)
 
 void admin_explain_access(struct control *c, struct http_exchange *e)
 {
-	json_t *body =
-		json_loadb(e->body.size ? (const char *)e->body.data : "", e->body.size, 0, NULL);
+	json_t *body = admin_body(e);
 	struct access_question q = { 0 };
 	const char *wrong = read_question(body, &q);
 	struct arena a;
@@ -104,10 +91,9 @@ void admin_explain_access(struct control *c, struct http_exchange *e)
 	buf_init(&text);
 	json_t *found = wrong ? NULL : explain(&a, c, &q);
 	if (wrong)
-		answer(e, 400, wrong);
+		admin_answer(e, 400, wrong);
 	else if (!found || json_dump_callback(found, add_text, &text, JSON_COMPACT))
-		answer(e, 503,
-		       "this node does not lead now: ask the one that `hanse status` names");
+		admin_answer(e, 503, admin_why_not_led(ERR_UNAVAILABLE));
 	else
 		http_answer(e, 200, "application/json", buf_slice(&text));
 	json_decref(found);

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "server/admin_answer.h"
 #include "server/control_role.h"
 #include "streams/coordinator/users.h"
 
@@ -23,29 +24,12 @@ struct user_request {
 	json_t *body;
 };
 
-static void answer(struct http_exchange *e, int status, const char *error)
-{
-	char text[200];
-
-	snprintf(text, sizeof(text), error ? "{\"error\":\"%s\"}\n" : "{}\n", error);
-	http_answer(e, status, "application/json", slice_from(text));
-}
-
 /* --- reading ----------------------------------------------------------------------------------
  */
 
-static struct slice text_of(const json_t *object, const char *name)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return json_is_string(value) ? (struct slice) { (const uint8_t *)json_string_value(value),
-							json_string_length(value) }
-				     : (struct slice) { 0 };
-}
-
 static bool read_hex(struct arena *a, const json_t *object, const char *name, struct slice *ret)
 {
-	struct slice hex = text_of(object, name);
+	struct slice hex = admin_text(object, name);
 	uint8_t *bytes = arena_take(a, hex.size / 2 + 1);
 
 	if (hex.size == 0 || hex.size % 2 || hex.size > 2 * (size_t)GUARD_SALT_BYTES_MAX ||
@@ -57,7 +41,7 @@ static bool read_hex(struct arena *a, const json_t *object, const char *name, st
 
 static bool read_verifier(struct arena *a, const json_t *object, struct guard_verifier *ret)
 {
-	struct slice mechanism = text_of(object, "mechanism");
+	struct slice mechanism = admin_text(object, "mechanism");
 	json_int_t iterations = json_integer_value(json_object_get(object, "iterations"));
 
 	*ret = (struct guard_verifier) { .kind = SCRAM_KIND_SHA_256 };
@@ -94,10 +78,10 @@ static bool read_change(struct user_request *u)
 	const json_t *verifiers = json_object_get(u->body, "verifiers");
 	size_t count = json_array_size(verifiers);
 
-	if (!json_is_object(u->body) || !read_kind(text_of(u->body, "do"), &u->change.kind) ||
+	if (!json_is_object(u->body) || !read_kind(admin_text(u->body, "do"), &u->change.kind) ||
 	    count > USER_VERIFIERS_MAX)
 		return false;
-	u->change.name = text_of(u->body, "name");
+	u->change.name = admin_text(u->body, "name");
 	u->change.is_admin = json_is_true(json_object_get(u->body, "admin"));
 	u->change.verifier_count = count;
 	for (size_t i = 0; i < count; i++)
@@ -114,20 +98,20 @@ static void tell(struct user_request *u, enum err err)
 {
 	switch (err) {
 	case OK:
-		answer(u->exchange, 200, NULL);
+		admin_answer(u->exchange, 200, NULL);
 		return;
 	case ERR_EXISTS:
-		answer(u->exchange, 409, "there is a user of that name");
+		admin_answer(u->exchange, 409, "there is a user of that name");
 		return;
 	case ERR_NOT_FOUND:
-		answer(u->exchange, 404, "there is no user of that name");
+		admin_answer(u->exchange, 404, "there is no user of that name");
 		return;
 	case ERR_INVALID:
 	case ERR_TOO_BIG:
-		answer(u->exchange, 400, "that is no name for a user, or no verifier");
+		admin_answer(u->exchange, 400, "that is no name for a user, or no verifier");
 		return;
 	case ERR_FULL:
-		answer(u->exchange, 409, "there are too many users");
+		admin_answer(u->exchange, 409, "there are too many users");
 		return;
 	case ERR_CONFLICT:
 	case ERR_DENIED:
@@ -142,10 +126,7 @@ static void tell(struct user_request *u, enum err err)
 	case ERR_COUNT:
 		break;
 	}
-	answer(u->exchange, 503,
-	       err == ERR_UNKNOWN ? "it is not known whether that was done: look again"
-				  : "this node does not lead now: ask the one that `hanse status` "
-				    "names");
+	admin_answer(u->exchange, 503, admin_why_not_led(err));
 }
 
 enum { USER_START, USER_DONE };
@@ -200,10 +181,10 @@ void admin_change_user(struct control *c, struct http_exchange *e)
 	u->control = c;
 	u->exchange = e;
 	arena_init(&u->arena);
-	u->body = json_loadb(e->body.size ? (const char *)e->body.data : "", e->body.size, 0, NULL);
+	u->body = admin_body(e);
 	if (c->is_stopping || !read_change(u)) {
-		answer(e, c->is_stopping ? 503 : 400,
-		       c->is_stopping ? "stopping" : "that is no change of a user");
+		admin_answer(e, c->is_stopping ? 503 : 400,
+			     c->is_stopping ? "stopping" : "that is no change of a user");
 		free_request(u);
 		return;
 	}

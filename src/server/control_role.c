@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "loop/stop.h"
+#include "server/control_numbers.h"
 #include "server/key_file.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/catalog/catalog.h"
@@ -301,6 +303,7 @@ static void on_stop(void *context)
 	if (c->is_stopping || !task_is_running(&c->task))
 		return;
 	log_info("stopping");
+	role_page_close(&c->page);
 	c->is_stopping = true;
 	if (task_is_running(&c->cluster.task))
 		task_cancel(&c->cluster.task);
@@ -308,6 +311,23 @@ static void on_stop(void *context)
 		task_cancel(&c->sleep.task);
 	leadership_quit(&c->leadership);
 	task_wake(&c->task);
+}
+
+/* --- what it tells of itself -------------------------------------------------------------------
+ */
+
+static void write_numbers(void *context, struct exposition *e)
+{
+	control_numbers_write(context, e);
+}
+
+static void check(void *context, struct readiness *r)
+{
+	const struct control *c = context;
+	const char *why;
+	bool is_settled = leadership_is_settled(&c->leadership, &why);
+
+	readiness_add(r, "control", "journal", is_settled, why);
 }
 
 /* --- main --------------------------------------------------------------------------------------
@@ -347,18 +367,27 @@ int control_role_main(char **argv)
 	}
 	if (options.is_sealed)
 		peer_identity_init(&c.identity, &c.keys);
+	buf_init(&c.numbers);
 	c.loop = loop_new(0);
 	stop_install(c.loop, on_stop, &c);
 	task_start_root(&c.task, &control_kind, c.loop);
+	c.page = role_page_open(&(struct role_page_config) { .loop = c.loop,
+							     .options = &options,
+							     .role = ROLE_CONTROL,
+							     .write = write_numbers,
+							     .check = check,
+							     .context = &c });
 	loop_run(c.loop);
 	if (c.task.err && !c.is_stopping)
 		status = EXIT_CONFIG;
 	if (status && c.has_started)
 		return status; /* what it has is under way */
+	role_page_close(&c.page);
 	journal_buckets_finish(&c.buckets, c.loop);
 	loop_free(c.loop);
 	journal_buckets_close(&c.buckets);
 	peer_identity_done(&c.identity);
 	keyring_done(&c.keys);
+	buf_done(&c.numbers);
 	return status;
 }

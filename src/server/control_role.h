@@ -10,6 +10,7 @@
 #include "server/peer_port.h"
 #include "streams/coordinator/coordinator.h"
 #include "wire/keys/keyring.h"
+#include "wire/metrics/exposition.h"
 
 enum {
 	CONTROL_BUCKETS_MAX = JOURNAL_BUCKETS_MAX,
@@ -34,6 +35,9 @@ struct control {
 	struct peer_port *peers;
 	struct peer_identity identity; /* empty: no keys */
 	struct http_server *admin;
+	struct role_page *page;	   /* its numbers, */
+	struct buf numbers;	   /* those of the catalog as they were counted last */
+	uint64_t numbers_again_us; /* not counted before */
 
 	struct sleep sleep;
 	struct coordinator_stop coordinator_stop;
@@ -46,11 +50,15 @@ struct control {
 	bool is_stopping;
 };
 
-/* The admin API: GET /v1/status, /v1/usage, /v1/users; POST /v1/users (admin_users.c),
- * /v1/access/explain (admin_access.c). */
+/* The admin API: GET /v1/status, /v1/usage, /v1/users, /v1/topics/deleted; POST /v1/users
+ * (admin_users.c), /v1/topics/deleted (admin_topics.c), /v1/access/explain (admin_access.c),
+ * /v1/orphans/settle (admin_orphans.c). */
 void admin_on_request(void *context, struct http_exchange *e);
 void admin_change_user(struct control *c, struct http_exchange *e);
+void admin_change_deleted_topic(struct control *c, struct http_exchange *e);
+void admin_settle_orphans(struct control *c, struct http_exchange *e);
 void admin_explain_access(struct control *c, struct http_exchange *e);
 struct json_t *admin_users_json(struct control *c);
+struct json_t *admin_deleted_topics_json(struct control *c);
 
 #endif

@@ -21,6 +21,7 @@
 #include "loop/stop.h"
 #include "server/mesh_follow.h"
 #include "server/privilege.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
@@ -45,6 +46,7 @@ struct door {
 
 struct drop {
 	struct loop *loop;
+	struct role_page *page; /* its numbers */
 	const struct options *options;
 	char socket[OPTION_VALUE_BYTES_MAX + 32];
 	struct store *inbox, *queue;
@@ -307,6 +309,7 @@ static void on_stop(void *context)
 	struct drop *d = context;
 
 	d->is_stopping = true;
+	role_page_close(&d->page);
 	timer_clear(&d->open_again);
 	timer_clear(&d->expire);
 	mesh_follow_stop(&d->follow);
@@ -374,6 +377,8 @@ static void run(struct drop *d)
 	stop_install(d->loop, on_stop, d);
 	on_expire(&d->expire);
 	mesh_follow_start(&d->follow, d->loop, d->socket, on_netmap, d);
+	d->page = role_page_open(&(struct role_page_config) {
+		.loop = d->loop, .options = d->options, .role = ROLE_DROP, .context = d });
 	supervisor_tell_ready("files are taken");
 	loop_run(d->loop);
 	loop_free(d->loop);

@@ -76,6 +76,17 @@ void leadership_refuse(struct leadership *l, const struct leader_position *seen,
 	leader_refuse(l->leader, "an agent has seen more of it");
 }
 
+bool leadership_is_settled(const struct leadership *l, const char **ret_why)
+{
+	*ret_why = "the buckets have not answered yet";
+	if (!l->leader)
+		return false;
+	*ret_why = l->lost_why[0] ? l->lost_why : "nobody is known to lead the journal";
+	return leadership_is_leading(l) ||
+	       (leader_state(l->leader) == LEADER_IDLE && task_is_running(&l->heartbeat.task) &&
+		l->heartbeat.is_reached);
+}
+
 bool leadership_is_leading(const struct leadership *l)
 {
 	return l->leader && leader_state(l->leader) == LEADER_LEADING;

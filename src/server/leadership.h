@@ -90,6 +90,9 @@ void leadership_stop(struct leadership_stop *stop, struct task *parent, struct l
 
 bool leadership_is_leading(const struct leadership *l);
 
+/* Can the node do its part: it leads, or knows who does?  Otherwise `why` says what is missing. */
+bool leadership_is_settled(const struct leadership *l, const char **ret_why);
+
 /* What heartbeats of others are answered with. */
 struct heartbeat_answer leadership_answer(const struct leadership *l);
 

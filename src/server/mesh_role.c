@@ -11,6 +11,8 @@
 #include "base/text.h"
 #include "loop/mark.h"
 #include "loop/stop.h"
+#include "server/mesh_numbers.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
@@ -457,6 +459,27 @@ static enum err open_node(struct mesh *m, char why[NODE_WHY_BYTES])
 	return err;
 }
 
+/* Without control the network that is known goes on: a machine that was in it once is ready. */
+static void check(void *context, struct readiness *r)
+{
+	const struct mesh *m = context;
+	struct member_state state;
+
+	if (!m->node) {
+		readiness_add(r, "mesh", "member", false, "it ends");
+		return;
+	}
+	state = member_get_state(node_member(m->node));
+	bool is_in = state.place <= MEMBER_UP && node_netmap(m->node)->self && state.is_authorized;
+	readiness_add(r, "mesh", "member", is_in,
+		      state.why[0] ? state.why : "it is not in a mesh yet");
+}
+
+static void write_numbers(void *context, struct exposition *e)
+{
+	mesh_numbers_write(context, e);
+}
+
 static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
 {
 	char path[OPTION_VALUE_BYTES_MAX + 32], reason[TASK_WHY_BYTES];
@@ -479,6 +502,12 @@ static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
 		snprintf(why, OPTION_WHY_BYTES, "%s", reason);
 		return err;
 	}
+	m->page = role_page_open(&(struct role_page_config) { .loop = m->loop,
+							      .options = m->options,
+							      .role = ROLE_MESH,
+							      .write = write_numbers,
+							      .check = check,
+							      .context = m });
 	load(m);
 	tell_ready(m);
 	if (is_own_control(m) && !m->is_joined)
@@ -491,6 +520,7 @@ static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
 /* --- ending ----------------------------------------------------------------------------------- */
 static void close_all(struct mesh *m)
 {
+	role_page_close(&m->page);
 	if (m->server)
 		http_server_close(m->server);
 	m->server = NULL;

@@ -32,6 +32,7 @@ struct mesh {
 	struct machine_keys keys;
 	struct node *node;
 	struct http_server *server;
+	struct role_page *page; /* its numbers */
 	struct mesh_waiter waiters[MESH_WAITERS_MAX];
 	uint64_t save_at_ms;
 	struct timer settle_timer; /* once after the start */

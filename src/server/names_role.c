@@ -24,7 +24,9 @@
 #include "names/resolved.h"
 #include "names/server.h"
 #include "server/mesh_follow.h"
+#include "server/mesh_numbers.h"
 #include "server/privilege.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/state.h"
 #include "server/supervisor.h"
@@ -58,6 +60,7 @@ struct names {
 	struct loop *loop;
 	const struct options *options;
 	struct state state;
+	struct role_page *page; /* its numbers */
 	char socket[OPTION_VALUE_BYTES_MAX + 32];
 	struct zone *zone; /* NULL: none was ever known */
 	struct names_server *servers[SERVERS];
@@ -410,6 +413,7 @@ static void on_stop(void *context)
 	struct names *n = context;
 
 	n->is_stopping = true;
+	role_page_close(&n->page);
 	mesh_follow_stop(&n->follow);
 	if (task_is_running(&n->show))
 		task_cancel(&n->show);
@@ -440,6 +444,30 @@ static void hide(struct names *n)
 		log_warn("names could not be taken away: %s", n->job_why);
 }
 
+static void check(void *context, struct readiness *r)
+{
+	const struct names *n = context;
+
+	readiness_add(r, "names", "zone", n->zone, "the names of the mesh are not known yet");
+}
+
+static void write_numbers(void *context, struct exposition *e)
+{
+	const struct names *n = context;
+	struct names_counters sum = { .queries = 0 };
+
+	for (size_t i = 0; i < SERVERS; i++) {
+		if (!n->servers[i])
+			continue;
+		struct names_counters c = names_server_counters(n->servers[i]);
+		sum.queries += c.queries;
+		sum.refused += c.refused;
+		sum.forwarded += c.forwarded;
+		sum.strangers += c.strangers;
+	}
+	names_numbers_write(&sum, e);
+}
+
 static void run(struct names *n)
 {
 	n->may_use_hosts = may_use_hosts(n->options);
@@ -453,6 +481,12 @@ static void run(struct names *n)
 	privilege_keep(KEPT_PRIVILEGES);
 	n->loop = loop_new(0);
 	stop_install(n->loop, on_stop, n);
+	n->page = role_page_open(&(struct role_page_config) { .loop = n->loop,
+							      .options = n->options,
+							      .role = ROLE_NAMES,
+							      .write = write_numbers,
+							      .check = check,
+							      .context = n });
 	n->forward = open_forward(n);
 	open_servers(n);
 	timer_set(&n->ready, n->loop, loop_now_ms(n->loop) + READY_MS, on_ready_timer);

@@ -80,6 +80,12 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_RUN_DIR] = { "run-dir", "DIR", NULL,
 			     "Unix sockets (default: $XDG_RUNTIME_DIR/hanse or /tmp/hanse-UID)",
 			     FOR_BOTH },
+	[OPTION_METRICS] = { "metrics", "HOST:PORT|NONE", NULL,
+			     "/metrics, /readyz, /livez (default: loopback, port of --kafka plus "
+			     "200)",
+			     FOR_BOTH },
+	[OPTION_METRICS_LAG] = { "metrics-lag", "YES|NO", "yes",
+				 "how far consumer groups are behind is in /metrics", FOR_SERVE },
 	[OPTION_LOG_LEVEL] = { "log-level", "LEVEL", "info", "error, warn, info or debug",
 			       FOR_BOTH },
 	[OPTION_JOIN] = { "join", "KEY", NULL,
@@ -158,6 +164,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 /* What has another meaning or default for `hanse up`. */
 static const char *const up_help[OPTION_COUNT] = {
 	[OPTION_BUCKET] = "of control: file:DIR or s3://NAME?endpoint=URL (default: in --state)",
+	[OPTION_METRICS] = "/metrics, /readyz and /livez (default: 127.0.0.1:8644)",
 	[OPTION_RUN_DIR] = "Unix sockets (default: for root /run/hanse, else as for hanse serve)",
 };
 
@@ -364,7 +371,7 @@ enum err options_read_address(const struct options *o, int option, struct addres
 }
 
 static const char *const role_names[ROLE_COUNT] = { "control", "streams", "realm", "relay",
-						    "mesh",    "names",	  "drop" };
+						    "mesh",    "names",	  "drop",  "metrics" };
 
 const char *role_name(enum role_kind role)
 {
@@ -373,7 +380,7 @@ const char *role_name(enum role_kind role)
 
 static bool command_has_role(enum option_command command, int role)
 {
-	return (role >= ROLE_REALM) == (command == OPTIONS_UP);
+	return role != ROLE_METRICS && (role >= ROLE_REALM) == (command == OPTIONS_UP);
 }
 
 static enum err add_role(struct options *o, const char *name, char why[OPTION_WHY_BYTES])
@@ -522,6 +529,22 @@ enum err options_read_journal(struct options *o, char why[OPTION_WHY_BYTES])
 	return err ? err : read_new_cluster(o, why);
 }
 
+/* Loopback unless it is asked for otherwise: names of topics and groups are not for everybody. */
+static enum err read_metrics(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char *value = o->values[OPTION_METRICS];
+	unsigned port = o->command == OPTIONS_UP ? METRICS_PORT_DEFAULT
+						 : o->kafka.port + (unsigned)METRICS_PORT_DISTANCE;
+
+	if (value[0] == '\0' && port <= UINT16_MAX)
+		snprintf(value, OPTION_VALUE_BYTES_MAX, "127.0.0.1:%u", port);
+	else if (value[0] == '\0')
+		snprintf(value, OPTION_VALUE_BYTES_MAX, "none");
+	o->has_metrics = strcmp(value, "none") != 0;
+	o->roles[ROLE_METRICS] = o->has_metrics;
+	return o->has_metrics ? options_read_address(o, OPTION_METRICS, &o->metrics, why) : OK;
+}
+
 enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	enum log_level level;
@@ -531,6 +554,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		return err;
 	fill_rows(o);
 	err = o->command == OPTIONS_UP ? up_options_finish(o, why) : serve_options_finish(o, why);
+	if (!err)
+		err = read_metrics(o, why);
 	if (err)
 		return err;
 	if (!log_level_from_name(o->values[OPTION_LOG_LEVEL], &level)) {

@@ -24,6 +24,8 @@ enum {
 	RELAY_PORT_DEFAULT = 8643,	/* TCP: DERP */
 	STUN_PORT_DEFAULT = 3478,	/* UDP */
 	WIREGUARD_PORT_DEFAULT = 41641, /* UDP */
+	METRICS_PORT_DEFAULT = 8644,	/* TCP: of `hanse up` */
+	METRICS_PORT_DISTANCE = 200,	/* of `hanse serve`, from that of Kafka */
 	RELAY_RATE_MIN = 1000,
 	RELAY_RATE_MAX = 1000 * 1000 * 1000,
 	RELAY_REGION_MIN = 900,
@@ -57,6 +59,8 @@ enum option {
 	OPTION_AUTO_CREATE_TOPICS,
 	OPTION_PUTS_PER_SECOND,
 	OPTION_RUN_DIR,
+	OPTION_METRICS,
+	OPTION_METRICS_LAG,
 	OPTION_LOG_LEVEL,
 	OPTION_JOIN,
 	OPTION_ADDRESS,
@@ -106,6 +110,7 @@ enum role_kind {
 	ROLE_MESH,
 	ROLE_NAMES,
 	ROLE_DROP,
+	ROLE_METRICS, /* of both commands, and not of --roles: --metrics says */
 	ROLE_COUNT
 };
 
@@ -146,6 +151,9 @@ struct options {
 	struct control_option controls[OPTION_CONTROLS_MAX]; /* for streams: one or more */
 	size_t control_count;
 	bool roles[ROLE_COUNT];
+	bool has_metrics;	/* --metrics is not none */
+	struct address metrics; /* where they are */
+	bool tells_lag;		/* of consumer groups */
 	/* of `hanse up` */
 	struct address address; /* how others reach this machine's control; host "": nobody said
 				      */

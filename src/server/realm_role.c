@@ -1,4 +1,6 @@
 #include "server/realm_role.h"
+#include "server/bucket_numbers.h"
+#include "server/control_numbers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include "loop/stop.h"
 #include "server/key_file.h"
 #include "server/relay_keys.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
@@ -379,6 +382,7 @@ static void on_stop(void *context)
 	if (role->is_stopping || !task_is_running(&role->task))
 		return;
 	log_info("stopping");
+	role_page_close(&role->page);
 	role->is_stopping = true;
 	if (task_is_running(&role->cluster.task))
 		task_cancel(&role->cluster.task);
@@ -386,6 +390,26 @@ static void on_stop(void *context)
 		task_cancel(&role->sleep.task);
 	leadership_quit(&role->leadership);
 	task_wake(&role->task);
+}
+
+/* --- what it tells of itself -------------------------------------------------------------------
+ */
+
+static void write_numbers(void *context, struct exposition *e)
+{
+	const struct realm_role *role = context;
+
+	bucket_numbers_write(e, "realm", role->buckets.list, role->buckets.count);
+	leadership_numbers_write(e, "realm", &role->leadership);
+}
+
+static void check(void *context, struct readiness *r)
+{
+	const struct realm_role *role = context;
+	const char *why;
+	bool is_settled = leadership_is_settled(&role->leadership, &why);
+
+	readiness_add(r, "realm", "journal", is_settled, why);
 }
 
 /* --- main --------------------------------------------------------------------------------------
@@ -462,10 +486,17 @@ int realm_role_main(char **argv)
 	stream_pipes_init(&role.pipes, role.loop);
 	stop_install(role.loop, on_stop, &role);
 	task_start_root(&role.task, &realm_kind, role.loop);
+	role.page = role_page_open(&(struct role_page_config) { .loop = role.loop,
+								.options = &options,
+								.role = ROLE_REALM,
+								.write = write_numbers,
+								.check = check,
+								.context = &role });
 	loop_run(role.loop);
 	if (role.task.err && !role.is_stopping && role.has_started)
 		return EXIT_CONFIG; /* what it has is under way */
 	int status = role.task.err && !role.is_stopping ? EXIT_CONFIG : 0;
+	role_page_close(&role.page);
 	journal_buckets_finish(&role.buckets, role.loop);
 	loop_free(role.loop);
 	journal_buckets_close(&role.buckets);

@@ -38,6 +38,7 @@ struct realm_role {
 	struct listener *clients;
 	struct peer_port *peers;
 	struct http_server *admin;
+	struct role_page *page;	   /* its numbers */
 	struct stream_pipes pipes; /* clients that are passed on to the leader */
 	char leader[JOURNAL_ADDRESS_BYTES_MAX + 1];
 	struct realm_forwards forwards;

@@ -21,8 +21,10 @@
 #include "mesh/relay/relay_mates.h"
 #include "mesh/relay/relay_port.h"
 #include "mesh/relay/stun_server.h"
+#include "server/mesh_numbers.h"
 #include "server/relay_admission.h"
 #include "server/relay_keys.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "server/up_options.h"
@@ -42,6 +44,7 @@ enum {
 struct relay_role {
 	const struct options *options;
 	struct loop *loop;
+	struct role_page *page; /* its numbers */
 	struct state state;
 	char socket[OPTION_VALUE_BYTES_MAX + 32];
 	char host[OPTION_HOST_BYTES]; /* as which it is announced */
@@ -247,6 +250,7 @@ static void on_stop(void *context)
 	struct relay_role *r = context;
 
 	log_info("stopping");
+	role_page_close(&r->page);
 	task_cancel(&r->task);
 }
 
@@ -435,6 +439,14 @@ static enum err start(struct relay_role *r, char why[OPTION_WHY_BYTES])
 	return err ? err : open_relay(r, why);
 }
 
+static void write_numbers(void *context, struct exposition *e)
+{
+	const struct relay_role *r = context;
+	struct relay_counts counts = relay_port_count(r->port);
+
+	relay_numbers_write(&counts, e);
+}
+
 int relay_role_main(char **argv)
 {
 	static struct options options = { .command = OPTIONS_UP };
@@ -453,6 +465,11 @@ int relay_role_main(char **argv)
 		return EXIT_CONFIG;
 	}
 	stop_install(r.loop, on_stop, &r);
+	r.page = role_page_open(&(struct role_page_config) { .loop = r.loop,
+							     .options = &options,
+							     .role = ROLE_RELAY,
+							     .write = write_numbers,
+							     .context = &r });
 	say_ready(&r);
 	task_start_root(&r.task, &role_kind, r.loop);
 	loop_run(r.loop);

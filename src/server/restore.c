@@ -50,6 +50,8 @@ struct restore {
 	struct standby_stop standby_stop;
 	struct cell *cell;
 	struct restore_files files;
+	struct restore_files first; /* of two looks */
+	struct survey first_survey;
 };
 
 enum {
@@ -64,6 +66,7 @@ enum {
 	RESTORE_TIP,
 	RESTORE_READ,
 	RESTORE_FILES,
+	RESTORE_AGAIN,
 	RESTORE_END,
 };
 
@@ -390,6 +393,13 @@ static enum step read_from(struct restore *r, struct epoch epoch, uint64_t index
 	return poll(r);
 }
 
+static enum restore_depth depth_of(const struct restore_config *c)
+{
+	if (c->is_deep)
+		return RESTORE_WHOLE;
+	return c->is_check ? RESTORE_FOOTERS : RESTORE_SIZES;
+}
+
 static enum step survey(struct restore *r)
 {
 	struct restore_report *report = r->report;
@@ -409,10 +419,13 @@ static enum step survey(struct restore *r)
 		return fail(r, err, "a newer program wrote this catalog: use that one");
 	if (err)
 		return fail(r, err, "there is no catalog in the journal yet: nobody ever wrote");
+	if (r->config->is_check && check_catalog(r->arena, r->cell, &report->flaws))
+		return fail(r, ERR_CORRUPT, "the catalog cannot be read");
 	progress(r, "the catalog has %zu topics and %zu data files", report->survey.topic_count,
 		 report->survey.file_count);
 	restore_files(&r->files, &r->task, r->arena, r->config->bucket, r->cell, &report->survey,
-		      report->cluster_id, r->config->is_deep, r->config->on_progress,
+		      report->cluster_id, depth_of(r->config),
+		      report->is_looked_twice ? &r->first : NULL, r->config->on_progress,
 		      r->config->context);
 	return task_wait(&r->task, RESTORE_FILES);
 }
@@ -527,13 +540,69 @@ static enum err gather_losses(struct restore *r)
 	return err;
 }
 
+/* --- what else is there ------------------------------------------------------------------------
+ */
+
+/* What was listed, by the catalog as it was read after the list. */
+static void name_strays(struct restore *r, const struct restore_files *f)
+{
+	struct restore_report *report = r->report;
+	size_t count = f->stray_count < RESTORE_STRAYS_MAX ? f->stray_count : RESTORE_STRAYS_MAX;
+
+	report->objects = arena_take_array(r->arena, RESTORE_OBJECTS_MAX, sizeof(*report->objects));
+	report->stray_count = report->newer_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct restore_stray *stray = &f->strays[i];
+		enum check_object what = check_object(r->cell, stray->incarnation, stray->sequence);
+		report->objects_of[what]++;
+		if (stray->size != BUCKET_SIZE_UNKNOWN)
+			report->bytes_of[what] += (int64_t)stray->size;
+		report->stray_count += what != CHECK_LIVE && what != CHECK_DEAD;
+		report->newer_count += what == CHECK_NEWER;
+		if (what != CHECK_LIVE && report->object_count < RESTORE_OBJECTS_MAX)
+			report->objects[report->object_count++] =
+				(struct restore_object) { stray->incarnation, stray->sequence,
+							  what };
+	}
+}
+
+/* The catalog is read once more, as whoever writes it has left it by now. */
+static enum step look_again(struct restore *r)
+{
+	struct task *t = &r->task;
+
+	if (t->at != RESTORE_AGAIN) {
+		progress(r, "looking again at what does not fit");
+		r->report->is_looked_twice = true;
+		r->first = r->files;
+		r->first_survey = r->report->survey;
+		r->first.survey = &r->first_survey;
+		cell_free(r->cell);
+		r->cell = NULL;
+		standby_stop(&r->standby_stop, t, r->standby);
+		return task_wait(t, RESTORE_AGAIN);
+	}
+	if (t->children > 0)
+		return task_wait(t, RESTORE_AGAIN);
+	standby_free(r->standby);
+	r->standby = NULL;
+	r->standby_stop = (struct standby_stop) { 0 };
+	r->looks = 0;
+	return find(r);
+}
+
 static enum step looked(struct restore *r)
 {
+	bool is_check = r->config->is_check, is_second = r->report->is_looked_twice;
 	if (r->files.task.err)
 		return fail(r, r->files.task.err, "%s cannot be listed: %s", r->config->bucket->url,
 			    r->files.task.why[0] ? r->files.task.why : err_name(r->files.task.err));
+	if (is_check && !is_second && (r->files.bad_count > 0 || r->files.stray_count > 0))
+		return look_again(r);
 	r->report->stray_count = r->files.stray_count;
 	r->report->newer_count = r->files.newer_count;
+	if (is_check)
+		name_strays(r, is_second ? &r->first : &r->files);
 	enum err err = gather_losses(r);
 	if (err)
 		return fail(r, err, "the catalog says something impossible");
@@ -573,6 +642,8 @@ static enum step restore_step(struct task *t)
 		return reading(r);
 	case RESTORE_FILES:
 		return looked(r);
+	case RESTORE_AGAIN:
+		return look_again(r);
 	case RESTORE_END:
 		return end(r);
 	}
@@ -581,11 +652,12 @@ static enum step restore_step(struct task *t)
 
 static const char *const restore_places[] = { "open",  "opened",  "data bucket", "find",
 					      "found", "answer",  "campaign",	 "resigned",
-					      "tip",   "reading", "data files",	 "end" };
+					      "tip",   "reading", "data files",	 "again",
+					      "end" };
 static const struct task_kind restore_kind = {
 	.name = "restore",
 	.places = restore_places,
-	.place_count = 12,
+	.place_count = 13,
 	.step = restore_step,
 };
 

@@ -14,17 +14,19 @@
 
 #include "buckets/bucket.h"
 #include "cells/journal.h"
+#include "streams/catalog/check.h"
 #include "streams/catalog/survey.h"
 #include "wire/keys/keyring.h"
 
 enum {
 	RESTORE_WHY_BYTES = 400,
-	RESTORE_ANSWER_MS = 3000,  /* what is waited for a leader to answer */
-	RESTORE_LOOKS_MAX = 4,	   /* at who leads, while that changes */
-	RESTORE_CAMPAIGNS_MAX = 5, /* that others may win */
-	RESTORE_PAUSE_MS = 300,	   /* between two of those */
-	RESTORE_POLL_MS = 20,	   /* how far is the reader? */
-	RESTORE_ANEW_MAX = 3,	   /* times the journal may be read from the beginning */
+	RESTORE_ANSWER_MS = 3000,   /* what is waited for a leader to answer */
+	RESTORE_LOOKS_MAX = 4,	    /* at who leads, while that changes */
+	RESTORE_CAMPAIGNS_MAX = 5,  /* that others may win */
+	RESTORE_PAUSE_MS = 300,	    /* between two of those */
+	RESTORE_POLL_MS = 20,	    /* how far is the reader? */
+	RESTORE_OBJECTS_MAX = 1000, /* told by name */
+	RESTORE_ANEW_MAX = 3,	    /* times the journal may be read from the beginning */
 };
 
 struct restore_config {
@@ -35,7 +37,10 @@ struct restore_config {
 	const char *host;	    /* name of this machine, for people */
 	bool is_deep;		    /* read every data file */
 	bool is_dry;		    /* take nothing over */
-	bool takes_over;	    /* also from a leader that answers */
+	bool is_check;	 /* and look closely: the catalog itself, the index of every data file, and
+			* what every object is.  What does not fit is looked at twice, the second
+			* time with the catalog as it is then: others may be writing */
+	bool takes_over; /* also from a leader that answers */
 	void (*on_progress)(void *context, const char *text); /* may be NULL */
 	void *context;
 };
@@ -47,6 +52,12 @@ struct restore_loss {
 	int64_t first_offset, last_offset;
 	const char *key;  /* of the data file; NULL: the catalog names none */
 	const char *what; /* "is not in the bucket" */
+};
+
+/* With is_check: an object that the catalog does not read. */
+struct restore_object {
+	int64_t incarnation, sequence;
+	enum check_object what;
 };
 
 struct restore_report {
@@ -64,6 +75,13 @@ struct restore_report {
 	size_t stray_count; /* data files that nobody knows: orphans */
 	size_t newer_count; /* of those, of agents nobody knows: the journal is too old */
 	size_t bad_count;   /* data files that are gone or damaged */
+	/* with is_check */
+	struct check_flaws flaws;
+	struct restore_object *objects; /* the first RESTORE_OBJECTS_MAX */
+	size_t object_count;
+	int64_t objects_of[CHECK_OBJECTS];
+	int64_t bytes_of[CHECK_OBJECTS]; /* where the list tells sizes */
+	bool is_looked_twice;
 };
 
 /* Runs on a loop of its own until it is done; what it returns lives in `a`.  ERR_* when the cluster

@@ -120,7 +120,7 @@ static void fill_catalog(struct rig *r)
 	put_file(r, 1, 1, 1);
 	put_file(r, 1, 2, 2);
 	size = file_size(r, 1);
-	body = size - DATA_FILE_HEADER_BYTES - DATA_FILE_ENTRY_BYTES - DATA_FILE_TRAILER_BYTES;
+	body = size - DATA_FILE_HEADER_BYTES - DATA_FILE_ENTRY_BYTES - 4 - DATA_FILE_TRAILER_BYTES;
 	snprintf(file, sizeof(file),
 		 "INSERT INTO file (id, incarnation, sequence, size, run_count, committed_ms)"
 		 " VALUES (1, 1, 1, %lld, 1, 5), (2, 1, 2, %lld, 1, 6)",

@@ -7,7 +7,7 @@ static int (*const mains[ROLE_COUNT])(char **argv) = {
 	[ROLE_CONTROL] = control_role_main, [ROLE_STREAMS] = streams_role_main,
 	[ROLE_REALM] = realm_role_main,	    [ROLE_RELAY] = relay_role_main,
 	[ROLE_MESH] = mesh_role_main,	    [ROLE_NAMES] = names_role_main,
-	[ROLE_DROP] = drop_role_main,
+	[ROLE_DROP] = drop_role_main,	    [ROLE_METRICS] = metrics_role_main,
 };
 
 bool role_is_there(enum role_kind role)

@@ -55,6 +55,19 @@ static bool needs_run_dir(const struct options *o)
 	return o->has_control;
 }
 
+/* Where only the numbers need it, the node serves without them. */
+static void make_numbers_dir(struct options *o)
+{
+	char why[OPTION_WHY_BYTES];
+
+	if (!o->has_metrics || needs_run_dir(o) ||
+	    !launch_make_run_dir(o->values[OPTION_RUN_DIR], why))
+		return;
+	log_warn("no /metrics: %s", why);
+	o->has_metrics = o->roles[ROLE_METRICS] = false;
+	snprintf(o->values[OPTION_METRICS], OPTION_VALUE_BYTES_MAX, "none");
+}
+
 /* The default bucket's parent is ours to make; any other place is the caller's to choose. */
 static void make_default_parent(const struct options *o)
 {
@@ -160,7 +173,7 @@ static void on_ready(void *context, const char *role, const char *text)
 		b->is_control_ready = true;
 		snprintf(b->cluster, sizeof(b->cluster), "%s", text);
 		first_start_on_ready(b->first_start);
-	} else {
+	} else if (strcmp(role, "streams") == 0) {
 		b->is_streams_ready = true;
 	}
 	print_banner(b);
@@ -195,7 +208,7 @@ static void on_status(void *context, const char *role, const char *text)
 
 static int start(const struct options *o, struct first_start *f)
 {
-	struct supervisor_role roles[2];
+	struct supervisor_role roles[3];
 	struct banner banner = { .options = o, .first_start = f };
 	size_t count = 0;
 
@@ -208,6 +221,10 @@ static int start(const struct options *o, struct first_start *f)
 		roles[count++] =
 			(struct supervisor_role) { "streams", launch_role_argv(o, ROLE_STREAMS),
 						   buf_slice(&f->texts[KEY_ROLE_STREAMS]) };
+	if (o->has_metrics)
+		roles[count++] = (struct supervisor_role) { "metrics",
+							    launch_role_argv(o, ROLE_METRICS),
+							    { 0 } };
 	return supervisor_run(&(struct supervisor_config) {
 		.roles = roles,
 		.role_count = count,
@@ -251,6 +268,7 @@ int serve_main(char **argv)
 		if (first_start.is_used && options.values[OPTION_NEW_CLUSTER][0] == '\0')
 			snprintf(options.values[OPTION_NEW_CLUSTER], OPTION_VALUE_BYTES_MAX, "no");
 		make_default_parent(&options);
+		make_numbers_dir(&options);
 		status = start(&options, &first_start);
 	}
 	first_start_done(&first_start);

@@ -22,6 +22,7 @@ int relay_role_main(char **argv);
 int realm_role_main(char **argv);
 int names_role_main(char **argv);
 int drop_role_main(char **argv);
+int metrics_role_main(char **argv);
 
 /* False: `word` names no role of this program. */
 bool role_run(const char *word, char **argv, int *ret);

@@ -125,6 +125,17 @@ static enum err read_auto_create(struct options *o, char why[OPTION_WHY_BYTES])
 	return ERR_INVALID;
 }
 
+static enum err read_metrics_lag(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const char *value = o->values[OPTION_METRICS_LAG];
+
+	o->tells_lag = strcmp(value, "yes") == 0;
+	if (o->tells_lag || strcmp(value, "no") == 0)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES, "--metrics-lag %.60s: it is yes or no", value);
+	return ERR_INVALID;
+}
+
 static bool is_any_host(const char *host)
 {
 	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -231,6 +242,8 @@ enum err serve_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = read_kafka_tls(o, why);
 	if (!err)
 		err = read_auto_create(o, why);
+	if (!err)
+		err = read_metrics_lag(o, why);
 	if (!err)
 		err = check_control_keys(o, why);
 	return err ? err : read_numbers(o, why);

@@ -7,12 +7,16 @@
 #include "buckets/hedge.h"
 #include "buckets/sealed.h"
 #include "loop/stop.h"
+#include "server/bucket_numbers.h"
 #include "server/kafka_tls.h"
 #include "server/key_file.h"
 #include "server/peer_identity.h"
+#include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/agent/agent.h"
+#include "streams/agent/agent_numbers.h"
+#include "streams/agent/health.h"
 
 struct streams {
 	struct loop *loop;
@@ -20,14 +24,19 @@ struct streams {
 	struct task task; /* waits for the agent to stop */
 	struct agent_stop stop;
 	struct kafka_tls tls;
-	bool is_failed;
+	struct role_page *page;
+	bool is_serving, is_failed;
+	char why[READINESS_WHY_BYTES]; /* it does not serve */
 };
 
 enum { STREAMS_DRAIN_MS = 8000 };
 
 static void on_serving(void *context, bool is_serving, const char *why)
 {
-	(void)context;
+	struct streams *s = context;
+
+	s->is_serving = is_serving;
+	snprintf(s->why, sizeof(s->why), "%s", is_serving ? "" : why);
 	if (is_serving) {
 		log_info("serves Kafka");
 		supervisor_tell_ready("serves Kafka");
@@ -90,6 +99,7 @@ static void on_stop(void *context)
 
 	if (s->agent && !task_is_running(&s->task)) {
 		log_info("stopping");
+		role_page_close(&s->page);
 		task_start_root(&s->task, &streams_kind, s->loop);
 	}
 }
@@ -104,6 +114,24 @@ static void fill_controls(const struct options *o, struct control_place *ret)
 				 : (struct control_place) { .host = control->address.host,
 							    .port = control->address.port };
 	}
+}
+
+static void write_numbers(void *context, struct exposition *e)
+{
+	struct streams *s = context;
+
+	agent_numbers_write(s->agent, e);
+	bucket_numbers_write(e, "streams", &s->agent->config.bucket, 1);
+}
+
+static void check(void *context, struct readiness *r)
+{
+	const struct streams *s = context;
+
+	readiness_add(r, "streams", "kafka", s->is_serving,
+		      s->why[0] ? s->why : "control has not answered yet");
+	readiness_add(r, "streams", "bucket", s->agent && !health_is_sick(s->agent),
+		      "the bucket does not do what it is asked for");
 }
 
 /* All that the options say. */
@@ -126,6 +154,7 @@ static struct agent_config config_of(const struct options *o, struct streams *s)
 		.needs_sign_in = o->values[OPTION_KAFKA_CLIENT_CA][0] || s->tls.keys,
 		.default_partitions = o->default_partitions,
 		.no_auto_create = !o->auto_creates_topics,
+		.no_group_lag = !o->tells_lag,
 		.puts_per_s = o->puts_per_s,
 		.on_serving = on_serving,
 		.on_fatal = on_fatal,
@@ -176,6 +205,12 @@ int streams_role_main(char **argv)
 	config.bucket = bucket;
 	config.keys = options.is_sealed ? &keys : NULL;
 	s.agent = agent_new(s.loop, &config);
+	s.page = role_page_open(&(struct role_page_config) { .loop = s.loop,
+							     .options = &options,
+							     .role = ROLE_STREAMS,
+							     .write = write_numbers,
+							     .check = check,
+							     .context = &s });
 	loop_run(s.loop);
 	if (s.is_failed)
 		return EXIT_CONFIG;

@@ -306,7 +306,7 @@ static void test_configurations_say_how_it_is(void **state)
 	assert_true(got->configs[0].documentation.size > 0);
 	got = describe(2, "alpha", &key, 1);
 	assert_int_equal(got->configs_count, 1);
-	assert_true(slice_equal(got->configs[0].value, SLICE("-1")));
+	assert_true(slice_equal(got->configs[0].value, SLICE("604800000")));
 	got = describe(4, "1", NULL, 0);
 	assert_int_equal(got->error_code, KAFKA_NONE);
 	assert_true(slice_equal(got->configs[0].name, SLICE("advertised.listeners")));

@@ -51,7 +51,7 @@ struct ask {
 	int64_t first, last;
 	int8_t said; /* 0: nothing */
 	int32_t wait_ms, wanted;
-	bool is_exact;
+	bool is_exact, is_empty; /* no byte is asked for */
 };
 
 static void send_fetch(struct testing_client *client, struct ask ask)
@@ -70,7 +70,7 @@ static void send_fetch(struct testing_client *client, struct ask ask)
 			     .share_session_epoch = ask.epoch,
 			     .max_wait_ms = ask.wait_ms,
 			     .min_bytes = 1,
-			     .max_bytes = 1 << 20,
+			     .max_bytes = ask.is_empty ? 0 : 1 << 20,
 			     .max_records = ask.wanted ? ask.wanted : 500,
 			     .share_acquire_mode = ask.is_exact,
 			     .topics = &topic,
@@ -306,6 +306,89 @@ static void test_a_limit_is_kept_exactly_where_that_is_asked_for(void **state)
 	tear_down();
 }
 
+/* Offsets 10 to 29 were compacted away. */
+static void make_hole(void)
+{
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 10);
+	testing_control_sql(&w.control, "UPDATE run SET base_offset = 30, last_offset = 39"
+					" WHERE base_offset = 10");
+	testing_control_sql(&w.control, "UPDATE run SET last_offset = 29 WHERE base_offset = 0");
+	testing_control_sql(&w.control, "UPDATE file SET level = 4 WHERE id IN"
+					" (SELECT file FROM run WHERE base_offset = 0)");
+	testing_control_sql(&w.control, "UPDATE partition SET high_watermark = 40"
+					" WHERE high_watermark = 20");
+}
+
+static void test_a_hole_that_compaction_left_is_passed(void **state)
+{
+	(void)state;
+	set_up(21);
+	make_hole();
+	expect_got(FETCH(&c, .names = true, .wanted = 10), 0, 9, 1);
+	expect_got(FETCH(&c, .epoch = 1), 30, 39, 1);
+	tear_down();
+	set_up(22);
+	make_hole();
+	expect_got(FETCH(&c, .names = true, .wanted = 10), 0, 9, 1);
+	expect_got(FETCH(&c, .epoch = 1, .wanted = 5), 30, 39, 1);
+	tear_down();
+}
+
+/* As Apache Kafka 4.2 does. */
+static void test_who_wants_no_byte_gets_no_record(void **state)
+{
+	(void)state;
+	set_up(8);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_nothing(FETCH(&c, .names = true, .is_empty = true));
+	expect_got(FETCH(&c, .epoch = 1), 0, 9, 1);
+	tear_down();
+}
+
+/* Version 1 of both requests has no RENEW: what is said beside it counts, and it does not. */
+static void test_a_lock_is_renewed_only_in_versions_that_have_it(void **state)
+{
+	int8_t said = SHARE_RENEW;
+	struct kafka_share_acknowledge_request_batch batch = { 0, 9, &said, 1 };
+	struct kafka_share_acknowledge_request_partition partition = { 0, &batch, 1 };
+	struct kafka_share_acknowledge_request_topic topic = { { { 0 } }, &partition, 1 };
+	struct kafka_share_acknowledge_request request = {
+		.group_id = SLICE("s"), .member_id = SLICE("a"), .topics = &topic, .topics_count = 1
+	};
+	struct kafka_share_fetch_request_batch fetch_batch = { 0, 9, &said, 1 };
+	struct kafka_share_fetch_request_partition fetch_partition = {
+		.acknowledgement_batches = &fetch_batch, .acknowledgement_batches_count = 1
+	};
+	struct kafka_share_fetch_request_topic fetch_topic = { { { 0 } }, &fetch_partition, 1 };
+	struct kafka_share_fetch_request fetch = { .group_id = SLICE("s"),
+						   .member_id = SLICE("a"),
+						   .share_session_epoch = 3,
+						   .max_records = 10,
+						   .max_bytes = 1000,
+						   .topics = &fetch_topic,
+						   .topics_count = 1 };
+	const struct kafka_share_acknowledge_response *response;
+
+	(void)state;
+	set_up(9);
+	topic.topic_id = fetch_topic.topic_id = topic_id();
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(FETCH(&c, .names = true), 0, 9, 1);
+	for (int16_t version = 1; version <= 2; version++) {
+		request.share_session_epoch = version;
+		response = testing_call(&c, KAFKA_API_SHARE_ACKNOWLEDGE, version, &request);
+		assert_int_equal(response->error_code, KAFKA_NONE);
+		assert_int_equal(response->responses[0].partitions[0].error_code,
+				 version == 1 ? KAFKA_INVALID_REQUEST : KAFKA_NONE);
+	}
+	const struct kafka_share_fetch_response *got =
+		testing_call(&c, KAFKA_API_SHARE_FETCH, 1, &fetch);
+	assert_int_equal(only(got)->error_code, KAFKA_NONE);
+	assert_int_equal(only(got)->acknowledge_error_code, KAFKA_INVALID_REQUEST);
+	tear_down();
+}
+
 static void test_a_lost_answer_of_control_ends_the_connection(void **state)
 {
 	struct testing_client other;
@@ -356,6 +439,7 @@ static void test_unknown_topics_and_groups_are_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_hole_that_compaction_left_is_passed),
 		cmocka_unit_test(test_records_are_given_once_and_accepted),
 		cmocka_unit_test(test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones),
 		cmocka_unit_test(test_what_a_client_had_comes_back_when_its_connection_ends),
@@ -363,6 +447,8 @@ int main(void)
 		cmocka_unit_test(test_partitions_that_have_no_place_in_a_session_are_told),
 		cmocka_unit_test(test_sessions_have_epochs),
 		cmocka_unit_test(test_a_limit_is_kept_exactly_where_that_is_asked_for),
+		cmocka_unit_test(test_who_wants_no_byte_gets_no_record),
+		cmocka_unit_test(test_a_lock_is_renewed_only_in_versions_that_have_it),
 		cmocka_unit_test(test_a_lost_answer_of_control_ends_the_connection),
 		cmocka_unit_test(test_unknown_topics_and_groups_are_told),
 	};

@@ -20,7 +20,11 @@
 #include "loop/stream.h"
 #include "streams/catalog/catalog.h"
 #include "streams/coordinator/commit_file.h"
+#include "streams/coordinator/compaction_jobs.h"
+#include "streams/coordinator/counter.h"
+#include "streams/coordinator/forget_files.h"
 #include "streams/coordinator/hello.h"
+#include "streams/coordinator/orphans.h"
 #include "streams/coordinator/share_records.h"
 #include "streams/coordinator/usage.h"
 #include "wire/peer/condition.h"
@@ -47,23 +51,29 @@ struct testing_control {
 	int64_t index;
 
 	/* knobs */
-	bool is_away;	       /* closes every connection at once */
-	bool holds_records;    /* replicas stay behind */
-	int32_t held_node_id;  /* only that of this node; 0: all */
-	bool holds_answers;    /* commits are run and not answered yet */
-	bool is_hung;	       /* takes every frame and does nothing */
-	bool is_mute;	       /* commits and syncs are not answered, and not run */
-	int lose_before;       /* commits: close the connection instead of running the command */
-	int lose_after;	       /* commits: run the command, then close the connection */
-	int lose_usage_after;  /* the same with reports */
-	int lose_share_after;  /* and with the records of share groups */
-	int32_t usage_ms;      /* 0: no reports are wanted */
-	enum err commit_error; /* what the next commit is answered, once */
-	enum err kafka_error;  /* what every request passed on is answered; OK: nothing */
+	bool is_away;	      /* closes every connection at once */
+	bool holds_records;   /* replicas stay behind */
+	int32_t held_node_id; /* only that of this node; 0: all */
+	bool holds_answers;   /* commits are run and not answered yet */
+	bool is_hung;	      /* takes every frame and does nothing */
+	bool is_mute;	      /* commits and syncs are not answered, and not run */
+	int lose_before;      /* commits: close the connection instead of running the command */
+	int lose_after;	      /* commits: run the command, then close the connection */
+	int lose_usage_after; /* the same with reports */
+	int lose_share_after; /* and with the records of share groups */
+	int32_t usage_ms;     /* 0: no reports are wanted */
+	bool lists_orphans;   /* agents may list the bucket */
+	struct compaction *compaction;		   /* NULL: there are no jobs */
+	int lose_finish_before, lose_finish_after; /* as with commits */
+	enum err commit_error;			   /* what the next commit is answered, once */
+	enum err kafka_error; /* what every request passed on is answered; OK: nothing */
 
 	/* counters */
+	int orphans_count, orphan_pages;	/* the scan for orphans asked, and brought pages */
+	int64_t orphan_counts[ORPHAN_VERDICTS]; /* of the last page */
 	int hello_count, commit_count, sync_count, ping_count, usage_count, share_count;
-	int kafka_count; /* requests passed on */
+	int kafka_count;					  /* requests passed on */
+	int job_count, finish_count, denied_count, swapped_count; /* the last: groups */
 	int64_t last_low_sequence, last_sequence;
 	struct buf *tap; /* not NULL: all that agents say is added here */
 };
@@ -164,6 +174,20 @@ static inline void testing_control_sql(struct testing_control *c, const char *sq
 {
 	assert_int_equal(cell_run(c->cell, testing_run_text, (void *)(uintptr_t)sql), OK);
 	testing_seal(c);
+}
+
+static inline int64_t testing_low_sequence(void *context, int64_t incarnation)
+{
+	(void)incarnation;
+	return ((struct testing_control *)context)->last_low_sequence;
+}
+
+static inline bool testing_is_leased(void *context, int64_t incarnation)
+{
+	const struct testing_control *c = context;
+
+	return c->compaction &&
+	       compaction_has_job(c->compaction, incarnation, loop_now_ms(c->loop));
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -268,6 +292,73 @@ static inline void testing_answer_share(struct testing_peer *p, struct arena *a,
 	testing_write(p, &peer_share_response_schema, frame->correlation_id, &response);
 }
 
+static inline enum err testing_grant(struct cell *cell, void *incarnation)
+{
+	return counter_next_incarnation(cell, incarnation);
+}
+
+static inline void testing_answer_job_take(struct testing_peer *p, struct arena *a,
+					   const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_job_take_request request;
+	struct peer_job_take_response response = { 0 };
+	const struct compaction_plan *plan = NULL;
+	uint64_t number = 0;
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_job_take_request_schema, &request), OK);
+	if (request.incarnation &&
+	    !(c->compaction && compaction_job(c->compaction, request.incarnation, p->node_id,
+					      loop_now_ms(c->loop), true)))
+		response.error = (int16_t)ERR_DENIED;
+	if (c->compaction && !request.incarnation)
+		number = compaction_find_job(c->compaction, c->cell, p->node_id, clock_wall_ms(),
+					     loop_now_ms(c->loop));
+	if (number) {
+		assert_int_equal(cell_run(c->cell, testing_grant, &response.incarnation), OK);
+		testing_seal(c);
+		plan = compaction_give_job(c->compaction, number, response.incarnation);
+		compaction_plan_tell(a, plan, &response);
+		c->job_count++;
+	}
+	testing_write(p, &peer_job_take_response_schema, frame->correlation_id, &response);
+}
+
+static inline void testing_answer_job_finish(struct testing_peer *p, struct arena *a,
+					     const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_job_finish_request request;
+	struct compaction_swap swap = { .request = &request, .now_ms = clock_wall_ms() };
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_job_finish_request_schema, &request),
+			 OK);
+	if (c->lose_finish_before > 0) {
+		c->lose_finish_before--;
+		testing_lose_peer(p);
+		return;
+	}
+	if (c->compaction)
+		swap.plan = compaction_job(c->compaction, request.incarnation, p->node_id,
+					   loop_now_ms(c->loop), false);
+	enum err err = cell_run(c->cell, compaction_swap_run, &swap);
+	testing_seal(c);
+	if (!err && c->compaction)
+		compaction_end_job(c->compaction, request.incarnation);
+	c->finish_count++;
+	c->denied_count += err == ERR_DENIED;
+	c->swapped_count += swap.swapped;
+	if (c->lose_finish_after > 0) {
+		c->lose_finish_after--;
+		testing_lose_peer(p);
+		return;
+	}
+	struct peer_job_finish_response response = { .error = (int16_t)err,
+						     .index = c->index,
+						     .swapped = swap.swapped };
+	testing_write(p, &peer_job_finish_response_schema, frame->correlation_id, &response);
+}
+
 static inline void testing_answer_usage(struct testing_peer *p, struct arena *a,
 					const struct frame *frame)
 {
@@ -315,11 +406,54 @@ static inline void testing_answer_condition(struct testing_peer *p, struct arena
 	testing_write(p, &peer_condition_response_schema, frame->correlation_id, &response);
 }
 
+/* As control does; every agent has its turn. */
+static inline void testing_answer_orphans(struct testing_peer *p, struct arena *a,
+					  const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_orphans_request request;
+	struct peer_orphans_response response = { .wait_ms = c->lists_orphans ? 0 : 5,
+						  .after = SLICE("") };
+	struct orphans_page page = {
+		.request = &request,
+		.lives = { testing_low_sequence, testing_is_leased, c },
+		.now_ms = 1,
+	};
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_orphans_request_schema, &request), OK);
+	c->orphans_count++;
+	assert_int_equal(cell_run(c->cell, orphans_run, &page), OK);
+	testing_seal(c);
+	for (int i = 0; i < ORPHAN_VERDICTS; i++)
+		c->orphan_counts[i] = page.counts[i];
+	c->orphan_pages += request.is_page;
+	if (request.is_page && !request.is_last)
+		response.after = request.listed_to;
+	else if (request.is_page)
+		response.wait_ms = 5; /* a pass has ended */
+	testing_write(p, &peer_orphans_response_schema, frame->correlation_id, &response);
+}
+
+static inline void testing_answer_forget(struct testing_peer *p, struct arena *a,
+					 const struct frame *frame)
+{
+	struct testing_control *c = p->control;
+	struct peer_forget_files_request request;
+	struct peer_forget_files_response response = { 0 };
+
+	assert_int_equal(frame_decode_body(a, frame, &peer_forget_files_request_schema, &request),
+			 OK);
+	assert_int_equal(cell_run(c->cell, forget_files_run, &request), OK);
+	testing_seal(c);
+	testing_write(p, &peer_forget_files_response_schema, frame->correlation_id, &response);
+}
+
 static inline void testing_take_frame(struct testing_peer *p, const struct frame *frame)
 {
 	struct testing_control *c = p->control;
 	struct peer_sync_response sync = { .index = c->index };
 	struct peer_ping_response ping = { 0 };
+	struct peer_key_job_response no_job = { .error = ERR_NOT_FOUND, .wait_ms = 60000 };
 	struct arena a;
 
 	if (c->is_hung)
@@ -341,8 +475,23 @@ static inline void testing_take_frame(struct testing_peer *p, const struct frame
 	case PEER_COMMIT_FILE_REQUEST:
 		testing_answer_commit(p, &a, frame);
 		break;
+	case PEER_FORGET_FILES_REQUEST:
+		testing_answer_forget(p, &a, frame);
+		break;
+	case PEER_ORPHANS_REQUEST:
+		testing_answer_orphans(p, &a, frame);
+		break;
+	case PEER_KEY_JOB_REQUEST:
+		testing_write(p, &peer_key_job_response_schema, frame->correlation_id, &no_job);
+		break;
 	case PEER_SHARE_REQUEST:
 		testing_answer_share(p, &a, frame);
+		break;
+	case PEER_JOB_TAKE_REQUEST:
+		testing_answer_job_take(p, &a, frame);
+		break;
+	case PEER_JOB_FINISH_REQUEST:
+		testing_answer_job_finish(p, &a, frame);
 		break;
 	case PEER_USAGE_REQUEST:
 		testing_answer_usage(p, &a, frame);

@@ -97,7 +97,7 @@ static void describes_what_was_asked(struct test *t)
 	const struct kafka_describe_configs_response *response = ask(t, asked, 2, false);
 
 	CHECK_INT(t, response->results[0].configs_count, 2);
-	CHECK_TEXT(t, find(t, &response->results[0], "retention.ms")->value, "-1");
+	CHECK_TEXT(t, find(t, &response->results[0], "retention.ms")->value, "604800000");
 	(void)find(t, &response->results[0], "cleanup.policy");
 	CHECK(t, response->results[1].configs_count > 2);
 }

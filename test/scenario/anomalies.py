@@ -12,11 +12,13 @@ SEED=n repeats the choices; MINUTES=n makes it longer (`make soak`: 30).  Never 
 timeout: 7200 s"""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import kcat
 from checker import History, check_itself, check_only, check_seen, check_writer
@@ -33,6 +35,11 @@ RECORDS_PER_S = 150
 QUIET_EACH = 5  # rounds; then everybody must go on
 HEAL_S = 90     # patience: sessions, backoffs of clients and timeouts of transactions are in it
 CLONE_NEWNET = 0x40000000
+# Files are compacted, and deleted afterwards, all the time.
+ENVIRONMENT = {"HANSE_TEST_FAULTS": "1", "HANSE_TEST_COMPACTION_AGE_MS": "1000",
+               "HANSE_TEST_COMPACTION_IDLE_MS": "500", "HANSE_TEST_DATA_GRACE_MS": "5000",
+               "HANSE_TEST_ORPHANS_MS": "500"}
+FSCK_S = 300
 # As it should be, slow, failing before and after the effect, far away; standing still with some
 # requests, which are done; away for seconds.
 BUCKETS = ["", "fault_delay_ms=40", "fault_before_ppm=10000&fault_after_ppm=10000",
@@ -67,7 +74,7 @@ class Member(Node):
     """A node of the cluster, whose bucket is as good as it was told to be at its last start."""
 
     def __init__(self, scratch, name, key_file):
-        super().__init__(scratch, name, environment={"HANSE_TEST_FAULTS": "1"}, options=[
+        super().__init__(scratch, name, environment=ENVIRONMENT, options=[
             "--default-partitions", PARTITIONS, "--key-file", key_file])
         self.directory = f"file:{scratch}/bucket"
         self.bucket = self.directory
@@ -300,6 +307,17 @@ def check_copies(ledger, copies):
         assert found == wanted, f"partition {partition}: {len(found)} of {len(wanted)} copies"
 
 
+def check_cluster(node, key_file):
+    done = subprocess.run(
+        [node.program, "fsck", "--json", "--deep", "--bucket", node.directory, "--key-file",
+         key_file], check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=FSCK_S)
+    assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    found = json.loads(done.stdout)
+    say(f"{found['records']} records, {found['bytes']} bytes, {found['objects']}")
+    assert found["is_clean"], found
+    assert found["objects"]["newer"] == 0, found["objects"]
+
+
 with Scenario() as s:
     check_itself()
     random = s.seed()
@@ -379,3 +397,6 @@ with Scenario() as s:
     for group in clients.groups:
         with s.test(f"{group.name}: together they saw each record where it is, and no other"):
             group.check(ledger if group.topic == "ledger" else transfers, history)
+
+    with s.test("fsck finds each record where it has to be, and no file that nobody knows"):
+        check_cluster(nodes[0], key_file)

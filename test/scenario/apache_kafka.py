@@ -107,6 +107,21 @@ def run(tool, *words, timeout_s=TOOL_S, text="", fails=False):
     return said
 
 
+def settings(home, address, controller):
+    """Of a broker with a controller of its own, that keeps everything below `home`."""
+    return {
+        "process.roles": "broker,controller", "node.id": 1,
+        "controller.quorum.bootstrap.servers": controller,
+        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+        "controller.listener.names": "CONTROLLER", "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": home / "log", "group.initial.rebalance.delay.ms": 0,
+        "offsets.topic.num.partitions": 1, "transaction.state.log.num.partitions": 1,
+        **{f"{name}.replication.factor": 1 for name in
+           ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")},
+        "transaction.state.log.min.isr": 1, "share.coordinator.state.topic.min.isr": 1}
+
+
 class Broker:
     """A broker of Apache Kafka with a controller of its own, on free ports of this machine."""
 
@@ -116,19 +131,9 @@ class Broker:
         self.home = s.scratch / "apache"
         self.home.mkdir()
         self.address, controller = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        settings = {
-            "process.roles": "broker,controller", "node.id": 1,
-            "controller.quorum.bootstrap.servers": controller,
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address},CONTROLLER://{controller}",
-            "controller.listener.names": "CONTROLLER", "inter.broker.listener.name": "PLAINTEXT",
-            "log.dirs": self.home / "log", "group.initial.rebalance.delay.ms": 0,
-            "offsets.topic.num.partitions": 1, "transaction.state.log.num.partitions": 1,
-            **{f"{name}.replication.factor": 1 for name in
-               ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")},
-            "transaction.state.log.min.isr": 1, "share.coordinator.state.topic.min.isr": 1}
         path = self.home / "server.properties"
-        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        path.write_text("".join(f"{name}={value}\n" for name, value in
+                                settings(self.home, self.address, controller).items()))
         run("storage", "format", "--standalone", "-t", CLUSTER_ID, "-c", path)
         with open(self.home / "broker.log", "w") as log:
             self.process = s.spawn(*command("broker", path), stdout=log, stderr=log,

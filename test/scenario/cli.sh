@@ -93,7 +93,7 @@ within() { # seconds, then a test that becomes true
 commands='topic create|topic list|topic describe|topic delete|group list|group describe|status'
 commands="$commands|serve|topic config|topic trim|topic partitions|topic tail|group reset"
 commands="$commands|group delete|transaction list|transaction describe|transaction abort"
-commands="$commands|producer list"
+commands="$commands|producer list|topic deleted|topic undelete|topic purge"
 
 helps_with_examples() {
 	expect 0 "$@" && [ "$(head -n 1 out)" = Examples: ] && prints '^  hanse ' && [ ! -s err ]

@@ -70,11 +70,12 @@ def words_of(pid):
 
 class Node:
     def __init__(self, scratch, name, bucket=None, run_dir=None, options=(), environment=None,
-                 program=None, wrapper=(), user=None):
+                 program=None, wrapper=(), user=None, metrics="none"):
         """`bucket`: a URL, or False for a node that is given none; `user`: a uid to run as."""
         self.name = name
         self.bucket = f"file:{scratch}/bucket" if bucket is None else bucket
         self.user = user
+        self.metrics = metrics  # one port less that somebody else may have
         self.run_dir = Path(run_dir or scratch / f"run-{name}")
         self.log_path = Path(scratch) / f"{name}.log"
         self.port, self.peer_port = free_port(), free_port()
@@ -94,7 +95,7 @@ class Node:
         bucket = ["--bucket", self.bucket] if self.bucket else []
         return [*self.wrapper, self.program, "serve", *bucket,
                 "--kafka", self.address, "--peer", f"127.0.0.1:{self.peer_port}",
-                "--run-dir", str(self.run_dir), *self.options]
+                "--run-dir", str(self.run_dir), "--metrics", self.metrics, *self.options]
 
     def launch(self):
         """Start it and do not wait for anything."""

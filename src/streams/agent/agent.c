@@ -7,15 +7,20 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "loop/open_files.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/audit.h"
 #include "streams/agent/block_cache.h"
+#include "streams/agent/compactor.h"
 #include "streams/agent/condition.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/doubt.h"
 #include "streams/agent/fetch_session.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/health.h"
+#include "streams/agent/held_batch.h"
 #include "streams/agent/janitor.h"
+#include "streams/agent/key_compactor.h"
+#include "streams/agent/orphan_scan.h"
 #include "streams/agent/racks.h"
 #include "streams/agent/read_places.h"
 #include "streams/agent/share_release.h"
@@ -428,6 +433,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	list_init(&agent->connections);
 	room_init(&agent->requests, AGENT_BUFFERED_BYTES_MAX);
 	room_init(&agent->answers, AGENT_ANSWER_BYTES_MAX);
+	slow_lane_init(&agent->slow_lane, loop);
 	agent->slow_ms = AGENT_SLOW_MS;
 	agent->connection_count_max = connection_count_max();
 	guard_init(&agent->guard);
@@ -441,7 +447,9 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	block_cache_set_health(agent->cache, agent->health);
 	agent->places = read_places_new();
 	agent->racks = racks_new();
+	agent->numbers = agent_numbers_new();
 	agent->writer = file_writer_new(agent);
+	agent->held = held_batches_new(agent);
 	agent->fetch_sessions = fetch_sessions_new();
 	agent->shares = share_release_new(agent);
 	quotas_init(&agent->quotas);
@@ -462,6 +470,9 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .context = agent,
 					     });
 	agent->janitor = janitor_start(agent);
+	agent->orphan_scan = orphan_scan_start(agent);
+	agent->key_compactor = key_compactor_start(agent);
+	agent->compactor = compactor_start(agent);
 	agent->reporter = reporter_start(agent);
 	return agent;
 }
@@ -487,7 +498,8 @@ static enum step stop_wait(struct agent_stop *s, uint64_t patience_ms, int at)
 static bool is_busy(const struct agent *agent)
 {
 	return task_is_running(&agent->open_task) || audit_is_busy(agent->audit) ||
-	       agent->janitor || doubt_is_busy(agent) || condition_is_busy(agent) ||
+	       agent->janitor || agent->key_compactor || agent->compactor || agent->orphan_scan ||
+	       agent->discard_count > 0 || doubt_is_busy(agent) || condition_is_busy(agent) ||
 	       health_is_busy(agent->health) || agent->connection_count > 0 ||
 	       file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache) ||
 	       replica_is_loading(agent->replica) || share_release_is_busy(agent->shares);
@@ -510,6 +522,7 @@ static enum step drained(struct agent_stop *s)
 	}
 	agent->stop = NULL;
 	timer_clear(&agent->slow);
+	slow_lane_done(&agent->slow_lane);
 	block_cache_set_idle(agent->cache, NULL);
 	replica_set_idle(agent->replica, NULL);
 	return task_done(&s->task, OK);
@@ -530,6 +543,9 @@ static enum step drain(struct agent_stop *s)
 	replica_wake_all(agent->replica); /* fetches that wait answer with what there is */
 	room_wake_all(&agent->answers);
 	janitor_stop(agent->janitor);
+	orphan_scan_stop(agent->orphan_scan);
+	key_compactor_stop(agent->key_compactor);
+	compactor_stop(agent->compactor);
 	audit_stop(agent->audit);
 	doubt_stop(agent);
 	share_release_stop(agent->shares);
@@ -622,6 +638,7 @@ void agent_free(struct agent *agent)
 {
 	assert(agent->connection_count == 0);
 	control_link_free(agent->link);
+	held_batches_free(agent->held);
 	file_writer_free(agent->writer);
 	block_cache_free(agent->cache);
 	read_places_free(agent->places);
@@ -633,6 +650,7 @@ void agent_free(struct agent *agent)
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
 	audit_free(agent->audit);
+	agent_numbers_free(agent->numbers);
 	memory_free(agent->doubt);
 	memory_free(agent->condition);
 	health_free(agent->health);

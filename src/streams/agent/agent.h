@@ -13,6 +13,7 @@
 #include "streams/agent/replica.h"
 #include "streams/agent/reporter.h"
 #include "streams/agent/room.h"
+#include "streams/agent/slow_lane.h"
 #include "streams/catalog/guard.h"
 #include "streams/catalog/quota.h"
 
@@ -71,7 +72,8 @@ struct agent_config {
 	 * and "aud". */
 	const struct jwt_keys *token_keys;
 	const char *token_issuer, *token_audience;
-	bool is_open; /* without users too Kafka is served to whoever reaches it */
+	bool no_group_lag; /* is not told in /metrics */
+	bool is_open;	   /* without users too Kafka is served to whoever reaches it */
 	/* Told when Kafka is served (listening, and the local control leads) and when it is not. */
 	void (*on_serving)(void *context, bool is_serving, const char *why);
 	/* The agent cannot go on: what and what to do. */
@@ -79,7 +81,9 @@ struct agent_config {
 	void *context;
 };
 
+struct agent_numbers;
 struct file_writer;
+struct held_batches;
 struct block_cache;
 struct read_places;
 struct racks;
@@ -88,6 +92,9 @@ struct doubt;
 struct condition;
 struct health;
 struct janitor;
+struct orphan_scan;
+struct key_compactor;
+struct compactor;
 struct listener;
 struct fetch_sessions;
 struct share_release;
@@ -98,6 +105,7 @@ struct agent {
 	struct control_link *link;
 	struct replica *replica;
 	struct file_writer *writer;
+	struct held_batches *held;
 	struct block_cache *cache;
 	struct read_places *places;
 	struct fetch_sessions *fetch_sessions;
@@ -111,7 +119,12 @@ struct agent {
 	struct condition *condition;
 	struct health *health;
 	struct janitor *janitor;
+	struct orphan_scan *orphan_scan;
+	size_t discard_count; /* refused files whose objects are being deleted */
+	struct key_compactor *key_compactor;
+	struct compactor *compactor;
 	struct reporter *reporter;
+	struct agent_numbers *numbers;
 	struct usage_traffic traffic; /* since the process began */
 	struct listener *listener;    /* NULL while not serving */
 	struct listener *listener_also;
@@ -120,7 +133,8 @@ struct agent {
 	size_t connection_count_max;
 	uint64_t full_quiet_until_ms; /* no log line about too many connections before */
 	struct room requests, answers;
-	struct timer slow; /* looks for connections that keep room others wait for */
+	struct slow_lane slow_lane; /* large answers take turns */
+	struct timer slow;	    /* looks for connections that keep room others wait for */
 	bool is_watching_slow;
 	uint64_t slow_ms; /* AGENT_SLOW_MS, less in tests */
 	uint64_t next_connection_id;

@@ -53,9 +53,10 @@ struct block_cache {
 	struct health *health; /* NULL: nobody is told */
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
-	struct list queued;    /* blocks that wait for one of BLOCK_CACHE_READS_MAX places */
+	struct list queued;    /* blocks that wait for one of load_count_max places */
 	size_t bytes_max;
-	size_t load_count;
+	size_t load_count, load_count_max;
+	uint64_t hits, misses;
 	struct task *idle;
 };
 
@@ -66,6 +67,8 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 	cache->loop = loop;
 	cache->bucket = bucket;
 	cache->bytes_max = bytes_max;
+	cache->load_count_max =
+		bucket_is_far(bucket) ? BLOCK_CACHE_READS_MAX : BLOCK_CACHE_READS_NEAR_MAX;
 	map_init(&cache->blocks);
 	list_init(&cache->warm.blocks);
 	list_init(&cache->cold.blocks);
@@ -311,6 +314,7 @@ bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t se
 		block_range_done(&range);
 		return false;
 	}
+	cache->hits += range.block_count;
 	*ret = range;
 	return true;
 }
@@ -402,7 +406,7 @@ static const struct task_kind load_kind = {
 
 static void start_loads(struct block_cache *cache)
 {
-	while (cache->load_count < BLOCK_CACHE_READS_MAX) {
+	while (cache->load_count < cache->load_count_max) {
 		struct list *link = list_pop(&cache->queued);
 		if (!link)
 			return;
@@ -470,8 +474,10 @@ static void want_block(struct block_read *read, size_t index, const struct block
 	if (b && b->bytes) {
 		touch(b);
 		put_into_range(&read->ret, index, b);
+		cache->hits++;
 		return;
 	}
+	cache->misses++;
 	if (!b) {
 		b = new_block(cache, key);
 		list_add(&cache->queued, &b->link);
@@ -505,4 +511,16 @@ void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t 
 		if (b && b->bytes && b->is_cold)
 			drop_block(b);
 	}
+}
+
+void block_cache_get_status(const struct block_cache *cache, struct block_cache_status *ret)
+{
+	*ret = (struct block_cache_status) {
+		.hits = cache->hits,
+		.misses = cache->misses,
+		.warm_bytes = cache->warm.bytes,
+		.cold_bytes = cache->cold.bytes,
+		.bytes_max = cache->bytes_max,
+		.loads = cache->load_count,
+	};
 }

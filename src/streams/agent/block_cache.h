@@ -12,8 +12,10 @@
 
 enum {
 	BLOCK_CACHE_BLOCK_BYTES = 1 << 20,
-	BLOCK_CACHE_READS_MAX = 16, /* GETs at the same time; the rest wait */
-	BLOCK_CACHE_GETS_MAX = 3,   /* tries, of one block */
+	BLOCK_CACHE_READS_MAX = 16,	/* GETs at the same time; the rest wait */
+	BLOCK_CACHE_READS_NEAR_MAX = 2, /* of a directory: they and producers' puts share the four
+					 * threads of libuv, and a put must find one */
+	BLOCK_CACHE_GETS_MAX = 3,	/* tries, of one block */
 	BLOCK_CACHE_RETRY_MS = 50,
 	BLOCK_CACHE_COLD_SHARE = 4, /* one in so many bytes is safe for blocks from the bucket */
 };
@@ -67,6 +69,14 @@ struct block_read {
 };
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
 		int64_t incarnation, int64_t sequence, int64_t position, size_t size);
+
+/* For /metrics. */
+struct block_cache_status {
+	uint64_t hits, misses; /* blocks wanted, since the process began */
+	size_t warm_bytes, cold_bytes, bytes_max;
+	size_t loads; /* under way */
+};
+void block_cache_get_status(const struct block_cache *cache, struct block_cache_status *ret);
 
 /* What the bucket gave for this range was wrong: the next read asks it again. */
 void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,

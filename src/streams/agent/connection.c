@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "kafka_messages.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/audit.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/share_release.h"
@@ -134,10 +135,12 @@ int32_t request_throttle(struct request *r)
 }
 
 /* Once the body is there. */
-static void tell_throttle(struct request *r, size_t body_position)
+static void finish_body(struct request *r, size_t body_position)
 {
-	throttle_tell(r, r->response.data + body_position, r->response.size - body_position,
-		      r->throttle_ms);
+	struct slice body = slice_part(buf_slice(&r->response), body_position, r->response.size);
+
+	throttle_tell(r, r->response.data + body_position, body.size, r->throttle_ms);
+	agent_numbers_answer(r, body);
 }
 
 static size_t begin_response(struct request *r)
@@ -165,7 +168,7 @@ enum step request_answer(struct request *r, const void *response)
 {
 	size_t position = begin_response(r);
 	schema_encode(r->api->response, r->header.api_version, response, &r->response);
-	tell_throttle(r, position);
+	finish_body(r, position);
 	return end_response(r);
 }
 
@@ -178,7 +181,7 @@ enum step request_answer_blobs(struct request *r, const void *response, struct b
 	size_t position = begin_response(r);
 	size_t gap_count = schema_encode_around(r->api->response, r->header.api_version, response,
 						PART_BYTES_MIN, gaps, blob_count, &r->response);
-	tell_throttle(r, position);
+	finish_body(r, position);
 	r->parts = arena_take_array(&r->arena, gap_count, sizeof(*r->parts));
 	for (; r->part_count < gap_count; r->part_count++) {
 		const struct schema_gap *gap = &gaps[r->part_count];
@@ -201,7 +204,7 @@ enum step request_answer_encoded(struct request *r, struct slice body)
 	buf_add_slice(&r->response, body);
 	if (told_ms > r->throttle_ms)
 		r->throttle_ms = told_ms;
-	tell_throttle(r, position);
+	finish_body(r, position);
 	return end_response(r);
 }
 
@@ -214,6 +217,7 @@ enum step request_answer_raw(struct request *r, struct slice bytes)
 
 enum step request_drop(struct request *r, bool closes)
 {
+	agent_numbers_answer(r, (struct slice) { 0 });
 	r->is_over = true;
 	r->closes = closes;
 	return task_done(&r->task, OK);
@@ -346,6 +350,8 @@ static void start_request(struct connection *c, struct blob *bytes)
 	r->connection = c;
 	r->bytes = bytes;
 	r->arrived_ms = loop_now_ms(c->agent->loop);
+	r->arrived_us = clock_now_us();
+	c->agent->numbers->received_bytes += bytes->size + FRAME_LENGTH_BYTES;
 	arena_init(&r->arena);
 	buf_init(&r->response);
 	list_add(&c->requests, &r->link);
@@ -524,6 +530,7 @@ static void send_answers(struct connection *c)
 			return;
 		if (r->response.size && c->stream && !c->is_ending) {
 			count_unsent(c, response_bytes(r));
+			c->agent->numbers->sent_bytes += response_bytes(r);
 			send_response(c->stream, r);
 		}
 		if (r->closes)
@@ -684,7 +691,9 @@ static void on_sign_in_late(struct timer *t)
 
 void connection_open(struct agent *agent, struct stream *s)
 {
+	agent->numbers->connections++;
 	if (agent->connection_count >= agent->connection_count_max) {
+		agent->numbers->refused++;
 		tell_full(agent, s);
 		stream_close(s);
 		return;

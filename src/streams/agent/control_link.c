@@ -316,7 +316,8 @@ static void take_frame(struct control_link *link, const struct frame *frame)
 	link->is_heard = true;
 	if (frame->message == PEER_PING_RESPONSE)
 		return;
-	link->heard_ms = loop_now_ms(link->loop);
+	if (frame->message != PEER_KEY_JOB_RESPONSE) /* nor does this need the journal */
+		link->heard_ms = loop_now_ms(link->loop);
 	arena_init(&a);
 	if (frame->correlation_id == PEER_CORRELATION_PUSH)
 		err = take_push(link, &a, frame);

@@ -109,7 +109,7 @@ uint64_t control_link_usage_ms(const struct control_link *link);
 uint64_t control_link_bytes(const struct control_link *link);
 
 /* Something came over it not longer ago than that; answers to pings do not count, since they say
- * nothing about who leads. */
+ * nothing about who leads, nor those of who asks for passes of compaction. */
 bool control_link_was_heard(const struct control_link *link, uint64_t within_ms);
 
 /* One request and its answer, as a child task: OK (ret_body holds the encoded answer, ret_version

@@ -4,6 +4,8 @@
  *	     -> wait for a change or max_wait -> look
  *	     -> wait for room for the answer -> look
  *	     -> plan, read -> (the first batch is large: wait for room for it) -> look
+ *	                   -> (a data file has gone: compacted meanwhile) -> sync -> look
+ *	     -> for each large piece: wait for a turn in the slow lane
  *	     -> answer
  *
  * What a session adds to the request is put in before, and what it need not be told is taken out of
@@ -13,6 +15,7 @@
 
 #include "base/log.h"
 #include "kafka_messages.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/doubt.h"
 #include "streams/agent/fetch_session.h"
@@ -28,6 +31,7 @@ enum {
 						     * in another answer */
 	FETCH_WAIT_MS_MAX = 300000,
 	FETCH_ROOM_MS = 10000,	    /* a client without room is told that there is nothing */
+	FETCH_REPLANS_MAX = 3,	    /* after files that have gone */
 	FETCH_QUIET_MS = 5000,	    /* between log lines about unreadable files */
 	FETCH_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
 	FETCH_ZSTD_FIRST = 10,
@@ -70,13 +74,15 @@ struct fetch {
 	bool has_synced;
 	int32_t preferred; /* of the client's own site, or -1: the client had better read there */
 	struct room_wait wait;
+	struct slow_turn turn;
 	uint64_t waits_since_ms; /* for room */
 	size_t large_bytes;	 /* of room, for a first batch that is larger than usual; or 0 */
 	size_t room_bytes;	 /* for the records of the answer */
 	size_t held_bytes;	 /* counted besides */
 	size_t gathered;	 /* partitions in their turn */
-	size_t left;		 /* bytes of the answer */
-	bool has_records;	 /* the answer */
+	int replans;
+	size_t left;	  /* bytes of the answer */
+	bool has_records; /* the answer */
 };
 
 /* --- looking -----------------------------------------------------------------------------------
@@ -336,6 +342,9 @@ static void keep_room(struct request *r, struct fetch *f)
 			r->answer_bytes += f->partitions[i].read.records->capacity;
 			reporter_add_fetched(r->agent, f->partitions[i].read.records->size);
 			r->used_bytes += f->partitions[i].read.records->size;
+			agent_numbers_topic(r->agent, &f->partitions[i].topic->found.topic_id,
+					    f->partitions[i].topic->found.name)
+				->fetched_bytes += f->partitions[i].read.records->size;
 		}
 	room_add(&r->agent->answers, r->answer_bytes);
 }
@@ -384,7 +393,8 @@ static void plan(struct request *r, struct fetch *f)
 }
 
 /* Topics may have been deleted while their files were read. */
-static int16_t read_error(struct request *r, const struct fetch_partition *p, enum err err)
+static int16_t read_error(struct request *r, const struct fetch *f, const struct fetch_partition *p,
+			  enum err err)
 {
 	struct catalog_topic topic;
 	uint64_t now_ms = loop_now_ms(r->agent->loop);
@@ -394,6 +404,8 @@ static int16_t read_error(struct request *r, const struct fetch_partition *p, en
 		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	if (err == ERR_UNSUPPORTED)
 		return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+	if (err == ERR_NOT_FOUND && f->replans > 0 && f->sync.task.err)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER; /* another agent knows better where it is */
 	if (now_ms >= r->agent->quiet_until_ms) {
 		r->agent->quiet_until_ms = now_ms + FETCH_QUIET_MS;
 		log_error("partition %d of topic %.*s cannot be read at offset %lld: data file %s "
@@ -409,7 +421,7 @@ static int16_t read_error(struct request *r, const struct fetch_partition *p, en
 /* --- answering ---------------------------------------------------------------------------------
  */
 
-enum gathering { GATHERED, GATHER_READS, GATHER_NEEDS_ROOM };
+enum gathering { GATHERED, GATHER_READS, GATHER_NEEDS_ROOM, GATHER_NEEDS_TURN, GATHER_PLANS_AGAIN };
 
 /* For a first batch of this size, as blocks and in the answer.  Many may find theirs at the same
  * time: who gets no room for it now lets go of everything, and waits in the queue. */
@@ -449,26 +461,31 @@ static enum gathering extend_first(struct request *r, struct fetch *f, struct fe
 	return is_read ? GATHER_READS : GATHERED;
 }
 
-static void gather_partition(struct request *r, struct fetch *f, struct fetch_partition *p)
+/* A file has gone because another has its records now, which the replica may not know yet. */
+static enum gathering gather_partition(struct request *r, struct fetch *f,
+				       struct fetch_partition *p)
 {
 	enum err err = partition_read_gather(&p->read, !f->has_records,
 					     r->header.api_version < FETCH_ZSTD_FIRST);
 
+	if (err == ERR_NOT_FOUND && f->replans < FETCH_REPLANS_MAX)
+		return GATHER_PLANS_AGAIN;
 	if (err) { /* what was taken for it is for the next one */
-		p->code = read_error(r, p, err);
+		p->code = read_error(r, f, p, err);
 		f->held_bytes -= p->read.held_bytes;
 		f->room_bytes += p->read.held_bytes;
 		p->read.held_bytes = 0;
-		return;
+		return GATHERED;
 	}
 	size_t size = p->read.records ? p->read.records->size : 0;
 	f->has_records |= size > 0;
 	f->left -= size < f->left ? size : f->left;
+	return GATHERED;
 }
 
 static enum gathering gather(struct request *r, struct fetch *f)
 {
-	enum gathering first;
+	enum gathering gathering;
 
 	for (; f->gathered < f->partition_count; f->gathered++) {
 		struct fetch_partition *p = in_turn(f, f->gathered);
@@ -476,11 +493,16 @@ static enum gathering gather(struct request *r, struct fetch *f)
 			p->read.limit = f->left;
 		if (p->code || (f->left == 0 && f->has_records))
 			continue;
-		first = f->has_records ? GATHERED : extend_first(r, f, p);
-		if (first != GATHERED)
-			return first;
-		gather_partition(r, f, p);
+		if (p->read.planned_bytes > SLOW_LANE_PIECE_BYTES &&
+		    !slow_lane_take(&r->agent->slow_lane, &f->turn, &r->task))
+			return GATHER_NEEDS_TURN;
+		gathering = f->has_records ? GATHERED : extend_first(r, f, p);
+		if (gathering == GATHERED)
+			gathering = gather_partition(r, f, p);
+		if (gathering != GATHERED)
+			return gathering;
 	}
+	slow_lane_leave(&r->agent->slow_lane, &f->turn);
 	keep_room(r, f);
 	return GATHERED;
 }
@@ -488,12 +510,14 @@ static enum gathering gather(struct request *r, struct fetch *f)
 /* What was planned, to plan again. */
 static void let_go(struct request *r, struct fetch *f)
 {
+	slow_lane_leave(&r->agent->slow_lane, &f->turn);
 	give_back_room(r, f);
 	for (size_t i = 0; i < f->partition_count; i++) {
 		partition_read_done(&f->partitions[i].read);
 		f->partitions[i].read = (struct partition_read) { 0 };
 	}
 	f->gathered = 0;
+	f->has_records = false;
 }
 
 /* Who is told to go elsewhere is told where (KIP-951). */
@@ -547,6 +571,7 @@ static enum step fetch_answer(struct request *r, struct fetch *f)
 		struct kafka_fetch_response_partition *answer = p->answer;
 		answer->partition_index = p->asked->partition;
 		answer->error_code = p->code;
+		agent_numbers_error(r->agent, KAFKA_API_FETCH, p->code);
 		answer->high_watermark = p->found.high_watermark;
 		answer->last_stable_offset = p->stable_offset;
 		answer->log_start_offset = p->found.log_start_offset;
@@ -592,10 +617,16 @@ static enum step fetch_gather(struct request *r, struct fetch *f)
 	case GATHERED:
 		return fetch_answer(r, f);
 	case GATHER_READS:
+	case GATHER_NEEDS_TURN:
 		return task_wait(&r->task, FETCH_READ);
 	case GATHER_NEEDS_ROOM: /* comes back with more of it each time */
 		let_go(r, f);
 		return fetch_look(r, f);
+	case GATHER_PLANS_AGAIN:
+		let_go(r, f);
+		f->replans++;
+		sync_start(&f->sync, &r->task, r->agent);
+		return task_wait(&r->task, FETCH_SYNCED);
 	}
 	abort();
 }
@@ -719,6 +750,7 @@ static void fetch_release(struct request *r)
 
 	if (f->partitions)
 		unwatch(f);
+	slow_lane_leave(&r->agent->slow_lane, &f->turn);
 	give_back_room(r, f);
 	for (size_t i = 0; i < f->partition_count && f->partitions; i++)
 		partition_read_done(&f->partitions[i].read);

@@ -19,10 +19,15 @@
 #include "loop/timer.h"
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/commit_order.h"
+#include "streams/agent/discard.h"
+#include "streams/agent/file_commit.h"
+#include "streams/agent/file_footer.h"
 #include "streams/agent/flush_budget.h"
 #include "streams/agent/health.h"
+#include "streams/agent/replica.h"
 #include "wire/kafka/errors.h"
 #include "wire/peer/frame.h"
 #include "wire/streams/data_file.h"
@@ -54,7 +59,8 @@ struct data_file_job {
 	struct list link; /* in writer->files */
 	struct data_file_writer data;
 	uint64_t opened_ms;
-	struct file_write **writes;	       /* by arrival; NULL: nobody waits */
+	uint64_t since_us;	    /* it was closed, or its commit was sent: clock_now_us() */
+	struct file_write **writes; /* by arrival; NULL: nobody waits */
 	struct file_transaction *transactions; /* the same */
 	size_t write_count, write_capacity;
 	size_t buffered_bytes;
@@ -68,8 +74,10 @@ struct data_file_job {
 	bool is_asking;	  /* the bucket, which health knows */
 	bool is_putting;  /* counted in put_count */
 	bool is_unstored; /* counted in unstored_count */
-	bool is_sent;	  /* control may have seen its commit */
-	bool is_refused;  /* of a dead incarnation */
+	bool is_stored;
+	bool is_sent;	 /* control may have seen its commit */
+	bool is_resent;	 /* more than once: one of them may be read later */
+	bool is_refused; /* of a dead incarnation */
 };
 
 /* --- the batches that wait ---------------------------------------------------------------------
@@ -120,7 +128,7 @@ static void wake_files(struct file_writer *w)
 		task_wake(&f->task);
 }
 
-static void close_open_file(struct file_writer *w);
+static void close_open_file(struct file_writer *w, enum flush_reason reason);
 
 static void schedule_flush(struct file_writer *w);
 
@@ -139,7 +147,7 @@ static void flush_by_budget(struct file_writer *w)
 	due_ms =
 		flush_budget_due_ms(&w->budget, now_ms, w->open->opened_ms, w->unstored_count == 0);
 	if (due_ms <= now_ms)
-		close_open_file(w);
+		close_open_file(w, FLUSH_BUDGET);
 	else
 		timer_set(&w->due, w->agent->loop, due_ms, on_due);
 }
@@ -154,7 +162,7 @@ static void flush(struct deferred *d)
 	if (w->is_far)
 		flush_by_budget(w);
 	else if (w->unstored_count == 0)
-		close_open_file(w);
+		close_open_file(w, FLUSH_IDLE);
 }
 
 static void schedule_flush(struct file_writer *w)
@@ -248,56 +256,6 @@ static bool is_turn(const struct data_file_job *f, int64_t *ret_after)
 	return true;
 }
 
-static bool is_same_partition(const struct data_file_entry *a, const struct data_file_entry *b)
-{
-	return a->partition == b->partition &&
-	       memcmp(a->topic_id, b->topic_id, sizeof(a->topic_id)) == 0;
-}
-
-static void describe_batch(const struct data_file_entry *e,
-			   const struct file_transaction *transaction,
-			   struct peer_commit_file_request_batch *ret)
-{
-	*ret = (struct peer_commit_file_request_batch) {
-		.size = (int32_t)e->size,
-		.record_count = e->record_count,
-		.last_offset_delta = e->last_offset_delta,
-		.base_timestamp = e->base_timestamp,
-		.max_timestamp = e->max_timestamp,
-		.producer_id = e->producer_id,
-		.producer_epoch = e->producer_epoch,
-		.base_sequence = e->base_sequence,
-		.attributes = (int16_t)e->attributes,
-		.crc = e->crc,
-		.transactional_id = transaction->transactional_id,
-		.transaction_support = (int8_t)transaction->support,
-	};
-}
-
-/* One run for each partition: its batches lie next to each other. */
-static void describe_runs(struct arena *a, const struct data_file_job *f,
-			  struct peer_commit_file_request *ret)
-{
-	const struct data_file_entry *entries = f->data.entries;
-	size_t count = f->data.batch_count;
-	struct peer_commit_file_request_batch *batches =
-		arena_take_array(a, count, sizeof(*batches));
-
-	ret->runs = arena_take_array(a, count, sizeof(*ret->runs));
-	for (size_t i = 0; i < count; i++) {
-		if (i == 0 || !is_same_partition(&entries[i - 1], &entries[i])) {
-			struct peer_commit_file_request_run *run = &ret->runs[ret->runs_count++];
-			memcpy(run->topic_id.bytes, entries[i].topic_id,
-			       sizeof(run->topic_id.bytes));
-			run->partition = (int32_t)entries[i].partition;
-			run->file_offset = (int64_t)entries[i].offset;
-			run->batches = &batches[i];
-		}
-		describe_batch(&entries[i], &f->transactions[entries[i].arrival], &batches[i]);
-		ret->runs[ret->runs_count - 1].batches_count++;
-	}
-}
-
 /* The first file that is not decided; this one at the latest. */
 static int64_t low_sequence(const struct data_file_job *f)
 {
@@ -320,10 +278,11 @@ static void send_commit(struct data_file_job *f, int64_t after_sequence)
 	struct arena a;
 
 	arena_init(&a);
-	describe_runs(&a, f, &request);
+	file_commit_describe(&a, &f->data, f->transactions, &request);
 	control_call(&f->call, &f->task, f->writer->agent->link, &peer_commit_file_request_schema,
 		     &request);
 	arena_done(&a);
+	f->is_resent |= f->is_sent && f->call.link;
 	f->is_sent |= f->call.link != NULL;
 }
 
@@ -394,8 +353,11 @@ static enum err take_answer(struct data_file_job *f)
 	struct arena a;
 
 	arena_init(&a);
-	enum err err = schema_decode_all(&a, &peer_commit_file_response_schema, 0, f->call.ret_body,
-					 &response);
+	enum err err = OK;
+	/* What cannot be read is no verdict: the file may have been committed. */
+	if (schema_decode_all(&a, &peer_commit_file_response_schema, 0, f->call.ret_body,
+			      &response))
+		err = ERR_CORRUPT;
 	if (!err)
 		err = peer_error_decode(response.error);
 	if (!err && !answer_fits(f, &response))
@@ -432,6 +394,16 @@ static void take_full(struct data_file_job *f)
 
 enum { FILE_QUEUED, FILE_PUT, FILE_PAUSED, FILE_STORED, FILE_COMMITTED };
 
+/* Control has certainly not committed it and never will: its only commit was refused, or none was
+ * sent. */
+static bool is_certainly_refused(const struct data_file_job *f, enum err err)
+{
+	bool is_verdict =
+		err == ERR_DENIED || err == ERR_FULL || err == ERR_INVALID || err == ERR_TOO_BIG;
+
+	return f->is_stored && !f->is_resent && (is_verdict || !f->is_sent);
+}
+
 /* The file is decided: with OK every batch was told, otherwise they are told `err`. */
 static enum step file_end(struct data_file_job *f, enum err err)
 {
@@ -460,6 +432,7 @@ static enum step file_put(struct data_file_job *f)
 {
 	struct task *t = &f->task;
 	struct loop *loop = f->writer->agent->loop;
+	struct agent_numbers *numbers = f->writer->agent->numbers;
 
 	if (f->put.task.err && put_may_be_repeated(f)) {
 		sleep_start(&f->sleep, t,
@@ -470,11 +443,15 @@ static enum step file_put(struct data_file_job *f)
 		enum err err = f->put.task.err;
 
 		report_put(f);
+		numbers->puts_failed++;
 		if (err == ERR_CONFLICT)
 			leave_names(f);
 		return file_end(f, err);
 	}
 	end_put(f);
+	f->is_stored = true;
+	histogram_add(&numbers->put_took, &histogram_times, clock_now_us() - f->since_us);
+	histogram_add(&numbers->file_bytes, &histogram_bytes, data_file_writer_size(&f->data));
 	block_cache_add_file(f->writer->agent->cache, f->incarnation, f->sequence, f->data.slices,
 			     f->data.slice_count);
 	task_set_deadline(t, loop_now_ms(loop) + FILE_WRITER_COMMIT_PATIENCE_MS);
@@ -490,6 +467,7 @@ static enum step file_stored(struct data_file_job *f)
 	if (!is_turn(f, &after_sequence) || !control_link_is_ready(f->writer->agent->link) ||
 	    f->incarnation != f->writer->incarnation)
 		return task_wait(t, FILE_STORED);
+	f->since_us = clock_now_us();
 	send_commit(f, after_sequence);
 	wake_files(f->writer);
 	return task_wait(t, FILE_COMMITTED);
@@ -513,11 +491,18 @@ static enum step file_committed(struct data_file_job *f)
 		sleep_start(&f->sleep, t, loop_now_ms(w->agent->loop) + FILE_WRITER_RETRY_MS);
 		return task_wait(t, FILE_STORED);
 	}
+	if (is_certainly_refused(f, err))
+		discard_file(w->agent, f->key);
 	if (err == ERR_DENIED) {
 		if (f->incarnation == w->incarnation)
 			lose_life(w);
 		return file_end(f, ERR_UNAVAILABLE);
 	}
+	if (err)
+		w->agent->numbers->commits_refused++;
+	else
+		histogram_add(&w->agent->numbers->commit_took, &histogram_times,
+			      clock_now_us() - f->since_us);
 	if (err == ERR_FULL)
 		take_full(f);
 	else if (err)
@@ -538,6 +523,8 @@ static enum step file_given_up(struct data_file_job *f)
 		 FILE_WRITER_COMMIT_PATIENCE_MS);
 	if (f->incarnation == w->incarnation)
 		end_incarnation(w, ERR_TIMEOUT, "control did not answer a commit");
+	if (is_certainly_refused(f, ERR_TIMEOUT))
+		discard_file(w->agent, f->key);
 	return file_end(f, f->is_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE);
 }
 
@@ -552,8 +539,11 @@ static enum step file_step(struct task *t)
 	f->is_asking = false;
 	if (task_is_canceled(t))
 		return file_given_up(f);
-	if (f->is_refused && t->at != FILE_COMMITTED)
+	if (f->is_refused && t->at != FILE_COMMITTED) {
+		if (is_certainly_refused(f, ERR_TIMEOUT))
+			discard_file(f->writer->agent, f->key);
 		return file_end(f, f->is_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE);
+	}
 
 	switch (t->at) {
 	case FILE_QUEUED:
@@ -594,12 +584,14 @@ static const struct task_kind file_kind = {
 };
 
 /* The open file gets its name and becomes a task. */
-static void close_open_file(struct file_writer *w)
+static void close_open_file(struct file_writer *w, enum flush_reason reason)
 {
 	struct data_file_job *f = w->open;
 	struct data_file_header header = { .created_ms = clock_wall_ms() };
 
 	w->open = NULL;
+	w->agent->numbers->flushes[reason]++;
+	f->since_us = clock_now_us();
 	timer_clear(&w->due);
 	flush_budget_spend(&w->budget, loop_now_ms(w->agent->loop));
 	w->unstored_count++;
@@ -610,6 +602,8 @@ static void close_open_file(struct file_writer *w)
 	header.sequence = (uint64_t)f->sequence;
 	memcpy(header.cluster_id, w->agent->cluster_id.bytes, sizeof(header.cluster_id));
 	data_file_key(f->key, header.incarnation, header.sequence);
+	data_file_writer_arrange(&f->data);
+	file_footer_tell(replica_cell(w->agent->replica), &f->data);
 	data_file_writer_finish(&f->data, &header);
 	list_add(&w->files, &f->link);
 	task_start_root(&f->task, &file_kind, w->agent->loop);
@@ -658,7 +652,7 @@ static enum err add_batch(struct file_writer *w, struct file_write *write, uint6
 	if (w->buffered_bytes + batch->bytes.size > FILE_WRITER_BUFFERED_BYTES_MAX)
 		return ERR_BUSY;
 	if (w->open && is_full(w->open) && w->incarnation)
-		close_open_file(w);
+		close_open_file(w, FLUSH_FULL);
 
 	struct data_file_job *f = open_file(w);
 	if (f->data.batch_count >= FILE_WRITER_BATCHES_MAX) /* no incarnation to close it with */
@@ -673,7 +667,7 @@ static enum err add_batch(struct file_writer *w, struct file_write *write, uint6
 	commit_order_add_producer(&f->order, batch->producer_id);
 	add_waiting(f, write, transaction);
 	if (is_full(f) && w->incarnation)
-		close_open_file(w);
+		close_open_file(w, FLUSH_FULL);
 	else
 		schedule_flush(w);
 	return OK;
@@ -769,4 +763,15 @@ bool file_writer_is_busy(const struct file_writer *w)
 	bool can_flush = w->open && w->incarnation;
 
 	return can_flush || !list_is_empty(&w->files);
+}
+
+void file_writer_get_status(struct file_writer *w, struct file_writer_status *ret)
+{
+	*ret = (struct file_writer_status) {
+		.buffered_bytes = w->buffered_bytes,
+		.has_budget = w->is_far,
+		.puts_left = flush_budget_left(&w->budget, loop_now_ms(w->agent->loop)),
+	};
+	LIST_EACH (&w->files, struct data_file_job, link, f)
+		ret->files++;
 }

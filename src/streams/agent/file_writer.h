@@ -57,6 +57,15 @@ bool file_writer_has_twin(const struct file_writer *w);
  * can tell when there will be one. */
 bool file_writer_is_busy(const struct file_writer *w);
 
+/* For /metrics. */
+struct file_writer_status {
+	size_t files; /* closed, and not yet committed or failed */
+	size_t buffered_bytes;
+	bool has_budget;
+	double puts_left; /* of the budget */
+};
+void file_writer_get_status(struct file_writer *w, struct file_writer_status *ret);
+
 /* One batch, as a child task: ends with OK and the answer of control (a Kafka error code and the
  * base offset; or, when the catalog is full, KAFKA_POLICY_VIOLATION, which ret_why explains), or an
  * err: ERR_FULL, ERR_IO, ERR_DENIED ... of the bucket, ERR_UNKNOWN (no answer from control),

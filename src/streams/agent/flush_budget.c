@@ -36,6 +36,12 @@ void flush_budget_spend(struct flush_budget *b, uint64_t now_ms)
 	b->thousandths -= b->thousandths < PUT ? b->thousandths : PUT;
 }
 
+double flush_budget_left(struct flush_budget *b, uint64_t now_ms)
+{
+	grow(b, now_ms);
+	return (double)b->thousandths / PUT;
+}
+
 uint64_t flush_budget_due_ms(struct flush_budget *b, uint64_t now_ms, uint64_t opened_ms,
 			     bool is_idle)
 {

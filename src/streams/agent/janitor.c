@@ -18,21 +18,31 @@ struct janitor {
 	struct sleep sleep;
 	struct arena arena;
 	struct catalog_file *files;
-	size_t file_count;
-	size_t deleted; /* files[0..deleted) have no object any more */
+	size_t file_count, next;
+	size_t deleted;	 /* files[0..deleted) have no object any more; those after it up to `next`
+			 * could not be deleted, or are left to others */
+	size_t failures; /* of this round */
+	int64_t after_ms, after_row; /* of the last one of the round before: the next one goes on */
 	char key[DATA_FILE_KEY_BYTES + 1];
 	struct bucket_op op;
 	struct control_call call;
 	int64_t grace_ms;
+	uint64_t quiet_until_ms; /* no log line about what cannot be deleted before */
 	uint64_t pause_ms;
+	bool is_more; /* the list goes on behind this round */
 };
 
 enum { JANITOR_LOOK, JANITOR_DELETED, JANITOR_FORGOTTEN };
 
+/* Each data file dies some day, and agents write 25 a second and more: while the list goes on, and
+ * the bucket deletes, so does this. */
 static enum step rest(struct janitor *j)
 {
+	bool goes_on = j->is_more && j->failures == 0 && j->pause_ms > JANITOR_MORE_MS;
+
 	arena_reset(&j->arena);
-	sleep_start(&j->sleep, &j->task, loop_now_ms(j->agent->loop) + j->pause_ms);
+	sleep_start(&j->sleep, &j->task,
+		    loop_now_ms(j->agent->loop) + (goes_on ? JANITOR_MORE_MS : j->pause_ms));
 	return task_wait(&j->task, JANITOR_LOOK);
 }
 
@@ -53,28 +63,99 @@ static enum step forget(struct janitor *j)
 	return task_wait(&j->task, JANITOR_FORGOTTEN);
 }
 
+/* Files that cannot be deleted hold up no others: the next round goes on after these, until it
+ * begins again with the first.  A bucket that is away is not asked a hundred times. */
 static enum step delete_next(struct janitor *j)
 {
-	if (j->deleted == j->file_count)
+	if (j->next == j->file_count || j->failures >= JANITOR_FAILURES_MAX)
 		return forget(j);
 
-	const struct catalog_file *file = &j->files[j->deleted];
+	const struct catalog_file *file = &j->files[j->next];
 	data_file_key(j->key, (uint64_t)file->incarnation, (uint64_t)file->sequence);
 	bucket_delete(&j->op, &j->task, j->agent->config.bucket, slice_from(j->key));
+	task_set_deadline(&j->op.task, loop_now_ms(j->agent->loop) + JANITOR_DELETE_MS);
 	return task_wait(&j->task, JANITOR_DELETED);
 }
 
-/* Dead times are the journal's, which follow the wall clock of whoever leads. */
+/* Only what the bucket confirmed is forgotten: a delete without an answer is one that failed, and
+ * is repeated, which does no harm. */
+static enum step deleted(struct janitor *j)
+{
+	uint64_t now_ms = loop_now_ms(j->agent->loop);
+
+	if (!j->op.task.err) {
+		j->files[j->deleted++] = j->files[j->next];
+	} else {
+		j->failures++;
+		if (now_ms >= j->quiet_until_ms)
+			log_warn("dead file %s cannot be deleted: %s", j->key, j->op.task.why);
+		j->quiet_until_ms = now_ms + JANITOR_QUIET_MS;
+	}
+	j->next++;
+	return delete_next(j);
+}
+
+/* Which of the agents that are live this is, and of how many; alone if it is none of them. */
+static void find_place(struct janitor *j, struct cell *cell, uint64_t *ret_place,
+		       uint64_t *ret_count)
+{
+	struct catalog_agent *agents;
+	size_t count = 0;
+	bool is_found = false;
+
+	*ret_place = *ret_count = 0;
+	if (catalog_agents(&j->arena, cell, &agents, &count))
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!agents[i].is_live)
+			continue;
+		if (agents[i].node_id == j->agent->node_id) {
+			is_found = true;
+			*ret_place = *ret_count;
+		}
+		(*ret_count)++;
+	}
+	if (!is_found)
+		*ret_place = 0, *ret_count = 1;
+}
+
+/* Each file has an agent that deletes it; when that one does not, anybody does. */
+static void keep_own(struct janitor *j, struct cell *cell, int64_t anybodys_before_ms)
+{
+	uint64_t place, count;
+	size_t kept = 0;
+
+	find_place(j, cell, &place, &count);
+	for (size_t i = 0; i < j->file_count; i++) {
+		const struct catalog_file *file = &j->files[i];
+		uint64_t owner = (uint64_t)file->row % count;
+		if (owner == place || file->dead_ms < anybodys_before_ms)
+			j->files[kept++] = *file;
+	}
+	j->file_count = kept;
+}
+
+/* Dead times are the journal's, which follow the wall clock of whoever leads, but never go back:
+ * they may be far ahead of it. */
 static enum step look(struct janitor *j)
 {
 	struct cell *cell = replica_cell(j->agent->replica);
+	int64_t wall_ms = clock_wall_ms(), now_ms = cell ? (int64_t)cell_state(cell).now_ms : 0;
+	int64_t dead_before_ms = (now_ms > wall_ms ? now_ms : wall_ms) - j->grace_ms;
 
-	j->deleted = j->file_count = 0;
+	j->deleted = j->file_count = j->next = j->failures = 0;
+	j->is_more = false;
 	if (!cell || !control_link_is_ready(j->agent->link) ||
-	    catalog_dead_files(&j->arena, cell, clock_wall_ms() - j->grace_ms, JANITOR_FILES_MAX,
-			       &j->files, &j->file_count) ||
-	    j->file_count == 0)
+	    catalog_dead_files(&j->arena, cell, j->after_ms, j->after_row, dead_before_ms,
+			       JANITOR_FILES_MAX, &j->files, &j->file_count))
 		return rest(j);
+	bool is_end = j->file_count < JANITOR_FILES_MAX;
+	int64_t last_ms = is_end ? 0 : j->files[j->file_count - 1].dead_ms;
+	int64_t last_row = is_end ? 0 : j->files[j->file_count - 1].row;
+	keep_own(j, cell, dead_before_ms - JANITOR_OTHERS_MS);
+	j->is_more = !is_end;
+	j->after_ms = last_ms;
+	j->after_row = last_row;
 	return delete_next(j);
 }
 
@@ -88,12 +169,7 @@ static enum step janitor_step(struct task *t)
 	case JANITOR_LOOK:
 		return look(j);
 	case JANITOR_DELETED:
-		if (j->op.task.err) {
-			log_warn("dead file %s cannot be deleted: %s", j->key, j->op.task.why);
-			return forget(j);
-		}
-		j->deleted++;
-		return delete_next(j);
+		return deleted(j);
 	case JANITOR_FORGOTTEN:
 		blob_unref(&j->call.ret_bytes);
 		return rest(j);

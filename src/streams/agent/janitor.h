@@ -1,8 +1,11 @@
 /* Deletes the objects of dead data files, and then lets control forget the files.
  *
  * A file is dead when none of its batches can be read any more.  Its object goes only after a
- * grace, longer than any fetch that still has a plan to read it; its row only after the object is
- * gone, so a crash in between repeats the deletion. */
+ * grace, longer than any fetch that still has a plan to read it; its row only after the bucket has
+ * confirmed that the object is gone, so a crash in between repeats the deletion.
+ *
+ * A list that is old does no harm: a file that is dead stays dead, its name cannot be committed
+ * again (coordinator/forget_files.h), and no other object ever gets it. */
 #ifndef STREAMS_AGENT_JANITOR_H
 #define STREAMS_AGENT_JANITOR_H
 
@@ -12,7 +15,12 @@
 enum {
 	JANITOR_GRACE_MS = 10 * 60 * 1000,
 	JANITOR_PAUSE_MS = 10 * 1000,
-	JANITOR_FILES_MAX = 100, /* per round */
+	JANITOR_FILES_MAX = 100,	    /* per round */
+	JANITOR_MORE_MS = 5,		    /* to the next round, while there are more */
+	JANITOR_FAILURES_MAX = 10,	    /* of a round: then the bucket is left alone for now */
+	JANITOR_DELETE_MS = 30 * 1000,	    /* deadline of one */
+	JANITOR_OTHERS_MS = 60 * 60 * 1000, /* after the grace, an agent deletes those of others */
+	JANITOR_QUIET_MS = 60 * 1000,	    /* between log lines */
 };
 
 struct agent;

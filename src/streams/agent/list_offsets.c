@@ -14,7 +14,11 @@
 #include "wire/kafka/errors.h"
 #include "wire/kafka/records.h"
 
-enum { LIST_OFFSETS_PARTITIONS_MAX = 10000, LIST_OFFSETS_READ_COMMITTED = 1 };
+enum {
+	LIST_OFFSETS_PARTITIONS_MAX = 10000,
+	LIST_OFFSETS_READ_COMMITTED = 1,
+	LIST_OFFSETS_REPLANS_MAX = 3, /* after files that have gone */
+};
 
 enum {
 	OFFSETS_LATEST = -1,
@@ -36,6 +40,7 @@ struct list_offsets {
 	struct catalog_run run;
 	struct block_read read;
 	struct block_range range;
+	int replans;
 	struct room_wait wait; /* for room, which the blocks of large runs are counted in */
 	size_t room_bytes;
 };
@@ -110,7 +115,7 @@ static enum err ask_records(const struct list_offsets *l, const struct run_batch
 /* Does this batch have to be looked into? */
 static bool is_candidate(const struct list_offsets *l, const struct run_batch *batch)
 {
-	if (batch->last_offset < l->found.log_start_offset)
+	if (batch->last_offset < l->found.log_start_offset || batch->is_control)
 		return false;
 	if (asked_now(l)->timestamp == OFFSETS_MAX_TIMESTAMP)
 		return batch->max_timestamp >= l->run.max_timestamp;
@@ -354,6 +359,11 @@ static enum step look_on(struct request *r, struct list_offsets *l)
 
 static enum step after_read(struct request *r, struct list_offsets *l)
 {
+	if (l->read.task.err == ERR_NOT_FOUND && l->replans++ < LIST_OFFSETS_REPLANS_MAX) {
+		let_go(r, l); /* compacted meanwhile: look for it where it is now */
+		sync_start(&l->sync, &r->task, r->agent);
+		return task_wait(&r->task, LIST_OFFSETS_SYNCED);
+	}
 	if (l->read.task.err) {
 		fail_lookup(l, l->read.task.err);
 		let_go(r, l);

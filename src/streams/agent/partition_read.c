@@ -209,7 +209,8 @@ static size_t capacity_for(const struct partition_read *p)
 	return size < p->limit ? size : p->limit;
 }
 
-/* To the batch that holds the offset; leaves it in `ret`. */
+/* To the batch that holds the offset, or in a compacted run the first one behind it; leaves it in
+ * `ret`.  ERR_NOT_FOUND: compaction left nothing of what is at the offset and behind it. */
 static enum err find_first(const struct partition_read *p, struct run_walk *w,
 			   struct run_batch *ret)
 {
@@ -218,7 +219,7 @@ static enum err find_first(const struct partition_read *p, struct run_walk *w,
 	do {
 		err = run_walk_next(w, ret);
 	} while (!err && ret->last_offset < p->offset);
-	return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+	return err == ERR_NOT_FOUND && !w->run->is_compacted ? ERR_CORRUPT : err;
 }
 
 /* The first batch, if not all of it is held. */
@@ -259,11 +260,32 @@ bool partition_read_extend(struct partition_read *p, struct task *parent)
 	return !is_held;
 }
 
+/* The place of a batch that follows `offset`: what the catalog says, or, compacted, what it says
+ * itself.  ERR_NOT_FOUND: behind the end of the read. */
+static enum err place_batch(struct partition_read *p, const struct catalog_run *run,
+			    const struct record_batch *batch, int64_t *offset)
+{
+	if (run->is_compacted) {
+		if (batch->base_offset < *offset || batch->base_offset > run->last_offset ||
+		    run->last_offset - batch->base_offset < batch->last_offset_delta)
+			return ERR_CORRUPT;
+		*offset = batch->base_offset;
+	}
+	if (*offset >= p->end)
+		return ERR_NOT_FOUND;
+	record_batch_patch(p->records->data + p->records->size, *offset, p->leader_epoch);
+	*offset += (int64_t)batch->last_offset_delta + 1;
+	p->records->size += batch->bytes.size;
+	return OK;
+}
+
 /* Whole batches at `offset` and following ones in the `size` bytes that were copied behind
  * p->records; each one is checked, and gets its place. */
-static enum err take_batches(struct partition_read *p, size_t size, int64_t *offset, bool is_cold,
-			     bool no_zstd)
+static enum err take_batches(struct partition_read *p, const struct catalog_run *run, size_t size,
+			     int64_t *offset, bool is_cold, bool no_zstd)
 {
+	enum err err = OK;
+
 	struct slice copied = { p->records->data + p->records->size, size };
 	struct record_batch batch;
 
@@ -275,11 +297,11 @@ static enum err take_batches(struct partition_read *p, size_t size, int64_t *off
 			return ERR_CORRUPT;
 		if (no_zstd && record_batch_codec(&batch) == COMPRESSION_ZSTD)
 			return ERR_UNSUPPORTED;
-		record_batch_patch(p->records->data + p->records->size, *offset, p->leader_epoch);
-		*offset += (int64_t)batch.last_offset_delta + 1;
-		p->records->size += batch.bytes.size;
+		err = place_batch(p, run, &batch, offset);
+		if (err)
+			break;
 	}
-	return OK;
+	return err == ERR_NOT_FOUND ? OK : err;
 }
 
 /* Room for one batch that is larger than the limit, which comes alone. */
@@ -334,8 +356,16 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 		return r->read.task.err;
 	run_walk_start(&walk, &r->run, range, r->first_position, r->first_offset);
 	enum err err = find_first(p, &walk, &first);
+	if (err == ERR_NOT_FOUND) {
+		p->hole_end = r->run.last_offset + 1;
+		return OK; /* go on with the next run */
+	}
 	if (err)
 		return err;
+	if (first.base_offset >= p->end) {
+		p->hole_end = first.base_offset;
+		return ERR_NOT_FOUND;
+	}
 	if (!make_room(p, first.size, may_exceed))
 		return ERR_NOT_FOUND;
 
@@ -348,7 +378,7 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 	size_t before = p->records->size;
 	int64_t offset = first.base_offset;
 	block_range_copy(range, first.position, size, p->records->data + before);
-	err = take_batches(p, size, &offset, range->is_cold, no_zstd);
+	err = take_batches(p, &r->run, size, &offset, range->is_cold, no_zstd);
 	if (err)
 		return err;
 	size = p->records->size - before;
@@ -357,7 +387,7 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 				 first.position + (int64_t)size);
 		return size > 0 ? ERR_NOT_FOUND : ERR_CORRUPT;
 	}
-	return offset == r->run.last_offset + 1 ? OK : ERR_CORRUPT;
+	return offset == r->run.last_offset + 1 || r->run.is_compacted ? OK : ERR_CORRUPT;
 }
 
 /* Names the file, and forgets what does not make sense: the bucket may do better next time. */

@@ -23,6 +23,7 @@ struct partition_read {
 	size_t held_bytes;    /* of blocks, until it is gathered */
 	size_t planned_bytes; /* about what there will be, at most `limit` */
 	struct blob *records; /* gathered; whole batches; may be NULL */
+	int64_t hole_end;     /* without records: compaction left nothing before it; 0: not known */
 	/* For the log: the data file that could not be read, and what the bucket said of it. */
 	char key[64], why[TASK_WHY_BYTES];
 };

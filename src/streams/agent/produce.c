@@ -8,9 +8,11 @@
 
 #include "base/clock.h"
 #include "kafka_messages.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/file_writer.h"
+#include "streams/agent/held_batch.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
 #include "streams/catalog/config.h"
@@ -31,9 +33,14 @@ enum {
 /* One batch that is on its way into a file. */
 struct produce_batch {
 	struct file_write write;
+	struct held_batch *held; /* NULL: it was in order */
+	struct uuid topic_id;
+	const struct kafka_produce_request_partition *asked;
 	struct kafka_produce_response_partition *answer;
 	size_t bytes;
-	int64_t append_time_ms; /* that we gave its records, or -1 */
+	int32_t record_count;
+	struct topic_numbers *numbers; /* of its topic */
+	int64_t append_time_ms;	       /* that we gave its records, or -1 */
 };
 
 struct produce {
@@ -44,6 +51,7 @@ struct produce {
 	struct timer timer;
 	struct sync sync;
 	bool has_synced;
+	bool is_late;						   /* its time is over */
 	struct kafka_produce_response_record_error *record_errors; /* of all batches */
 	size_t record_error_count;
 };
@@ -153,18 +161,56 @@ static void tell_leader(struct request *r, struct kafka_produce_response *respon
 								leader->port, leader->site };
 }
 
+static void count_batch(struct agent *agent, const struct produce_batch *batch)
+{
+	reporter_add_produced(agent, batch->bytes);
+	batch->numbers->produced_batches++;
+	batch->numbers->produced_records += (uint64_t)batch->record_count;
+	batch->numbers->produced_bytes += batch->bytes;
+}
+
+static void count_errors(struct request *r, const struct kafka_produce_response *response)
+{
+	for (size_t i = 0; i < response->responses_count; i++)
+		for (size_t k = 0; k < response->responses[i].partition_responses_count; k++)
+			agent_numbers_error(
+				r->agent, KAFKA_API_PRODUCE,
+				response->responses[i].partition_responses[k].error_code);
+}
+
+/* What this batch is followed by is not to be held back. */
+static void remember_refused(struct request *r, struct uuid topic_id,
+			     const struct kafka_produce_request_partition *asked)
+{
+	struct held_place place = { connection_id(r->connection), topic_id, asked->index };
+	struct slice records = asked->records;
+	struct record_batch batch;
+
+	if (records.size > 0 && record_batch_next(&records, &batch) == OK)
+		held_batches_refused(r->agent->held, &place, &batch);
+}
+
+/* Is it certain that the batch was not stored? */
+static bool is_refused(int16_t code)
+{
+	return code && code != KAFKA_REQUEST_TIMED_OUT && code != KAFKA_DUPLICATE_SEQUENCE_NUMBER;
+}
+
 static enum step produce_answer(struct request *r, struct produce *p)
 {
 	timer_clear(&p->timer);
 	for (size_t i = 0; i < p->batch_count; i++) {
 		struct produce_batch *batch = &p->batches[i];
-		take_answer(&batch->write, batch->answer);
+		take_answer(batch->held ? &batch->held->write : &batch->write, batch->answer);
+		if (is_refused(batch->answer->error_code))
+			remember_refused(r, batch->topic_id, batch->asked);
 		if (batch->answer->error_code)
 			continue;
 		batch->answer->log_append_time_ms = batch->append_time_ms;
-		reporter_add_produced(r->agent, batch->bytes);
+		count_batch(r->agent, batch);
 		r->used_bytes += batch->bytes;
 	}
+	count_errors(r, &p->response);
 	p->response.throttle_time_ms = request_throttle(r);
 	if (p->request->acks == 0)
 		return request_drop(r, has_error(&p->response));
@@ -357,11 +403,16 @@ static void start_partition(struct request *r, struct produce *p, const struct c
 	int16_t code = check_batch(r, rules, asked->records, answer, &batch);
 	if (code) {
 		refuse_partition(answer, code, kafka_error_name(code));
+		remember_refused(r, topic->topic_id, asked);
 		return;
 	}
 	struct produce_batch *added = &p->batches[p->batch_count++];
+	added->topic_id = topic->topic_id;
+	added->asked = asked;
 	added->answer = answer;
 	added->bytes = batch.bytes.size;
+	added->record_count = batch.record_count;
+	added->numbers = agent_numbers_topic(r->agent, &topic->topic_id, topic->name);
 	added->append_time_ms = stamp_batch(r, rules, &batch);
 	struct file_transaction transaction = transaction_of(r, p, &batch);
 	file_write(&added->write, &r->task, r->agent->writer, connection_id(r->connection),
@@ -421,8 +472,12 @@ static void on_timeout(struct timer *timer)
 {
 	struct produce *p = CONTAINER(timer, struct produce, timer);
 
-	for (size_t i = 0; i < p->batch_count; i++)
+	p->is_late = true;
+	for (size_t i = 0; i < p->batch_count; i++) {
 		task_cancel(&p->batches[i].write.task);
+		if (p->batches[i].held)
+			task_cancel(&p->batches[i].held->task);
+	}
 }
 
 static void set_timeout(struct request *r, struct produce *p)
@@ -461,6 +516,30 @@ static enum step produce_start(struct request *r, struct produce *p)
 	return task_wait(&r->task, PRODUCE_DECIDED);
 }
 
+/* The batches that came before the one before them wait for it; true: there are such. */
+static bool hold_back(struct request *r, struct produce *p)
+{
+	bool holds = false;
+
+	for (size_t i = 0; i < p->batch_count && !p->is_late; i++) {
+		struct produce_batch *it = &p->batches[i];
+		struct held_place place = { connection_id(r->connection), it->topic_id,
+					    it->asked->index };
+		struct slice records = it->asked->records;
+		struct record_batch batch;
+
+		if (it->held || it->write.task.err || !it->write.ret_error ||
+		    record_batch_next(&records, &batch))
+			continue;
+		struct file_transaction transaction = transaction_of(r, p, &batch);
+		it->held =
+			held_batch_start(&r->arena, &r->task, r->agent->held, it->write.ret_error,
+					 &place, &batch, &transaction, r->bytes);
+		holds |= it->held != NULL;
+	}
+	return holds;
+}
+
 static enum step produce_check(struct request *r, struct produce *p)
 {
 	p->request = request_decode(r);
@@ -493,11 +572,20 @@ static enum step produce_step(struct request *r)
 		return produce_start(r, p);
 
 	case PRODUCE_DECIDED:
-		if (r->task.children > 0)
+		if (r->task.children > 0 || hold_back(r, p))
 			return task_wait(&r->task, PRODUCE_DECIDED);
 		return produce_answer(r, p);
 	}
 	abort();
+}
+
+static void produce_on_stop(struct request *r)
+{
+	struct produce *p = r->state;
+
+	for (size_t i = 0; i < p->batch_count; i++)
+		if (p->batches[i].held)
+			held_batch_hurry(p->batches[i].held);
 }
 
 static void produce_release(struct request *r)
@@ -515,5 +603,6 @@ const struct operation produce_operation = {
 	.places = produce_places,
 	.place_count = 3,
 	.step = produce_step,
+	.on_stop = produce_on_stop,
 	.release = produce_release,
 };

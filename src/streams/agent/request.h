@@ -60,6 +60,7 @@ struct request {
 	size_t part_count;
 	size_t answer_bytes; /* room the answer has in agent->answers already */
 	uint64_t arrived_ms;
+	uint64_t arrived_us;		 /* clock_now_us() */
 	uint64_t step_began_us, busy_us; /* of the step that runs; what those before it took */
 	struct denials denials;		 /* what it may not, as far as it asked */
 	size_t used_bytes;		 /* of records, that count against the client's quota */

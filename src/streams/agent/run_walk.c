@@ -8,6 +8,7 @@ enum {
 	LENGTH_AT = 8,
 	LENGTH_END = 12,
 	MAGIC_AT = 16,
+	ATTRIBUTES_AT = 21,
 	LAST_OFFSET_DELTA_AT = 23,
 	MAX_TIMESTAMP_AT = 35,
 };
@@ -23,13 +24,29 @@ void run_walk_start(struct run_walk *w, const struct catalog_run *run,
 	};
 }
 
+/* The last batch was passed: is that the end of the run? */
+static enum err end(const struct run_walk *w)
+{
+	int64_t end_offset = w->run->last_offset + 1;
+	bool is_end = w->run->is_compacted ? w->offset <= end_offset : w->offset == end_offset;
+
+	return is_end ? ERR_NOT_FOUND : ERR_CORRUPT;
+}
+
+/* Of a compacted run, after what was passed. */
+static bool offsets_fit(const struct run_walk *w, int64_t base_offset, int32_t last_offset_delta)
+{
+	return base_offset >= w->offset && base_offset <= w->run->last_offset &&
+	       w->run->last_offset - base_offset >= last_offset_delta;
+}
+
 enum err run_walk_next(struct run_walk *w, struct run_batch *ret)
 {
 	uint8_t gathered[RECORD_BATCH_HEADER_BYTES];
 	int64_t left = w->run->position + w->run->size - w->position;
 
 	if (left == 0)
-		return w->offset == w->run->last_offset + 1 ? ERR_NOT_FOUND : ERR_CORRUPT;
+		return end(w);
 	if (left < RECORD_BATCH_HEADER_BYTES ||
 	    w->position + RECORD_BATCH_HEADER_BYTES > w->range->position + (int64_t)w->range->size)
 		return ERR_CORRUPT;
@@ -45,14 +62,19 @@ enum err run_walk_next(struct run_walk *w, struct run_batch *ret)
 	    size > left || last_offset_delta < 0)
 		return ERR_CORRUPT;
 
+	int64_t base_offset = w->run->is_compacted ? (int64_t)get_u64(header.data) : w->offset;
+	if (w->run->is_compacted && !offsets_fit(w, base_offset, last_offset_delta))
+		return ERR_CORRUPT;
+
 	*ret = (struct run_batch) {
-		.base_offset = w->offset,
-		.last_offset = w->offset + last_offset_delta,
+		.base_offset = base_offset,
+		.last_offset = base_offset + last_offset_delta,
 		.position = w->position,
 		.size = (size_t)size,
 		.max_timestamp = (int64_t)get_u64(header.data + MAX_TIMESTAMP_AT),
+		.is_control = get_u16(header.data + ATTRIBUTES_AT) & RECORD_BATCH_CONTROL,
 	};
 	w->position += size;
-	w->offset += (int64_t)last_offset_delta + 1;
+	w->offset = ret->last_offset + 1;
 	return OK;
 }

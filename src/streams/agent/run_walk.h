@@ -1,5 +1,5 @@
-/* The batches of a run, one after another: what a data file says about offsets, which is nothing,
- * and what the catalog says, which is where the first one begins. */
+/* The batches of a run, one after another.  A producer's file says nothing of offsets, and the
+ * catalog where the first batch begins; in a compacted one each batch has its own. */
 #ifndef STREAMS_AGENT_RUN_WALK_H
 #define STREAMS_AGENT_RUN_WALK_H
 
@@ -11,13 +11,14 @@ struct run_batch {
 	int64_t position; /* in the file */
 	size_t size;
 	int64_t max_timestamp;
+	bool is_control;
 };
 
 struct run_walk {
 	const struct catalog_run *run;
 	const struct block_range *range; /* of its file, from the start of the walk on */
 	int64_t position;
-	int64_t offset;
+	int64_t offset; /* of the next batch, or less: there may be holes in a compacted run */
 };
 
 /* Begin with the batch at `position`, whose first offset is `offset`; the run's own for the first

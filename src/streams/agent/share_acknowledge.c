@@ -39,6 +39,16 @@ static struct peer_share_request_answer *list_answers(
 	return ret;
 }
 
+static bool is_ahead(int16_t version, const struct kafka_share_acknowledge_request_partition *asked)
+{
+	for (size_t i = 0; i < asked->acknowledgement_batches_count; i++)
+		if (share_call_is_ahead(version,
+					asked->acknowledgement_batches[i].acknowledge_types,
+					asked->acknowledgement_batches[i].acknowledge_types_count))
+			return true;
+	return false;
+}
+
 /* Each partition has its place in the answer before anybody is asked: `error_code` says already
  * what the client may not do. */
 static void begin_topic(struct request *r, struct share_acknowledge *s,
@@ -62,7 +72,9 @@ static void begin_topic(struct request *r, struct share_acknowledge *s,
 			.error_code = is_denied ? KAFKA_TOPIC_AUTHORIZATION_FAILED : KAFKA_NONE,
 			.current_leader = { -1, -1 },
 		};
-		if (!is_denied)
+		if (!is_denied && is_ahead(r->header.api_version, partition))
+			ret->partitions[i].error_code = KAFKA_INVALID_REQUEST;
+		if (!ret->partitions[i].error_code)
 			s->question->partitions[s->question->partitions_count++] =
 				(struct peer_share_request_partition) {
 					.topic_id = asked->topic_id,

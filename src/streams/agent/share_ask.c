@@ -100,7 +100,7 @@ void share_gather_readings(struct request *r, struct share_fetch *f)
 		struct share_reading *it = find_reading(f, &f->session->places[i]);
 		if (it)
 			it->is_read = !f->is_last && !f->request->is_renew_ack &&
-				      f->request->max_records > 0;
+				      f->request->max_records > 0 && f->request->max_bytes > 0;
 	}
 	for (size_t i = 0; i < f->count && f->is_session_full && f->request->max_records > 0; i++)
 		if (!f->readings[i].is_read && !f->readings[i].has_answer)
@@ -185,6 +185,18 @@ static bool may_read(struct request *r, const struct share_place *place)
 	       request_may(r, GRANT_READ, GRANT_TOPIC, topic.name);
 }
 
+static bool is_ahead(const struct request *r, const struct share_reading *it)
+{
+	for (size_t i = 0; it->has_answer && i < it->asked->acknowledgement_batches_count; i++) {
+		const struct kafka_share_fetch_request_batch *batch =
+			&it->asked->acknowledgement_batches[i];
+		if (share_call_is_ahead(r->header.api_version, batch->acknowledge_types,
+					batch->acknowledge_types_count))
+			return true;
+	}
+	return false;
+}
+
 /* What the client said, what nobody has begun, and at the end what goes back. */
 void share_ask_first(struct request *r, struct share_fetch *f)
 {
@@ -196,12 +208,16 @@ void share_ask_first(struct request *r, struct share_fetch *f)
 			it->answer_code = it->has_answer ? it->code : KAFKA_NONE;
 			continue;
 		}
-		bool is_new = it->is_read && !is_begun(r, f, &it->place);
-		if (!it->has_answer && !is_new && !f->is_last)
+		bool is_new = it->is_read && !is_begun(r, f, &it->place), speaks = it->has_answer;
+		if (is_ahead(r, it)) {
+			it->answer_code = KAFKA_INVALID_REQUEST;
+			speaks = false;
+		}
+		if (!speaks && !is_new && !f->is_last)
 			continue;
 		struct peer_share_request_partition *question = share_add_question(f, it);
 		question->releases = f->is_last;
-		if (it->has_answer)
+		if (speaks)
 			add_answers(r, it, question);
 	}
 }
@@ -213,7 +229,7 @@ void share_take_first(struct share_fetch *f)
 		if (!it->is_asked)
 			continue;
 		it->code = f->call.ret.partitions[it->question].error;
-		if (it->has_answer)
+		if (it->has_answer && !it->answer_code)
 			it->answer_code = f->call.ret.partitions[it->question].answer_error;
 	}
 }

@@ -3,7 +3,16 @@
 #include <stdlib.h>
 
 #include "streams/agent/share_release.h"
+#include "streams/catalog/share_partition.h"
 #include "wire/peer/frame.h"
+
+bool share_call_is_ahead(int16_t version, const int8_t *said, size_t count)
+{
+	for (size_t i = 0; i < count && version < SHARE_CALL_RENEWS_FIRST; i++)
+		if (said[i] == SHARE_RENEW)
+			return true;
+	return false;
+}
 
 enum { SHARE_CALL_SEND, SHARE_CALL_ANSWERED };
 

@@ -13,7 +13,11 @@ enum {
 	 * and as a message to control it is up to four times as large. */
 	SHARE_CALL_PARTITIONS_MAX = 8000,
 	SHARE_CALL_BODY_BYTES_MAX = 1 << 20,
+	SHARE_CALL_RENEWS_FIRST = 2, /* version of ShareFetch and ShareAcknowledge: KIP-1222 */
 };
+
+/* Does the client say something that this version of its request does not have? */
+bool share_call_is_ahead(int16_t version, const int8_t *said, size_t count);
 
 struct share_call {
 	struct task task;

@@ -147,6 +147,14 @@ static bool extend_first(struct request *r, struct share_fetch *f, struct share_
 	return is_read;
 }
 
+/* A file that has gone was compacted, and the replica will know: members ask again. */
+static int16_t read_error(enum err err)
+{
+	if (err == ERR_NOT_FOUND)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	return err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
+}
+
 bool share_gather(struct request *r, struct share_fetch *f)
 {
 	for (; f->gathered < f->count; f->gathered++) {
@@ -157,8 +165,7 @@ bool share_gather(struct request *r, struct share_fetch *f)
 			return false;
 		enum err err = partition_read_gather(&it->read, !f->has_records, false);
 		if (err)
-			it->code = err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE
-						      : KAFKA_KAFKA_STORAGE_ERROR;
+			it->code = read_error(err);
 		f->has_records |= !err && it->read.records && it->read.records->size > 0;
 	}
 	share_give_back_room(r, f);
@@ -184,10 +191,32 @@ static bool is_aborted(const struct record_batch *b, const struct catalog_marker
 	return false;
 }
 
+/* Nothing was read: compaction by key left nothing of what the member could have. */
+static bool is_hole(const struct share_reading *it)
+{
+	return !it->code && it->read.records && it->read.records->size == 0 &&
+	       it->read.hole_end > it->from;
+}
+
+/* What compaction by key left nothing of is done, like what was aborted: a partition is told of
+ * offsets without holes.  Returns the next offset. */
+static int64_t list_hole(struct peer_share_request_partition *ret, int64_t first, int64_t end)
+{
+	if (first >= end)
+		return first;
+	ret->batches[ret->batches_count++] = (struct peer_share_request_batch) {
+		.first = first,
+		.last = end - 1,
+		.is_aborted = true,
+	};
+	return end;
+}
+
 static enum err list_batches(struct request *r, const struct share_fetch *f,
 			     struct share_reading *it, struct peer_share_request_partition *ret)
 {
 	struct slice rest = blob_slice(it->read.records);
+	int64_t next = it->from;
 	struct catalog_marker *aborted = NULL;
 	struct record_batch batch;
 	size_t aborted_count = 0;
@@ -196,11 +225,15 @@ static enum err list_batches(struct request *r, const struct share_fetch *f,
 	    catalog_aborted(&r->arena, replica_cell(r->agent->replica), it->found.id, it->from,
 			    it->end, &aborted, &aborted_count))
 		return ERR_CORRUPT;
-	ret->batches = arena_take_array(&r->arena, rest.size / RECORD_BATCH_HEADER_BYTES + 1,
+	ret->batches = arena_take_array(&r->arena, 2 * (rest.size / RECORD_BATCH_HEADER_BYTES + 1),
 					sizeof(*ret->batches));
+	if (rest.size == 0)
+		(void)list_hole(ret, next, it->read.hole_end);
 	while (rest.size > 0) {
 		if (record_batch_next(&rest, &batch))
 			return ERR_CORRUPT;
+		(void)list_hole(ret, next, batch.base_offset);
+		next = batch.base_offset + batch.last_offset_delta + 1;
 		ret->batches[ret->batches_count++] = (struct peer_share_request_batch) {
 			.first = batch.base_offset,
 			.last = batch.base_offset + batch.last_offset_delta,
@@ -216,7 +249,8 @@ bool share_ask_for_records(struct request *r, struct share_fetch *f)
 	share_begin_question(r, f);
 	for (size_t i = 0; i < f->count; i++) {
 		struct share_reading *it = in_turn(f, i);
-		if (!share_has_records(it) || !it->read.records || it->read.records->size == 0)
+		if (!share_has_records(it) || !it->read.records ||
+		    (it->read.records->size == 0 && !is_hole(it)))
 			continue;
 		if (list_batches(r, f, it, share_add_question(f, it)))
 			it->code = KAFKA_CORRUPT_MESSAGE;

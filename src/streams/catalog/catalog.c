@@ -147,7 +147,8 @@ enum err catalog_partition_by_row(struct cell *c, int64_t row, struct catalog_pa
 
 #define RUN_COLUMNS                                                                                \
 	"SELECT run.base_offset, run.last_offset, file.incarnation, file.sequence, run.position,"  \
-	" run.size, file.size, run.max_timestamp FROM run JOIN file ON file.id = run.file "
+	" run.size, file.size, run.max_timestamp, file.level FROM run"                             \
+	" JOIN file ON file.id = run.file "
 
 static void read_run(sqlite3_stmt *st, struct catalog_run *ret)
 {
@@ -160,6 +161,7 @@ static void read_run(sqlite3_stmt *st, struct catalog_run *ret)
 		.size = sqlite3_column_int64(st, 5),
 		.file_size = sqlite3_column_int64(st, 6),
 		.max_timestamp = sqlite3_column_int64(st, 7),
+		.is_compacted = sqlite3_column_int64(st, 8) > 0,
 	};
 }
 
@@ -230,23 +232,43 @@ enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partition, struct 
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t dead_before_ms,
-			    size_t count_max, struct catalog_file **ret, size_t *ret_count)
+enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t after_ms, int64_t after_row,
+			    int64_t dead_before_ms, size_t count_max, struct catalog_file **ret,
+			    size_t *ret_count)
 {
 	struct catalog_file *files = arena_take_array(a, count_max, sizeof(*files));
 	size_t count = 0;
 
-	sqlite3_stmt *st =
-		cell_statement(c, "SELECT incarnation, sequence FROM file WHERE dead_ms IS NOT NULL"
-				  " AND dead_ms < ?1 AND run_count = 0 ORDER BY dead_ms");
-	cell_bind_int(st, 1, dead_before_ms);
+	sqlite3_stmt *st = cell_statement(
+		c, "SELECT id, incarnation, sequence, dead_ms FROM file WHERE dead_ms IS NOT NULL"
+		   " AND dead_ms >= ?1 AND dead_ms < ?2 AND (dead_ms > ?1 OR id > ?3)"
+		   " AND run_count = 0 ORDER BY dead_ms, id");
+	cell_bind_int(st, 1, after_ms);
+	cell_bind_int(st, 2, dead_before_ms);
+	cell_bind_int(st, 3, after_row);
 	while (count < count_max && cell_next(c, st))
-		files[count++] = (struct catalog_file) { sqlite3_column_int64(st, 0),
-							 sqlite3_column_int64(st, 1) };
+		files[count++] = (struct catalog_file) {
+			sqlite3_column_int64(st, 0),
+			sqlite3_column_int64(st, 1),
+			sqlite3_column_int64(st, 2),
+			sqlite3_column_int64(st, 3),
+		};
 	sqlite3_reset(st);
 	*ret = files;
 	*ret_count = count;
 	return OK;
+}
+
+bool catalog_has_file(struct cell *c, int64_t incarnation, int64_t sequence)
+{
+	sqlite3_stmt *st =
+		cell_statement(c, "SELECT 1 FROM file WHERE incarnation = ?1 AND sequence = ?2");
+
+	cell_bind_int(st, 1, incarnation);
+	cell_bind_int(st, 2, sequence);
+	bool found = cell_next(c, st);
+	sqlite3_reset(st);
+	return found;
 }
 
 bool catalog_has_files(struct cell *c)

@@ -39,13 +39,15 @@ struct catalog_partition {
 	int64_t bytes;
 };
 
-/* A byte-contiguous stretch of batches of one partition in one data file. */
+/* A byte-contiguous stretch of batches of one partition in one data file.  Of a compacted run the
+ * batches carry their offsets, which may leave holes, and end markers are among them. */
 struct catalog_run {
 	int64_t base_offset, last_offset;
 	int64_t incarnation, sequence; /* name the data file: data_file_key() */
 	int64_t position, size;	       /* bytes in the file */
 	int64_t file_size;
 	int64_t max_timestamp;
+	bool is_compacted;
 };
 
 struct catalog_agent {
@@ -89,13 +91,19 @@ MUST_CHECK enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partiti
 MUST_CHECK enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **ret,
 				   size_t *ret_count);
 
-/* Data files without runs since before `dead_before_ms`, the longest dead first. */
+/* Does the catalog know this data file, live or dead? */
+bool catalog_has_file(struct cell *c, int64_t incarnation, int64_t sequence);
+
+/* Data files without runs since before `dead_before_ms`, the longest dead first; those that come
+ * after the one that is dead since `after_ms` and has row `after_row` (0, 0: all). */
 struct catalog_file {
+	int64_t row;
 	int64_t incarnation, sequence;
+	int64_t dead_ms;
 };
-MUST_CHECK enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t dead_before_ms,
-				       size_t count_max, struct catalog_file **ret,
-				       size_t *ret_count);
+MUST_CHECK enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t after_ms,
+				       int64_t after_row, int64_t dead_before_ms, size_t count_max,
+				       struct catalog_file **ret, size_t *ret_count);
 
 /* Does any data file have something that can be read? */
 bool catalog_has_files(struct cell *c);

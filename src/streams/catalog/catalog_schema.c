@@ -16,7 +16,8 @@ const struct cell_schema catalog_schema[] = {
 		" incarnation INTEGER NOT NULL UNIQUE, low_sequence INTEGER NOT NULL,"
 		" is_live INTEGER NOT NULL);"
 
-		/* deleted_ms: being deleted in bounded steps; the name is free again */
+		/* deleted_ms: being deleted in bounded steps; the name is free again.  0: it can
+		 * still be brought back, see deleted_topic */
 		"CREATE TABLE topic (id INTEGER PRIMARY KEY, topic_id BLOB NOT NULL UNIQUE,"
 		" name TEXT NOT NULL, partition_count INTEGER NOT NULL,"
 		" created_ms INTEGER NOT NULL, deleted_ms INTEGER, config TEXT NOT NULL DEFAULT "
@@ -238,6 +239,54 @@ const struct cell_schema catalog_schema[] = {
 		" partition INTEGER NOT NULL, state BLOB NOT NULL,"
 		" UNIQUE (consumer_group, topic, partition));"
 		"CREATE INDEX share_partition_topic ON share_partition (topic);",
+	},
+	{
+		.name = "streams",
+		.version = 9,
+		.sql =
+			/* level: 0 of a producer; above: of compaction, whose batches carry their
+			 * offsets.  The indexes stay out of the way of commits */
+		"ALTER TABLE file ADD COLUMN level INTEGER NOT NULL DEFAULT 0;"
+		"ALTER TABLE run ADD COLUMN level INTEGER NOT NULL DEFAULT 0;"
+		"CREATE INDEX file_fresh ON file (id) WHERE level = 0 AND dead_ms IS NULL;"
+		"CREATE INDEX run_level ON run (level, partition, last_offset)"
+		" WHERE level > 0 AND level < 4;"
+
+		/* is_in_run: a run holds its control batch; the row is there for lists of what was
+		 * aborted */
+		"ALTER TABLE marker ADD COLUMN is_in_run INTEGER NOT NULL DEFAULT 0;",
+	},
+	{
+		.name = "streams",
+		.version = 10,
+		.sql =
+			/* incarnations of which nobody knows what a state of the journal that is
+			 * lost may have committed: coordinator/unsure.h */
+		"CREATE TABLE unsure_life (id INTEGER PRIMARY KEY, first INTEGER NOT NULL,"
+		" last INTEGER NOT NULL, since_ms INTEGER NOT NULL);",
+	},
+	{
+		.name = "streams",
+		.version = 11,
+		.sql =
+			/* deleted topics (rows of topic) that can be brought back, see
+			 * coordinator/deleted_topic.h */
+		"CREATE TABLE deleted_topic (id INTEGER PRIMARY KEY, deleted_ms INTEGER NOT NULL,"
+		" partition_count INTEGER NOT NULL);"
+		"CREATE INDEX deleted_topic_ms ON deleted_topic (deleted_ms);"
+
+		/* how far the time has come by which things are deleted: one row, see
+		 * coordinator/deletion_clock.h */
+		"CREATE TABLE deletion_clock (id INTEGER PRIMARY KEY,"
+		" reached_ms INTEGER NOT NULL);",
+	},
+	{
+		.name = "streams",
+		.version = 12,
+		.sql =
+			/* of a compacted partition (its row): up to where passes came, see
+			 * coordinator/key_compaction.h */
+		"CREATE TABLE key_clean (id INTEGER PRIMARY KEY, clean_offset INTEGER NOT NULL);",
 	},
 };
 

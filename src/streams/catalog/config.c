@@ -259,6 +259,11 @@ static int64_t number_of(struct slice value, int64_t otherwise)
 	return parse_number(value, &number) ? number : otherwise;
 }
 
+int64_t config_number(struct slice value, int64_t otherwise)
+{
+	return number_of(value, otherwise);
+}
+
 static int64_t stored_number(struct cell *c, enum config_kind kind, struct slice resource,
 			     const char *name, int64_t otherwise)
 {
@@ -306,14 +311,26 @@ bool config_group_is(struct cell *c, struct slice group, const char *name, struc
 	cell_bind_int(st, 1, CONFIG_GROUP);
 	cell_bind_text(st, 2, group);
 	cell_bind_text(st, 3, slice_from(name));
-	bool ret = slice_equal(
-		cell_next(c, st) ? cell_column_text(st, 0) : slice_from(row.value), value);
+	bool ret = slice_equal(cell_next(c, st) ? cell_column_text(st, 0) : slice_from(row.value),
+			       value);
 	sqlite3_reset(st);
 	return ret;
 }
 
 /* --- what topics are bound to ------------------------------------------------------------------
  */
+
+static void take_cleaner_rule(struct slice name, struct slice value, struct config_topic_rules *ret)
+{
+	if (slice_equal(name, SLICE("log.cleaner.min.compaction.lag.ms")))
+		ret->min_compaction_lag_ms = number_of(value, ret->min_compaction_lag_ms);
+	else if (slice_equal(name, SLICE("log.cleaner.max.compaction.lag.ms")))
+		ret->max_compaction_lag_ms = number_of(value, ret->max_compaction_lag_ms);
+	else if (slice_equal(name, SLICE("log.cleaner.delete.retention.ms")))
+		ret->delete_retention_ms = number_of(value, ret->delete_retention_ms);
+	else if (slice_equal(name, SLICE("log.cleaner.min.cleanable.ratio")))
+		(void)parse_double(value, &ret->min_cleanable_ratio);
+}
 
 /* By the names of brokers: topics' names are found in the rows. */
 static void take_rule(struct slice name, struct slice value, struct config_topic_rules *ret)
@@ -329,6 +346,12 @@ static void take_rule(struct slice name, struct slice value, struct config_topic
 	} else if (slice_equal(name, SLICE("log.cleanup.policy"))) {
 		ret->is_compacted = config_list_has(value, SLICE("compact"));
 		ret->is_deleted = config_list_has(value, SLICE("delete"));
+	} else if (slice_equal(name, SLICE("log.retention.ms"))) {
+		ret->retention_ms = number_of(value, ret->retention_ms);
+	} else if (slice_equal(name, SLICE("log.retention.bytes"))) {
+		ret->retention_bytes = number_of(value, ret->retention_bytes);
+	} else {
+		take_cleaner_rule(name, value, ret);
 	}
 }
 
@@ -360,6 +383,11 @@ void config_topic_rules(struct cell *c, struct slice topic, struct config_topic_
 		.timestamp_before_max_ms = INT64_MAX,
 		.timestamp_after_max_ms = CONFIG_TIMESTAMP_AFTER_MAX_MS,
 		.is_deleted = true,
+		.retention_ms = CONFIG_RETENTION_MS,
+		.retention_bytes = -1,
+		.max_compaction_lag_ms = INT64_MAX,
+		.delete_retention_ms = CONFIG_DELETE_RETENTION_MS,
+		.min_cleanable_ratio = 0.5,
 	};
 	take_rules(c, CONFIG_BROKER, SLICE(""), ret);
 	take_rules(c, CONFIG_TOPIC, topic, ret);

@@ -15,6 +15,10 @@ enum {
 	CONFIG_RESOURCE_BYTES_MAX = 1024,	/* of a name: groups have no limit of their own */
 	CONFIG_MESSAGE_BYTES_DEFAULT = 1048588, /* max.message.bytes */
 	CONFIG_TIMESTAMP_AFTER_MAX_MS = 3600000,
+	CONFIG_RETENTION_MS = 604800000,
+	CONFIG_RETENTION_INTERVAL_MS = 300000, /* log.retention.check.interval.ms */
+	CONFIG_DELETE_RETENTION_MS = 86400000,
+	CONFIG_CLEANER_BACKOFF_MS = 15000, /* log.cleaner.backoff.ms */
 };
 
 /* Kafka's resource types. */
@@ -90,6 +94,9 @@ const struct config_value *config_value_find(const struct config_value *values, 
 /* The number that holds for a group. */
 int64_t config_group_number(struct cell *c, struct slice group, const char *name);
 
+/* A value as a number, or `otherwise`. */
+int64_t config_number(struct slice value, int64_t otherwise);
+
 /* What was set for all brokers, or `otherwise`. */
 int64_t config_broker_number(struct cell *c, const char *name, int64_t otherwise);
 
@@ -103,6 +110,9 @@ struct config_topic_rules {
 	bool is_log_append_time;
 	bool is_compacted; /* records need keys */
 	bool is_deleted;   /* old records may go: DeleteRecords is allowed */
+	int64_t retention_ms, retention_bytes; /* negative: no limit */
+	int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
+	double min_cleanable_ratio;
 };
 void config_topic_rules(struct cell *c, struct slice topic, struct config_topic_rules *ret);
 

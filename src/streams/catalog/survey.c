@@ -121,10 +121,11 @@ static void add_gap(struct walk *w, int64_t end, struct buf *gaps)
 	buf_add(gaps, &w->gap, sizeof(w->gap));
 }
 
-/* A marker holds its offset without a data file. */
+/* A marker holds its offset without a data file, until compaction has written it into one. */
 #define HELD                                                                                       \
 	"(SELECT partition, base_offset, last_offset FROM run"                                     \
-	" UNION ALL SELECT partition, marker_offset, marker_offset FROM marker)"
+	" UNION ALL SELECT partition, marker_offset, marker_offset FROM marker WHERE is_in_run = " \
+	"0)"
 
 static void take_gaps(struct arena *a, struct cell *c, struct survey *ret)
 {

@@ -52,7 +52,7 @@ enum err catalog_markers(struct arena *a, struct cell *c, int64_t partition, int
 {
 	sqlite3_stmt *st =
 		cell_statement(c, MARKER_COLUMNS "WHERE partition = ?1 AND marker_offset >= ?2"
-						 " ORDER BY marker_offset");
+						 " AND is_in_run = 0 ORDER BY marker_offset");
 	struct buf rows;
 
 	buf_init(&rows);

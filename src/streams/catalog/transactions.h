@@ -24,7 +24,7 @@ struct catalog_marker {
  * else the high watermark. */
 int64_t catalog_last_stable_offset(struct cell *c, const struct catalog_partition *partition);
 
-/* The markers at `offset` and behind it, in order, at most `count_max` of them. */
+/* The markers at `offset` and behind it that no run holds, in order, at most `count_max`. */
 MUST_CHECK enum err catalog_markers(struct arena *a, struct cell *c, int64_t partition,
 				    int64_t offset, size_t count_max, struct catalog_marker **ret,
 				    size_t *ret_count);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "kafka_messages.h"
 #include "streams/coordinator/configs.h"
+#include "streams/coordinator/expiry.h"
 #include "streams/coordinator/operations.h"
 #include "wire/kafka/errors.h"
 
@@ -247,6 +248,47 @@ enum err config_forget(struct cell *cell, enum config_kind kind, struct slice re
 	return cell_execute(cell, st);
 }
 
+/* The number that will hold for the topic. */
+static int64_t find_number(struct alteration *n, const struct slice *values, const char *name)
+{
+	struct config_row row;
+	struct config_value *stored;
+	size_t count = 0;
+	int64_t number;
+
+	if (!config_find(CONFIG_TOPIC, slice_from(name), &row))
+		return 0;
+	const char *fallback = row.value;
+	for (size_t i = 0; i < n->change_count; i++)
+		if (slice_equal(n->changes[i].name, slice_from(name)) && values[i].data)
+			return config_number(values[i], 0);
+	number = config_broker_number(n->cell, row.broker_name,
+				      config_number(slice_from(fallback), 0));
+	for (size_t i = 0; i < n->change_count; i++)
+		if (slice_equal(n->changes[i].name, slice_from(name)))
+			return number;
+	if (n->replaces || config_stored(n->arena, n->cell, n->kind, n->resource, &stored, &count))
+		return number;
+	const struct config_value *found = config_value_find(stored, count, slice_from(name));
+	return found ? config_number(found->value, number) : number;
+}
+
+/* What two settings of a topic say together. */
+static int16_t check_together(struct alteration *n, const struct slice *values)
+{
+	if (n->kind != CONFIG_TOPIC)
+		return KAFKA_NONE;
+	int64_t min_ms = find_number(n, values, "min.compaction.lag.ms");
+	int64_t max_ms = find_number(n, values, "max.compaction.lag.ms");
+	if (min_ms <= max_ms)
+		return KAFKA_NONE;
+	return refuse(n, KAFKA_INVALID_CONFIG,
+		      arena_format(n->arena,
+				   "min.compaction.lag.ms (%lld) is more than"
+				   " max.compaction.lag.ms (%lld)",
+				   (long long)min_ms, (long long)max_ms));
+}
+
 int16_t config_check_topic(struct arena *a, struct cell *cell, const struct config_change *changes,
 			   size_t count, const char **ret_message)
 {
@@ -258,10 +300,12 @@ int16_t config_check_topic(struct arena *a, struct cell *cell, const struct conf
 		.change_count = count,
 		.replaces = true,
 	};
-	struct slice value;
+	struct slice *values = arena_take_array(a, count + 1, sizeof(*values));
 
 	for (size_t i = 0; i < count && !n.error; i++)
-		check_change(&n, i, &value);
+		check_change(&n, i, &values[i]);
+	if (!n.error)
+		check_together(&n, values);
 	*ret_message = n.message;
 	return n.error;
 }
@@ -281,12 +325,16 @@ static enum err alter(struct alteration *n)
 	for (size_t i = 0; i < n->change_count; i++)
 		if (check_change(n, i, &values[i]))
 			return OK;
+	if (check_together(n, values))
+		return OK;
 	if (n->only_checks)
 		return OK;
 	if (n->replaces)
 		err = config_forget(n->cell, n->kind, n->resource);
 	for (size_t i = 0; i < n->change_count && !err; i++)
 		err = config_write(n->cell, n->kind, n->resource, n->changes[i].name, values[i]);
+	if (n->kind == CONFIG_TOPIC || n->kind == CONFIG_BROKER)
+		expiry_changed(n->call->coordinator);
 	return err;
 }
 

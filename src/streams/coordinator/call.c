@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/random.h"
+#include "streams/coordinator/compaction_jobs.h"
+#include "streams/coordinator/counter.h"
 #include "streams/coordinator/forget_files.h"
 #include "streams/coordinator/position.h"
 #include "streams/coordinator/roll.h"
@@ -33,6 +36,44 @@ static enum step answer(struct call *call, const struct schema *schema, const vo
 	return end(call, err);
 }
 
+int64_t call_agent(const struct call *call)
+{
+	return session_incarnation(session_from_task(call->task.parent));
+}
+
+static enum err decode(struct call *call, const struct schema *schema, void *ret)
+{
+	return schema_decode_all(&call->arena, schema, 0, call->body, ret) ? ERR_INVALID : OK;
+}
+
+/* What most calls are: a request, one command on the cell, and an answer when that is durable. */
+struct decision {
+	enum err (*begin)(struct call *call, void **ret_argument); /* decodes, and checks */
+	enum err (*run)(struct cell *cell, void *argument);
+	enum step (*answer)(struct call *call, enum err err);
+};
+
+static enum step decide(struct task *t, const struct decision *d)
+{
+	struct call *call = CONTAINER(t, struct call, task);
+	void *argument;
+	enum err err;
+
+	if (task_is_canceled(t))
+		return end(call, t->err);
+	switch (t->at) {
+	case CALL_START:
+		err = d->begin(call, &argument);
+		if (err)
+			return d->answer(call, err);
+		leader_run(&call->leader, t, call->coordinator->config.leader, d->run, argument);
+		return task_wait(t, CALL_DURABLE);
+	case CALL_DURABLE:
+		return d->answer(call, call->leader.task.err);
+	}
+	abort();
+}
+
 /* --- hello -------------------------------------------------------------------------------------
  */
 
@@ -53,6 +94,7 @@ static enum step answer_hello(struct call *call, enum err err)
 	};
 
 	if (!err) {
+		coordinator_lives_begun(c);
 		call->incarnation = call->hello.run.incarnation;
 		log_info("agent %.*s is node %d, incarnation %lld",
 			 SLICE_ARG(call->hello.request.node), call->hello.run.node_id,
@@ -61,11 +103,18 @@ static enum step answer_hello(struct call *call, enum err err)
 	return answer(call, &peer_hello_response_schema, &response);
 }
 
+static enum err run_hello(struct cell *cell, void *argument)
+{
+	struct call *call = argument;
+	enum err err = coordinator_begin_lives(call->coordinator, cell);
+
+	return err ? err : hello_run(cell, &call->hello.run);
+}
+
 static enum step admit(struct call *call)
 {
 	call->hello.run = (struct hello) { .request = &call->hello.request };
-	leader_run(&call->leader, &call->task, call->coordinator->config.leader, hello_run,
-		   &call->hello.run);
+	leader_run(&call->leader, &call->task, call->coordinator->config.leader, run_hello, call);
 	return task_wait(&call->task, CALL_DURABLE);
 }
 
@@ -176,13 +225,17 @@ static enum step answer_commit_file(struct call *call, enum err err)
  * take the names that this one is about to use. */
 static enum err take_commit_file(struct call *call)
 {
-	const struct session *s = session_from_task(call->task.parent);
+	struct session *s = session_from_task(call->task.parent);
 	struct peer_commit_file_request *request = &call->commit_file.request;
 
 	if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
 			      request))
 		return ERR_INVALID;
-	return request->incarnation == session_incarnation(s) ? OK : ERR_DENIED;
+	if (request->incarnation != session_incarnation(s))
+		return ERR_DENIED;
+	session_set_low_sequence(s, request->low_sequence);
+	orphan_turns_note_news(&call->coordinator->orphans);
+	return OK;
 }
 
 static enum step commit_file_step(struct task *t)
@@ -232,23 +285,17 @@ static enum step answer_share(struct call *call, enum err err)
 	return answer(call, &peer_share_response_schema, response);
 }
 
+static enum err begin_share(struct call *call, void **ret_argument)
+{
+	*ret_argument = call;
+	return decode(call, &peer_share_request_schema, &call->share.request);
+}
+
 static enum step share_step(struct task *t)
 {
-	struct call *call = CONTAINER(t, struct call, task);
+	static const struct decision decision = { begin_share, run_share, answer_share };
 
-	if (task_is_canceled(t))
-		return end(call, t->err);
-	switch (t->at) {
-	case CALL_START:
-		if (schema_decode_all(&call->arena, &peer_share_request_schema, 0, call->body,
-				      &call->share.request))
-			return answer_share(call, ERR_INVALID);
-		leader_run(&call->leader, t, call->coordinator->config.leader, run_share, call);
-		return task_wait(t, CALL_DURABLE);
-	case CALL_DURABLE:
-		return answer_share(call, call->leader.task.err);
-	}
-	abort();
+	return decide(t, &decision);
 }
 
 /* --- dead files that are gone ------------------------------------------------------------------
@@ -261,22 +308,73 @@ static enum step answer_forget_files(struct call *call, enum err err)
 	return answer(call, &peer_forget_files_response_schema, &response);
 }
 
+static enum err begin_forget_files(struct call *call, void **ret_argument)
+{
+	*ret_argument = &call->forget_files;
+	return decode(call, &peer_forget_files_request_schema, &call->forget_files);
+}
+
 static enum step forget_files_step(struct task *t)
 {
+	static const struct decision decision = { begin_forget_files, forget_files_run,
+						  answer_forget_files };
+
+	return decide(t, &decision);
+}
+
+/* --- the scan for orphans ----------------------------------------------------------------------
+ */
+
+static enum step answer_orphans(struct call *call, enum err err)
+{
+	struct coordinator *c = call->coordinator;
+	const struct orphans_page *page = &call->orphans.page;
+	int64_t incarnation = call_agent(call);
+	uint64_t now_ms = loop_now_ms(call->task.loop);
+	struct peer_orphans_response response = { .after = SLICE("") };
+
+	if (!err)
+		err = orphan_turns_take(&c->orphans, now_ms, random_u64() % ORPHANS_JITTER_MS,
+					incarnation, &call->orphans.request, page->counts);
+	response.error = (int16_t)err;
+	if (!err && c->orphans.is_ended)
+		log_info("%lld objects of records were listed: %lld orphans will be deleted, %lld "
+			 "may be committed yet, of %lld nobody can tell (hanse fsck)",
+			 (long long)c->orphans.listed,
+			 (long long)c->orphans.counts[ORPHAN_FOR_GOOD],
+			 (long long)c->orphans.counts[ORPHAN_PENDING],
+			 (long long)c->orphans.counts[ORPHAN_UNSURE]);
+	if (!err)
+		response.wait_ms = (int32_t)orphan_turns_wait_ms(&c->orphans, now_ms, incarnation);
+	if (!err && response.wait_ms == 0)
+		response.after = slice_from(c->orphans.after);
+	return answer(call, &peer_orphans_response_schema, &response);
+}
+
+static enum step orphans_step(struct task *t)
+{
 	struct call *call = CONTAINER(t, struct call, task);
+	struct coordinator *c = call->coordinator;
 
 	if (task_is_canceled(t))
 		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
-		if (schema_decode_all(&call->arena, &peer_forget_files_request_schema, 0,
-				      call->body, &call->forget_files))
-			return answer_forget_files(call, ERR_INVALID);
-		leader_run(&call->leader, t, call->coordinator->config.leader, forget_files_run,
-			   &call->forget_files);
+		if (call_agent(call) == 0 ||
+		    schema_decode_all(&call->arena, &peer_orphans_request_schema, 0, call->body,
+				      &call->orphans.request))
+			return answer_orphans(call, ERR_INVALID);
+		if (call->orphans.request.files_count == 0)
+			return answer_orphans(call, OK);
+		call->orphans.page = (struct orphans_page) {
+			.request = &call->orphans.request,
+			.lives = coordinator_lives(c),
+			.now_ms = (int64_t)leader_now_ms(c->config.leader),
+		};
+		leader_run(&call->leader, t, c->config.leader, orphans_run, &call->orphans.page);
 		return task_wait(t, CALL_DURABLE);
 	case CALL_DURABLE:
-		return answer_forget_files(call, call->leader.task.err);
+		return answer_orphans(call, call->leader.task.err);
 	}
 	abort();
 }
@@ -291,26 +389,96 @@ static enum step answer_usage(struct call *call, enum err err)
 	return answer(call, &peer_usage_response_schema, &response);
 }
 
+static enum err begin_usage(struct call *call, void **ret_argument)
+{
+	*ret_argument = &call->usage.report;
+	if (decode(call, &peer_usage_request_schema, &call->usage.request) ||
+	    usage_from_request(&call->usage.request, clock_wall_ms(), &call->usage.report))
+		return ERR_INVALID;
+	usage_wake(call->coordinator);
+	return OK;
+}
+
 static enum step usage_step(struct task *t)
 {
+	static const struct decision decision = { begin_usage, usage_run, answer_usage };
+
+	return decide(t, &decision);
+}
+
+/* --- jobs of compaction ------------------------------------------------------------------------
+ */
+
+static enum step answer_job_take(struct call *call, enum err err)
+{
+	struct coordinator *c = call->coordinator;
+	struct peer_job_take_response response = { .error = (int16_t)err };
+	const struct compaction_plan *plan = NULL;
+
+	if (call->job_take.number && c->compaction)
+		plan = compaction_give_job(c->compaction, call->job_take.number,
+					   err ? 0 : call->job_take.incarnation);
+	if (plan) {
+		response.incarnation = call->job_take.incarnation;
+		compaction_plan_tell(&call->arena, plan, &response);
+	}
+	return answer(call, &peer_job_take_response_schema, &response);
+}
+
+static enum err run_job_take(struct cell *cell, void *argument)
+{
+	struct call *call = argument;
+
+	return counter_next_incarnation(cell, &call->job_take.incarnation);
+}
+
+static enum step job_take_step(struct task *t)
+{
 	struct call *call = CONTAINER(t, struct call, task);
+	enum err err;
 
 	if (task_is_canceled(t))
 		return end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
-		if (schema_decode_all(&call->arena, &peer_usage_request_schema, 0, call->body,
-				      &call->usage.request) ||
-		    usage_from_request(&call->usage.request, clock_wall_ms(), &call->usage.report))
-			return answer_usage(call, ERR_INVALID);
-		leader_run(&call->leader, t, call->coordinator->config.leader, usage_run,
-			   &call->usage.report);
-		usage_wake(call->coordinator);
+		if (!call_take_job(call, &err))
+			return answer_job_take(call, err);
+		leader_run(&call->leader, t, call->coordinator->config.leader, run_job_take, call);
 		return task_wait(t, CALL_DURABLE);
 	case CALL_DURABLE:
-		return answer_usage(call, call->leader.task.err);
+		return answer_job_take(call, call->leader.task.err);
 	}
 	abort();
+}
+
+static enum step answer_job_finish(struct call *call, enum err err)
+{
+	struct peer_job_finish_response response = {
+		.error = (int16_t)err,
+		.index = (int64_t)call->leader.index,
+		.swapped = call->job_finish.run.swapped,
+	};
+
+	if (!err && call->coordinator->compaction)
+		compaction_end_job(call->coordinator->compaction,
+				   call->job_finish.request.incarnation);
+	return answer(call, &peer_job_finish_response_schema, &response);
+}
+
+static enum err begin_job_finish(struct call *call, void **ret_argument)
+{
+	*ret_argument = call;
+	if (call_agent(call) == 0)
+		return ERR_INVALID;
+	return decode(call, &peer_job_finish_request_schema, &call->job_finish.request);
+}
+
+static enum step job_finish_step(struct task *t)
+{
+	static const struct decision decision = { begin_job_finish, call_finish_job,
+						  answer_job_finish };
+
+	return decide(t, &decision);
 }
 
 /* --- Kafka requests passed on ------------------------------------------------------------------
@@ -368,7 +536,7 @@ static enum err start_kafka(struct call *call)
 		.version = request.api_version,
 		.client_id = request.client_id,
 		.client_host = request.client_host,
-		.incarnation = session_incarnation(session_from_task(call->task.parent)),
+		.incarnation = call_agent(call),
 		.principal = request.principal,
 		.connection_id = request.connection_id,
 		.body = request.body,
@@ -401,7 +569,7 @@ static enum step kafka_step(struct task *t)
 static enum err run_condition(struct cell *cell, void *argument)
 {
 	struct call *call = argument;
-	int64_t incarnation = session_incarnation(session_from_task(call->task.parent));
+	int64_t incarnation = call_agent(call);
 	enum err err = coordinator_write_roll(call->coordinator, cell, 0);
 
 	return err ? err : roll_count_others(cell, incarnation, &call->condition.others);
@@ -418,38 +586,81 @@ static enum step answer_condition(struct call *call, enum err err)
 	return answer(call, &peer_condition_response_schema, &response);
 }
 
-static enum err take_condition(struct call *call)
+static enum err begin_condition(struct call *call, void **ret_argument)
 {
-	struct session *s = session_from_task(call->task.parent);
 	struct peer_condition_request *request = &call->condition.request;
 
-	if (schema_decode_all(&call->arena, &peer_condition_request_schema, 0, call->body,
-			      request) ||
-	    session_incarnation(s) == 0 || request->condition < 0 ||
-	    request->condition >= AGENT_CONDITIONS)
+	*ret_argument = call;
+	if (decode(call, &peer_condition_request_schema, request) || call_agent(call) == 0 ||
+	    request->condition < 0 || request->condition >= AGENT_CONDITIONS)
 		return ERR_INVALID;
-	session_set_condition(s, (enum agent_condition)request->condition);
+	session_set_condition(session_from_task(call->task.parent),
+			      (enum agent_condition)request->condition);
 	return OK;
 }
 
 static enum step condition_step(struct task *t)
 {
-	struct call *call = CONTAINER(t, struct call, task);
+	static const struct decision decision = { begin_condition, run_condition,
+						  answer_condition };
 
-	if (task_is_canceled(t))
-		return end(call, t->err);
-	switch (t->at) {
-	case CALL_START: {
-		enum err err = take_condition(call);
-		if (err)
-			return answer_condition(call, err);
-		leader_run(&call->leader, t, call->coordinator->config.leader, run_condition, call);
-		return task_wait(t, CALL_DURABLE);
-	}
-	case CALL_DURABLE:
-		return answer_condition(call, call->leader.task.err);
-	}
-	abort();
+	return decide(t, &decision);
+}
+
+/* --- compaction by key --------------------------------------------------------------------------
+ */
+
+static enum step answer_key_job(struct call *call, enum err err)
+{
+	if (!err && !key_job_granted(&call->key_job.run))
+		err = ERR_NOT_FOUND;
+	call->key_job.response.error = (int16_t)err;
+	return answer(call, &peer_key_job_response_schema, &call->key_job.response);
+}
+
+static enum err begin_key_job(struct call *call, void **ret_argument)
+{
+	*ret_argument = &call->key_job.run;
+	call->key_job.run = (struct key_job_call) {
+		.coordinator = call->coordinator,
+		.jobs = call->coordinator->key_jobs,
+		.agent = call_agent(call),
+		.response = &call->key_job.response,
+	};
+	return key_job_look(&call->key_job.run);
+}
+
+static enum step key_job_step(struct task *t)
+{
+	static const struct decision decision = { begin_key_job, key_job_run, answer_key_job };
+
+	return decide(t, &decision);
+}
+
+static enum step answer_key_swap(struct call *call, enum err err)
+{
+	struct peer_key_swap_response response = { .error = (int16_t)err };
+
+	return answer(call, &peer_key_swap_response_schema, &response);
+}
+
+static enum err begin_key_swap(struct call *call, void **ret_argument)
+{
+	*ret_argument = &call->key_swap.run;
+	call->key_swap.run = (struct key_swap) {
+		.coordinator = call->coordinator,
+		.jobs = call->coordinator->key_jobs,
+		.agent = call_agent(call),
+		.request = &call->key_swap.request,
+	};
+	return decode(call, &peer_key_swap_request_schema, &call->key_swap.request);
+}
+
+static enum step key_swap_step(struct task *t)
+{
+	static const struct decision decision = { begin_key_swap, key_swap_run, answer_key_swap };
+
+	return decide(t, &decision);
 }
 
 /* --- ping: this process runs --------------------------------------------------------------------
@@ -486,6 +697,11 @@ static const struct {
 	{ PEER_PING_REQUEST, CALL_KIND(ping) },
 	{ PEER_CONDITION_REQUEST, CALL_KIND(condition) },
 	{ PEER_SHARE_REQUEST, CALL_KIND(share) },
+	{ PEER_ORPHANS_REQUEST, CALL_KIND(orphans) },
+	{ PEER_KEY_JOB_REQUEST, CALL_KIND(key_job) },
+	{ PEER_KEY_SWAP_REQUEST, CALL_KIND(key_swap) },
+	{ PEER_JOB_TAKE_REQUEST, CALL_KIND(job_take) },
+	{ PEER_JOB_FINISH_REQUEST, CALL_KIND(job_finish) },
 	{ PEER_KAFKA_REQUEST, CALL_KIND(kafka) },
 };
 

@@ -3,8 +3,10 @@
 #define STREAMS_COORDINATOR_CALL_H
 
 #include "streams/coordinator/commit_file.h"
+#include "streams/coordinator/compaction_swap.h"
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/kafka_call.h"
+#include "streams/coordinator/key_job.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/share_records.h"
 #include "streams/coordinator/usage.h"
@@ -37,6 +39,15 @@ struct call {
 			struct usage_report report;
 		} usage;
 		struct {
+			struct peer_job_take_request request;
+			uint64_t number; /* of the job; 0: none */
+			int64_t incarnation;
+		} job_take;
+		struct {
+			struct peer_job_finish_request request;
+			struct compaction_swap run;
+		} job_finish;
+		struct {
 			struct peer_condition_request request;
 			int32_t others;
 		} condition;
@@ -45,6 +56,18 @@ struct call {
 			struct peer_share_response response;
 			struct share_records run;
 		} share;
+		struct {
+			struct peer_orphans_request request;
+			struct orphans_page page;
+		} orphans;
+		struct {
+			struct peer_key_job_response response;
+			struct key_job_call run;
+		} key_job;
+		struct {
+			struct peer_key_swap_request request;
+			struct key_swap run;
+		} key_swap;
 		struct kafka_call kafka;
 	};
 };
@@ -53,5 +76,14 @@ struct call {
 struct call *call_start(struct coordinator *c, struct task *session, struct list *ended,
 			const struct frame *frame);
 void call_free(struct call *call);
+
+/* The incarnation of the agent that asks; 0: it has not said hello. */
+int64_t call_agent(const struct call *call);
+
+/* True: there is a job for the agent, which needs an incarnation; else *ret_err is the answer. */
+bool call_take_job(struct call *call, enum err *ret_err);
+
+/* The command that swaps; `argument` is the call. */
+MUST_CHECK enum err call_finish_job(struct cell *cell, void *argument);
 
 #endif

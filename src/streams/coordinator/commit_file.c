@@ -53,6 +53,19 @@ static enum err repeat_reply(struct cell *cell, struct commit_file *commit)
 				 commit->response);
 }
 
+/* Below it, what has no row has none any more: its object may be gone.  A commit of it was sent
+ * long ago, by an agent that stood still or on a connection it has left. */
+static enum err check_not_forgotten(struct cell *cell,
+				    const struct peer_commit_file_request *request)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT 1 FROM agent WHERE incarnation = ?1"
+						" AND low_sequence > ?2");
+
+	cell_bind_int(st, 1, request->incarnation);
+	cell_bind_int(st, 2, request->sequence);
+	return cell_next(cell, st) ? ERR_DENIED : OK;
+}
+
 /* Files of an agent that depend on each other are committed in their order: the one before may have
  * been refused for now. */
 static enum err check_turn(struct cell *cell, const struct peer_commit_file_request *request)
@@ -475,7 +488,9 @@ enum err commit_file_run(struct cell *cell, void *argument)
 	if (request->size <= 0 || request->size > DATA_FILE_BYTES_MAX || !key_is_right(request) ||
 	    request->sequence < request->low_sequence)
 		return ERR_INVALID;
-	err = check_turn(cell, request);
+	err = check_not_forgotten(cell, request);
+	if (!err)
+		err = check_turn(cell, request);
 	if (err)
 		return err;
 

@@ -121,6 +121,57 @@ static void test_settings_of_a_topic_are_kept_and_go_with_it(void **state)
 	town_close(&town);
 }
 
+static void test_the_lags_of_compaction_fit_together(void **state)
+{
+	struct kafka_create_topics_request_config configs[] = {
+		{ SLICE("min.compaction.lag.ms"), SLICE("11") },
+		{ SLICE("max.compaction.lag.ms"), SLICE("10") },
+	};
+	struct kafka_create_topics_request_topic topic = { .name = SLICE("u"),
+							   .num_partitions = 1,
+							   .replication_factor = 1,
+							   .configs = configs,
+							   .configs_count = 2 };
+	struct config_topic_rules rules;
+
+	(void)state;
+	town_open(&town, 11);
+	town_topic(&town, "t", 1);
+	const struct kafka_create_topics_response *created =
+		ask(&town, KAFKA_API_CREATE_TOPICS, 5,
+		    &(struct kafka_create_topics_request) { .topics = &topic, .topics_count = 1 });
+	assert_int_equal(created->topics[0].error_code, KAFKA_INVALID_CONFIG);
+	const char *max = "max.compaction.lag.ms", *min = "min.compaction.lag.ms";
+	assert_int_equal(change(CONFIG_TOPIC, "t", min, CONFIG_SET, "10"), KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", max, CONFIG_SET, "9"), KAFKA_INVALID_CONFIG);
+	assert_int_equal(change(CONFIG_TOPIC, "t", max, CONFIG_SET, "10"), KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", min, CONFIG_SET, "11"), KAFKA_INVALID_CONFIG);
+	assert_int_equal(change(CONFIG_TOPIC, "t", min, CONFIG_DELETE, NULL), KAFKA_NONE);
+	assert_int_equal(change(CONFIG_BROKER, "", "log.cleaner.min.compaction.lag.ms", CONFIG_SET,
+				"7"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", max, CONFIG_SET, "6"), KAFKA_INVALID_CONFIG);
+	struct change both[] = { { max, CONFIG_SET, "6" }, { min, CONFIG_SET, "5" } };
+	assert_int_equal(change_with(CONFIG_TOPIC, "t", both, 2, false, 0), KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "min.cleanable.dirty.ratio", CONFIG_SET, "0.25"),
+			 KAFKA_NONE);
+	assert_int_equal(change(CONFIG_TOPIC, "t", "min.cleanable.dirty.ratio", CONFIG_SET, "1.5"),
+			 KAFKA_INVALID_CONFIG);
+	assert_int_equal(change(CONFIG_BROKER, "", "log.cleaner.delete.retention.ms", CONFIG_SET,
+				"77"),
+			 KAFKA_NONE);
+	config_topic_rules(leader_cell(town.leader), SLICE("t"), &rules);
+	assert_int_equal(rules.min_compaction_lag_ms, 5);
+	assert_int_equal(rules.max_compaction_lag_ms, 6);
+	assert_int_equal(rules.delete_retention_ms, 77);
+	assert_true(rules.min_cleanable_ratio == 0.25);
+	config_topic_rules(leader_cell(town.leader), SLICE("other"), &rules);
+	assert_int_equal(rules.min_compaction_lag_ms, 7);
+	assert_true(rules.max_compaction_lag_ms == INT64_MAX);
+	assert_true(rules.min_cleanable_ratio == 0.5);
+	town_close(&town);
+}
+
 static void test_a_topic_is_created_with_settings_or_not_at_all(void **state)
 {
 	struct kafka_create_topics_request_config configs[] = {
@@ -466,6 +517,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_settings_of_a_topic_are_kept_and_go_with_it),
+		cmocka_unit_test(test_the_lags_of_compaction_fit_together),
 		cmocka_unit_test(test_a_topic_is_created_with_settings_or_not_at_all),
 		cmocka_unit_test(test_lists_grow_and_shrink_by_elements),
 		cmocka_unit_test(test_what_makes_no_sense_changes_nothing),

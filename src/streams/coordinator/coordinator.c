@@ -7,11 +7,16 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/random.h"
+#include "streams/coordinator/compaction_jobs.h"
+#include "streams/coordinator/expiry.h"
 #include "streams/coordinator/groups.h"
+#include "streams/coordinator/key_job.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/roll.h"
 #include "streams/coordinator/sweep.h"
 #include "streams/coordinator/transaction_clock.h"
+#include "streams/coordinator/unsure.h"
 #include "streams/coordinator/usage.h"
 
 struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_config *config)
@@ -27,6 +32,7 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 		c->config.silence_ms = COORDINATOR_SILENCE_MS;
 	list_init(&c->sessions);
 	guard_init(&c->guard);
+	c->key_jobs = key_jobs_new();
 	return c;
 }
 
@@ -36,6 +42,7 @@ void coordinator_free(struct coordinator *c)
 	guard_done(&c->guard);
 	quotas_done(&c->mutations);
 	memory_free(c->usage_own);
+	key_jobs_free(c->key_jobs);
 	memory_free(c);
 }
 
@@ -189,6 +196,65 @@ enum err coordinator_explain(struct coordinator *c, struct arena *a, const struc
 	return OK;
 }
 
+/* --- lives -------------------------------------------------------------------------------------
+ */
+
+static int64_t low_sequence(void *context, int64_t incarnation)
+{
+	const struct coordinator *c = context;
+	int64_t low = 0;
+
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
+		const struct session *s = session_from_link(link);
+		if (session_incarnation(s) == incarnation && session_low_sequence(s) > low)
+			low = session_low_sequence(s);
+	}
+	return low;
+}
+
+static bool is_leased(void *context, int64_t incarnation)
+{
+	const struct coordinator *c = context;
+
+	if (key_jobs_has(c->key_jobs, incarnation))
+		return true;
+	return c->compaction &&
+	       compaction_has_job(c->compaction, incarnation, loop_now_ms(c->loop));
+}
+
+struct orphan_lives coordinator_lives(struct coordinator *c)
+{
+	return (struct orphan_lives) { low_sequence, is_leased, c };
+}
+
+/* Whoever led before may have granted what this journal has never heard of.  Asked in each command
+ * that may be the first: one that was rolled back has noted nothing. */
+enum err coordinator_begin_lives(struct coordinator *c, struct cell *cell)
+{
+	if (!c->is_cold)
+		return OK;
+	int64_t next = unsure_next_incarnation(cell);
+	if (c->lives_from && next >= c->lives_from)
+		return OK;
+	c->lives_from = next ? next + INCARNATION_SKIP : 1;
+	return unsure_begin(cell, (int64_t)leader_now_ms(c->config.leader));
+}
+
+void coordinator_lives_begun(struct coordinator *c)
+{
+	c->is_cold = false;
+}
+
+/* A term that ended before this was durable has left it to the next, which knows its records. */
+static void note_cold(struct coordinator *c)
+{
+	struct leader_status status;
+
+	leader_get_status(c->config.leader, &status);
+	c->is_cold |= status.is_cold;
+	c->lives_from = 0;
+}
+
 /* --- leading -----------------------------------------------------------------------------------
  */
 
@@ -197,9 +263,14 @@ void coordinator_on_leading(struct coordinator *c)
 	c->is_leading = true;
 	c->leader[0] = '\0';
 	c->groups = groups_new(c);
+	key_jobs_forget(c->key_jobs);
+	c->compaction = compaction_new();
 	coordinator_forget_guard(c);
 	c->keeps_others = true;
+	note_cold(c);
+	orphan_turns_begin(&c->orphans, loop_now_ms(c->loop), random_u64() % ORPHANS_JITTER_MS);
 	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
+	expiry_start(c); /* the first to write */
 	sweep_start(c);
 	transactions_start(c);
 	usage_start(c);
@@ -216,11 +287,15 @@ void coordinator_on_lost(struct coordinator *c, const char *why)
 	c->is_leading = false;
 	timer_clear(&c->tick);
 	timer_clear(&c->back);
+	expiry_cancel(c);
 	sweep_cancel(c);
+	key_jobs_forget(c->key_jobs);
 	transactions_cancel(c);
 	usage_cancel(c);
 	groups_free(c->groups);
 	c->groups = NULL;
+	compaction_free(c->compaction);
+	c->compaction = NULL;
 	each_session(c, session_end);
 }
 
@@ -256,6 +331,11 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 		.groups = c->groups ? groups_count(c->groups) : 0,
 		.calls = c->call_count,
 	};
+}
+
+void coordinator_scan_soon(struct coordinator *c)
+{
+	orphan_turns_note_news(&c->orphans);
 }
 
 bool coordinator_find_agent(const struct coordinator *c, int64_t incarnation,

@@ -84,6 +84,9 @@ MUST_CHECK enum err coordinator_explain(struct coordinator *c, struct arena *a,
 					enum grant_resource resource, struct slice name,
 					struct guard_reason *ret);
 
+/* The bucket is to be scanned for orphans when it is time, also if nothing is written any more. */
+void coordinator_scan_soon(struct coordinator *c);
+
 /* What the agent of this incarnation says of itself; false when it has no session. */
 bool coordinator_find_agent(const struct coordinator *c, int64_t incarnation,
 			    enum agent_condition *ret);

@@ -21,6 +21,11 @@ enum err counter_next(struct cell *cell, const char *name, int64_t first, int64_
 	return err;
 }
 
+enum err counter_next_incarnation(struct cell *cell, int64_t *ret)
+{
+	return counter_next(cell, "incarnation", INCARNATION_FIRST, ret);
+}
+
 enum err counter_next_producer_id(struct cell *cell, int64_t *ret)
 {
 	return counter_next(cell, "producer_id", PRODUCER_ID_FIRST, ret);

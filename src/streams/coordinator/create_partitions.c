@@ -16,14 +16,18 @@ static int16_t refuse(struct kafka_create_partitions_response_topic *result, int
 }
 
 /* Null: the broker may choose. */
-static bool assignments_fit(const struct kafka_create_partitions_request_topic *asked, size_t added)
+static const char *assignments_fault(struct cell *cell,
+				     const struct kafka_create_partitions_request_topic *asked,
+				     size_t added)
 {
+	const char *fault = NULL;
+
 	if (asked->assignments && asked->assignments_count != added)
-		return false;
-	for (size_t i = 0; i < asked->assignments_count; i++)
-		if (asked->assignments[i].broker_ids_count == 0)
-			return false;
-	return true;
+		return "there is one assignment for each new partition";
+	for (size_t i = 0; i < asked->assignments_count && !fault; i++)
+		fault = topic_brokers_fault(cell, asked->assignments[i].broker_ids,
+					    asked->assignments[i].broker_ids_count);
+	return fault;
 }
 
 static int16_t check_topic(struct cell *cell, struct operation_call *call,
@@ -40,10 +44,9 @@ static int16_t check_topic(struct cell *cell, struct operation_call *call,
 			      "the count must be larger than the topic's");
 	if (asked->count > CATALOG_PARTITIONS_MAX)
 		return refuse(result, KAFKA_INVALID_PARTITIONS, "a topic has at most 10000");
-	if (!assignments_fit(asked, (size_t)(asked->count - ret->partition_count)))
-		return refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-			      "one assignment with a broker per new partition is needed");
-	return KAFKA_NONE;
+	const char *fault =
+		assignments_fault(cell, asked, (size_t)(asked->count - ret->partition_count));
+	return fault ? refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT, fault) : KAFKA_NONE;
 }
 
 static enum err grow_topic(struct cell *cell, const struct catalog_topic *topic, int32_t count)

@@ -32,6 +32,7 @@ static int16_t refuse(struct creation *n, int16_t error, const char *message)
 static int16_t check_assignments(struct creation *n)
 {
 	size_t count = n->topic->assignments_count;
+	const char *fault;
 
 	if (n->topic->num_partitions != -1 || n->topic->replication_factor != -1)
 		return refuse(n, KAFKA_INVALID_REQUEST,
@@ -40,11 +41,14 @@ static int16_t check_assignments(struct creation *n)
 		return refuse(n, KAFKA_INVALID_PARTITIONS, "too many partitions");
 	bool *seen = arena_take_array(n->call->arena, count, sizeof(bool));
 	for (size_t i = 0; i < count; i++) {
-		int32_t index = n->topic->assignments[i].partition_index;
-		if (index < 0 || (size_t)index >= count || seen[index] ||
-		    n->topic->assignments[i].broker_ids_count == 0)
+		const struct kafka_create_topics_request_assignment *it = &n->topic->assignments[i];
+		int32_t index = it->partition_index;
+		if (index < 0 || (size_t)index >= count || seen[index])
 			return refuse(n, KAFKA_INVALID_REPLICA_ASSIGNMENT,
-				      "partitions must be 0, 1, 2 ... each with a broker");
+				      "partitions must be 0, 1, 2 ... each once");
+		fault = topic_brokers_fault(n->cell, it->broker_ids, it->broker_ids_count);
+		if (fault)
+			return refuse(n, KAFKA_INVALID_REPLICA_ASSIGNMENT, fault);
 		seen[index] = true;
 	}
 	n->result->num_partitions = (int32_t)count;

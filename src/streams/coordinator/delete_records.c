@@ -4,25 +4,10 @@
 #include "kafka_messages.h"
 #include "streams/catalog/config.h"
 #include "streams/coordinator/operations.h"
+#include "streams/coordinator/retention.h"
 #include "wire/kafka/errors.h"
 
 enum { DELETE_RECORDS_PARTITIONS_MAX = 10000, OFFSET_OF_THE_END = -1 };
-
-static enum err move_log_start(struct cell *cell, const struct catalog_partition *partition,
-			       int64_t offset)
-{
-	sqlite3_stmt *st =
-		cell_statement(cell, "UPDATE partition SET log_start_offset = ?2 WHERE id = ?1");
-
-	cell_bind_int(st, 1, partition->id);
-	cell_bind_int(st, 2, offset);
-	enum err err = cell_execute(cell, st);
-	if (err)
-		return err;
-	st = cell_statement(cell, "INSERT INTO trim (id) VALUES (?1) ON CONFLICT (id) DO NOTHING");
-	cell_bind_int(st, 1, partition->id);
-	return cell_execute(cell, st);
-}
 
 static enum err delete_partition(struct cell *cell, const struct catalog_topic *topic,
 				 const struct kafka_delete_records_request_partition *asked,
@@ -48,7 +33,7 @@ static enum err delete_partition(struct cell *cell, const struct catalog_topic *
 	if (offset <= partition.log_start_offset)
 		return OK;
 	ret->low_watermark = offset;
-	return move_log_start(cell, &partition, offset);
+	return retention_move_log_start(cell, partition.id, offset);
 }
 
 static void begin_partitions(struct arena *a,

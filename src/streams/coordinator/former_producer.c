@@ -1,6 +1,6 @@
 #include "streams/coordinator/former_producer.h"
 
-#include "streams/coordinator/producer_state.h"
+#include "streams/catalog/producer.h"
 
 /* Its last deletion says more about a name than one before. */
 static enum err copy(struct cell *cell, int64_t partition)

@@ -1,9 +1,10 @@
 #include "streams/coordinator/hello.h"
 
 #include "streams/coordinator/counter.h"
+#include "streams/coordinator/unsure.h"
 #include "wire/peer/condition.h"
 
-enum { NODE_ID_FIRST = 1, INCARNATION_FIRST = 1, NAME_BYTES_MAX = 255 };
+enum { NODE_ID_FIRST = 1, NAME_BYTES_MAX = 255 };
 
 static bool name_is_sound(struct slice name)
 {
@@ -30,7 +31,9 @@ static enum err save_agent(struct cell *cell, const struct hello *h, bool is_kno
 {
 	sqlite3_stmt *st = cell_statement(
 		cell, is_known ? "UPDATE agent SET node = ?2, host = ?3, port = ?4, site = ?5,"
-				 " incarnation = ?6, is_live = ?7 WHERE id = ?1"
+				 " low_sequence = CASE WHEN incarnation = ?6 THEN"
+				 " low_sequence ELSE 0 END, incarnation = ?6, is_live = ?7"
+				 " WHERE id = ?1"
 			       : "INSERT INTO agent (id, node, host, port, site, incarnation,"
 				 " low_sequence, is_live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)");
 
@@ -63,6 +66,8 @@ enum err hello_run(struct cell *cell, void *argument)
 	}
 	bool goes_on = is_known && h->request->incarnation == h->incarnation;
 	if (!err && !goes_on)
-		err = counter_next(cell, "incarnation", INCARNATION_FIRST, &h->incarnation);
+		err = counter_next_incarnation(cell, &h->incarnation);
+	if (!err && goes_on)
+		err = unsure_return(cell, h->incarnation);
 	return err ? err : save_agent(cell, h, is_known);
 }

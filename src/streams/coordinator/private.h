@@ -7,17 +7,22 @@
 #include "streams/catalog/quota.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/kafka_call.h"
+#include "streams/coordinator/orphans.h"
 #include "wire/peer/condition.h"
 
+struct compaction;
 struct groups;
+struct key_jobs;
 struct session;
 struct transactions;
+struct expiry;
 
 struct coordinator {
 	struct loop *loop;
 	struct coordinator_config config;
-	struct groups *groups; /* NULL unless leading */
-	struct guard guard;    /* of the leader's cell */
+	struct groups *groups;	       /* NULL unless leading */
+	struct compaction *compaction; /* the same: jobs that agents have */
+	struct guard guard;	       /* of the leader's cell */
 	struct list sessions;
 	size_t session_count;
 	size_t call_count;
@@ -26,18 +31,29 @@ struct coordinator {
 	char leader[COORDINATOR_ADDRESS_BYTES]; /* another node's; "": none that we know */
 	bool is_stopping;
 	struct task *stop;		   /* woken as sessions end */
+	struct key_jobs *key_jobs;	   /* compaction by key: who has which partition */
 	struct sweep *sweep;		   /* deletion of topics in bounded steps */
 	struct transactions *transactions; /* aborts those that take too long */
+	struct expiry *expiry;		   /* what is old goes */
 	struct usage *usage;		   /* what the journal costs goes into the catalog */
 	struct usage_own *usage_own;	   /* NULL before this process led */
-	struct timer tick;	 /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
-	struct timer back;	 /* agents of the leader before this one had time to come back */
-	bool keeps_others;	 /* until then those that did not are live all the same */
+	struct timer tick; /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
+	struct timer back; /* agents of the leader before this one had time to come back */
+	bool keeps_others; /* until then those that did not are live all the same */
+	struct orphan_turns orphans; /* who lists the bucket, and when */
+	bool is_cold;	    /* a term began without memory, and unsure_begin() is not durable */
+	int64_t lives_from; /* the next incarnation once it is done; 0: it was not tried */
 	struct quotas mutations; /* what clients have changed of topics */
 };
 
 /* Requests ask with operation_may() or group_call_may(), so that denials are audited. */
 const struct guard *coordinator_guard(struct coordinator *c);
+
+/* In a transaction, the first of the term: notes lives that nobody remembers, once. */
+MUST_CHECK enum err coordinator_begin_lives(struct coordinator *c, struct cell *cell);
+
+/* That is durable. */
+void coordinator_lives_begun(struct coordinator *c);
 
 /* Inside a transaction that changes users or grants, before it does. */
 void coordinator_forget_guard(struct coordinator *c);
@@ -48,6 +64,9 @@ void coordinator_update_roll(struct coordinator *c, int64_t gone);
 
 /* The same at once, inside a transaction. */
 MUST_CHECK enum err coordinator_write_roll(struct coordinator *c, struct cell *cell, int64_t gone);
+
+/* What sessions know of lives; `context` of the functions is the coordinator. */
+struct orphan_lives coordinator_lives(struct coordinator *c);
 
 /* --- sessions: one agent's connection ----------------------------------------------------------
  */
@@ -64,5 +83,9 @@ enum agent_condition session_condition(const struct session *session);
 void session_tick(struct session *session);
 void session_forget_ticks(struct session *session);
 int64_t session_incarnation(const struct session *session); /* 0: no agent said hello */
+
+/* Its agent has said that everything below this sequence of its incarnation is decided. */
+void session_set_low_sequence(struct session *session, int64_t low_sequence);
+int64_t session_low_sequence(const struct session *session); /* 0: it said nothing */
 
 #endif

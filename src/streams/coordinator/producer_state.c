@@ -4,23 +4,9 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "streams/catalog/producer.h"
 
 enum { RECENT_ENTRY_BYTES = 16 };
-
-#define SEQUENCES ((int64_t)INT32_MAX + 1) /* 0 to 2147483647 */
-
-int32_t producer_sequence_add(int32_t sequence, int32_t count)
-{
-	return (int32_t)(((int64_t)sequence + count) % SEQUENCES);
-}
-
-/* Is `sequence` behind `last`, the way around that is shorter? */
-static bool is_behind(int32_t sequence, int32_t last)
-{
-	int64_t distance = ((int64_t)last - sequence + SEQUENCES) % SEQUENCES;
-
-	return distance < SEQUENCES / 2;
-}
 
 enum producer_verdict producer_check(const struct producer_state *state, int16_t epoch,
 				     int32_t base_sequence, int32_t record_count,
@@ -44,7 +30,8 @@ enum producer_verdict producer_check(const struct producer_state *state, int16_t
 	}
 	if (base_sequence == producer_sequence_add(state->last_sequence, 1))
 		return PRODUCER_ACCEPTED;
-	return is_behind(last, state->last_sequence) ? PRODUCER_FORGOTTEN : PRODUCER_OUT_OF_ORDER;
+	return producer_sequence_is_behind(last, state->last_sequence) ? PRODUCER_FORGOTTEN
+								       : PRODUCER_OUT_OF_ORDER;
 }
 
 void producer_remember(struct producer_state *state, int16_t epoch, int32_t base_sequence,

@@ -30,9 +30,6 @@ enum producer_verdict {
 	PRODUCER_FENCED,  /* a newer epoch was here */
 };
 
-/* The sequence `count` after `sequence`; they wrap from 2147483647 to 0. */
-int32_t producer_sequence_add(int32_t sequence, int32_t count);
-
 /* May a batch of `record_count` with this epoch and base sequence be appended? `state` is NULL for
  * a producer that is not known here: it begins with sequence 0 (or goes on: former_producer.h).
  * Were any sequence right, then a second batch whose first one failed would be stored, and the

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "streams/catalog/producer.h"
+
 /* P4 */
 static void test_sequences_go_round(void **state)
 {

@@ -45,6 +45,7 @@ struct session {
 	struct list pending; /* struct pending_record, until the image is pushed */
 	size_t pending_bytes;
 	int64_t incarnation; /* that its agent got here; 0: none yet */
+	int64_t low_sequence;
 	enum agent_condition condition;
 	int silent_ticks;
 	bool is_heard; /* since the last tick */
@@ -217,7 +218,10 @@ static void finish_calls(struct session *s)
 	LIST_EACH (&s->ended, struct call, link, call) {
 		assert(!task_is_running(&call->task));
 		if (call->incarnation) {
+			if (s->incarnation != call->incarnation)
+				s->low_sequence = 0;
 			s->incarnation = call->incarnation;
+			orphan_turns_note_news(&s->coordinator->orphans);
 			s->condition = (enum agent_condition)call->hello.request.condition;
 			coordinator_update_roll(s->coordinator, 0);
 		}
@@ -283,8 +287,10 @@ static void session_on_end(struct task *t)
 	follower_image_done(&s->image.image);
 	list_remove(&s->link);
 	c->session_count--;
-	if (s->incarnation)
+	if (s->incarnation) {
+		orphan_turns_leave(&c->orphans, s->incarnation);
 		coordinator_update_roll(c, s->incarnation);
+	}
 	memory_free(s);
 	if (c->stop)
 		task_wake(c->stop);
@@ -389,6 +395,17 @@ void session_forget_ticks(struct session *s)
 int64_t session_incarnation(const struct session *s)
 {
 	return s->incarnation;
+}
+
+void session_set_low_sequence(struct session *s, int64_t low_sequence)
+{
+	if (low_sequence > s->low_sequence)
+		s->low_sequence = low_sequence;
+}
+
+int64_t session_low_sequence(const struct session *s)
+{
+	return s->low_sequence;
 }
 
 void session_wake(struct session *s)

@@ -16,8 +16,10 @@
 #include "streams/catalog/catalog.h"
 #include "streams/catalog/config.h"
 #include "streams/coordinator/expire_offsets.h"
+#include "streams/coordinator/expiry.h"
 #include "streams/coordinator/former_producer.h"
 #include "streams/coordinator/private.h"
+#include "streams/coordinator/runs.h"
 #include "streams/coordinator/share_group.h"
 
 #define MINUTE_MS (60 * INT64_C(1000))
@@ -27,7 +29,7 @@
 
 static int64_t find_deleted_topic(struct cell *cell)
 {
-	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM topic WHERE deleted_ms IS NOT NULL"
+	sqlite3_stmt *st = cell_statement(cell, "SELECT id FROM topic WHERE deleted_ms > 0"
 						" ORDER BY deleted_ms, id LIMIT 1");
 	int64_t topic = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
 
@@ -45,19 +47,6 @@ static int64_t find_partition(struct cell *cell, int64_t topic)
 	int64_t partition = cell_next(cell, st) ? sqlite3_column_int64(st, 0) : 0;
 	sqlite3_reset(st);
 	return partition;
-}
-
-static enum err delete_run(struct cell *cell, int64_t run, int64_t file, int64_t now_ms)
-{
-	enum err err = cell_execute_sql(cell, "DELETE FROM run WHERE id = ?1", run, 0);
-
-	if (!err)
-		err = cell_execute_sql(
-			cell,
-			"UPDATE file SET run_count = run_count - 1,"
-			" dead_ms = CASE WHEN run_count = 1 THEN ?2 END WHERE id = ?1",
-			file, now_ms);
-	return err;
 }
 
 /* Runs that end before `offset`; `ret_bytes` is how many bytes they had. */
@@ -80,7 +69,7 @@ static enum err delete_runs(struct cell *cell, int64_t partition, int64_t offset
 	}
 	sqlite3_reset(st);
 	for (int i = 0; i < count && !err; i++)
-		err = delete_run(cell, runs[i], files[i], now_ms);
+		err = runs_delete(cell, runs[i], files[i], now_ms);
 	*ret_count = count;
 	*ret_bytes = bytes;
 	return err;
@@ -100,6 +89,7 @@ static const char *const of_partition[] = {
 	" WHERE partition = ?1 LIMIT ?2)",
 	"DELETE FROM transaction_partition WHERE id IN (SELECT id FROM transaction_partition"
 	" WHERE partition = ?1 LIMIT ?2)",
+	"DELETE FROM key_clean WHERE id = ?1 AND ?2 > 0",
 };
 
 static enum err sweep_partition(struct cell *cell, int64_t partition, const struct sweep_step *step)
@@ -395,6 +385,7 @@ static enum err run_step(struct cell *cell, void *argument)
 	sweep->step.transactional_idle_since_ms = is_steady ? wall_ms - transactional_idle_ms : 0;
 	sweep->step.now_ms = (int64_t)leader_now_ms(sweep->coordinator->config.leader);
 	enum err err = sweep_run(cell, &sweep->step);
+	expiry_runs_deleted(sweep->coordinator, cell);
 	return err || sweep->step.is_more || !is_steady ? err : run_offsets(cell, sweep);
 }
 

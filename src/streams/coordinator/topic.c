@@ -1,6 +1,7 @@
 #include "streams/coordinator/topic.h"
 
-#include "streams/coordinator/configs.h"
+#include "streams/catalog/config.h"
+#include "streams/coordinator/deleted_topic.h"
 
 enum err topic_add_partitions(struct cell *cell, int64_t topic, int32_t from, int32_t to)
 {
@@ -41,23 +42,48 @@ size_t topic_count(struct cell *cell)
 	return count;
 }
 
-/* Its settings go at once: they are found by its name, which is free again. */
-static enum err forget_settings(struct cell *cell, int64_t topic)
+static bool has_broker(struct cell *cell, int32_t id)
+{
+	sqlite3_stmt *st = cell_statement(cell, "SELECT 1 FROM agent WHERE id = ?1");
+
+	cell_bind_int(st, 1, id);
+	bool has = cell_next(cell, st);
+	sqlite3_reset(st);
+	return has;
+}
+
+/* However long the list is, it is wrong after one more than there are brokers. */
+const char *topic_brokers_fault(struct cell *cell, const int32_t *ids, size_t count)
+{
+	if (count == 0)
+		return "the assignment has a partition without a broker";
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < i; k++)
+			if (ids[k] == ids[i])
+				return "the assignment names a broker twice";
+		if (!has_broker(cell, ids[i]))
+			return "the assignment names a broker that there is not";
+	}
+	return NULL;
+}
+
+/* Its settings go at once: they are found by its name, which is free again.  This needs no room. */
+static enum err delete_for_good(struct cell *cell, int64_t topic, int64_t now_ms)
 {
 	sqlite3_stmt *st = cell_statement(cell, "DELETE FROM config WHERE kind = ?2 AND resource ="
 						" (SELECT name FROM topic WHERE id = ?1)");
 
 	cell_bind_int(st, 1, topic);
 	cell_bind_int(st, 2, CONFIG_TOPIC);
-	return cell_execute(cell, st);
+	cell_let_free(cell);
+	enum err err = cell_execute(cell, st);
+	return err ? err
+		   : cell_execute_sql(cell, "UPDATE topic SET deleted_ms = ?2 WHERE id = ?1", topic,
+				      now_ms);
 }
 
-enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms)
+enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms, bool is_full)
 {
-	enum err err = forget_settings(cell, topic);
-	sqlite3_stmt *st = cell_statement(cell, "UPDATE topic SET deleted_ms = ?2 WHERE id = ?1");
-
-	cell_bind_int(st, 1, topic);
-	cell_bind_int(st, 2, now_ms);
-	return err ? err : cell_execute(cell, st);
+	return is_full ? delete_for_good(cell, topic, now_ms)
+		       : deleted_topic_add(cell, topic, now_ms);
 }

@@ -13,7 +13,13 @@ bool topic_name_collides(struct cell *cell, struct slice name);
 
 size_t topic_count(struct cell *cell);
 
-/* Hide the topic at once: its name is free, its rows go in bounded steps (sweep.h). */
-MUST_CHECK enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms);
+/* What is wrong with the brokers that a partition is given to, or NULL.  None keeps it, but as in
+ * Kafka they exist, each is named once, and there is one. */
+const char *topic_brokers_fault(struct cell *cell, const int32_t *ids, size_t count);
+
+/* Hide the topic at once: its name is free.  It can be brought back for a while (deleted_topic.h)
+ * unless the catalog `is_full`; then its rows go in bounded steps (sweep.h). */
+MUST_CHECK enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms,
+				       bool is_full);
 
 #endif

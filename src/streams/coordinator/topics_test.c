@@ -177,9 +177,21 @@ static void test_counts_that_make_no_sense(void **state)
 	town_close(&town);
 }
 
+static enum err add_agents(struct cell *cell, void *argument)
+{
+	(void)argument;
+	return cell_execute(cell, cell_statement(cell, "INSERT INTO agent (id, node, host, port,"
+						       " site, incarnation, low_sequence, is_live)"
+						       " VALUES (1, 'n', 'h', 1, 's', 1, 1, 1),"
+						       " (2, 'm', 'h', 2, 's', 2, 1, 0)"));
+}
+
+/* Lists of brokers that Apache Kafka 4.2 refuses too, as INVALID_REPLICA_ASSIGNMENT. */
+static int32_t wrong_brokers[][2] = { { 77, 1 }, { 1, 77 }, { 1, 1 }, { -1, 1 }, { 0, 1 } };
+
 static void test_partitions_may_be_assigned_one_by_one(void **state)
 {
-	int32_t broker = 1;
+	int32_t broker = 1, both[] = { 2, 1 };
 	struct kafka_create_topics_request_assignment assignments[] = {
 		{ .partition_index = 1, .broker_ids = &broker, .broker_ids_count = 1 },
 		{ .partition_index = 0, .broker_ids = &broker, .broker_ids_count = 1 },
@@ -193,6 +205,7 @@ static void test_partitions_may_be_assigned_one_by_one(void **state)
 
 	(void)state;
 	town_open(&town, 5);
+	assert_int_equal(town_run(&town, add_agents, NULL), OK);
 	t.num_partitions = 2;
 	assert_int_equal(create(&town, t, false)->error_code, KAFKA_INVALID_REQUEST);
 	t.num_partitions = -1;
@@ -203,7 +216,13 @@ static void test_partitions_may_be_assigned_one_by_one(void **state)
 	assignments[0].partition_index = 1;
 	assignments[0].broker_ids_count = 0;
 	assert_int_equal(create(&town, t, false)->error_code, KAFKA_INVALID_REPLICA_ASSIGNMENT);
-	assignments[0].broker_ids_count = 1;
+	assignments[0].broker_ids_count = 2;
+	for (size_t i = 0; i < sizeof(wrong_brokers) / sizeof(*wrong_brokers); i++) {
+		assignments[0].broker_ids = wrong_brokers[i];
+		assert_int_equal(create(&town, t, false)->error_code,
+				 KAFKA_INVALID_REPLICA_ASSIGNMENT);
+	}
+	assignments[0].broker_ids = both;
 	const struct kafka_create_topics_response_topic *topic = create(&town, t, false);
 	assert_int_equal(topic->error_code, KAFKA_NONE);
 	assert_int_equal(topic->num_partitions, 2);
@@ -350,6 +369,7 @@ static void test_a_topic_can_only_grow(void **state)
 
 	(void)state;
 	town_open(&town, 10);
+	assert_int_equal(town_run(&town, add_agents, NULL), OK);
 	town_topic(&town, "t", 2);
 	assert_int_equal(grow(&town, "no", 2, 0, false), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
 	assert_int_equal(grow(&town, "t", 2, 0, false), KAFKA_INVALID_PARTITIONS);
@@ -362,6 +382,33 @@ static void test_a_topic_can_only_grow(void **state)
 	assert_int_equal(grow(&town, "t", 4, 2, false), KAFKA_NONE);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM partition"), 4);
 	assert_int_equal(town_number(&town, "SELECT partition_count FROM topic"), 4);
+	town_close(&town);
+}
+
+static void test_partitions_are_added_to_brokers_that_there_are(void **state)
+{
+	struct kafka_create_partitions_request_assignment assignment = { .broker_ids_count = 2 };
+	struct kafka_create_partitions_request_topic topic = {
+		.name = SLICE("t"), .count = 2, .assignments = &assignment, .assignments_count = 1
+	};
+	const struct kafka_create_partitions_request request = { .topics = &topic,
+								 .topics_count = 1 };
+	const struct kafka_create_partitions_response *response;
+	int32_t both[] = { 2, 1 };
+	struct town town;
+
+	(void)state;
+	town_open(&town, 10);
+	assert_int_equal(town_run(&town, add_agents, NULL), OK);
+	town_topic(&town, "t", 1);
+	for (size_t i = 0; i < sizeof(wrong_brokers) / sizeof(*wrong_brokers); i++) {
+		assignment.broker_ids = wrong_brokers[i];
+		response = ask(&town, KAFKA_API_CREATE_PARTITIONS, 3, &request);
+		assert_int_equal(response->results[0].error_code, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+	}
+	assignment.broker_ids = both;
+	response = ask(&town, KAFKA_API_CREATE_PARTITIONS, 3, &request);
+	assert_int_equal(response->results[0].error_code, KAFKA_NONE);
 	town_close(&town);
 }
 
@@ -468,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_a_deleted_topic_is_gone_at_once),
 		cmocka_unit_test(test_old_clients_delete_by_name),
 		cmocka_unit_test(test_a_topic_can_only_grow),
+		cmocka_unit_test(test_partitions_are_added_to_brokers_that_there_are),
 		cmocka_unit_test(test_a_producer_id_is_given_once),
 		cmocka_unit_test(test_a_request_that_cannot_be_decoded),
 		cmocka_unit_test(test_a_request_that_nobody_serves),

@@ -23,6 +23,11 @@ static void write_again(const struct data_file *f, struct slice file)
 		assert(data_file_writer_add(&w, f->entries[i].topic_id, f->entries[i].partition,
 					    &batch, holder) == OK);
 	}
+	data_file_writer_arrange(&w);
+	for (size_t i = 0; i < f->entry_count; i++)
+		w.entries[i].base_offset = f->entries[i].base_offset;
+	for (size_t i = 0; i < f->topic_count; i++)
+		assert(data_file_writer_name(&w, &f->topics[i]) == OK);
 	data_file_writer_finish(&w, &f->header);
 	size_t at = 0;
 	for (size_t i = 0; i < w.slice_count; i++) {
@@ -49,7 +54,7 @@ static void read_file(struct slice file)
 			struct data_file_entry *e = &f.entries[i];
 			assert(e->offset <= file.size && e->size <= file.size - e->offset);
 		}
-		if (data_file_check_body(&f, file) == OK)
+		if (data_file_check_body(&f, file) == OK && f.header.version == DATA_FILE_VERSION)
 			write_again(&f, file);
 	}
 	arena_done(&a);

@@ -26,6 +26,13 @@ static const struct data_file_header header = {
 	.created_ms = 1700000000123,
 };
 
+static const uint32_t partition_counts[] = { 8, 2 };
+static const char *const names[] = { "orders", "payments.of-2026_11" };
+
+/* Of the golden files, by place. */
+static const int64_t known_offsets[] = { 900, -1, -1, 41, 41 };
+static const int64_t final_offsets[] = { 900, 70, 72, 41, 50 };
+
 static void add(struct data_file_writer *w, const uint8_t topic_id[16], uint32_t partition,
 		struct slice bytes)
 {
@@ -38,23 +45,29 @@ static void add(struct data_file_writer *w, const uint8_t topic_id[16], uint32_t
 	blob_unref(&holder); /* the writer has its own */
 }
 
-static void add_golden(struct data_file_writer *w, const uint8_t topic_id[16], uint32_t partition,
-		       const char *name)
+/* The five batches of the golden files, in their order of arrival. */
+static void add_five(struct data_file_writer *w, const int64_t *final_offsets_or_null)
 {
-	struct buf bytes = corpus_read(name);
+	static const struct {
+		const uint8_t *topic_id;
+		uint32_t partition;
+		const char *name;
+		int place;
+	} batches[] = {
+		{ topic_b, 1, "kafka/batch_kcat_null.hex", 3 },
+		{ topic_a, 7, "kafka/batch_java_idempotent.hex", 1 },
+		{ topic_a, 2, "kafka/batch_java_transactional.hex", 0 },
+		{ topic_b, 1, "kafka/batch_kcat_idempotent.hex", 4 },
+		{ topic_a, 7, "kafka/batch_java_zstd.hex", 2 },
+	};
 
-	add(w, topic_id, partition, buf_slice(&bytes));
-	buf_done(&bytes);
-}
-
-/* The five batches of the golden file, in their order of arrival. */
-static void add_five(struct data_file_writer *w)
-{
-	add_golden(w, topic_b, 1, "kafka/batch_kcat_null.hex");
-	add_golden(w, topic_a, 7, "kafka/batch_java_idempotent.hex");
-	add_golden(w, topic_a, 2, "kafka/batch_java_transactional.hex");
-	add_golden(w, topic_b, 1, "kafka/batch_kcat_idempotent.hex");
-	add_golden(w, topic_a, 7, "kafka/batch_java_zstd.hex");
+	for (size_t i = 0; i < 5; i++) {
+		struct buf bytes = corpus_read(batches[i].name);
+		if (final_offsets_or_null)
+			record_batch_patch(bytes.data, final_offsets_or_null[batches[i].place], 3);
+		add(w, batches[i].topic_id, batches[i].partition, buf_slice(&bytes));
+		buf_done(&bytes);
+	}
 }
 
 static struct buf whole(const struct data_file_writer *w)
@@ -67,19 +80,36 @@ static struct buf whole(const struct data_file_writer *w)
 	return file;
 }
 
-static void test_the_golden_file_is_written_byte_for_byte(void **state)
+static void describe_five(struct data_file_writer *w, const int64_t offsets[5])
+{
+	struct data_file_topic topic;
+
+	data_file_writer_arrange(w);
+	for (size_t i = 0; i < 5; i++)
+		w->entries[i].base_offset = offsets[i];
+	for (size_t i = 0; i < 2; i++) {
+		topic.partition_count = partition_counts[i];
+		topic.name = slice_from(names[i]);
+		memcpy(topic.topic_id, i ? topic_b : topic_a, 16);
+		assert_int_equal(data_file_writer_name(w, &topic), OK);
+	}
+}
+
+static void check_golden(const char *name, uint16_t flags, const int64_t offsets[5])
 {
 	static const uint32_t arrivals[] = { 2, 1, 4, 0, 3 };
-	struct buf golden = corpus_read("streams/data_file_v1.hex");
+	struct buf golden = corpus_read(name);
+	struct data_file_header told = header;
 	struct data_file_writer w;
 
-	(void)state;
+	told.flags = flags;
 	data_file_writer_init(&w);
-	add_five(&w);
-	assert_int_equal(data_file_writer_size(&w), golden.size);
-	data_file_writer_finish(&w, &header);
+	add_five(&w, flags & DATA_FILE_FINAL_OFFSETS ? offsets : NULL);
+	describe_five(&w, offsets);
+	data_file_writer_finish(&w, &told);
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(w.entries[i].arrival, arrivals[i]);
+	assert_int_equal(data_file_writer_size(&w), golden.size);
 	struct buf file = whole(&w);
 	assert_int_equal(file.size, golden.size);
 	assert_memory_equal(file.data, golden.data, golden.size);
@@ -88,17 +118,26 @@ static void test_the_golden_file_is_written_byte_for_byte(void **state)
 	buf_done(&golden);
 }
 
-static void test_the_golden_file_is_read(void **state)
+static void test_the_golden_files_are_written_byte_for_byte(void **state)
 {
-	struct buf golden = corpus_read("streams/data_file_v1.hex");
+	(void)state;
+	check_golden("streams/data_file_v2.hex", 0, known_offsets);
+	check_golden("streams/data_file_v2_final.hex", DATA_FILE_FINAL_OFFSETS, final_offsets);
+}
+
+static void check_is_read(const char *name, uint16_t version, uint16_t flags,
+			  const int64_t offsets[5])
+{
+	struct buf golden = corpus_read(name);
 	struct slice file = buf_slice(&golden);
 	struct data_file f;
 	struct arena a;
 
-	(void)state;
 	arena_init(&a);
 	assert_int_equal(data_file_decode(&a, file, &f), OK);
 	assert_memory_equal(f.header.cluster_id, header.cluster_id, 16);
+	assert_int_equal(f.header.version, version);
+	assert_int_equal(f.header.flags, flags);
 	assert_int_equal(f.header.incarnation, header.incarnation);
 	assert_int_equal(f.header.sequence, 42);
 	assert_int_equal(f.header.created_ms, 1700000000123);
@@ -117,42 +156,63 @@ static void test_the_golden_file_is_read(void **state)
 	assert_int_equal(e->producer_epoch, 5);
 	assert_int_equal(e->base_sequence, 123);
 	assert_int_equal(e->attributes, 0);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(f.entries[i].base_offset, offsets ? offsets[i] : -1);
+	assert_int_equal(f.topic_count, version == 1 ? 0 : 2);
+	for (size_t i = 0; i < f.topic_count; i++) {
+		assert_memory_equal(f.topics[i].topic_id, i ? topic_b : topic_a, 16);
+		assert_int_equal(f.topics[i].partition_count, partition_counts[i]);
+		assert_true(slice_equal(f.topics[i].name, slice_from(names[i])));
+	}
 	assert_int_equal(data_file_check_body(&f, file), OK);
+	arena_done(&a);
+	buf_done(&golden);
+}
+
+static void test_the_golden_files_are_read(void **state)
+{
+	(void)state;
+	check_is_read("streams/data_file_v1.hex", 1, 0, NULL);
+	check_is_read("streams/data_file_v2.hex", 2, 0, known_offsets);
+	check_is_read("streams/data_file_v2_final.hex", 2, DATA_FILE_FINAL_OFFSETS, final_offsets);
+}
+
+static void check_parts(const char *name, uint16_t version, size_t topic_count)
+{
+	struct buf golden = corpus_read(name);
+	struct slice file = buf_slice(&golden);
+	struct data_file_trailer trailer;
+	struct data_file_footer footer;
+	struct arena a;
+
+	arena_init(&a);
+	struct slice tail = slice_part(file, file.size - DATA_FILE_TRAILER_BYTES, file.size);
+	assert_int_equal(data_file_decode_trailer(tail, file.size, &trailer), OK);
+	assert_int_equal(trailer.entry_count, 5);
+	assert_int_equal(trailer.version, version);
+	struct slice bytes = slice_part(file, trailer.footer_offset, file.size);
+	assert_int_equal(data_file_decode_footer(&a, bytes, file.size, &footer), OK);
+	assert_int_equal(footer.entry_count, 5);
+	assert_int_equal(footer.topic_count, topic_count);
+	assert_int_equal(data_file_decode_trailer(tail, file.size + 1, &trailer), ERR_CORRUPT);
+	assert_int_equal(data_file_decode_footer(&a, bytes, file.size - 1, &footer), ERR_CORRUPT);
 	arena_done(&a);
 	buf_done(&golden);
 }
 
 static void test_a_file_is_read_in_parts(void **state)
 {
-	struct buf golden = corpus_read("streams/data_file_v1.hex");
-	struct slice file = buf_slice(&golden);
-	struct data_file_trailer trailer;
-	struct data_file_entry *entries;
-	struct arena a;
-	size_t count;
-
 	(void)state;
-	arena_init(&a);
-	struct slice tail = slice_part(file, file.size - DATA_FILE_TRAILER_BYTES, file.size);
-	assert_int_equal(data_file_decode_trailer(tail, file.size, &trailer), OK);
-	assert_int_equal(trailer.entry_count, 5);
-	struct slice footer = slice_part(file, trailer.footer_offset, file.size);
-	assert_int_equal(data_file_decode_footer(&a, footer, file.size, &entries, &count), OK);
-	assert_int_equal(count, 5);
-	assert_int_equal(data_file_decode_trailer(tail, file.size + 1, &trailer), ERR_CORRUPT);
-	assert_int_equal(data_file_decode_footer(&a, footer, file.size - 1, &entries, &count),
-			 ERR_CORRUPT);
-	arena_done(&a);
-	buf_done(&golden);
+	check_parts("streams/data_file_v1.hex", 1, 0);
+	check_parts("streams/data_file_v2.hex", 2, 2);
 }
 
-static void test_a_file_cut_off_at_any_byte_is_corrupt(void **state)
+static void check_cut_off(const char *name)
 {
-	struct buf golden = corpus_read("streams/data_file_v1.hex");
+	struct buf golden = corpus_read(name);
 	struct data_file f;
 	struct arena a;
 
-	(void)state;
 	arena_init(&a);
 	for (size_t size = 0; size < golden.size; size++) {
 		uint8_t *copy = memory_take(size ? size : 1);
@@ -165,25 +225,35 @@ static void test_a_file_cut_off_at_any_byte_is_corrupt(void **state)
 	buf_done(&golden);
 }
 
-/* Base offset and leader epoch of a batch: no checksum covers them, and they mean nothing yet. */
+static void test_a_file_cut_off_at_any_byte_is_corrupt(void **state)
+{
+	(void)state;
+	check_cut_off("streams/data_file_v1.hex");
+	check_cut_off("streams/data_file_v2.hex");
+}
+
+/* Base offset and leader epoch of a batch: no checksum covers them, and they mean nothing yet.  Of
+ * a compacted file the footer knows the offset. */
 static bool is_place_of_a_batch(const struct data_file *f, size_t at)
 {
+	bool is_final = f->header.flags & DATA_FILE_FINAL_OFFSETS;
+
 	for (size_t i = 0; i < f->entry_count; i++) {
 		size_t start = f->entries[i].offset;
-		if ((at >= start && at < start + 8) || (at >= start + 12 && at < start + 16))
+		if ((!is_final && at >= start && at < start + 8) ||
+		    (at >= start + 12 && at < start + 16))
 			return true;
 	}
 	return false;
 }
 
-static void test_every_flipped_bit_that_means_something_is_found(void **state)
+static void flip_every_bit(const char *name)
 {
-	struct buf golden = corpus_read("streams/data_file_v1.hex");
+	struct buf golden = corpus_read(name);
 	struct slice file = buf_slice(&golden);
 	struct data_file intact, flipped;
 	struct arena a, scratch;
 
-	(void)state;
 	arena_init(&a);
 	arena_init(&scratch);
 	assert_int_equal(data_file_decode(&a, file, &intact), OK);
@@ -207,6 +277,14 @@ static void test_every_flipped_bit_that_means_something_is_found(void **state)
 	buf_done(&golden);
 }
 
+static void test_every_flipped_bit_that_means_something_is_found(void **state)
+{
+	(void)state;
+	flip_every_bit("streams/data_file_v1.hex");
+	flip_every_bit("streams/data_file_v2.hex");
+	flip_every_bit("streams/data_file_v2_final.hex");
+}
+
 /* Put the checksums of header and trailer right after a change. */
 static void seal(struct buf *file, size_t footer_size)
 {
@@ -217,55 +295,123 @@ static void seal(struct buf *file, size_t footer_size)
 	put_u32(trailer + 20, crc32c((struct slice) { footer, footer_size + 20 }));
 }
 
-static enum err decode_after(size_t from_end, size_t size, uint64_t value)
+static enum err decode_after(const char *name, size_t from_end, size_t size, uint64_t value)
 {
-	struct buf file = corpus_read("streams/data_file_v1.hex");
+	struct buf file = corpus_read(name);
 	struct data_file f;
 	struct arena a;
 
 	arena_init(&a);
 	for (size_t i = 0; i < size; i++)
 		file.data[file.size - from_end + i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-	seal(&file, (size_t)5 * DATA_FILE_ENTRY_BYTES);
+	uint32_t footer_size = get_u32(file.data + file.size - 24);
+	if (footer_size > file.size)
+		footer_size = 0;
+	seal(&file, footer_size);
 	enum err err = data_file_decode(&a, buf_slice(&file), &f);
 	arena_done(&a);
 	buf_done(&file);
 	return err;
 }
 
+static void check_lies(const char *name, size_t entry_size, size_t topics_size, uint16_t newer)
+{
+	const size_t entries = 5 * entry_size + topics_size + DATA_FILE_TRAILER_BYTES;
+	const size_t last = entry_size + topics_size + DATA_FILE_TRAILER_BYTES;
+
+	assert_int_equal(decode_after(name, 8, 1, 'H'), OK); /* nothing changed */
+	assert_int_equal(decode_after(name, entries - 20, 8, 63), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, entries - 28, 4, UINT32_MAX), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, last - 28, 4, 81), ERR_CORRUPT); /* beyond the body */
+	assert_int_equal(decode_after(name, last - 28, 4, 79), ERR_CORRUPT); /* a gap */
+	assert_int_equal(decode_after(name, last - 16, 4, 0), ERR_CORRUPT);  /* not sorted */
+	assert_int_equal(decode_after(name, last - 32, 4, UINT32_MAX), ERR_CORRUPT); /* count -1 */
+	assert_int_equal(decode_after(name, 32, 8, UINT64_MAX), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, 24, 4, UINT32_MAX), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, 20, 4, 6), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, 20, 4, UINT32_MAX), ERR_TOO_BIG);
+	assert_int_equal(decode_after(name, 16, 2, newer), ERR_UNSUPPORTED);
+	assert_int_equal(decode_after(name, 16, 2, 0), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, 14, 2, 2), ERR_CORRUPT);
+	assert_int_equal(decode_after(name, 14, 2, 1), ERR_CORRUPT); /* not as the header */
+}
+
 static void test_a_sealed_lie_is_still_found(void **state)
 {
-	const size_t entries = (size_t)5 * DATA_FILE_ENTRY_BYTES + DATA_FILE_TRAILER_BYTES;
-	const size_t last = (size_t)DATA_FILE_ENTRY_BYTES + DATA_FILE_TRAILER_BYTES;
+	/* 4 + 22 + orders + 22 + payments.of-2026_11 */
+	const size_t topics = 4 + 22 + 6 + 22 + 19, end = DATA_FILE_TRAILER_BYTES;
+	const size_t entry = topics + DATA_FILE_ENTRY_BYTES + end;
+	const char *known = "streams/data_file_v2.hex", *final = "streams/data_file_v2_final.hex";
 
 	(void)state;
-	assert_int_equal(decode_after(8, 1, 'H'), OK); /* nothing changed */
-	assert_int_equal(decode_after(entries - 20, 8, 63), ERR_CORRUPT);
-	assert_int_equal(decode_after(entries - 28, 4, UINT32_MAX), ERR_CORRUPT);
-	assert_int_equal(decode_after(last - 28, 4, 81), ERR_CORRUPT);	       /* beyond the body */
-	assert_int_equal(decode_after(last - 28, 4, 79), ERR_CORRUPT);	       /* a gap */
-	assert_int_equal(decode_after(last - 16, 4, 0), ERR_CORRUPT);	       /* not sorted */
-	assert_int_equal(decode_after(last - 32, 4, UINT32_MAX), ERR_CORRUPT); /* count -1 */
-	assert_int_equal(decode_after(32, 8, UINT64_MAX), ERR_CORRUPT);
-	assert_int_equal(decode_after(24, 4, UINT32_MAX), ERR_CORRUPT);
-	assert_int_equal(decode_after(20, 4, 6), ERR_CORRUPT);
-	assert_int_equal(decode_after(20, 4, UINT32_MAX), ERR_TOO_BIG);
-	assert_int_equal(decode_after(16, 2, 2), ERR_UNSUPPORTED);
-	assert_int_equal(decode_after(16, 2, 0), ERR_CORRUPT);
-	assert_int_equal(decode_after(14, 2, 1), ERR_CORRUPT);
+	check_lies("streams/data_file_v1.hex", 76, 0, 3);
+	check_lies(known, DATA_FILE_ENTRY_BYTES, topics, 3);
+	assert_int_equal(decode_after(known, entry - 76, 8, UINT64_MAX - 1), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, entry - 76, 8, UINT64_MAX), OK);
+	assert_int_equal(decode_after(final, entry - 76, 8, UINT64_MAX), ERR_CORRUPT);
+	assert_int_equal(decode_after(final, entry - 76, 8, INT64_MAX), OK); /* one record */
+	assert_int_equal(decode_after(final, entry - 76, 8, 41),
+			 ERR_CORRUPT); /* as the one before */
+	/* of the topics: their count, the second's id, name's length, the first's name's length */
+	assert_int_equal(decode_after(known, topics + end, 4, 3), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, topics + end, 4, 1), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, topics + end, 4, 0), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, topics + end, 4, UINT32_MAX), ERR_TOO_BIG);
+	assert_int_equal(decode_after(known, 41 + end, 1, 0x11), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, 41 + end, 1, 0x23), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, 21 + end, 2, 18), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, 21 + end, 2, 20), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, 21 + end, 2, 0), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, topics - 24 + end, 2, 5), ERR_CORRUPT);
+	assert_int_equal(decode_after(known, topics - 24 + end, 2, UINT16_MAX), ERR_CORRUPT);
 }
 
 static void test_a_newer_version_is_unsupported(void **state)
 {
-	struct buf file = corpus_read("streams/data_file_v1.hex");
+	struct buf file = corpus_read("streams/data_file_v2.hex");
 	struct data_file_header h;
 
 	(void)state;
-	put_u16(file.data + 8, 2); /* its checksum may be anywhere */
+	put_u16(file.data + 8, 3); /* its checksum may be anywhere */
 	assert_int_equal(data_file_decode_header(buf_slice(&file), &h), ERR_UNSUPPORTED);
 	put_u16(file.data + 8, 0);
 	assert_int_equal(data_file_decode_header(buf_slice(&file), &h), ERR_CORRUPT);
 	buf_done(&file);
+}
+
+static void test_as_many_topics_have_names_as_may(void **state)
+{
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+	struct record record = { .value = SLICE("x") };
+	struct data_file_topic topic = { .partition_count = 1, .name = SLICE("t") };
+	struct data_file_writer w;
+	struct data_file f;
+	struct buf bytes;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	buf_init(&bytes);
+	record_batch_build(&bytes, &plan, &record, 1);
+	data_file_writer_init(&w);
+	for (uint32_t i = 0; i <= DATA_FILE_TOPICS_MAX; i++) {
+		put_u32(topic.topic_id, i);
+		add(&w, topic.topic_id, 0, buf_slice(&bytes));
+	}
+	data_file_writer_arrange(&w);
+	for (uint32_t i = 0; i <= DATA_FILE_TOPICS_MAX; i++) {
+		put_u32(topic.topic_id, i);
+		assert_int_equal(data_file_writer_name(&w, &topic),
+				 i < DATA_FILE_TOPICS_MAX ? OK : ERR_FULL);
+	}
+	data_file_writer_finish(&w, &header);
+	struct buf file = whole(&w);
+	assert_int_equal(data_file_decode(&a, buf_slice(&file), &f), OK);
+	assert_int_equal(f.topic_count, DATA_FILE_TOPICS_MAX);
+	buf_done(&file);
+	data_file_writer_done(&w);
+	buf_done(&bytes);
+	arena_done(&a);
 }
 
 static void test_many_batches_are_sorted_and_keep_their_order(void **state)
@@ -404,13 +550,14 @@ static void test_names_are_made_and_taken_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_golden_file_is_written_byte_for_byte),
-		cmocka_unit_test(test_the_golden_file_is_read),
+		cmocka_unit_test(test_the_golden_files_are_written_byte_for_byte),
+		cmocka_unit_test(test_the_golden_files_are_read),
 		cmocka_unit_test(test_a_file_is_read_in_parts),
 		cmocka_unit_test(test_a_file_cut_off_at_any_byte_is_corrupt),
 		cmocka_unit_test(test_every_flipped_bit_that_means_something_is_found),
 		cmocka_unit_test(test_a_sealed_lie_is_still_found),
 		cmocka_unit_test(test_a_newer_version_is_unsupported),
+		cmocka_unit_test(test_as_many_topics_have_names_as_may),
 		cmocka_unit_test(test_many_batches_are_sorted_and_keep_their_order),
 		cmocka_unit_test(test_neighbours_in_memory_become_one_slice),
 		cmocka_unit_test(test_a_full_file_takes_no_more),

@@ -1,0 +1,180 @@
+#include "streams/agent/orphan_scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "buckets/bucket.h"
+#include "loop/timer.h"
+#include "peer_messages.h"
+#include "streams/agent/agent.h"
+#include "streams/catalog/catalog.h"
+#include "wire/peer/frame.h"
+#include "wire/streams/data_file.h"
+
+struct orphan_scan {
+	struct task task;
+	struct agent *agent;
+	struct sleep sleep;
+	struct arena arena; /* of one page */
+	struct bucket_op list;
+	struct control_call call;
+	char after[BUCKET_KEY_BYTES_MAX + 1];
+	uint64_t pause_ms;
+	bool is_told; /* people, that the bucket does not list */
+};
+
+enum { SCAN_ASK, SCAN_ANSWERED, SCAN_LISTED };
+
+static enum step rest(struct orphan_scan *s, uint64_t ms)
+{
+	blob_unref(&s->call.ret_bytes);
+	arena_reset(&s->arena);
+	sleep_start(&s->sleep, &s->task, loop_now_ms(s->agent->loop) + ms);
+	return task_wait(&s->task, SCAN_ASK);
+}
+
+static enum step tell(struct orphan_scan *s, const struct peer_orphans_request *request)
+{
+	control_call(&s->call, &s->task, s->agent->link, &peer_orphans_request_schema, request);
+	return task_wait(&s->task, SCAN_ANSWERED);
+}
+
+static enum step ask(struct orphan_scan *s)
+{
+	struct peer_orphans_request request = { .listed_to = SLICE("") };
+
+	if (!replica_cell(s->agent->replica) || !control_link_is_ready(s->agent->link))
+		return rest(s, s->pause_ms);
+	return tell(s, &request);
+}
+
+static enum step list(struct orphan_scan *s, struct slice after)
+{
+	snprintf(s->after, sizeof(s->after), "%.*s", SLICE_ARG(after));
+	blob_unref(&s->call.ret_bytes);
+	arena_reset(&s->arena);
+	bucket_list(&s->list, &s->task, s->agent->config.bucket, &s->arena, SLICE("v1/d/"),
+		    slice_from(s->after));
+	task_set_deadline(&s->list.task, loop_now_ms(s->agent->loop) + ORPHAN_SCAN_LIST_MS);
+	return task_wait(&s->task, SCAN_LISTED);
+}
+
+static enum step answered(struct orphan_scan *s)
+{
+	struct peer_orphans_response response;
+
+	if (s->call.task.err ||
+	    schema_decode_all(&s->arena, &peer_orphans_response_schema, 0, s->call.ret_body,
+			      &response) ||
+	    response.error || response.wait_ms < 0 || response.wait_ms > ORPHAN_SCAN_WAIT_MS_MAX ||
+	    response.after.size > BUCKET_KEY_BYTES_MAX)
+		return rest(s, s->pause_ms);
+	return response.wait_ms ? rest(s, (uint64_t)response.wait_ms) : list(s, response.after);
+}
+
+static uint64_t size_of(const struct bucket_op *list, size_t i)
+{
+	uint64_t size = list->ret_sizes ? list->ret_sizes[i] : BUCKET_SIZE_UNKNOWN;
+
+	return size > BUCKET_OBJECT_BYTES_MAX ? 0 : size;
+}
+
+static enum step listed(struct orphan_scan *s)
+{
+	const struct bucket_op *op = &s->list;
+	struct cell *cell = replica_cell(s->agent->replica);
+	struct peer_orphans_request request = { .is_page = true, .listed_to = SLICE("") };
+
+	if (op->task.err) {
+		if (!s->is_told)
+			log_warn("objects of records cannot be listed: %s", op->task.why);
+		s->is_told = true;
+		return rest(s, s->pause_ms);
+	}
+	s->is_told = false;
+	if (!cell)
+		return rest(s, s->pause_ms);
+	request.is_last = !op->ret_more || op->ret_count == 0;
+	request.listed = (int32_t)op->ret_count;
+	request.files = arena_take_array(&s->arena, op->ret_count + 1, sizeof(*request.files));
+	for (size_t i = 0; i < op->ret_count; i++) {
+		uint64_t incarnation, sequence;
+		if (data_file_key_parse(op->ret_names[i], &incarnation, &sequence) ||
+		    incarnation > INT64_MAX || sequence >= INT64_MAX)
+			continue; /* no name of ours: it is left alone */
+		request.listed_to = op->ret_names[i];
+		if (catalog_has_file(cell, (int64_t)incarnation, (int64_t)sequence))
+			continue;
+		request.files[request.files_count++] = (struct peer_orphans_request_file) {
+			.incarnation = (int64_t)incarnation,
+			.sequence = (int64_t)sequence,
+			.size = (int64_t)size_of(op, i),
+		};
+	}
+	if (request.listed_to.size == 0) /* not one of ours in the whole page */
+		request.is_last = true;
+	return tell(s, &request);
+}
+
+static enum step scan_step(struct task *t)
+{
+	struct orphan_scan *s = CONTAINER(t, struct orphan_scan, task);
+
+	if (task_is_canceled(t))
+		return t->children > 0 ? task_wait(t, t->at) : task_done(t, t->err);
+	switch (t->at) {
+	case SCAN_ASK:
+		return ask(s);
+	case SCAN_ANSWERED:
+		return answered(s);
+	case SCAN_LISTED:
+		return listed(s);
+	}
+	abort();
+}
+
+static void scan_on_end(struct task *t)
+{
+	struct orphan_scan *s = CONTAINER(t, struct orphan_scan, task);
+	struct agent *agent = s->agent;
+
+	blob_unref(&s->call.ret_bytes);
+	arena_done(&s->arena);
+	memory_free(s);
+	agent->orphan_scan = NULL;
+	if (agent->stop)
+		task_wake(agent->stop);
+}
+
+static const char *const scan_places[] = { "ask", "answered", "listed" };
+static const struct task_kind scan_kind = {
+	.name = "orphan_scan",
+	.places = scan_places,
+	.place_count = 3,
+	.step = scan_step,
+	.on_end = scan_on_end,
+};
+
+/* The first step comes at once, when there is no link yet, and rests. */
+struct orphan_scan *orphan_scan_start(struct agent *agent)
+{
+	struct orphan_scan *s = NEW(struct orphan_scan);
+	const char *text = getenv("HANSE_TEST_ORPHANS_MS");
+	uint64_t test_ms;
+
+	s->agent = agent;
+	s->pause_ms = ORPHAN_SCAN_PAUSE_MS;
+	if (text && !text_to_u64(slice_from(text), ORPHAN_SCAN_PAUSE_MS, &test_ms))
+		s->pause_ms = test_ms + 1;
+	arena_init(&s->arena);
+	task_start_root(&s->task, &scan_kind, agent->loop);
+	return s;
+}
+
+void orphan_scan_stop(struct orphan_scan *s)
+{
+	task_cancel(&s->task);
+}

@@ -1,0 +1,274 @@
+/* Objects that nobody needs, and who deletes them: dead files, refused files, orphans.  Names begin
+ * with the case of doc/cases.md that they are. */
+#include "streams/testing_world.h"
+#include "wire/streams/data_file.h"
+
+static struct testing_world w;
+static struct testing_client c;
+
+static void set_up(void)
+{
+	setenv("HANSE_TEST_ORPHANS_MS", "5", 1);
+	setenv("HANSE_TEST_DATA_GRACE_MS", "5", 1);
+	testing_world_open(&w, 0);
+	testing_client_open(&c, &w);
+}
+
+static void tear_down(void)
+{
+	testing_client_close(&c);
+	testing_world_close(&w);
+}
+
+/* --- the bucket, looked at from outside ----------------------------------------------------------
+ */
+
+struct asking {
+	struct task task;
+	struct bucket_op op;
+	struct arena arena;
+	char key[DATA_FILE_KEY_BYTES + 1];
+	enum bucket_verb verb;
+};
+
+static enum step ask_step(struct task *t)
+{
+	struct asking *a = CONTAINER(t, struct asking, task);
+	struct bucket *b = fault_inner(w.bucket);
+
+	if (t->at == 1)
+		return task_done(t, a->op.task.err);
+	if (a->verb == BUCKET_PUT)
+		bucket_put(&a->op, t, b, slice_from(a->key), SLICE("an orphan"));
+	else
+		bucket_list(&a->op, t, b, &a->arena, SLICE("v1/d/"), SLICE(""));
+	return task_wait(t, 1);
+}
+
+static void ask(struct asking *a)
+{
+	static const struct task_kind kind = { .name = "ask", .step = ask_step };
+
+	task_start_root(&a->task, &kind, w.loop);
+	WAIT_FOR(&w, !task_is_running(&a->task));
+	assert_int_equal(a->task.err, OK);
+}
+
+static void put_file(uint64_t incarnation, uint64_t sequence)
+{
+	struct asking a = { .verb = BUCKET_PUT };
+
+	data_file_key(a.key, incarnation, sequence);
+	ask(&a);
+}
+
+static size_t object_count(void)
+{
+	struct asking a = { .verb = BUCKET_LIST };
+
+	arena_init(&a.arena);
+	ask(&a);
+	arena_done(&a.arena);
+	return a.op.ret_count;
+}
+
+static int64_t number(const char *sql)
+{
+	sqlite3_stmt *st = cell_statement(w.control.cell, sql);
+
+	assert_true(cell_next(w.control.cell, st));
+	int64_t n = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return n;
+}
+
+static void produce(int64_t base_offset)
+{
+	testing_produce(&c, "alpha", 0, testing_batch(&c.arena, "x", 0, 1), base_offset);
+}
+
+/* What is produced here, as if nobody could read it any more. */
+static void kill_files(void)
+{
+	testing_control_sql(&w.control, "DELETE FROM run");
+	testing_control_sql(&w.control, "UPDATE file SET run_count = 0, dead_ms = 1");
+}
+
+/* --- the scan ------------------------------------------------------------------------------------
+ */
+
+/* F4; more of them than one page of the list has. */
+static void test_f4_orphans_are_found_and_deleted_and_nothing_else(void **state)
+{
+	(void)state;
+	set_up();
+	testing_restart_agent(&w, &c); /* incarnation 1 is over */
+	produce(0);
+	produce(1);
+	put_file(2, 1000); /* may be committed yet */
+	put_file(77, 1);   /* nobody has heard of it */
+	for (uint64_t i = 1; i <= BUCKET_LIST_NAMES_MAX; i++)
+		put_file(1, 100 + i);
+	w.control.lists_orphans = true;
+	WAIT_FOR(&w, object_count() == 4);
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 2);
+	assert_true(w.control.orphan_pages >= 2);
+	int pages = w.control.orphan_pages;
+	WAIT_FOR(&w, w.control.orphan_pages > pages + 4);
+	assert_int_equal(object_count(), 4);
+	tear_down();
+}
+
+/* F7 */
+static void test_f7_a_list_that_fails_or_is_stale_does_no_harm(void **state)
+{
+	(void)state;
+	set_up();
+	testing_restart_agent(&w, &c);
+	produce(0);
+	put_file(1, 100);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+					      .verbs = FAULT_VERB(BUCKET_LIST),
+					      .prefix = "v1/d/",
+					      .count = 3 });
+	w.control.lists_orphans = true;
+	WAIT_FOR(&w, object_count() == 1);
+	assert_true(fault_strike_count(w.bucket) >= 3);
+	fault_clear(w.bucket);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_STALE,
+					      .verbs = FAULT_VERB(BUCKET_LIST),
+					      .prefix = "v1/d/",
+					      .for_ms = FAULT_FOR_MS_MAX });
+	produce(1);
+	int pages = w.control.orphan_pages;
+	WAIT_FOR(&w, w.control.orphan_pages > pages + 3);
+	assert_int_equal(object_count(), 2);
+	tear_down();
+}
+
+static void test_nobody_lists_whose_turn_it_is_not(void **state)
+{
+	(void)state;
+	set_up();
+	int asked = w.control.orphans_count;
+	uint64_t before = fault_op_count(w.bucket, FAULT_VERB(BUCKET_LIST));
+	WAIT_FOR(&w, w.control.orphans_count > asked + 3);
+	assert_int_equal(fault_op_count(w.bucket, FAULT_VERB(BUCKET_LIST)), before);
+	tear_down();
+}
+
+/* --- dead files ----------------------------------------------------------------------------------
+ */
+
+/* F8: one answer is lost, one file is not to be deleted for now. */
+static void test_f8_what_the_bucket_did_not_confirm_is_not_forgotten(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	(void)state;
+	set_up();
+	for (int i = 0; i < 5; i++)
+		produce(i);
+	data_file_key(key, 1, 1);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .prefix = key });
+	data_file_key(key, 1, 2);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_AFTER,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .prefix = key,
+					      .count = 3 });
+	kill_files();
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 1);
+	assert_int_equal(number("SELECT sequence FROM file"), 1);
+	assert_int_equal(object_count(), 1);
+	fault_clear(w.bucket);
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
+	assert_int_equal(object_count(), 0);
+	tear_down();
+}
+
+/* More than a round takes, and the first ones cannot be deleted: the others go all the same. */
+static void test_f8_files_that_stay_hold_up_no_others(void **state)
+{
+	(void)state;
+	set_up();
+	for (int i = 0; i < 30; i++)
+		produce(i);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .count = 25 });
+	kill_files();
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
+	assert_int_equal(object_count(), 0);
+	tear_down();
+}
+
+static void test_a_dead_file_has_one_agent_that_deletes_it(void **state)
+{
+	struct testing_world other;
+
+	(void)state;
+	set_up();
+	testing_join_world(&other, &w, 9093, "there");
+	WAIT_FOR(&w, number("SELECT count(*) FROM agent WHERE is_live = 1") == 2);
+	for (int i = 0; i < 20; i++)
+		produce(i);
+	uint64_t before = fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE));
+	/* not so long ago that it is anybody's: the clock of the test's journal stands still */
+	char sql[200];
+	snprintf(sql, sizeof(sql), "UPDATE file SET run_count = 0, dead_ms = %lld",
+		 (long long)clock_wall_ms() - 1000);
+	testing_control_sql(&w.control, "DELETE FROM run");
+	testing_control_sql(&w.control, sql);
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
+	assert_int_equal(object_count(), 0);
+	assert_int_equal(fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE)) - before, 20);
+	testing_close_agent(&other);
+	tear_down();
+}
+
+/* --- refused files -------------------------------------------------------------------------------
+ */
+
+static void test_a_refused_file_is_deleted_at_once(void **state)
+{
+	(void)state;
+	set_up();
+	w.control.commit_error = ERR_TOO_BIG;
+	testing_send_produce(&c, "alpha", 0, testing_batch(&c.arena, "x", 0, 1), -1);
+	assert_int_not_equal(testing_receive_produce(&c)->error_code, KAFKA_NONE);
+	WAIT_FOR(&w, object_count() == 0);
+	tear_down();
+}
+
+/* Its first commit may have been run, and nobody was told. */
+static void test_c2_a_file_whose_outcome_is_not_known_stays(void **state)
+{
+	(void)state;
+	set_up();
+	w.control.lose_before = 1;
+	testing_send_produce(&c, "alpha", 0, testing_batch(&c.arena, "x", 0, 1), -1);
+	WAIT_FOR(&w, w.control.lose_before == 0);
+	w.control.commit_error = ERR_TOO_BIG;
+	assert_int_not_equal(testing_receive_produce(&c)->error_code, KAFKA_NONE);
+	produce(0);
+	assert_int_equal(object_count(), 2);
+	tear_down();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_f4_orphans_are_found_and_deleted_and_nothing_else),
+		cmocka_unit_test(test_f7_a_list_that_fails_or_is_stale_does_no_harm),
+		cmocka_unit_test(test_nobody_lists_whose_turn_it_is_not),
+		cmocka_unit_test(test_f8_what_the_bucket_did_not_confirm_is_not_forgotten),
+		cmocka_unit_test(test_f8_files_that_stay_hold_up_no_others),
+		cmocka_unit_test(test_a_dead_file_has_one_agent_that_deletes_it),
+		cmocka_unit_test(test_a_refused_file_is_deleted_at_once),
+		cmocka_unit_test(test_c2_a_file_whose_outcome_is_not_known_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,20 @@
+/* Rows of runs, and the count of them that each file has. */
+#ifndef STREAMS_COORDINATOR_RUNS_H
+#define STREAMS_COORDINATOR_RUNS_H
+
+#include "cells/cell.h"
+
+struct runs_new {
+	int64_t partition; /* row */
+	int64_t base_offset, last_offset;
+	int64_t file; /* row, whose run_count the caller keeps */
+	int64_t position, size;
+	int64_t max_timestamp;
+	int level;
+};
+MUST_CHECK enum err runs_insert(struct cell *cell, const struct runs_new *run);
+
+/* The file (row) of the run has one less; with none it is dead. */
+MUST_CHECK enum err runs_delete(struct cell *cell, int64_t run, int64_t file, int64_t now_ms);
+
+#endif
