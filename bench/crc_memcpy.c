@@ -85,7 +85,7 @@ static void records_work(struct measure *m)
 
 	while (in.size) {
 		if (record_batch_next(&in, &b) != OK ||
-		    records_find_max_timestamp(&b, &match) != OK)
+		    records_find_max_timestamp(&b, 0, &match) != OK)
 			abort();
 		m->result += (uint64_t)match.timestamp_ms;
 	}
