@@ -27,11 +27,11 @@ fuzzers: $(FUZZ_PROGRAMS)
 unit: $(TEST_PROGRAMS)
 	@set -e; for test in $(TEST_PROGRAMS); do echo "== $$test"; $$test; done
 
-# Every fuzzer for TIME seconds.
+# Every fuzzer for TIME seconds, from a random seed.
 TIME ?= 60
 fuzz:
 	@$(SUBMAKE) FLAVOUR=fuzz fuzzers
-	@FUZZ_SECONDS=$(TIME) test/run fuzz/
+	@FUZZ_SECONDS=$(TIME) FUZZ_SEED=0 test/run fuzz/
 
 # The checker of anomalies, for MINUTES; SEED=n repeats what it chose.
 MINUTES ?= 30
