@@ -1,5 +1,6 @@
 /* Objects that nobody needs, and who deletes them: dead files, refused files, orphans.  Names begin
  * with the case of doc/cases.md that they are. */
+#include "streams/agent/janitor.h"
 #include "streams/testing_world.h"
 #include "wire/streams/data_file.h"
 
@@ -204,6 +205,74 @@ static void test_f8_files_that_stay_hold_up_no_others(void **state)
 	tear_down();
 }
 
+/* F8: of several that are under way the answers come in no order, and the agent goes in between. */
+static void test_f8_files_are_deleted_side_by_side(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	(void)state;
+	set_up();
+	for (int i = 0; i < 10; i++)
+		produce(i);
+	data_file_key(key, 1, 1);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .prefix = key });
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .skip = 6 });
+	kill_files();
+	WAIT_FOR(&w, fault_held_count(w.bucket) == JANITOR_DELETIONS_NEAR_MAX);
+	assert_int_equal(object_count(), 4);
+	/* what is not confirmed is in the catalog, and so is what waits for the others */
+	assert_int_equal(number("SELECT count(*) FROM file"), 10);
+	testing_restart_agent(&w, &c);
+	assert_int_equal(number("SELECT count(*) FROM file"), 10);
+	fault_clear(w.bucket);
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
+	assert_int_equal(object_count(), 0);
+	tear_down();
+}
+
+/* Files as if they were put long ago by incarnation 1, dead. */
+static void add_dead_files(int count)
+{
+	char sql[400];
+
+	snprintf(sql, sizeof(sql),
+		 "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+		 " INSERT INTO file (incarnation, sequence, size, run_count, committed_ms, dead_ms)"
+		 " SELECT 1, i, 9, 0, 1, 1 FROM n",
+		 100 + count - 1);
+	testing_control_sql(&w.control, sql);
+}
+
+static void test_where_requests_cost_deletions_have_a_budget(void **state)
+{
+	const uint64_t per_s = (uint64_t)FLUSH_PUTS_PER_S * JANITOR_DELETES_PER_PUT;
+
+	(void)state;
+	set_up();
+	fault_set_store(w.bucket, &(struct fault_store) { .other = { 1, 1 } });
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD,
+					      .verbs = FAULT_VERB(BUCKET_DELETE),
+					      .count = JANITOR_DELETIONS_FAR_MAX });
+	uint64_t since_ms = clock_now_ms();
+	add_dead_files(60);
+	WAIT_FOR(&w, fault_held_count(w.bucket) == JANITOR_DELETIONS_FAR_MAX);
+	fault_release(w.bucket, "");
+	while (number("SELECT count(*) FROM file") > 0) {
+		uint64_t sent = fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE));
+		uint64_t now_ms = clock_now_ms();
+		assert_true(sent <= FLUSH_PUTS_BURST + 1 + (now_ms - since_ms) * per_s / 1000);
+		assert_true(now_ms < since_ms + TESTING_PATIENCE_MS);
+		testing_turn(&w);
+	}
+	assert_int_equal(fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE)), 60);
+	assert_true(clock_now_ms() - since_ms >= (60 - FLUSH_PUTS_BURST) * 1000 / per_s);
+	tear_down();
+}
+
 static void test_a_dead_file_has_one_agent_that_deletes_it(void **state)
 {
 	struct testing_world other;
@@ -265,6 +334,8 @@ int main(void)
 		cmocka_unit_test(test_nobody_lists_whose_turn_it_is_not),
 		cmocka_unit_test(test_f8_what_the_bucket_did_not_confirm_is_not_forgotten),
 		cmocka_unit_test(test_f8_files_that_stay_hold_up_no_others),
+		cmocka_unit_test(test_f8_files_are_deleted_side_by_side),
+		cmocka_unit_test(test_where_requests_cost_deletions_have_a_budget),
 		cmocka_unit_test(test_a_dead_file_has_one_agent_that_deletes_it),
 		cmocka_unit_test(test_a_refused_file_is_deleted_at_once),
 		cmocka_unit_test(test_c2_a_file_whose_outcome_is_not_known_stays),

@@ -469,6 +469,9 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .owner = &link_owner,
 						     .context = agent,
 					     });
+	janitor_init_budget(&agent->deletes,
+			    config->puts_per_s ? config->puts_per_s : FLUSH_PUTS_PER_S,
+			    loop_now_ms(loop));
 	agent->janitor = janitor_start(agent);
 	agent->orphan_scan = orphan_scan_start(agent);
 	agent->key_compactor = key_compactor_start(agent);

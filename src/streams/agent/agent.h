@@ -10,6 +10,7 @@
 #include "loop/stream.h"
 #include "loop/timer.h"
 #include "streams/agent/control_link.h"
+#include "streams/agent/flush_budget.h"
 #include "streams/agent/replica.h"
 #include "streams/agent/reporter.h"
 #include "streams/agent/room.h"
@@ -120,7 +121,8 @@ struct agent {
 	struct health *health;
 	struct janitor *janitor;
 	struct orphan_scan *orphan_scan;
-	size_t discard_count; /* refused files whose objects are being deleted */
+	size_t discard_count;	     /* refused files whose objects are being deleted */
+	struct flush_budget deletes; /* of a bucket that is far, see janitor.h */
 	struct key_compactor *key_compactor;
 	struct compactor *compactor;
 	struct reporter *reporter;

@@ -24,6 +24,7 @@ static enum step discard_step(struct task *t)
 
 	switch (t->at) {
 	case DISCARD_BEGIN:
+		flush_budget_spend(&d->agent->deletes, loop_now_ms(t->loop));
 		bucket_delete(&d->op, t, d->agent->config.bucket, slice_from(d->key));
 		task_set_deadline(&d->op.task, loop_now_ms(t->loop) + DISCARD_MS);
 		return task_wait(t, DISCARD_DELETED);

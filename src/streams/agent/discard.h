@@ -1,5 +1,6 @@
 /* Deletes the object of a data file that certainly never is committed, at once, so that it need not
- * be found in a scan for orphans.  What cannot be deleted is found there. */
+ * be found in a scan for orphans.  What cannot be deleted is found there.  It waits for no budget
+ * of requests, but uses that of the janitor up (janitor.h). */
 #ifndef STREAMS_AGENT_DISCARD_H
 #define STREAMS_AGENT_DISCARD_H
 

@@ -42,17 +42,23 @@ double flush_budget_left(struct flush_budget *b, uint64_t now_ms)
 	return (double)b->thousandths / PUT;
 }
 
+uint64_t flush_budget_next_ms(struct flush_budget *b, uint64_t now_ms)
+{
+	uint64_t missing;
+
+	grow(b, now_ms);
+	missing = b->thousandths < PUT ? PUT - b->thousandths : 0;
+	return now_ms + (missing + b->puts_per_s - 1) / b->puts_per_s;
+}
+
 uint64_t flush_budget_due_ms(struct flush_budget *b, uint64_t now_ms, uint64_t opened_ms,
 			     bool is_idle)
 {
 	uint64_t due_ms = is_idle ? opened_ms : opened_ms + FLUSH_PAUSE_MS;
 	uint64_t last_ms = opened_ms + FLUSH_WAIT_MS_MAX;
-	uint64_t missing, there_ms;
+	uint64_t there_ms = flush_budget_next_ms(b, now_ms);
 
-	grow(b, now_ms);
-	missing = b->thousandths < PUT ? PUT - b->thousandths : 0;
-	there_ms = now_ms + (missing + b->puts_per_s - 1) / b->puts_per_s;
-	if (missing > 0 && due_ms < there_ms)
+	if (there_ms > now_ms && due_ms < there_ms)
 		due_ms = there_ms;
 	return due_ms < last_ms ? due_ms : last_ms;
 }

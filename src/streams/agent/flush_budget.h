@@ -40,6 +40,9 @@ void flush_budget_spend(struct flush_budget *b, uint64_t now_ms);
 /* Puts that are left; not whole ones. */
 double flush_budget_left(struct flush_budget *b, uint64_t now_ms);
 
+/* When a whole one is left; now, if one is. */
+uint64_t flush_budget_next_ms(struct flush_budget *b, uint64_t now_ms);
+
 /* When a file whose first batch came at `opened_ms` is due; may be in the past. */
 uint64_t flush_budget_due_ms(struct flush_budget *b, uint64_t now_ms, uint64_t opened_ms,
 			     bool is_idle);

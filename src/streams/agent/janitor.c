@@ -12,19 +12,24 @@
 #include "streams/catalog/catalog.h"
 #include "wire/streams/data_file.h"
 
+struct deletion {
+	struct bucket_op op;
+	struct catalog_file file;
+	char key[DATA_FILE_KEY_BYTES + 1];
+	bool is_under_way; /* started, and what became of it is not noted yet */
+};
+
 struct janitor {
 	struct task task;
 	struct agent *agent;
-	struct sleep sleep;
+	struct sleep sleep; /* between rounds, and until the budget has a request */
 	struct arena arena;
 	struct catalog_file *files;
 	size_t file_count, next;
-	size_t deleted;	 /* files[0..deleted) have no object any more; those after it up to `next`
-			 * could not be deleted, or are left to others */
+	struct deletion deletions[JANITOR_DELETIONS_FAR_MAX];
+	size_t deleted;	 /* files[0..deleted) have no object any more: never more than were begun */
 	size_t failures; /* of this round */
 	int64_t after_ms, after_row; /* of the last one of the round before: the next one goes on */
-	char key[DATA_FILE_KEY_BYTES + 1];
-	struct bucket_op op;
 	struct control_call call;
 	int64_t grace_ms;
 	uint64_t quiet_until_ms; /* no log line about what cannot be deleted before */
@@ -32,7 +37,7 @@ struct janitor {
 	bool is_more; /* the list goes on behind this round */
 };
 
-enum { JANITOR_LOOK, JANITOR_DELETED, JANITOR_FORGOTTEN };
+enum { JANITOR_LOOK, JANITOR_DELETING, JANITOR_FORGOTTEN };
 
 /* Each data file dies some day, and agents write 25 a second and more: while the list goes on, and
  * the bucket deletes, so does this. */
@@ -63,36 +68,67 @@ static enum step forget(struct janitor *j)
 	return task_wait(&j->task, JANITOR_FORGOTTEN);
 }
 
-/* Files that cannot be deleted hold up no others: the next round goes on after these, until it
- * begins again with the first.  A bucket that is away is not asked a hundred times. */
-static enum step delete_next(struct janitor *j)
-{
-	if (j->next == j->file_count || j->failures >= JANITOR_FAILURES_MAX)
-		return forget(j);
-
-	const struct catalog_file *file = &j->files[j->next];
-	data_file_key(j->key, (uint64_t)file->incarnation, (uint64_t)file->sequence);
-	bucket_delete(&j->op, &j->task, j->agent->config.bucket, slice_from(j->key));
-	task_set_deadline(&j->op.task, loop_now_ms(j->agent->loop) + JANITOR_DELETE_MS);
-	return task_wait(&j->task, JANITOR_DELETED);
-}
-
 /* Only what the bucket confirmed is forgotten: a delete without an answer is one that failed, and
  * is repeated, which does no harm. */
-static enum step deleted(struct janitor *j)
+static void note_ended(struct janitor *j, struct deletion *d)
 {
 	uint64_t now_ms = loop_now_ms(j->agent->loop);
 
-	if (!j->op.task.err) {
-		j->files[j->deleted++] = j->files[j->next];
-	} else {
-		j->failures++;
-		if (now_ms >= j->quiet_until_ms)
-			log_warn("dead file %s cannot be deleted: %s", j->key, j->op.task.why);
-		j->quiet_until_ms = now_ms + JANITOR_QUIET_MS;
+	d->is_under_way = false;
+	if (!d->op.task.err) {
+		j->files[j->deleted++] = d->file;
+		return;
 	}
-	j->next++;
-	return delete_next(j);
+	j->failures++;
+	if (now_ms >= j->quiet_until_ms)
+		log_warn("dead file %s cannot be deleted: %s", d->key, d->op.task.why);
+	j->quiet_until_ms = now_ms + JANITOR_QUIET_MS;
+}
+
+static void begin(struct janitor *j, struct deletion *d)
+{
+	d->is_under_way = true;
+	d->file = j->files[j->next++];
+	data_file_key(d->key, (uint64_t)d->file.incarnation, (uint64_t)d->file.sequence);
+	bucket_delete(&d->op, &j->task, j->agent->config.bucket, slice_from(d->key));
+	task_set_deadline(&d->op.task, loop_now_ms(j->agent->loop) + JANITOR_DELETE_MS);
+}
+
+/* May one more request be sent?  If not, this is woken when it may. */
+static bool has_budget(struct janitor *j)
+{
+	struct flush_budget *budget = &j->agent->deletes;
+	uint64_t now_ms = loop_now_ms(j->agent->loop);
+	uint64_t next_ms = flush_budget_next_ms(budget, now_ms);
+
+	if (!bucket_is_far(j->agent->config.bucket))
+		return true;
+	if (next_ms <= now_ms) {
+		flush_budget_spend(budget, now_ms);
+		return true;
+	}
+	if (!task_is_running(&j->sleep.task))
+		sleep_start(&j->sleep, &j->task, next_ms);
+	return false;
+}
+
+/* Files that cannot be deleted hold up no others: the next round goes on after these, until it
+ * begins again with the first.  A bucket that is away is not asked a hundred times. */
+static enum step delete_more(struct janitor *j)
+{
+	size_t slots = bucket_is_far(j->agent->config.bucket) ? JANITOR_DELETIONS_FAR_MAX
+							      : JANITOR_DELETIONS_NEAR_MAX;
+
+	for (size_t i = 0; i < JANITOR_DELETIONS_FAR_MAX; i++) {
+		struct deletion *d = &j->deletions[i];
+		if (d->is_under_way && !task_is_running(&d->op.task))
+			note_ended(j, d);
+	}
+	for (size_t i = 0; i < slots; i++)
+		if (!j->deletions[i].is_under_way && j->next < j->file_count &&
+		    j->failures < JANITOR_FAILURES_MAX && has_budget(j))
+			begin(j, &j->deletions[i]);
+	return j->task.children > 0 ? task_wait(&j->task, JANITOR_DELETING) : forget(j);
 }
 
 /* Which of the agents that are live this is, and of how many; alone if it is none of them. */
@@ -156,7 +192,7 @@ static enum step look(struct janitor *j)
 	j->is_more = !is_end;
 	j->after_ms = last_ms;
 	j->after_row = last_row;
-	return delete_next(j);
+	return delete_more(j);
 }
 
 static enum step janitor_step(struct task *t)
@@ -168,8 +204,8 @@ static enum step janitor_step(struct task *t)
 	switch (t->at) {
 	case JANITOR_LOOK:
 		return look(j);
-	case JANITOR_DELETED:
-		return deleted(j);
+	case JANITOR_DELETING:
+		return delete_more(j);
 	case JANITOR_FORGOTTEN:
 		blob_unref(&j->call.ret_bytes);
 		return rest(j);
@@ -190,7 +226,7 @@ static void janitor_on_end(struct task *t)
 		task_wake(agent->stop);
 }
 
-static const char *const janitor_places[] = { "look", "deleted", "forgotten" };
+static const char *const janitor_places[] = { "look", "deleting", "forgotten" };
 static const struct task_kind janitor_kind = {
 	.name = "janitor",
 	.places = janitor_places,
@@ -213,6 +249,13 @@ struct janitor *janitor_start(struct agent *agent)
 	arena_init(&j->arena);
 	task_start_root(&j->task, &janitor_kind, agent->loop);
 	return j;
+}
+
+void janitor_init_budget(struct flush_budget *ret, int puts_per_s, uint64_t now_ms)
+{
+	int per_s = puts_per_s * JANITOR_DELETES_PER_PUT;
+
+	flush_budget_init(ret, per_s < FLUSH_PUTS_PER_S_MAX ? per_s : FLUSH_PUTS_PER_S_MAX, now_ms);
 }
 
 void janitor_stop(struct janitor *j)
