@@ -35,7 +35,8 @@ struct record_filter_result {
  *
  * One batch is decompressed at a time: memory is a small multiple of RECORDS_BYTES_MAX.
  * ERR_TOO_BIG (for that or for a batch), ERR_INVALID (no records, times too far apart, or
- * offsets beyond those of a log): nothing is appended, and the batch is better left as it is.  `b` is no control batch. */
+ * offsets beyond those of a log): nothing is appended, and the batch is better left as it is.
+ * `b` is no control batch. */
 MUST_CHECK enum err record_filter_batch(const struct record_filter *f, const struct record_batch *b,
 					struct buf *out, struct record_filter_result *ret);
 
