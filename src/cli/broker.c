@@ -1,13 +1,6 @@
 #include "cli/broker.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include "base/scope.h"
 #include "cli/output.h"
-#include "wire/crypto/wipe.h"
 #include "wire/kafka/errors.h"
 
 struct refusal {
@@ -54,53 +47,29 @@ enum command_status broker_refused(const char *what, int16_t error_code, struct 
 	return found ? found->status : COMMAND_REFUSED;
 }
 
-static bool others_may_read(FILE *file)
-{
-	struct stat st;
-
-	return fstat(fileno(file), &st) == 0 && (st.st_mode & 077);
-}
-
-/* A password on the command line would be seen by others. */
-static enum command_status read_password(struct broker *b, const char *user)
-{
-	const char *path = command_line_value(b->line, FLAG_PASSWORD_FILE, NULL);
-	bool is_input = path && strcmp(path, "-") == 0;
-	AUTO_FILE file = path && !is_input ? fopen(path, "r") : NULL;
-	char question[COMMAND_WHY_BYTES];
-
-	if (!path) {
-		snprintf(question, sizeof(question), "password of %.100s: ", user);
-		if (password_prompt(question, b->password))
-			return COMMAND_DONE;
-		say("--as needs a password: --password-file FILE names the file it is in");
-		return COMMAND_MISUSED;
-	}
-	if (file && others_may_read(file)) {
-		say("--password-file %s: others may read that password (chmod 600)", path);
-		return COMMAND_REFUSED;
-	}
-	if (is_input || file) {
-		errno = 0;
-		if (password_read_line(is_input ? stdin : file, b->password))
-			return COMMAND_DONE;
-	}
-	say("--password-file %s: %s", path, errno ? strerror(errno) : "it is empty, or too long");
-	return COMMAND_REFUSED;
-}
-
 static enum command_status sign_in(struct broker *b)
 {
-	const char *user = command_line_value(b->line, FLAG_AS, NULL);
+	struct sign_in_identity identity;
 
-	if (!user)
+	if (!credentials_are_given(&b->credentials))
 		return COMMAND_DONE;
-	enum err err = kafka_client_sign_in(&b->client, slice_from(user), slice_from(b->password));
+	enum command_status status = credentials_read(&b->credentials, &identity);
+	if (status)
+		return status;
+	enum err err = kafka_client_sign_in(&b->client, &identity);
 	b->has_signed_in = err == OK;
 	if (!err)
 		return COMMAND_DONE;
-	say("%s did not let %s sign in: %s", b->address.text, user, b->client.why);
-	return err == ERR_DENIED ? COMMAND_REFUSED : COMMAND_UNREACHABLE;
+	say("%s did not let %s sign in: %s", b->address.text, credentials_who(&b->credentials),
+	    b->client.why);
+	return err == ERR_DENIED || err == ERR_INVALID || err == ERR_UNSUPPORTED
+		       ? COMMAND_REFUSED
+		       : COMMAND_UNREACHABLE;
+}
+
+enum command_status broker_stay_signed_in(struct broker *b)
+{
+	return kafka_client_session_ends(&b->client) ? sign_in(b) : COMMAND_DONE;
 }
 
 static enum command_status connect_named(struct broker *b)
@@ -121,10 +90,10 @@ static enum command_status connect_named(struct broker *b)
 
 enum command_status broker_open(struct broker *b, const struct command_line *l)
 {
-	const char *user = command_line_value(l, FLAG_AS, NULL);
+	struct sign_in_identity identity;
 	char why[COMMAND_WHY_BYTES];
 
-	*b = (struct broker) { .client.socket.fd = -1, .line = l };
+	*b = (struct broker) { .client.socket.fd = -1 };
 	arena_init(&b->arena);
 	if (command_line_kafka(l, &b->address, why)) {
 		say("%s", why);
@@ -133,8 +102,10 @@ enum command_status broker_open(struct broker *b, const struct command_line *l)
 	enum command_status status = trust_read(&b->trust, l);
 	if (!status)
 		status = trust_identity(&b->trust, b->address.host, &b->identity);
-	if (!status && user)
-		status = read_password(b, user);
+	if (!status)
+		status = credentials_choose(&b->credentials, l);
+	if (!status && credentials_are_given(&b->credentials)) /* before a broker's clock runs */
+		status = credentials_read(&b->credentials, &identity);
 	return status ? status : connect_named(b);
 }
 
@@ -144,7 +115,7 @@ void broker_close(struct broker *b)
 	if (b->identity)
 		tls_identity_free(b->identity);
 	trust_done(&b->trust);
-	crypto_wipe(b->password, sizeof(b->password));
+	credentials_done(&b->credentials);
 	arena_done(&b->arena);
 }
 
@@ -158,6 +129,9 @@ enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int ver
 		    kafka_api_find((int16_t)key)->name);
 		return COMMAND_REFUSED;
 	}
+	enum command_status status = broker_stay_signed_in(b);
+	if (status)
+		return status;
 	enum err err = kafka_client_call(&b->arena, &b->client, key, version, request, ret);
 	if (!err)
 		return COMMAND_DONE;
@@ -165,7 +139,7 @@ enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int ver
 	    b->client.why);
 	if (err == ERR_UNKNOWN && !b->has_signed_in)
 		say_more("Where Kafka has users, it closes the connection of whoever does not sign"
-			 " in: --as NAME, or --certificate FILE --key FILE.");
+			 " in: --as NAME, --token-file FILE, or --certificate FILE --key FILE.");
 	return COMMAND_UNREACHABLE;
 }
 

@@ -4,8 +4,8 @@
 #define CLI_BROKER_H
 
 #include "cli/command.h"
+#include "cli/credentials.h"
 #include "cli/kafka_client.h"
-#include "cli/password.h"
 #include "cli/trust.h"
 
 enum {
@@ -19,14 +19,17 @@ struct broker {
 	bool has_signed_in;
 	struct trust trust;
 	struct tls_identity *identity; /* to the broker that was named; NULL: in the clear */
-	char password[PASSWORD_BYTES_MAX + 2]; /* of --as; asked for once */
-	const struct command_line *line;       /* which names who signs in */
+	struct credentials credentials;
 };
 
 /* Says itself what failed; anything but COMMAND_DONE is what the command exits with.
  * broker_close() in any case. */
 MUST_CHECK enum command_status broker_open(struct broker *b, const struct command_line *l);
 void broker_close(struct broker *b);
+
+/* Before a request that does not go through broker_ask(): sign in again where the session is about
+ * to end.  Says itself what failed. */
+MUST_CHECK enum command_status broker_stay_signed_in(struct broker *b);
 
 /* One request in the highest common version up to `version_max`; says itself what failed. */
 MUST_CHECK enum command_status broker_ask(struct broker *b, enum kafka_api_key key, int version_max,

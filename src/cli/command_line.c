@@ -74,6 +74,15 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_PASSWORD_FILE] = { "password-file", "FILE", "HANSE_KAFKA_PASSWORD_FILE",
 				 "the first line is the password of --as; nobody else may read the "
 				 "file; - is standard input (default: asked for)" },
+	[FLAG_MECHANISM] = { "mechanism", "WORD", "HANSE_KAFKA_MECHANISM",
+			     "SCRAM-SHA-256, SCRAM-SHA-512, PLAIN or OAUTHBEARER (SCRAM-SHA-256, "
+			     "with a token OAUTHBEARER)" },
+	[FLAG_TOKEN_FILE] = { "token-file", "FILE", "HANSE_KAFKA_TOKEN_FILE",
+			      "the first line is a token to sign in with, instead of --as "
+			      "(default: what HANSE_KAFKA_TOKEN holds)" },
+	[FLAG_CLEARTEXT] = { "cleartext", NULL, NULL,
+			     "a password of PLAIN, or a token, may go without TLS to another "
+			     "machine" },
 	[FLAG_CA] = { "ca", "FILE", "HANSE_KAFKA_CA",
 		      "Kafka over TLS, by a server that these authorities know; or system" },
 	[FLAG_CERTIFICATE] = { "certificate", "FILE", "HANSE_KAFKA_CLIENT_CERTIFICATE",

@@ -5,11 +5,14 @@
 
 #include "base/clock.h"
 #include "base/endian.h"
-#include "base/random.h"
-#include "wire/kafka/errors.h"
-#include "wire/sasl/scram.h"
+#include "wire/crypto/wipe.h"
+#include "wire/sasl/plain.h"
 
-enum { LENGTH_BYTES = 4, CORRELATION_BYTES = 4 };
+enum {
+	LENGTH_BYTES = 4,
+	CORRELATION_BYTES = 4,
+	SECRET_REQUEST_BYTES = BEARER_BYTES_MAX + 1024, /* of any request with a secret in it */
+};
 
 static enum err no_kafka(struct kafka_client *c, const char *what)
 {
@@ -60,6 +63,8 @@ enum err kafka_client_call(struct arena *a, struct kafka_client *c, enum kafka_a
 
 	assert(api && schema_has_version(api->request, version));
 	buf_init(&out);
+	if (key == KAFKA_API_SASL_AUTHENTICATE)
+		buf_reserve(&out, SECRET_REQUEST_BYTES); /* it never moves, so one wipe is all */
 	buf_add_zero(&out, LENGTH_BYTES);
 	kafka_request_header_encode(
 		&(struct kafka_request_header) {
@@ -72,6 +77,8 @@ enum err kafka_client_call(struct arena *a, struct kafka_client *c, enum kafka_a
 	schema_encode(api->request, version, request, &out);
 	put_u32(out.data, (uint32_t)(out.size - LENGTH_BYTES));
 	enum err err = secure_socket_send(&c->socket, buf_slice(&out), deadline_ms, c->why);
+	if (key == KAFKA_API_SASL_AUTHENTICATE)
+		crypto_wipe(out.data, out.size);
 	buf_done(&out);
 	if (!err)
 		err = receive_answer(a, c, deadline_ms, &answer);
@@ -117,85 +124,6 @@ enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t po
 		return err;
 	err = ask_versions(c);
 	return err == ERR_UNKNOWN ? ERR_UNAVAILABLE : err; /* nothing was asked for yet */
-}
-
-/* --- signing in -------------------------------------------------------------------------------
- */
-
-static enum err begin_sasl(struct arena *a, struct kafka_client *c)
-{
-	struct kafka_sasl_handshake_request request = { .mechanism = SLICE("SCRAM-SHA-256") };
-	struct kafka_sasl_handshake_response response;
-
-	if (kafka_client_version(c, KAFKA_API_SASL_HANDSHAKE, 1) < 1 ||
-	    kafka_client_version(c, KAFKA_API_SASL_AUTHENTICATE, 0) < 0) {
-		snprintf(c->why, sizeof(c->why), "nobody can sign in there");
-		return ERR_UNSUPPORTED;
-	}
-	enum err err = kafka_client_call(a, c, KAFKA_API_SASL_HANDSHAKE, 1, &request, &response);
-	if (!err && response.error_code) {
-		snprintf(c->why, sizeof(c->why), "it does not offer SCRAM-SHA-256");
-		err = ERR_UNSUPPORTED;
-	}
-	return err;
-}
-
-static enum err send_token(struct arena *a, struct kafka_client *c, const struct buf *token,
-			   struct slice *ret)
-{
-	struct kafka_sasl_authenticate_request request = { .auth_bytes = buf_slice(token) };
-	struct kafka_sasl_authenticate_response response;
-	enum err err = kafka_client_call(a, c, KAFKA_API_SASL_AUTHENTICATE, 0, &request, &response);
-
-	if (!err && response.error_code) {
-		snprintf(c->why, sizeof(c->why),
-			 "there is no such user, or that is not its"
-			 " password");
-		err = ERR_DENIED;
-	}
-	if (!err)
-		*ret = response.auth_bytes;
-	return err;
-}
-
-static enum err exchange(struct arena *a, struct kafka_client *c, struct slice user,
-			 struct slice password, struct buf *first, struct buf *second)
-{
-	uint8_t random[SCRAM_RANDOM_BYTES], signature[SCRAM_BYTES_MAX];
-	struct slice challenge, last;
-
-	random_bytes(random, sizeof(random));
-	scram_begin(user, random, first);
-	enum err err = begin_sasl(a, c);
-	if (!err)
-		err = send_token(a, c, first, &challenge);
-	if (!err)
-		err = scram_respond(a, SCRAM_SHA_256, password, buf_slice(first), challenge, second,
-				    signature);
-	if (!err)
-		err = send_token(a, c, second, &last);
-	if (!err && scram_check_server(a, SCRAM_SHA_256, signature, last)) {
-		snprintf(c->why, sizeof(c->why),
-			 "it does not know the user: somebody else"
-			 " answers there");
-		err = ERR_DENIED;
-	}
-	return err;
-}
-
-enum err kafka_client_sign_in(struct kafka_client *c, struct slice user, struct slice password)
-{
-	struct buf first, second;
-	struct arena a;
-
-	arena_init(&a);
-	buf_init(&first);
-	buf_init(&second);
-	enum err err = exchange(&a, c, user, password, &first, &second);
-	buf_done(&first);
-	buf_done(&second);
-	arena_done(&a);
-	return err;
 }
 
 void kafka_client_close(struct kafka_client *c)

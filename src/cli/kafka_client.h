@@ -20,6 +20,7 @@ struct kafka_client {
 	struct secure_socket socket;
 	int32_t correlation_id;
 	uint64_t timeout_ms;
+	uint64_t session_ends_ms; /* when to sign in again, see kafka_sign_in.h; 0: never */
 	struct {
 		int16_t first, last; /* last < first: not spoken there */
 	} versions[KAFKA_CLIENT_KEYS_MAX];
@@ -32,11 +33,6 @@ struct kafka_client {
  * default. */
 MUST_CHECK enum err kafka_client_open(struct kafka_client *c, const char *host, uint16_t port,
 				      struct tls_identity *identity, uint64_t timeout_ms);
-
-/* Sign in with SCRAM-SHA-256.  ERR_DENIED: not with that password, or there is no such user;
- * ERR_UNSUPPORTED: it does not offer that. */
-MUST_CHECK enum err kafka_client_sign_in(struct kafka_client *c, struct slice user,
-					 struct slice password);
 
 /* After any failure of the others too. */
 void kafka_client_close(struct kafka_client *c);

@@ -4,15 +4,20 @@
 #include <termios.h>
 #include <unistd.h>
 
-bool password_read_line(FILE *file, char ret[PASSWORD_BYTES_MAX + 2])
+bool password_read_secret(FILE *file, char *ret, int size)
 {
 	setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep it, where nobody wipes it */
-	if (!fgets(ret, PASSWORD_BYTES_MAX + 2, file))
+	if (!fgets(ret, size, file))
 		return false;
-	size_t size = strcspn(ret, "\r\n");
-	bool is_whole = size <= PASSWORD_BYTES_MAX;
-	ret[size] = '\0';
+	size_t length = strcspn(ret, "\r\n");
+	bool is_whole = length + 2 <= (size_t)size;
+	ret[length] = '\0';
 	return is_whole;
+}
+
+bool password_read_line(FILE *file, char ret[PASSWORD_BYTES_MAX + 2])
+{
+	return password_read_secret(file, ret, PASSWORD_BYTES_MAX + 2);
 }
 
 bool password_prompt(const char *text, char ret[PASSWORD_BYTES_MAX + 2])

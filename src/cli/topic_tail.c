@@ -282,12 +282,15 @@ static enum command_status fetch_once(struct tail *t)
 		say("%s speaks no version of Fetch that this program knows", b->address.text);
 		return COMMAND_REFUSED;
 	}
+	enum command_status status = broker_stay_signed_in(b);
+	if (status)
+		return status;
 	if (kafka_client_call(&t->arena, &b->client, KAFKA_API_FETCH, version, &request,
 			      &response)) {
 		say("%s did not answer Fetch: %s", b->address.text, b->client.why);
 		return COMMAND_UNREACHABLE;
 	}
-	enum command_status status = take_answer(t, &response);
+	status = take_answer(t, &response);
 	enum command_status printed = output_flush();
 	return status ? status : printed;
 }

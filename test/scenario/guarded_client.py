@@ -1,5 +1,6 @@
 """Users of a guarded server, with kcat and with as much of Kafka's protocol as that takes."""
 
+import os
 import subprocess
 
 from kafka import Client, array, text
@@ -10,11 +11,12 @@ OFFSET_COMMIT = 8
 LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
 
 
-def hanse(node, *words, line=None):
+def hanse(node, *words, line=None, environment=None):
     return subprocess.run([node.program, *words, "--kafka", node.address], check=False,
                           input=None if line is None else line.encode() + b"\n",
                           stdin=subprocess.DEVNULL if line is None else None,
-                          capture_output=True, timeout=30)
+                          capture_output=True, timeout=30,
+                          env={**os.environ, **(environment or {})})
 
 
 def user(node, *words, line=None):

@@ -156,6 +156,47 @@ with Scenario() as s:
                           *map(str, me))
         assert described.returncode == 0, described.stderr
 
+    with s.test("they sign in with every mechanism, and with a token"):
+        def private(name, content):
+            file = s.scratch / name
+            file.touch(0o600)
+            file.write_text(content + "\n")
+            return file
+
+        for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+            for words in (["--ca", own.file], []):  # over TLS, and to this machine
+                told = topics(*words, "--as", "boss", "--password-file", password,
+                              "--mechanism", mechanism)
+                assert b"orders" in told.stdout, told.stderr
+        wrong = private("wrong", "not it")
+        refused = topics("--as", "boss", "--password-file", wrong, "--mechanism", "PLAIN")
+        assert refused.returncode == 1 and b"not its password" in refused.stderr, refused.stderr
+        token = private("token", issuer.token("boss", 600))
+        told = topics("--ca", own.file, "--token-file", token)
+        assert b"orders" in told.stdout, told.stderr
+        told = hanse(node, "topic", "list", "--ca", str(own.file),
+                     environment={"HANSE_KAFKA_TOKEN": issuer.token("boss", 600)})
+        assert b"orders" in told.stdout, told.stderr
+        false = private("false", other_issuer.token("boss", 600))
+        refused = topics("--ca", own.file, "--token-file", false)
+        assert refused.returncode == 1 and b"believe that token" in refused.stderr, refused.stderr
+        token.chmod(0o644)
+        refused = topics("--ca", own.file, "--token-file", token)
+        assert refused.returncode == 1 and b"others may read that token" in refused.stderr
+        for words in (["--as", "boss", "--token-file", token], ["--mechanism", "GSSAPI"],
+                      ["--mechanism", "PLAIN"], ["--mechanism", "OAUTHBEARER"]):
+            assert topics(*words).returncode == 2, words
+
+    with s.test("and again before their session is over"):
+        with subprocess.Popen(
+                [node.program, "topic", "tail", "orders", "--follow", "--from", "latest",
+                 "--kafka", node.address, "--as", "boss", "--password-file", password,
+                 "--mechanism", "PLAIN"], stdout=subprocess.PIPE) as tail:
+            time.sleep(REAUTH_MS * 2.5 / 1000)
+            kcat.produce(node.address, "orders", b"late\n", *sasl("boss", "PLAIN"))
+            assert b"late" in tail.stdout.readline()
+            tail.kill()
+
     with s.test("they do not believe another server, and are refused with another certificate"):
         refused = topics("--ca", others.file, *me)
         assert refused.returncode == 1 and b"not believed" in refused.stderr, refused.stderr

@@ -1,5 +1,8 @@
 #include "wire/sasl/plain.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 enum err plain_read(struct slice message, struct slice *ret_user, struct slice *ret_password)
 {
 	struct slice rest = message;
@@ -20,7 +23,26 @@ enum err plain_read(struct slice message, struct slice *ret_user, struct slice *
 	return OK;
 }
 
+static bool has_byte(struct slice s, uint8_t byte)
+{
+	return s.size > 0 && memchr(s.data, byte, s.size);
+}
+
+enum err plain_write(struct slice user, struct slice password, struct buf *out)
+{
+	if (user.size == 0 || password.size == 0 || has_byte(user, 0) || has_byte(password, 0) ||
+	    user.size + password.size + 2 > PLAIN_BYTES_MAX)
+		return ERR_INVALID;
+	buf_add_u8(out, 0);
+	buf_add_slice(out, user);
+	buf_add_u8(out, 0);
+	buf_add_slice(out, password);
+	return OK;
+}
+
 enum { SEPARATOR = 1 };
+#define BEARER_HEAD "n,,\1auth=Bearer "
+#define BEARER_TAIL "\1\1"
 
 enum err bearer_read(struct slice message, struct slice *ret_token)
 {
@@ -47,5 +69,16 @@ enum err bearer_read(struct slice message, struct slice *ret_token)
 	if (token.size == 0)
 		return ERR_INVALID;
 	*ret_token = token;
+	return OK;
+}
+
+enum err bearer_write(struct slice token, struct buf *out)
+{
+	if (token.size == 0 || has_byte(token, SEPARATOR) ||
+	    strlen(BEARER_HEAD) + token.size + strlen(BEARER_TAIL) > BEARER_BYTES_MAX)
+		return ERR_INVALID;
+	buf_add_text(out, BEARER_HEAD);
+	buf_add_slice(out, token);
+	buf_add_text(out, BEARER_TAIL);
 	return OK;
 }

@@ -5,8 +5,7 @@
 #ifndef WIRE_SASL_PLAIN_H
 #define WIRE_SASL_PLAIN_H
 
-#include "base/err.h"
-#include "base/slice.h"
+#include "base/buf.h"
 
 enum { PLAIN_BYTES_MAX = 4096, BEARER_BYTES_MAX = 64 * 1024 };
 
@@ -14,5 +13,10 @@ enum { PLAIN_BYTES_MAX = 4096, BEARER_BYTES_MAX = 64 * 1024 };
 MUST_CHECK enum err plain_read(struct slice message, struct slice *ret_user,
 			       struct slice *ret_password);
 MUST_CHECK enum err bearer_read(struct slice message, struct slice *ret_token);
+
+/* Append the message that is read as that.  ERR_INVALID: there is none, as the user, the password
+ * or the token is empty, too long, or has a byte that ends it; nothing is appended then. */
+MUST_CHECK enum err plain_write(struct slice user, struct slice password, struct buf *out);
+MUST_CHECK enum err bearer_write(struct slice token, struct buf *out);
 
 #endif

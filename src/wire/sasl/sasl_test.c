@@ -301,6 +301,38 @@ static void test_bearer_has_one_token(void **state)
 	assert_int_equal(bearer_read(BYTES("\001"), &token), ERR_INVALID);
 }
 
+static void test_what_is_written_is_read(void **state)
+{
+	static const uint8_t long_bytes[BEARER_BYTES_MAX] = { 0 };
+	struct slice one, two;
+	struct buf out;
+
+	(void)state;
+	buf_init(&out);
+	assert_int_equal(plain_write(SLICE("alice"), SLICE("secret"), &out), OK);
+	assert_int_equal(plain_read(buf_slice(&out), &one, &two), OK);
+	assert_text(one, "alice");
+	assert_text(two, "secret");
+	buf_clear(&out);
+	assert_int_equal(bearer_write(SLICE("a.b.c"), &out), OK);
+	assert_int_equal(bearer_read(buf_slice(&out), &one), OK);
+	assert_text(one, "a.b.c");
+	buf_clear(&out);
+	assert_int_equal(plain_write(SLICE(""), SLICE("secret"), &out), ERR_INVALID);
+	assert_int_equal(plain_write(SLICE("alice"), SLICE(""), &out), ERR_INVALID);
+	assert_int_equal(plain_write(BYTES("al\0ice"), SLICE("secret"), &out), ERR_INVALID);
+	assert_int_equal(plain_write(SLICE("alice"), BYTES("se\0cret"), &out), ERR_INVALID);
+	assert_int_equal(plain_write(SLICE("a"), (struct slice) { long_bytes + 1, PLAIN_BYTES_MAX },
+				     &out),
+			 ERR_INVALID);
+	assert_int_equal(bearer_write(SLICE(""), &out), ERR_INVALID);
+	assert_int_equal(bearer_write(SLICE("a\1b"), &out), ERR_INVALID);
+	assert_int_equal(bearer_write((struct slice) { long_bytes, sizeof(long_bytes) }, &out),
+			 ERR_INVALID);
+	assert_int_equal(out.size, 0);
+	buf_done(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_users_that_do_not_exist_look_the_same_every_time),
 		cmocka_unit_test(test_plain_has_a_user_and_a_password),
 		cmocka_unit_test(test_bearer_has_one_token),
+		cmocka_unit_test(test_what_is_written_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
