@@ -76,7 +76,7 @@ static enum command_status list(const struct command_line *l, json_t **ret)
 	enum command_status status = ask(l, "GET", NULL, ret);
 
 	if (!status && !json_is_array(json_object_get(*ret, "topics"))) {
-		say("this node does not lead now: ask the one that `hanse status` names");
+		say("this node knows nothing yet: who leads has not been heard");
 		json_decref(*ret);
 		return COMMAND_UNREACHABLE;
 	}

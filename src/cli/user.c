@@ -156,7 +156,7 @@ enum command_status user_list_run(const struct command_line *l)
 		return status;
 	const json_t *users = json_object_get(answer, "users");
 	if (!json_is_array(users)) {
-		say("this node does not lead now: ask the one that `hanse status` names");
+		say("this node knows nothing yet: who leads has not been heard");
 		json_decref(answer);
 		return COMMAND_UNREACHABLE;
 	}

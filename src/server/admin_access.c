@@ -2,16 +2,17 @@
  *
  *	{"principal": "User:alice", "host": "127.0.0.1", "operation": "READ",
  *	 "resource": "TOPIC", "name": "orders"}
- *	{"allowed": true, "reasons": [{"operation": "READ", "allowed": true, "rule": "ALLOW ..." or
- *	 null, "text": "User:alice may ..."}]}
+ *	{"allowed": true, "leads": true, "reasons": [{"operation": "READ", "allowed": true,
+ *	 "rule": "ALLOW ..." or null, "text": "User:alice may ..."}]}
  *
- * "operation" ALL is all that can be done with the resource, and all of it must be allowed. */
+ * "operation" ALL is all that can be done with the resource, and all of it must be allowed.
+ * "leads" is false where this node stands by: then it is as this node has followed. */
 #include <jansson.h>
 #include <string.h>
 
 #include "server/admin_answer.h"
 #include "server/control_role.h"
-#include "streams/coordinator/coordinator.h"
+#include "streams/catalog/reason.h"
 
 struct access_question {
 	struct guard_caller who;
@@ -47,30 +48,44 @@ static const char *read_question(const json_t *body, struct access_question *ret
 	return NULL;
 }
 
-static json_t *explain(struct arena *a, struct control *c, const struct access_question *q)
+static json_t *reasons_json(struct arena *a, const struct guard *g, const struct access_question *q,
+			    bool *ret_is_allowed)
 {
 	uint32_t mask =
 		q->operation == GRANT_ALL ? grant_operations_of(q->resource) : 1u << q->operation;
 	json_t *reasons = json_array();
-	bool is_allowed = true;
 
+	*ret_is_allowed = true;
 	for (uint32_t i = GRANT_READ; i <= GRANT_TWO_PHASE_COMMIT; i++) {
-		struct guard_reason r;
 		if (!(mask & 1u << i))
 			continue;
-		if (coordinator_explain(c->coordinator, a, &q->who, (enum grant_operation)i,
-					q->resource, q->name, &r)) {
-			json_decref(reasons);
-			return NULL;
-		}
-		is_allowed &= r.is_allowed;
+		struct guard_reason r =
+			guard_reason(a, g, &q->who, (enum grant_operation)i, q->resource, q->name);
+		*ret_is_allowed &= r.is_allowed;
 		json_array_append_new(reasons,
 				      json_pack("{s:s, s:b, s:s?, s:s}", "operation",
 						grant_operation_name((enum grant_operation)i),
 						"allowed", r.is_allowed, "rule", r.rule, "text",
 						r.text));
 	}
-	return json_pack("{s:b, s:o}", "allowed", is_allowed, "reasons", reasons);
+	return reasons;
+}
+
+/* NULL: there is no cell here. */
+static json_t *explain(struct arena *a, const struct control *c, const struct access_question *q)
+{
+	struct cell *cell = control_cell(c);
+	struct guard guard;
+	bool is_allowed;
+
+	if (!cell)
+		return NULL;
+	guard_init(&guard);
+	guard_read(&guard, cell);
+	json_t *reasons = reasons_json(a, &guard, q, &is_allowed);
+	guard_done(&guard);
+	return json_pack("{s:b, s:b, s:o}", "allowed", is_allowed, "leads", control_leads(c),
+			 "reasons", reasons);
 }
 
 static int add_text(const char *text, size_t size, void *context)
@@ -93,7 +108,7 @@ void admin_explain_access(struct control *c, struct http_exchange *e)
 	if (wrong)
 		admin_answer(e, 400, wrong);
 	else if (!found || json_dump_callback(found, add_text, &text, JSON_COMPACT))
-		admin_answer(e, 503, admin_why_not_led(ERR_UNAVAILABLE));
+		admin_answer(e, 503, "this node knows nothing yet: who leads has not been heard");
 	else
 		http_answer(e, 200, "application/json", buf_slice(&text));
 	json_decref(found);

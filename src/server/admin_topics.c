@@ -154,7 +154,7 @@ void admin_change_deleted_topic(struct control *c, struct http_exchange *e)
 
 json_t *admin_deleted_topics_json(struct control *c)
 {
-	struct cell *cell = leader_cell(c->leadership.leader);
+	struct cell *cell = control_cell(c);
 	struct deleted_topic *topics;
 	char id[DELETED_TOPIC_ID_BYTES];
 	size_t count = 0;

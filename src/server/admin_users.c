@@ -209,7 +209,7 @@ static json_t *mechanisms_json(struct arena *a, struct cell *cell, struct slice 
 
 json_t *admin_users_json(struct control *c)
 {
-	struct cell *cell = leader_cell(c->leadership.leader);
+	struct cell *cell = control_cell(c);
 	struct guard_user *users;
 	json_t *list = json_array();
 	struct arena a;

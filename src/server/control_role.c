@@ -19,6 +19,23 @@
  * partitions at once instead of one after the other. */
 enum { REBALANCE_DELAY_MS = 100 };
 
+/* --- what it knows -----------------------------------------------------------------------------
+ */
+
+bool control_leads(const struct control *c)
+{
+	return leader_cell(c->leadership.leader) != NULL;
+}
+
+struct cell *control_cell(const struct control *c)
+{
+	struct cell *led = leader_cell(c->leadership.leader);
+
+	if (led || !c->leadership.standby)
+		return led;
+	return standby_cell(c->leadership.standby);
+}
+
 /* --- what the leader tells ---------------------------------------------------------------------
  */
 

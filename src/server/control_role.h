@@ -58,6 +58,12 @@ void admin_change_user(struct control *c, struct http_exchange *e);
 void admin_change_deleted_topic(struct control *c, struct http_exchange *e);
 void admin_settle_orphans(struct control *c, struct http_exchange *e);
 void admin_explain_access(struct control *c, struct http_exchange *e);
+
+/* For answers that only read: the cell this node leads, or the one with which it follows who leads,
+ * which is behind by what was committed a moment ago; NULL: it has none yet. */
+struct cell *control_cell(const struct control *c);
+bool control_leads(const struct control *c);
+
 struct json_t *admin_users_json(struct control *c);
 struct json_t *admin_deleted_topics_json(struct control *c);
 

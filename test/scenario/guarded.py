@@ -200,6 +200,30 @@ with Scenario() as s:
         wait_until(lambda: not fails_with("uthorization failed", lambda: kcat.consume(
             node.address, "orders", *sasl("reader"))), SOON_S, "and again")
 
+    with s.test("a node that stands by answers the same, from what it has heard"):
+        other = s.node("b")
+        other.launch()
+        wait_until(lambda: any("stands by" in line for line in other.log_lines()), SOON_S,
+                   "it stands by")
+
+        def explain_there():
+            done = hanse(other, "policy", "explain", "reader", "topic:orders", "--operation",
+                         "READ", "--run-dir", str(other.run_dir))
+            return done.returncode, (done.stdout + done.stderr).decode()
+
+        wait_until(lambda: explain_there()[0] == 0, SOON_S, "it follows")
+        status, said = explain_there()
+        assert 'ALLOW READ of TOPIC "ord"' in said and "stands by" in said, said
+        assert boss.grant(TOPIC, "orders", READ, "User:reader", permission=DENY) == 0
+        wait_until(lambda: "DENY READ of TOPIC" in explain_there()[1], SOON_S, "it hears of it")
+        assert explain_there()[0] == 1
+        boss.revoke(TOPIC, "orders", "User:reader")
+        wait_until(lambda: explain_there()[0] == 0, SOON_S, "and again")
+        assert user(other, "list") == user(node, "list")
+        refused = hanse(other, "user", "remove", "reader", "--run-dir", str(other.run_dir))
+        assert refused.returncode == 4 and b"does not lead" in refused.stderr, refused.stderr
+        other.terminate()
+
     with s.test("our own commands sign in too"):
         password = s.scratch / "password"
         password.write_text(PASSWORDS["boss"] + "\n")

@@ -186,16 +186,6 @@ const struct guard *coordinator_guard(struct coordinator *c)
 	return &c->guard;
 }
 
-enum err coordinator_explain(struct coordinator *c, struct arena *a, const struct guard_caller *who,
-			     enum grant_operation operation, enum grant_resource resource,
-			     struct slice name, struct guard_reason *ret)
-{
-	if (!c->is_leading)
-		return ERR_UNAVAILABLE;
-	*ret = guard_reason(a, coordinator_guard(c), who, operation, resource, name);
-	return OK;
-}
-
 /* --- lives -------------------------------------------------------------------------------------
  */
 

@@ -9,7 +9,6 @@
 #include "base/uuid.h"
 #include "cells/leader.h"
 #include "loop/stream.h"
-#include "streams/catalog/reason.h"
 #include "wire/peer/condition.h"
 
 enum {
@@ -76,13 +75,6 @@ struct coordinator_status {
 	size_t calls;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
-
-/* May somebody do something with Kafka, and why?  ERR_UNAVAILABLE: this node does not lead. */
-MUST_CHECK enum err coordinator_explain(struct coordinator *c, struct arena *a,
-					const struct guard_caller *who,
-					enum grant_operation operation,
-					enum grant_resource resource, struct slice name,
-					struct guard_reason *ret);
 
 /* The bucket is to be scanned for orphans when it is time, also if nothing is written any more. */
 void coordinator_scan_soon(struct coordinator *c);
