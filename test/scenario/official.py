@@ -12,6 +12,7 @@ is.  Without a host a machine runs on this one, with no rights and no network de
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -71,6 +72,14 @@ def directory(version, programs, variable):
         return None, (f"the official client is not there: set {variable}, or install "
                       f"Go {GO_VERSION_MIN[0]}.{GO_VERSION_MIN[1]}")
     place.mkdir(parents=True, exist_ok=True)
+    with open(place.with_name(place.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # who waits finds them built
+        if has_programs(place, programs):
+            return str(place), None
+        return build(go, place, version, programs)
+
+
+def build(go, place, version, programs):
     built = subprocess.run([go, "install", *[f"tailscale.com/cmd/{name}@v{version}"
                                              for name in programs]],
                            env=dict(os.environ, GOBIN=str(place), GOTOOLCHAIN="local"),

@@ -2,7 +2,7 @@
 """What administrators do to machines that run the official client: let in by link, refuse, rename,
 tag, expire, remove; and what the machines do themselves: sign in again, log out, be gone."""
 
-# Its ports are its own, so it runs beside others.
+# Its ports are its own, so it runs beside others.  timeout: 600 s
 
 import http.client
 import json

@@ -2,7 +2,7 @@
 """Control over https, as phones want it: with a certificate of an authority that the machine
 believes, at the same port where others speak plain HTTP."""
 
-# Its ports are its own, so it runs beside others.
+# Its ports are its own, so it runs beside others.  timeout: 600 s
 
 import http.client
 import shutil

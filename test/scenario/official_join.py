@@ -3,7 +3,7 @@
 pings by relay and directly, names, who is who, files, ports.  An old client too, and the tools with
 which its authors look at servers."""
 
-# Its ports are its own, so it runs beside others.
+# Its ports are its own, so it runs beside others.  timeout: 600 s
 
 import http.server
 import json

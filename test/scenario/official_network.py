@@ -2,7 +2,7 @@
 """Official clients and our machines in one mesh, each behind a router of its own, with real network
 devices: pings and connections both ways, names, networks behind machines, exit nodes."""
 
-# It keeps to network namespaces of its own, so it runs beside others.
+# It keeps to network namespaces of its own, so it runs beside others.  timeout: 600 s
 
 import socket
 import threading

@@ -2,7 +2,7 @@
 """Official clients at home and our machines behind hard NATs: direct by the birthday punch.  The
 official client knows nothing of it but that it pings what it is called for."""
 
-# Its sockets are in namespaces of its own, so it runs beside others.  timeout: 400 s
+# Its sockets are in namespaces of its own, so it runs beside others.  timeout: 600 s
 
 import json
 import os

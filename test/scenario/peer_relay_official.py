@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Peer relays with the official client: as an end of ours, as an end of its own, as the relay."""
 
-# Its sockets are in namespaces of its own, so it runs beside others.
+# Its sockets are in namespaces of its own, so it runs beside others.  timeout: 600 s
 
 import json
 import os
