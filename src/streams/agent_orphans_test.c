@@ -247,6 +247,31 @@ static void add_dead_files(int count)
 	testing_control_sql(&w.control, sql);
 }
 
+/* The journal says that it is earlier than this machine believes; it stands still here. */
+static void test_a_date_that_is_ahead_deletes_nothing_early(void **state)
+{
+	char sql[200];
+
+	(void)state;
+	set_up();
+	for (int i = 0; i < 3; i++)
+		produce(i);
+	w.control.behind_ms = 3600 * 1000;
+	testing_run_ms(&w, 1600);
+	setenv("HANSE_TEST_DATA_GRACE_MS", "1500", 1);
+	testing_restart_agent(&w, &c);
+	snprintf(sql, sizeof(sql), "UPDATE file SET run_count = 0, dead_ms = %llu",
+		 (unsigned long long)cell_state(w.control.cell).now_ms);
+	uint64_t dead_ms = clock_now_ms();
+	testing_control_sql(&w.control, "DELETE FROM run");
+	testing_control_sql(&w.control, sql);
+	WAIT_FOR(&w, object_count() < 3);
+	assert_true(clock_now_ms() - dead_ms >= 1400);
+	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
+	assert_int_equal(w.control.forgotten_early, 0);
+	tear_down();
+}
+
 static void test_where_requests_cost_deletions_have_a_budget(void **state)
 {
 	const uint64_t per_s = (uint64_t)FLUSH_PUTS_PER_S * JANITOR_DELETES_PER_PUT;
@@ -284,7 +309,7 @@ static void test_a_dead_file_has_one_agent_that_deletes_it(void **state)
 	for (int i = 0; i < 20; i++)
 		produce(i);
 	uint64_t before = fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE));
-	/* not so long ago that it is anybody's: the clock of the test's journal stands still */
+	/* not so long ago that it is anybody's */
 	char sql[200];
 	snprintf(sql, sizeof(sql), "UPDATE file SET run_count = 0, dead_ms = %lld",
 		 (long long)clock_wall_ms() - 1000);
@@ -335,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_f8_what_the_bucket_did_not_confirm_is_not_forgotten),
 		cmocka_unit_test(test_f8_files_that_stay_hold_up_no_others),
 		cmocka_unit_test(test_f8_files_are_deleted_side_by_side),
+		cmocka_unit_test(test_a_date_that_is_ahead_deletes_nothing_early),
 		cmocka_unit_test(test_where_requests_cost_deletions_have_a_budget),
 		cmocka_unit_test(test_a_dead_file_has_one_agent_that_deletes_it),
 		cmocka_unit_test(test_a_refused_file_is_deleted_at_once),

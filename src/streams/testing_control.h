@@ -68,7 +68,10 @@ struct testing_control {
 	enum err commit_error;			   /* what the next commit is answered, once */
 	enum err kafka_error; /* what every request passed on is answered; OK: nothing */
 
+	int64_t behind_ms; /* the journal's time is not that of this machine */
+
 	/* counters */
+	int64_t forgotten_early;
 	int orphans_count, orphan_pages;	/* the scan for orphans asked, and brought pages */
 	int64_t orphan_counts[ORPHAN_VERDICTS]; /* of the last page */
 	int hello_count, commit_count, sync_count, ping_count, usage_count, share_count;
@@ -134,7 +137,7 @@ static inline void testing_seal(struct testing_control *c)
 	if (!cell_has_changes(c->cell))
 		return;
 	buf_init(&record);
-	cell_seal(c->cell, 1, &record);
+	cell_seal(c->cell, (uint64_t)(clock_wall_ms() - c->behind_ms), &record);
 	push.index = ++c->index;
 	push.bytes = buf_slice(&record);
 	for (size_t i = 0; i < TESTING_AGENTS_MAX; i++)
@@ -438,12 +441,14 @@ static inline void testing_answer_forget(struct testing_peer *p, struct arena *a
 					 const struct frame *frame)
 {
 	struct testing_control *c = p->control;
-	struct peer_forget_files_request request;
+	struct forget_files forget = { .now_ms = clock_wall_ms() };
 	struct peer_forget_files_response response = { 0 };
 
-	assert_int_equal(frame_decode_body(a, frame, &peer_forget_files_request_schema, &request),
+	assert_int_equal(frame_decode_body(a, frame, &peer_forget_files_request_schema,
+					   &forget.request),
 			 OK);
-	assert_int_equal(cell_run(c->cell, forget_files_run, &request), OK);
+	assert_int_equal(cell_run(c->cell, forget_files_run, &forget), OK);
+	c->forgotten_early += forget.too_early;
 	testing_seal(c);
 	testing_write(p, &peer_forget_files_response_schema, frame->correlation_id, &response);
 }

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/text.h"
 #include "loop/timer.h"
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
@@ -31,8 +30,9 @@ struct janitor {
 	size_t failures; /* of this round */
 	int64_t after_ms, after_row; /* of the last one of the round before: the next one goes on */
 	struct control_call call;
-	int64_t grace_ms;
-	uint64_t quiet_until_ms; /* no log line about what cannot be deleted before */
+	int64_t journal_ms;	  /* time of the newest record, */
+	uint64_t journal_loop_ms; /* and when that was seen first */
+	uint64_t quiet_until_ms;  /* no log line about what cannot be deleted before */
 	uint64_t pause_ms;
 	bool is_more; /* the list goes on behind this round */
 };
@@ -172,12 +172,28 @@ static void keep_own(struct janitor *j, struct cell *cell, int64_t anybodys_befo
 }
 
 /* Dead times are the journal's, which follow the wall clock of whoever leads, but never go back:
- * they may be far ahead of it. */
+ * they may be far ahead of it.  Our own may be wrong; it counts only as far as time has passed here
+ * since the journal said what time it is. */
+static int64_t journal_now_ms(struct janitor *j, struct cell *cell)
+{
+	int64_t journal_ms = (int64_t)cell_state(cell).now_ms;
+	int64_t wall_ms = clock_wall_ms();
+	uint64_t loop_ms = loop_now_ms(j->agent->loop);
+
+	if (journal_ms != j->journal_ms || j->journal_loop_ms == 0) {
+		j->journal_ms = journal_ms;
+		j->journal_loop_ms = loop_ms;
+	}
+	int64_t latest_ms = journal_ms + (int64_t)(loop_ms - j->journal_loop_ms);
+	if (wall_ms < journal_ms)
+		return journal_ms;
+	return wall_ms < latest_ms ? wall_ms : latest_ms;
+}
+
 static enum step look(struct janitor *j)
 {
 	struct cell *cell = replica_cell(j->agent->replica);
-	int64_t wall_ms = clock_wall_ms(), now_ms = cell ? (int64_t)cell_state(cell).now_ms : 0;
-	int64_t dead_before_ms = (now_ms > wall_ms ? now_ms : wall_ms) - j->grace_ms;
+	int64_t dead_before_ms = cell ? journal_now_ms(j, cell) - catalog_grace_ms() : 0;
 
 	j->deleted = j->file_count = j->next = j->failures = 0;
 	j->is_more = false;
@@ -238,14 +254,10 @@ static const struct task_kind janitor_kind = {
 struct janitor *janitor_start(struct agent *agent)
 {
 	struct janitor *j = NEW(struct janitor);
-	const char *grace = getenv("HANSE_TEST_DATA_GRACE_MS");
-	uint64_t grace_ms = JANITOR_GRACE_MS;
+	uint64_t grace_ms = (uint64_t)catalog_grace_ms();
 
 	j->agent = agent;
-	j->pause_ms = JANITOR_PAUSE_MS;
-	if (grace && !text_to_u64(slice_from(grace), JANITOR_GRACE_MS, &grace_ms))
-		j->pause_ms = grace_ms < JANITOR_PAUSE_MS ? grace_ms + 10 : JANITOR_PAUSE_MS;
-	j->grace_ms = (int64_t)grace_ms;
+	j->pause_ms = grace_ms < JANITOR_PAUSE_MS ? grace_ms + 10 : JANITOR_PAUSE_MS;
 	arena_init(&j->arena);
 	task_start_root(&j->task, &janitor_kind, agent->loop);
 	return j;

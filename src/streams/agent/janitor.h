@@ -7,6 +7,10 @@
  * A list that is old does no harm: a file that is dead stays dead, its name cannot be committed
  * again (coordinator/forget_files.h), and no other object ever gets it.
  *
+ * Control, which forgets, looks again whether the grace was over.  Here it is over by the journal's
+ * time and, from the last record on, by the loop's clock: a machine whose date is wrong deletes
+ * nothing early.
+ *
  * Several objects are deleted at the same time.  Where requests cost and are counted (a bucket that
  * is far), all deletions of an agent share one budget of requests, which grows with that of puts:
  * each file that is put has to be deleted some day, and what was left over is caught up. */
@@ -18,7 +22,6 @@
 #include "streams/agent/flush_budget.h"
 
 enum {
-	JANITOR_GRACE_MS = 10 * 60 * 1000,
 	JANITOR_PAUSE_MS = 10 * 1000,
 	JANITOR_FILES_MAX = 100,	    /* per round */
 	JANITOR_DELETIONS_FAR_MAX = 16,	    /* at the same time */

@@ -1,5 +1,9 @@
 #include "streams/catalog/catalog.h"
 
+#include <stdlib.h>
+
+#include "base/text.h"
+
 static enum err step_row(struct cell *c, sqlite3_stmt *st)
 {
 	return cell_next(c, st) ? OK : ERR_NOT_FOUND;
@@ -231,6 +235,16 @@ enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partition, struct 
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
+
+int64_t catalog_grace_ms(void)
+{
+	const char *text = getenv("HANSE_TEST_DATA_GRACE_MS");
+	uint64_t ms;
+
+	if (text && !text_to_u64(slice_from(text), CATALOG_GRACE_MS, &ms))
+		return (int64_t)ms;
+	return CATALOG_GRACE_MS;
+}
 
 enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t after_ms, int64_t after_row,
 			    int64_t dead_before_ms, size_t count_max, struct catalog_file **ret,

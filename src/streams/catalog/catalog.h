@@ -15,6 +15,7 @@ enum {
 	CATALOG_TOPIC_NAME_BYTES_MAX = 249, /* Kafka's limit */
 	CATALOG_PARTITIONS_MAX = 10000,	    /* per topic */
 	CATALOG_RUNS_PER_READ_MAX = 256,
+	CATALOG_GRACE_MS = 10 * 60 * 1000, /* from when a data file is dead to its deletion */
 };
 
 /* Every step of the history of the tables, for cell_upgrade_schema(). */
@@ -104,6 +105,9 @@ struct catalog_file {
 MUST_CHECK enum err catalog_dead_files(struct arena *a, struct cell *c, int64_t after_ms,
 				       int64_t after_row, int64_t dead_before_ms, size_t count_max,
 				       struct catalog_file **ret, size_t *ret_count);
+
+/* CATALOG_GRACE_MS, or less: HANSE_TEST_DATA_GRACE_MS, for tests. */
+int64_t catalog_grace_ms(void);
 
 /* Does any data file have something that can be read? */
 bool catalog_has_files(struct cell *c);

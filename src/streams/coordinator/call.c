@@ -8,7 +8,6 @@
 #include "base/random.h"
 #include "streams/coordinator/compaction_jobs.h"
 #include "streams/coordinator/counter.h"
-#include "streams/coordinator/forget_files.h"
 #include "streams/coordinator/position.h"
 #include "streams/coordinator/roll.h"
 #include "wire/kafka/errors.h"
@@ -305,13 +304,18 @@ static enum step answer_forget_files(struct call *call, enum err err)
 {
 	struct peer_forget_files_response response = { .error = (int16_t)err };
 
+	if (!err && call->forget_files.too_early > 0)
+		log_warn("an agent (incarnation %lld) deleted %lld data files before their time:"
+			 " is the date of its machine right?",
+			 (long long)call_agent(call), (long long)call->forget_files.too_early);
 	return answer(call, &peer_forget_files_response_schema, &response);
 }
 
 static enum err begin_forget_files(struct call *call, void **ret_argument)
 {
 	*ret_argument = &call->forget_files;
-	return decode(call, &peer_forget_files_request_schema, &call->forget_files);
+	call->forget_files.now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader);
+	return decode(call, &peer_forget_files_request_schema, &call->forget_files.request);
 }
 
 static enum step forget_files_step(struct task *t)

@@ -4,6 +4,7 @@
 
 #include "streams/coordinator/commit_file.h"
 #include "streams/coordinator/compaction_swap.h"
+#include "streams/coordinator/forget_files.h"
 #include "streams/coordinator/hello.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/key_job.h"
@@ -33,7 +34,7 @@ struct call {
 			struct peer_commit_file_response response;
 			struct commit_file run;
 		} commit_file;
-		struct peer_forget_files_request forget_files;
+		struct forget_files forget_files;
 		struct {
 			struct peer_usage_request request;
 			struct usage_report report;

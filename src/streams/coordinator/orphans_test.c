@@ -64,9 +64,10 @@ static enum err run_begin(struct cell *cell, void *argument)
 static enum err run_forget(struct books *b, int64_t incarnation, int64_t sequence)
 {
 	struct peer_forget_files_request_file file = { incarnation, sequence };
-	struct peer_forget_files_request request = { .files = &file, .files_count = 1 };
+	struct forget_files forget = { .request = { .files = &file, .files_count = 1 },
+				       .now_ms = b->now_ms + CATALOG_GRACE_MS };
 
-	return cell_run(b->cell, forget_files_run, &request);
+	return cell_run(b->cell, forget_files_run, &forget);
 }
 
 /* F4: the agent died between the put and the commit. */
