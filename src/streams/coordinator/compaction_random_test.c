@@ -184,6 +184,9 @@ static void check(struct model *m)
 						 " file.id) OR (run_count = 0) <> (dead_ms IS NOT"
 						 " NULL)"),
 			 0);
+	assert_int_equal(books_number(&m->books, "SELECT count(*) FROM run WHERE max_timestamp NOT"
+						 " IN (-1, 7)"),
+			 0);
 }
 
 /* --- what happens ------------------------------------------------------------------------------
@@ -205,6 +208,7 @@ static void commit(struct model *m)
 				.partition = k,
 				.records = (int32_t)below(m, 4) + 1,
 				.size = (int32_t)below(m, 200) + 70,
+				.timestamp = 7,
 			};
 		}
 	if (count == 0)
@@ -313,6 +317,7 @@ static void copy_group(struct model *m, const struct compaction_group *group, in
 	int64_t next = group->base_offset;
 	struct buf runs;
 
+	run.max_timestamp = below(m, 2) ? INT64_MAX : -5; /* an agent that does not know it */
 	buf_init(&runs);
 	for (size_t i = 0; i <= group->input_count; i++) {
 		for (; marker < group->marker_count && group->markers[marker].offset == next;

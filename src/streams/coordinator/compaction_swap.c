@@ -4,6 +4,7 @@
  * deletion of a topic took meanwhile is noticed because its rows are gone. */
 #include "streams/coordinator/compaction_swap.h"
 
+#include "base/memory.h"
 #include "streams/coordinator/compaction.h"
 #include "streams/coordinator/runs.h"
 #include "wire/streams/data_file.h"
@@ -182,20 +183,14 @@ static enum err take_markers(struct cell *cell, const struct compaction_group *g
 	return err;
 }
 
-static enum err swap_group(struct swapping *s, const struct compaction_group *group,
-			   const struct peer_job_finish_request_group *told)
+/* What the outputs say of their times is brought within what the inputs say, while these are there.
+ */
+static void new_runs(const struct swapping *s, const struct compaction_group *group,
+		     const struct peer_job_finish_request_group *told, struct runs_new *ret)
 {
-	int64_t bytes = 0;
-	enum err err = OK;
-
-	for (size_t i = 0; i < group->input_count && !err; i++) {
-		bytes -= group->inputs[i].size;
-		err = runs_delete(s->cell, group->inputs[i].row, group->inputs[i].file,
-				  s->swap->now_ms);
-	}
-	for (size_t i = 0; i < told->runs_count && !err; i++) {
+	for (size_t i = 0; i < told->runs_count; i++) {
 		const struct peer_job_finish_request_run *run = &told->runs[i];
-		struct runs_new added = {
+		ret[i] = (struct runs_new) {
 			.partition = group->partition,
 			.base_offset = run->base_offset,
 			.last_offset = run->last_offset,
@@ -205,9 +200,29 @@ static enum err swap_group(struct swapping *s, const struct compaction_group *gr
 			.max_timestamp = run->max_timestamp,
 			.level = level_of(s, run),
 		};
-		bytes += run->size;
-		err = runs_insert(s->cell, &added);
+		ret[i].max_timestamp =
+			runs_bound_timestamp(s->cell, &ret[i], group->last_offset, true);
 	}
+}
+
+static enum err swap_group(struct swapping *s, const struct compaction_group *group,
+			   const struct peer_job_finish_request_group *told)
+{
+	struct runs_new *added = memory_take(told->runs_count * sizeof(*added));
+	int64_t bytes = 0;
+	enum err err = OK;
+
+	new_runs(s, group, told, added);
+	for (size_t i = 0; i < group->input_count && !err; i++) {
+		bytes -= group->inputs[i].size;
+		err = runs_delete(s->cell, group->inputs[i].row, group->inputs[i].file,
+				  s->swap->now_ms);
+	}
+	for (size_t i = 0; i < told->runs_count && !err; i++) {
+		bytes += added[i].size;
+		err = runs_insert(s->cell, &added[i]);
+	}
+	memory_free(added);
 	s->run_count += (int64_t)told->runs_count;
 	if (!err)
 		err = take_markers(s->cell, group);

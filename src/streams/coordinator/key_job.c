@@ -205,7 +205,8 @@ struct swapping {
 	int64_t partition, now_ms;
 	int64_t runs[KEY_JOB_SWAP_RUNS_MAX], files[KEY_JOB_SWAP_RUNS_MAX];
 	size_t run_count;
-	int64_t bytes; /* of those */
+	int64_t bytes;				      /* of those */
+	struct runs_new added[KEY_JOB_SWAP_RUNS_MAX]; /* in their place */
 };
 
 /* They must be neighbours, one after the other, in the file and in the partition. */
@@ -284,25 +285,36 @@ static enum err insert_file(struct swapping *s, int64_t *ret_file)
 	return err;
 }
 
-static enum err insert_runs(struct swapping *s, int64_t file)
+/* While the runs that they replace are there. */
+static void prepare_runs(struct swapping *s)
 {
 	const struct peer_key_swap_request *request = s->swap->request;
+
+	for (size_t i = 0; i < request->runs_count; i++) {
+		const struct peer_key_swap_request_run *run = &request->runs[i];
+		s->added[i] = (struct runs_new) {
+			.partition = s->partition,
+			.base_offset = run->base_offset,
+			.last_offset = run->last_offset,
+			.position = run->position,
+			.size = run->size,
+			.max_timestamp = run->max_timestamp,
+			.level = KEY_JOB_LEVEL,
+		};
+		s->added[i].max_timestamp =
+			runs_bound_timestamp(s->cell, &s->added[i], request->last_offset, false);
+	}
+}
+
+static enum err insert_runs(struct swapping *s, int64_t file)
+{
 	int64_t bytes = 0;
 	enum err err = OK;
 
-	for (size_t i = 0; i < request->runs_count && !err; i++) {
-		const struct peer_key_swap_request_run *run = &request->runs[i];
-		err = runs_insert(s->cell, &(struct runs_new) {
-						   .partition = s->partition,
-						   .base_offset = run->base_offset,
-						   .last_offset = run->last_offset,
-						   .file = file,
-						   .position = run->position,
-						   .size = run->size,
-						   .max_timestamp = run->max_timestamp,
-						   .level = KEY_JOB_LEVEL,
-					   });
-		bytes += run->size;
+	for (size_t i = 0; i < s->swap->request->runs_count && !err; i++) {
+		s->added[i].file = file;
+		err = runs_insert(s->cell, &s->added[i]);
+		bytes += s->added[i].size;
 	}
 	if (err)
 		return err;
@@ -351,6 +363,8 @@ static enum err replace(struct swapping *s)
 		err = ERR_CONFLICT; /* all of it was deleted */
 	if (!err)
 		err = find_runs(s);
+	if (!err)
+		prepare_runs(s);
 	if (!err)
 		err = remove_runs(s);
 	if (!err)

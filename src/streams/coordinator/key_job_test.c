@@ -4,6 +4,7 @@
 #include "streams/coordinator/coordinator_testing.h"
 #include "streams/coordinator/expiry.h"
 #include "streams/coordinator/key_compaction.h"
+#include "streams/coordinator/runs.h"
 #include "wire/streams/data_file.h"
 
 enum { AGENT = 7, OTHER_AGENT = 8, RUNS = 4, RUN_RECORDS = 10, RUN_BYTES = 100 };
@@ -228,11 +229,16 @@ static void test_runs_and_markers_of_a_stretch_are_replaced(void **state)
 	assert_int_equal(take(AGENT, &job), OK);
 	struct peer_key_swap_request *request = swap_request(job.job, 0, 19, runs);
 	request->markers_end = 19;
+	runs[1].max_timestamp = INT64_MAX; /* more than any record there has */
 	assert_int_equal(swap_as(OTHER_AGENT, request), ERR_DENIED);
 	assert_int_equal(swap_as(AGENT, request), OK);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM run WHERE last_offset <= 19"
 					    " AND level = 4"),
 			 2);
+	assert_int_equal(town_number(&town, "SELECT max_timestamp FROM run WHERE last_offset = 4"),
+			 5);
+	assert_int_equal(town_number(&town, "SELECT max_timestamp FROM run WHERE last_offset = 19"),
+			 2000);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM run"), 4);
 	assert_int_equal(town_number(&town, "SELECT count(*) FROM file WHERE dead_ms > 0"), 2);
 	assert_int_equal(town_number(&town, "SELECT run_count FROM file WHERE level = 4"), 2);
@@ -297,6 +303,37 @@ static void test_a_row_that_is_used_again_is_another_partition(void **state)
 	town_close(&town);
 }
 
+/* Runs of ten records, the newest of 1000, 2000, 3000, 4000. */
+static void test_a_run_is_as_old_as_those_it_replaces(void **state)
+{
+	static const struct {
+		int64_t base, last, told;
+		bool is_whole;
+		int64_t bound;
+	} cases[] = {
+		{ 0, 9, INT64_MAX, true, 1000 }, { 0, 9, 7, true, 1000 },
+		{ 0, 9, 7, false, 7 },		 { 0, 9, INT64_MIN, false, -1 },
+		{ 0, 19, 0, true, 2000 },	 { 0, 19, 5000, true, 2000 },
+		{ 5, 19, 1500, true, 2000 },	 { 5, 14, 1500, true, 1500 },
+		{ 5, 14, 2500, true, 2000 },	 { 5, 14, INT64_MIN, true, -1 },
+		{ 12, 25, 3500, false, 3000 },	 { 0, 39, 1, true, 4000 },
+		{ 40, 49, INT64_MAX, true, -1 },
+	};
+
+	(void)state;
+	open_town(8);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct runs_new run = { .partition = 1,
+					.base_offset = cases[i].base,
+					.last_offset = cases[i].last,
+					.max_timestamp = cases[i].told };
+		assert_int_equal(runs_bound_timestamp(leader_cell(town.leader), &run, 39,
+						      cases[i].is_whole),
+				 cases[i].bound);
+	}
+	town_close(&town);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_a_partition_has_one_job_and_an_agent_too),
 		cmocka_unit_test(test_runs_and_markers_of_a_stretch_are_replaced),
 		cmocka_unit_test(test_a_stretch_whose_runs_have_changed_stays_as_it_is),
+		cmocka_unit_test(test_a_run_is_as_old_as_those_it_replaces),
 		cmocka_unit_test(test_a_row_that_is_used_again_is_another_partition),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
