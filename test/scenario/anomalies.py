@@ -6,11 +6,14 @@ to another, and consume in groups, whose members die and stand still as well: th
 protocol, with eager and cooperative rebalances, and those of the consumer protocol (where
 librdkafka 2.15 is built, as for groups_848.py). Nothing acknowledged is lost, nothing is there
 twice, nothing aborted is read, no transaction is torn, no offset changes its meaning, and
-whenever it is quiet all of them go on.
+whenever it is quiet all of them go on. Meanwhile files are compacted, records of one topic go
+when they are old and of another when their key is written again, dead files are deleted, and in
+the end the bucket holds no more than what can be read.
 
 SEED=n repeats the choices; MINUTES=n makes it longer (`make soak`: 30).  Never skipped.
 timeout: 7200 s"""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -21,8 +24,10 @@ import time
 from pathlib import Path
 
 import kcat
+from aging import Aging
 from checker import History, check_itself, check_only, check_seen, check_writer
-from group_reader import GroupReader, configure
+from group_reader import GroupReader
+from kafka import GROUP_RESOURCE, alter_configs
 from kcat_reader import Reader, Tail
 from node import Node
 from rdkafka import NumberedWriter, check_prefix
@@ -38,8 +43,10 @@ CLONE_NEWNET = 0x40000000
 # Files are compacted, and deleted afterwards, all the time.
 ENVIRONMENT = {"HANSE_TEST_FAULTS": "1", "HANSE_TEST_COMPACTION_AGE_MS": "1000",
                "HANSE_TEST_COMPACTION_IDLE_MS": "500", "HANSE_TEST_DATA_GRACE_MS": "5000",
-               "HANSE_TEST_ORPHANS_MS": "500"}
+               "HANSE_TEST_ORPHANS_MS": "500", "HANSE_TEST_KEY_BACKOFF_MS": "500"}
 FSCK_S = 300
+FLAT_S = 90
+FLAT_RATIO, FLAT_BYTES = 1.2, 1 << 20  # beside the records: indexes of files, what is pending
 # As it should be, slow, failing before and after the effect, far away; standing still with some
 # requests, which are done; away for seconds.
 BUCKETS = ["", "fault_delay_ms=40", "fault_before_ppm=10000&fault_after_ppm=10000",
@@ -231,8 +238,8 @@ def open_groups(s, node, brokers):
     why = GroupReader.missing()
     say(why or "a group of the consumer protocol reads as well")
     if not why:
-        configure(node, "new-readers", {"consumer.heartbeat.interval.ms": "1000",
-                                        "consumer.session.timeout.ms": "6000"})
+        alter_configs(node.port, GROUP_RESOURCE, "new-readers", {
+            "consumer.heartbeat.interval.ms": 1000, "consumer.session.timeout.ms": 6000})
         groups.append(Group("new-readers", "transfers", lambda: GroupReader(
             s, brokers, "new-readers", "transfers")))
     return groups
@@ -251,7 +258,8 @@ class Clients:
         self.workers = [Worker(brokers, "workers", "ledger", "copies", f"worker-{i}")
                         for i in range(2)]
         self.writers = [self.ledger, self.plain, *self.transactors, *self.workers]
-        for writer in (self.ledger, self.plain):
+        self.aging = Aging(node, brokers, PARTITIONS, **patient)
+        for writer in (self.ledger, self.plain, self.aging):
             writer.start()
         wait_until(lambda: self.ledger.acknowledged and self.plain.acknowledged, 60, "topics")
         for writer in self.writers[2:]:
@@ -265,7 +273,9 @@ class Clients:
     def progress(self):
         """Numbers that grow while a client is not stuck, by name."""
         counts = {"ledger": len(self.ledger.acknowledged), "plain": len(self.plain.acknowledged),
-                  "workers": sum(worker.count for worker in self.workers)}
+                  "workers": sum(worker.count for worker in self.workers),
+                  "short": len(self.aging.short.acknowledged),
+                  "latest": len(self.aging.latest.acknowledged)}
         counts |= {group.name: group.count() for group in self.groups}
         counts |= {t.id: list(t.outcomes.values()).count(COMMITTED) for t in self.transactors}
         counts |= {f"tail of {topic}": len(tail.rows) for topic, tail in self.tails.items()}
@@ -307,15 +317,38 @@ def check_copies(ledger, copies):
         assert found == wanted, f"partition {partition}: {len(found)} of {len(wanted)} copies"
 
 
-def check_cluster(node, key_file):
+def fsck(node, key_file, *words):
     done = subprocess.run(
-        [node.program, "fsck", "--json", "--deep", "--bucket", node.directory, "--key-file",
+        [node.program, "fsck", "--json", *words, "--bucket", node.directory, "--key-file",
          key_file], check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=FSCK_S)
     assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     found = json.loads(done.stdout)
-    say(f"{found['records']} records, {found['bytes']} bytes, {found['objects']}")
     assert found["is_clean"], found
     assert found["objects"]["newer"] == 0, found["objects"]
+    return found
+
+
+def check_cluster(node, key_file):
+    found = fsck(node, key_file, "--deep")
+    say(f"{found['records']} records, {found['bytes']} bytes, {found['objects']}")
+
+
+def bytes_below(directory):
+    total = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
+
+
+def check_flat(node, key_file, bucket):
+    """What nobody can read has gone."""
+    def is_flat():
+        used, found = bytes_below(bucket / "v1/d"), fsck(node, key_file)
+        say(f"{used} bytes are used for {found['bytes']}, {found['objects']}")
+        return used <= FLAT_RATIO * found["bytes"] + FLAT_BYTES
+    wait_until(is_flat, FLAT_S, "the bucket holds no more than what can be read")
 
 
 with Scenario() as s:
@@ -353,6 +386,7 @@ with Scenario() as s:
             writer.is_stopping.set()
         for writer in (clients.ledger, clients.plain, *clients.transactors):
             writer.stop()
+        clients.aging.stop()
         assert not clients.ledger.producer.failed, list(clients.ledger.producer.failed.items())[:5]
 
     ledger = kcat.records(brokers, "ledger")
@@ -398,5 +432,11 @@ with Scenario() as s:
         with s.test(f"{group.name}: together they saw each record where it is, and no other"):
             group.check(ledger if group.topic == "ledger" else transfers, history)
 
+    with s.test("retention: what is left is where it was, and goes; of each key the last is there"):
+        clients.aging.check(history)
+
     with s.test("fsck finds each record where it has to be, and no file that nobody knows"):
         check_cluster(nodes[0], key_file)
+
+    with s.test("what cannot be read any more is deleted"):
+        check_flat(nodes[0], key_file, s.scratch / "bucket")

@@ -1,29 +1,15 @@
 """A member of a group of the consumer protocol, through librdkafka 2.15, that goes on and on."""
 
-import struct
 import sys
 import threading
 from pathlib import Path
-
-from kafka import Client, array, text
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "interop"))
 
 import suite  # noqa: E402
 
-INCREMENTAL_ALTER_CONFIGS, GROUP_RESOURCE, SET = 44, 32, 0
 LIBRARY = suite.directory() / "src/librdkafka.so.1"
-
-
-def configure(node, group, settings):
-    """Settings of a group, which need not be there yet."""
-    configs = [text(name) + struct.pack(">b", SET) + text(value)
-               for name, value in settings.items()]
-    body = array([struct.pack(">b", GROUP_RESOURCE) + text(group) + array(configs)]) + b"\0"
-    with Client(node.port) as client:
-        answer = client.call(INCREMENTAL_ALTER_CONFIGS, 0, body)
-    assert struct.unpack(">iih", answer[:10]) == (0, 1, 0), answer
 
 
 class GroupReader:

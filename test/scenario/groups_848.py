@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import apache_kafka
-from group_reader import configure
+from kafka import GROUP_RESOURCE, alter_configs
 from kcat import produce
 from scenario import Scenario, Skip, say, skip_all, wait_until
 
@@ -122,9 +122,9 @@ with Scenario() as s:
     node.start()
     other.launch()
     brokers = f"{node.address},{other.address}"
-    configure(node, "g", MORTAL)
+    alter_configs(node.port, GROUP_RESOURCE, "g", MORTAL)
     for group in ("static", "pattern", "mixed", "lasting"):
-        configure(node, group, PROMPT)
+        alter_configs(node.port, GROUP_RESOURCE, group, PROMPT)
     writer = Writer(node, "t")
     everything = writer.write()
 

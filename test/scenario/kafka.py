@@ -5,6 +5,8 @@ import struct
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT, CREATE_TOPICS = 10, 11, 12, 19
+INCREMENTAL_ALTER_CONFIGS = 44
+TOPIC_RESOURCE, BROKER_RESOURCE, GROUP_RESOURCE, SET = 2, 4, 32, 0
 FRAME_BYTES_MAX = 100 << 20
 
 
@@ -155,3 +157,13 @@ class Client:
             return True
         except TimeoutError:
             return False
+
+
+def alter_configs(port, kind, name, settings):
+    """Settings of a topic, a group (which need not be there yet) or a broker ("": of all)."""
+    configs = [text(key) + struct.pack(">b", SET) + text(str(value))
+               for key, value in settings.items()]
+    body = array([struct.pack(">b", kind) + text(name) + array(configs)]) + b"\0"
+    with Client(port) as client:
+        answer = client.call(INCREMENTAL_ALTER_CONFIGS, 0, body)
+    assert struct.unpack(">iih", answer[:10]) == (0, 1, 0), answer

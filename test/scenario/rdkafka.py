@@ -111,13 +111,16 @@ class Producer:
 
 
 class NumberedWriter(threading.Thread):
-    """Writes numbered records, n to partition n % partitions, until it is told to stop."""
+    """Writes numbered records, n to partition n % partitions, until it is told to stop.
+    key_of: the key of n."""
 
-    def __init__(self, brokers, topic, partitions, records_per_s=1000, padding=b"", **settings):
+    def __init__(self, brokers, topic, partitions, records_per_s=1000, padding=b"",
+                 key_of=lambda number: None, **settings):
         super().__init__(daemon=True)
         settings = {"enable_idempotence": "true", "message_timeout_ms": 300000, **settings}
         self.producer = Producer(brokers, **settings)
         self.kafka_topic, self.partitions, self.padding = topic, partitions, padding
+        self.key_of = key_of
         self.pause_ms = max(1, 1000 * partitions // records_per_s)
         self.is_stopping = threading.Event()
         self.may_write = threading.Event()
@@ -137,8 +140,8 @@ class NumberedWriter(threading.Thread):
                     continue
                 for _ in range(self.partitions):
                     value = b"%d%s" % (self.count, self.padding)
-                    self.producer.send(self.kafka_topic, value,
-                                       partition=self.count % self.partitions)
+                    self.producer.send(self.kafka_topic, value, self.key_of(self.count),
+                                       self.count % self.partitions)
                     self.count += 1
                 self.producer.poll(self.pause_ms)
         except Exception as error:

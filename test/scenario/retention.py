@@ -6,18 +6,15 @@ timeout: 120 s
 import json
 import re
 import signal
-import struct
 import time
 from pathlib import Path
 
 import kcat
 import rdkafka
 from guarded_client import hanse
-from kafka import Client, array, batch, produce_body, text
+from kafka import BROKER_RESOURCE, PRODUCE, Client, alter_configs, batch, produce_body
 from scenario import Scenario, wait_until
 
-INCREMENTAL_ALTER_CONFIGS, PRODUCE = 44, 0
-TOPIC, BROKER = 2, 4
 OUT_OF_RANGE = 1
 DAY_MS = 24 * 3600 * 1000
 GRACE_MS = 300
@@ -34,16 +31,6 @@ def run(*words):
     done = hanse(node, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def alter(kind, name, **settings):
-    configs = [text(key.replace("_", ".")) + struct.pack(">b", 0) + text(str(value))
-               for key, value in settings.items()]
-    body = array([struct.pack(">b", kind) + text(name) + array(configs)]) + b"\0"
-    with Client(node.port) as client:
-        answer = client.call(INCREMENTAL_ALTER_CONFIGS, 0, body)
-    error, = struct.unpack(">h", answer[8:10])
-    assert error == 0, answer
 
 
 def produce(topic, values, partition=0, age_ms=0):
@@ -78,7 +65,7 @@ def data_bytes(s):
 with Scenario() as s:
     node = s.node(environment={"HANSE_TEST_DATA_GRACE_MS": str(GRACE_MS)})
     node.start()
-    alter(BROKER, "", log_retention_check_interval_ms=1)
+    alter_configs(node.port, BROKER_RESOURCE, "", {"log.retention.check.interval.ms": 1})
 
     with s.test("records go when they are older than a week, whole files of them, oldest first"):
         run("topic", "create", "aged", "--partitions", "1")
@@ -177,7 +164,7 @@ with Scenario() as s:
         wait_until(lambda: data_bytes(s) < large - 900000, GONE_S, "its file has gone")
 
     with s.test("a producer that is forgotten goes on without anybody noticing"):
-        alter(BROKER, "", producer_id_expiration_ms=500)
+        alter_configs(node.port, BROKER_RESOURCE, "", {"producer.id.expiration.ms": 500})
         producer = rdkafka.Producer(node.address, enable_idempotence="true")
         producer.send("resumed", b"1", partition=0)
         assert producer.flush(30)
