@@ -1,6 +1,7 @@
 /* Objects that nobody needs, and who deletes them: dead files, refused files, orphans.  Names begin
  * with the case of doc/cases.md that they are. */
 #include "streams/agent/janitor.h"
+#include "streams/agent/orphan_scan.h"
 #include "streams/testing_world.h"
 #include "wire/streams/data_file.h"
 
@@ -28,7 +29,7 @@ struct asking {
 	struct task task;
 	struct bucket_op op;
 	struct arena arena;
-	char key[DATA_FILE_KEY_BYTES + 1];
+	char key[DATA_FILE_KEY_BYTES + 20];
 	enum bucket_verb verb;
 };
 
@@ -60,6 +61,14 @@ static void put_file(uint64_t incarnation, uint64_t sequence)
 	struct asking a = { .verb = BUCKET_PUT };
 
 	data_file_key(a.key, incarnation, sequence);
+	ask(&a);
+}
+
+static void put_foreign(int number)
+{
+	struct asking a = { .verb = BUCKET_PUT };
+
+	snprintf(a.key, sizeof(a.key), "v1/d/00/foreign-%d", number);
 	ask(&a);
 }
 
@@ -117,6 +126,31 @@ static void test_f4_orphans_are_found_and_deleted_and_nothing_else(void **state)
 	int pages = w.control.orphan_pages;
 	WAIT_FOR(&w, w.control.orphan_pages > pages + 4);
 	assert_int_equal(object_count(), 4);
+	tear_down();
+}
+
+static uint64_t deletions(void)
+{
+	return fault_op_count(w.bucket, FAULT_VERB(BUCKET_DELETE));
+}
+
+/* Whole pages of what somebody else put there are listed past, and nothing of it is touched. */
+static void test_f4_objects_of_others_do_not_end_the_scan(void **state)
+{
+	const size_t foreign = BUCKET_LIST_NAMES_MAX + 5;
+
+	(void)state;
+	set_up();
+	testing_restart_agent(&w, &c);
+	for (size_t i = 0; i < foreign; i++)
+		put_foreign((int)i);
+	put_file(1, 100);
+	w.control.lists_orphans = true;
+	WAIT_FOR(&w, deletions() == 1 && number("SELECT count(*) FROM file") == 0);
+	WAIT_FOR(&w, orphan_scan_foreign(w.agent->orphan_scan) == foreign);
+	int pages = w.control.orphan_pages;
+	WAIT_FOR(&w, w.control.orphan_pages > pages + 4);
+	assert_int_equal(deletions(), 1);
 	tear_down();
 }
 
@@ -355,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_f4_orphans_are_found_and_deleted_and_nothing_else),
+		cmocka_unit_test(test_f4_objects_of_others_do_not_end_the_scan),
 		cmocka_unit_test(test_f7_a_list_that_fails_or_is_stale_does_no_harm),
 		cmocka_unit_test(test_nobody_lists_whose_turn_it_is_not),
 		cmocka_unit_test(test_f8_what_the_bucket_did_not_confirm_is_not_forgotten),

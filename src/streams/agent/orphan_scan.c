@@ -23,7 +23,9 @@ struct orphan_scan {
 	struct control_call call;
 	char after[BUCKET_KEY_BYTES_MAX + 1];
 	uint64_t pause_ms;
-	bool is_told; /* people, that the bucket does not list */
+	uint64_t foreign;     /* names of the pass, as far as this agent listed it */
+	bool is_told;	      /* people, that the bucket does not list */
+	bool is_told_foreign; /* and that there is what is not ours */
 };
 
 enum { SCAN_ASK, SCAN_ANSWERED, SCAN_LISTED };
@@ -53,10 +55,12 @@ static enum step ask(struct orphan_scan *s)
 
 static enum step list(struct orphan_scan *s, struct slice after)
 {
+	if (after.size == 0)
+		s->foreign = 0;
 	snprintf(s->after, sizeof(s->after), "%.*s", SLICE_ARG(after));
 	blob_unref(&s->call.ret_bytes);
 	arena_reset(&s->arena);
-	bucket_list(&s->list, &s->task, s->agent->config.bucket, &s->arena, SLICE("v1/d/"),
+	bucket_list(&s->list, &s->task, s->agent->config.bucket, &s->arena, SLICE(DATA_FILE_PREFIX),
 		    slice_from(s->after));
 	task_set_deadline(&s->list.task, loop_now_ms(s->agent->loop) + ORPHAN_SCAN_LIST_MS);
 	return task_wait(&s->task, SCAN_LISTED);
@@ -82,11 +86,22 @@ static uint64_t size_of(const struct bucket_op *list, size_t i)
 	return size > BUCKET_OBJECT_BYTES_MAX ? 0 : size;
 }
 
+/* No name of ours: whatever it is, it stays. */
+static void pass_over(struct orphan_scan *s, struct slice name)
+{
+	s->foreign++;
+	if (!s->is_told_foreign)
+		log_warn("%.*s is no data file of Hanse: it stays, and so does whatever else is"
+			 " below " DATA_FILE_PREFIX " without a name of ours",
+			 SLICE_ARG(name));
+	s->is_told_foreign = true;
+}
+
 static enum step listed(struct orphan_scan *s)
 {
 	const struct bucket_op *op = &s->list;
 	struct cell *cell = replica_cell(s->agent->replica);
-	struct peer_orphans_request request = { .is_page = true, .listed_to = SLICE("") };
+	struct peer_orphans_request request = { .is_page = true };
 
 	if (op->task.err) {
 		if (!s->is_told)
@@ -98,14 +113,16 @@ static enum step listed(struct orphan_scan *s)
 	if (!cell)
 		return rest(s, s->pause_ms);
 	request.is_last = !op->ret_more || op->ret_count == 0;
+	request.listed_to = op->ret_count ? op->ret_names[op->ret_count - 1] : slice_from(s->after);
 	request.listed = (int32_t)op->ret_count;
 	request.files = arena_take_array(&s->arena, op->ret_count + 1, sizeof(*request.files));
 	for (size_t i = 0; i < op->ret_count; i++) {
 		uint64_t incarnation, sequence;
 		if (data_file_key_parse(op->ret_names[i], &incarnation, &sequence) ||
-		    incarnation > INT64_MAX || sequence >= INT64_MAX)
-			continue; /* no name of ours: it is left alone */
-		request.listed_to = op->ret_names[i];
+		    incarnation > INT64_MAX || sequence >= INT64_MAX) {
+			pass_over(s, op->ret_names[i]);
+			continue;
+		}
 		if (catalog_has_file(cell, (int64_t)incarnation, (int64_t)sequence))
 			continue;
 		request.files[request.files_count++] = (struct peer_orphans_request_file) {
@@ -114,8 +131,6 @@ static enum step listed(struct orphan_scan *s)
 			.size = (int64_t)size_of(op, i),
 		};
 	}
-	if (request.listed_to.size == 0) /* not one of ours in the whole page */
-		request.is_last = true;
 	return tell(s, &request);
 }
 
@@ -172,6 +187,11 @@ struct orphan_scan *orphan_scan_start(struct agent *agent)
 	arena_init(&s->arena);
 	task_start_root(&s->task, &scan_kind, agent->loop);
 	return s;
+}
+
+uint64_t orphan_scan_foreign(const struct orphan_scan *s)
+{
+	return s->foreign;
 }
 
 void orphan_scan_stop(struct orphan_scan *s)

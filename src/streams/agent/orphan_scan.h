@@ -4,9 +4,13 @@
  *
  *	ask -> wait, or list a page -> tell what is not in the catalog -> wait, or the next page ...
  *
+ * What has no name of ours is counted, named once in the log, and passed over.
+ *
  * The list may be stale or miss names: what is missing now is seen in a later pass. */
 #ifndef STREAMS_AGENT_ORPHAN_SCAN_H
 #define STREAMS_AGENT_ORPHAN_SCAN_H
+
+#include <stdint.h>
 
 enum {
 	ORPHAN_SCAN_PAUSE_MS = 60 * 1000,      /* at first, and when something failed */
@@ -22,5 +26,8 @@ struct orphan_scan *orphan_scan_start(struct agent *agent);
 
 /* Ends soon, frees itself, sets agent->orphan_scan to NULL and wakes agent->stop. */
 void orphan_scan_stop(struct orphan_scan *s);
+
+/* Objects without a name of ours in the last pass, as far as this agent listed it. */
+uint64_t orphan_scan_foreign(const struct orphan_scan *s);
 
 #endif

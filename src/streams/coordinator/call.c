@@ -368,6 +368,8 @@ static enum step orphans_step(struct task *t)
 		    schema_decode_all(&call->arena, &peer_orphans_request_schema, 0, call->body,
 				      &call->orphans.request))
 			return answer_orphans(call, ERR_INVALID);
+		if (orphan_turns_check(&c->orphans, call_agent(call), &call->orphans.request))
+			return answer_orphans(call, ERR_INVALID);
 		if (call->orphans.request.files_count == 0)
 			return answer_orphans(call, OK);
 		call->orphans.page = (struct orphans_page) {

@@ -120,9 +120,8 @@ void orphan_turns_leave(struct orphan_turns *t, int64_t incarnation)
 
 static bool is_name(struct slice name)
 {
-	uint64_t incarnation, sequence;
-
-	return name.size == 0 || !data_file_key_parse(name, &incarnation, &sequence);
+	return name.size == 0 ||
+	       (slice_starts_with(name, SLICE(DATA_FILE_PREFIX)) && !bucket_check_key(name));
 }
 
 static void end_pass(struct orphan_turns *t, uint64_t now_ms, uint64_t jitter_ms)
@@ -137,19 +136,28 @@ static void end_pass(struct orphan_turns *t, uint64_t now_ms, uint64_t jitter_ms
 	t->has_news |= t->counts[ORPHAN_PENDING] > 0;
 }
 
+enum err orphan_turns_check(const struct orphan_turns *t, int64_t incarnation,
+			    const struct peer_orphans_request *request)
+{
+	if (!request->is_page)
+		return request->files_count > 0 ? ERR_INVALID : OK;
+	if (!t->is_under_way || t->holder != incarnation)
+		return ERR_INVALID; /* somebody else goes on with it */
+	if (!is_name(request->listed_to) || request->listed < 0 ||
+	    request->listed > ORPHANS_PAGE_MAX || request->files_count > ORPHANS_PAGE_MAX ||
+	    slice_compare(request->listed_to, slice_from(t->after)) < 0)
+		return ERR_INVALID;
+	return OK;
+}
+
 enum err orphan_turns_take(struct orphan_turns *t, uint64_t now_ms, uint64_t jitter_ms,
 			   int64_t incarnation, const struct peer_orphans_request *request,
 			   const int64_t counts[ORPHAN_VERDICTS])
 {
 	t->is_ended = false;
-	if (!request->is_page)
-		return OK;
-	if (!t->is_under_way || t->holder != incarnation)
-		return ERR_INVALID; /* somebody else goes on with it */
-	if (!is_name(request->listed_to) || request->listed < 0 ||
-	    request->listed > ORPHANS_PAGE_MAX ||
-	    slice_compare(request->listed_to, slice_from(t->after)) < 0)
-		return ERR_INVALID;
+	enum err err = orphan_turns_check(t, incarnation, request);
+	if (err || !request->is_page)
+		return err;
 	for (int i = 0; i < ORPHAN_VERDICTS; i++)
 		t->counts[i] += counts[i];
 	t->listed += request->listed;

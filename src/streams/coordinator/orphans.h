@@ -16,6 +16,7 @@
 #ifndef STREAMS_COORDINATOR_ORPHANS_H
 #define STREAMS_COORDINATOR_ORPHANS_H
 
+#include "buckets/bucket.h"
 #include "cells/cell.h"
 #include "peer_messages.h"
 #include "wire/streams/data_file.h"
@@ -68,10 +69,10 @@ struct orphan_turns {
 	uint64_t due_ms;				   /* when a pass may begin */
 	bool has_news; /* agents wrote or ended since the last pass began */
 	bool is_under_way;
-	int64_t holder;	   /* incarnation */
-	uint64_t heard_ms; /* when it was heard */
-	uint64_t next_ms;  /* when the next page may be listed */
-	char after[DATA_FILE_KEY_BYTES + 1];
+	int64_t holder;				 /* incarnation */
+	uint64_t heard_ms;			 /* when it was heard */
+	uint64_t next_ms;			 /* when the next page may be listed */
+	char after[BUCKET_KEY_BYTES_MAX + 1];	 /* any name: there may be objects of others */
 	int64_t listed, counts[ORPHAN_VERDICTS]; /* of the pass */
 	bool is_ended;				 /* out: this page was the last */
 };
@@ -83,8 +84,12 @@ void orphan_turns_note_news(struct orphan_turns *t);
 /* The agent of this incarnation is gone: another one goes on. */
 void orphan_turns_leave(struct orphan_turns *t, int64_t incarnation);
 
-/* The agent of this incarnation asks, or brings the page that it was told to list (`counts` says
- * what became of it).  ERR_INVALID: nobody told it. */
+/* The agent of this incarnation asks, or brings the page that it was told to list.  ERR_INVALID:
+ * nobody told it. */
+MUST_CHECK enum err orphan_turns_check(const struct orphan_turns *t, int64_t incarnation,
+				       const struct peer_orphans_request *request);
+
+/* What orphan_turns_check() lets through; `counts` says what became of the page. */
 MUST_CHECK enum err orphan_turns_take(struct orphan_turns *t, uint64_t now_ms, uint64_t jitter_ms,
 				      int64_t incarnation,
 				      const struct peer_orphans_request *request,

@@ -271,6 +271,52 @@ static void test_a_control_that_stood_still_does_not_blame_agents(void **state)
 	town_close(&town);
 }
 
+/* --- the scan for orphans ----------------------------------------------------------------------
+ */
+
+static int16_t bring_page(struct visitor *v, struct slice listed_to, bool is_page)
+{
+	struct peer_orphans_request_file file = { .incarnation = 1, .sequence = 5, .size = 9 };
+	struct peer_orphans_request page = { .is_page = is_page,
+					     .listed_to = listed_to,
+					     .listed = 1,
+					     .files = &file,
+					     .files_count = 1 };
+	const struct peer_orphans_response *response =
+		hear(v, say(v, &peer_orphans_request_schema, &page), &peer_orphans_response_schema);
+
+	assert_non_null(response);
+	return response->error;
+}
+
+/* Of another life, which is over: it would be an orphan. */
+static void test_who_has_no_turn_condemns_no_file(void **state)
+{
+	struct town town;
+	struct visitor v, other;
+
+	(void)state;
+	town_open(&town, 9);
+	visitor_open(&other, &town);
+	(void)say_hello(&other, "a", 0);
+	visitor_close(&other);
+	visitor_open(&v, &town);
+	(void)say_hello(&v, "a", 0);
+	assert_int_equal(v.incarnation, 2);
+	assert_int_equal(bring_page(&v, SLICE("v1/d/zz"), true), ERR_INVALID);
+	assert_int_equal(bring_page(&v, SLICE(""), false), ERR_INVALID);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM file"), 0);
+	town.coordinator->orphans.due_ms = 0; /* its turn */
+	uint32_t id = say(&v, &peer_orphans_request_schema,
+			  &(struct peer_orphans_request) { .listed_to = SLICE("") });
+	const struct peer_orphans_response *response = hear(&v, id, &peer_orphans_response_schema);
+	assert_int_equal(response->wait_ms, 0);
+	assert_int_equal(bring_page(&v, SLICE("v1/d/zz"), true), OK);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM file WHERE dead_ms > 0"), 1);
+	visitor_close(&v);
+	town_close(&town);
+}
+
 /* --- ends --------------------------------------------------------------------------------------
  */
 
@@ -488,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_records_before_a_sync_are_pushed_before_its_answer),
 		cmocka_unit_test(test_kafka_requests_are_passed_on),
 		cmocka_unit_test(test_an_answer_says_what_was_denied),
+		cmocka_unit_test(test_who_has_no_turn_condemns_no_file),
 		cmocka_unit_test(test_a_frame_that_is_none_ends_the_session),
 		cmocka_unit_test(test_sessions_end_with_leading_and_wait_for_it),
 		cmocka_unit_test(test_calls_of_an_agent_that_died_are_canceled),

@@ -166,6 +166,8 @@ MUST_CHECK enum err data_file_decode_footer(struct arena *a, struct slice footer
 
 /* --- names ---------------------------------------------------------------------------------- */
 
+#define DATA_FILE_PREFIX "v1/d/"
+
 /* "v1/d/<2 hex of a hash>/<incarnation>-<sequence>", each 16 hex digits.  The hash spreads writers
  * over a store's key space. */
 void data_file_key(char ret[DATA_FILE_KEY_BYTES + 1], uint64_t incarnation, uint64_t sequence);
