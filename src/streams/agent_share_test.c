@@ -41,6 +41,18 @@ static void tear_down(void)
 	testing_world_close(&w);
 }
 
+/* The group begins with records that are not older. */
+static void begin_by_age(int64_t age_ms)
+{
+	char sql[200];
+
+	snprintf(sql, sizeof(sql),
+		 "UPDATE config SET value = 'by_duration:PT%lld.%03lldS'"
+		 " WHERE name = 'share.auto.offset.reset'",
+		 (long long)(age_ms / 1000), (long long)(age_ms % 1000));
+	testing_control_sql(&w.control, sql);
+}
+
 /* --- requests ----------------------------------------------------------------------------------
  */
 
@@ -306,6 +318,49 @@ static void test_a_limit_is_kept_exactly_where_that_is_asked_for(void **state)
 	tear_down();
 }
 
+static void test_a_group_begins_by_age(void **state)
+{
+	struct { /* the record that is not older, and what comes */
+		int64_t at_ms, first, last;
+	} cases[] = {
+		{ -60000, 0, 9 }, { 60000, 10, 19 }, { 59 * 60000, 10, 19 }, { 90 * 60000, 20, 29 }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up(30 + i);
+		testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+		testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 60 * 60000, 10), 10);
+		begin_by_age(clock_wall_ms() - TESTING_TIME_MS - cases[i].at_ms);
+		if (i % 2) /* from the bucket */
+			testing_restart_agent(&w, &c);
+		const struct kafka_share_fetch_response *got = FETCH(&c, .names = true);
+		if (cases[i].first == 20) { /* none is so young: with what comes next */
+			expect_nothing(got);
+			testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 20);
+			got = FETCH(&c, .epoch = 1, .wait_ms = 60000);
+		}
+		assert_int_equal(only(got)->acquired_records[0].first_offset, cases[i].first);
+		tear_down();
+	}
+}
+
+static void test_a_place_by_age_that_cannot_be_read_is_looked_for_again(void **state)
+{
+	(void)state;
+	set_up(40);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	begin_by_age(clock_wall_ms() - TESTING_TIME_MS + 60000);
+	testing_restart_agent(&w, &c);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_BEFORE,
+					      .err = ERR_DENIED,
+					      .verbs = FAULT_VERB(BUCKET_GET) });
+	assert_int_equal(only(FETCH(&c, .names = true))->error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	fault_clear(w.bucket);
+	expect_got(FETCH(&c, .epoch = 1), 0, 9, 1);
+	tear_down();
+}
+
 /* Offsets 10 to 29 were compacted away. */
 static void make_hole(void)
 {
@@ -439,6 +494,8 @@ static void test_unknown_topics_and_groups_are_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_group_begins_by_age),
+		cmocka_unit_test(test_a_place_by_age_that_cannot_be_read_is_looked_for_again),
 		cmocka_unit_test(test_a_hole_that_compaction_left_is_passed),
 		cmocka_unit_test(test_records_are_given_once_and_accepted),
 		cmocka_unit_test(test_a_waiting_fetch_wakes_for_new_records_and_for_released_ones),

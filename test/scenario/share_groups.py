@@ -28,12 +28,12 @@ if why:
     skip_all(f"Apache Kafka's share consumer: {why}")
 
 
-def configure(node):
-    settings = {"share.auto.offset.reset": "earliest", "share.record.lock.duration.ms": "600000",
+def configure(node, group=GROUP, begin="earliest"):
+    settings = {"share.auto.offset.reset": begin, "share.record.lock.duration.ms": "600000",
                 "share.heartbeat.interval.ms": "1000"}
     configs = [text(name) + struct.pack(">b", SET) + text(value)
                for name, value in settings.items()]
-    body = array([struct.pack(">b", GROUP_RESOURCE) + text(GROUP) + array(configs)]) + b"\0"
+    body = array([struct.pack(">b", GROUP_RESOURCE) + text(group) + array(configs)]) + b"\0"
     with Client(node.port) as client:
         answer = client.call(INCREMENTAL_ALTER_CONFIGS, 0, body)
     assert struct.unpack(">iih", answer[:10]) == (0, 1, 0), answer
@@ -42,11 +42,11 @@ def configure(node):
 class Member:
     """A share consumer, and the values it got."""
 
-    def __init__(self, s, node):
+    def __init__(self, s, node, group=GROUP):
         self.values = []
         self.process = s.spawn(*apache_kafka.command(
             "console-share-consumer", "--bootstrap-server", node.address, "--topic", TOPIC,
-            "--group", GROUP), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            "--group", group), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
@@ -130,3 +130,10 @@ with Scenario() as s:
         rows = [line.split() for line in said.splitlines() if line.startswith(GROUP)]
         assert {row[2]: row[4] for row in rows} == {"0": "0", "1": "0"}, said
         assert sum(int(row[3]) for row in rows) == written, said
+
+    with s.test("another group begins with records that are not older than an hour"):
+        configure(node, "young", "by_duration:PT1H")
+        member = Member(s, node, "young")
+        wait_until(lambda: len(set(member.values)) == written, PATIENCE_S,
+                   f"{written} records, not {len(member.values)}")
+        member.process.terminate()

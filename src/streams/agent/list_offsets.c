@@ -1,29 +1,22 @@
 /* ListOffsets: the ends of partitions, and offsets by time.  Linearizable: it begins with a sync,
- * so that a client which learned of a record by other ways finds it.
- *
- * By time: the catalog names the run, the run's batches say how late they go, and the records of
- * one batch decide. */
+ * so that a client which learned of a record by other ways finds it.  By time: time_lookup.h. */
 #include <stdlib.h>
 
-#include "base/memory.h"
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
-#include "streams/agent/run_walk.h"
-#include "streams/agent/sync.h"
+#include "streams/agent/time_lookup.h"
 #include "streams/catalog/transactions.h"
 #include "wire/kafka/errors.h"
-#include "wire/kafka/records.h"
 
 enum {
 	LIST_OFFSETS_PARTITIONS_MAX = 10000,
 	LIST_OFFSETS_READ_COMMITTED = 1,
-	LIST_OFFSETS_REPLANS_MAX = 3, /* after files that have gone */
 };
 
 enum {
 	OFFSETS_LATEST = -1,
 	OFFSETS_EARLIEST = -2,
-	OFFSETS_MAX_TIMESTAMP = -3,
+	OFFSETS_MAX_TIMESTAMP = TIME_LOOKUP_MAX_TIMESTAMP,
 	OFFSETS_EARLIEST_LOCAL = -4,
 	OFFSETS_LATEST_TIERED = -5,
 	OFFSETS_EARLIEST_PENDING_UPLOAD = -6,
@@ -36,13 +29,7 @@ struct list_offsets {
 	struct catalog_partition found;
 	int64_t end; /* of what this client may read */
 	struct sync sync;
-	/* a lookup by time */
-	struct catalog_run run;
-	struct block_read read;
-	struct block_range range;
-	int replans;
-	struct room_wait wait; /* for room, which the blocks of large runs are counted in */
-	size_t room_bytes;
+	struct time_lookup lookup;
 };
 
 static const struct kafka_list_offsets_request_partition *asked_now(const struct list_offsets *l)
@@ -73,148 +60,6 @@ static int16_t first_version_of(int64_t timestamp)
 	default:
 		return timestamp >= 0 ? 0 : INT16_MAX;
 	}
-}
-
-/* --- lookups by time ---------------------------------------------------------------------------
- */
-
-static enum err find_run(struct request *r, struct list_offsets *l, int64_t from_offset)
-{
-	struct cell *cell = replica_cell(r->agent->replica);
-	int64_t timestamp = asked_now(l)->timestamp;
-
-	if (timestamp == OFFSETS_MAX_TIMESTAMP)
-		return catalog_run_of_max_timestamp(cell, l->found.id, &l->run);
-	return catalog_run_by_timestamp(cell, l->found.id, timestamp, from_offset, &l->run);
-}
-
-/* Copy one batch out of its blocks and ask its records. */
-static enum err ask_records(const struct list_offsets *l, const struct run_batch *found,
-			    struct records_match *ret)
-{
-	int64_t timestamp = asked_now(l)->timestamp, deleted = l->found.log_start_offset;
-	int32_t first_delta =
-		deleted > found->base_offset ? (int32_t)(deleted - found->base_offset) : 0;
-	struct blob *copy = blob_new(found->size);
-	struct record_batch batch;
-
-	block_range_copy(&l->range, found->position, found->size, copy->data);
-	copy->size = found->size;
-	struct slice bytes = blob_slice(copy);
-	enum err err = record_batch_next(&bytes, &batch);
-	if (!err && !record_batch_crc_matches(&batch))
-		err = ERR_CORRUPT;
-	if (!err)
-		err = timestamp == OFFSETS_MAX_TIMESTAMP
-			      ? records_find_max_timestamp(&batch, first_delta, ret)
-			      : records_find_timestamp(&batch, first_delta, timestamp, ret);
-	blob_unref(&copy);
-	return err == ERR_INVALID ? ERR_CORRUPT : err;
-}
-
-/* Does this batch have to be looked into? */
-static bool is_candidate(const struct list_offsets *l, const struct run_batch *batch)
-{
-	if (batch->last_offset < l->found.log_start_offset || batch->is_control)
-		return false;
-	if (asked_now(l)->timestamp == OFFSETS_MAX_TIMESTAMP)
-		return batch->max_timestamp >= l->run.max_timestamp;
-	return batch->max_timestamp >= asked_now(l)->timestamp;
-}
-
-/* ERR_NOT_FOUND: this run has no such record after all. */
-static enum err search_run(struct list_offsets *l)
-{
-	struct run_walk walk;
-	struct run_batch batch;
-	struct records_match match;
-	enum err err;
-
-	run_walk_start(&walk, &l->run, &l->range, l->run.position, l->run.base_offset);
-	for (;;) {
-		err = run_walk_next(&walk, &batch);
-		if (err)
-			return err;
-		if (!is_candidate(l, &batch))
-			continue;
-		err = ask_records(l, &batch, &match);
-		if (err != ERR_NOT_FOUND)
-			break;
-	}
-	if (!err && batch.base_offset + match.offset_delta < l->end) {
-		answer_now(l)->offset = batch.base_offset + match.offset_delta;
-		answer_now(l)->timestamp = match.timestamp_ms;
-		answer_now(l)->leader_epoch = l->found.leader_epoch;
-	}
-	return err;
-}
-
-static void fail_lookup(struct list_offsets *l, enum err err)
-{
-	answer_now(l)->error_code =
-		err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
-}
-
-static void let_go(struct request *r, struct list_offsets *l)
-{
-	block_range_done(&l->range);
-	block_range_done(&l->read.ret);
-	room_leave(&r->agent->answers, &l->wait);
-	room_give_back(&r->agent->answers, l->room_bytes);
-	l->room_bytes = 0;
-}
-
-/* Hold the blocks of the run; false when they, or room for them, have to be waited for. */
-static bool hold_run(struct request *r, struct list_offsets *l)
-{
-	const struct catalog_run *run = &l->run;
-	size_t size = (size_t)run->size;
-
-	if (block_cache_peek(r->agent->cache, run->incarnation, run->sequence, run->position, size,
-			     &l->range))
-		return true;
-	if (!r->agent->is_stopping) {
-		l->room_bytes = room_take(&r->agent->answers, &l->wait, &r->task, size, size);
-		if (!l->room_bytes) {
-			l->read = (struct block_read) { 0 }; /* of the partition before */
-			agent_watch_slow(r->agent);
-			return false;
-		}
-	}
-	block_read(&l->read, &r->task, r->agent->cache, run->incarnation, run->sequence,
-		   run->position, size);
-	return false;
-}
-
-/* Search one run after the other, first the one that is held; true when a read, or room for one,
- * has to be waited for. */
-static bool look_by_time(struct request *r, struct list_offsets *l, int64_t from_offset)
-{
-	enum err err = OK;
-
-	while (!err) {
-		if (!l->range.blocks) {
-			err = find_run(r, l, from_offset);
-			if (err)
-				break;
-			if (!hold_run(r, l))
-				return true;
-		}
-		err = search_run(l);
-		let_go(r, l);
-		if (err == ERR_CORRUPT) /* the bucket may do better next time */
-			block_cache_forget(r->agent->cache, l->run.incarnation, l->run.sequence,
-					   l->run.position, (size_t)l->run.size);
-		if (!err)
-			return false;
-		if (err == ERR_NOT_FOUND && asked_now(l)->timestamp >= 0) {
-			from_offset = l->run.last_offset + 1;
-			err = OK;
-		}
-	}
-	if (err != ERR_NOT_FOUND) /* no such record: offset -1 */
-		fail_lookup(l, err);
-	return false;
 }
 
 /* --- one partition -----------------------------------------------------------------------------
@@ -256,7 +101,7 @@ static void tell_end(struct list_offsets *l, int64_t offset)
 	answer_now(l)->leader_epoch = l->found.leader_epoch;
 }
 
-/* True when a read has to be waited for. */
+/* True when a lookup has to be waited for. */
 static bool look_at_partition(struct request *r, struct list_offsets *l)
 {
 	struct kafka_list_offsets_response_partition *answer = answer_now(l);
@@ -284,20 +129,15 @@ static bool look_at_partition(struct request *r, struct list_offsets *l)
 	case OFFSETS_EARLIEST_PENDING_UPLOAD:
 		return false; /* nothing is tiered */
 	default:
-		return look_by_time(r, l, l->found.log_start_offset);
+		time_lookup_start(&l->lookup, &r->task, r->agent, &l->found, timestamp, l->end);
+		return true;
 	}
 }
 
 /* --- the request -------------------------------------------------------------------------------
  */
 
-enum { LIST_OFFSETS_START, LIST_OFFSETS_SYNCED, LIST_OFFSETS_READ };
-
-/* A read was begun, or its room is waited for. */
-static enum step wait_for_run(struct request *r)
-{
-	return task_wait(&r->task, LIST_OFFSETS_READ);
-}
+enum { LIST_OFFSETS_START, LIST_OFFSETS_SYNCED, LIST_OFFSETS_LOOKED_UP };
 
 struct asked_partition {
 	struct slice topic;
@@ -353,25 +193,29 @@ static enum step look_on(struct request *r, struct list_offsets *l)
 {
 	for (skip_empty_topics(l); !is_at_end(l); l->partition++, skip_empty_topics(l))
 		if (look_at_partition(r, l))
-			return wait_for_run(r);
+			return task_wait(&r->task, LIST_OFFSETS_LOOKED_UP);
 	return request_answer(r, &l->response);
 }
 
-static enum step after_read(struct request *r, struct list_offsets *l)
+static int16_t lookup_error(enum err err)
 {
-	if (l->read.task.err == ERR_NOT_FOUND && l->replans++ < LIST_OFFSETS_REPLANS_MAX) {
-		let_go(r, l); /* compacted meanwhile: look for it where it is now */
-		sync_start(&l->sync, &r->task, r->agent);
-		return task_wait(&r->task, LIST_OFFSETS_SYNCED);
-	}
-	if (l->read.task.err) {
-		fail_lookup(l, l->read.task.err);
-		let_go(r, l);
-	} else {
-		l->range = l->read.ret;
-		l->read.ret = (struct block_range) { 0 };
-		if (look_by_time(r, l, l->run.base_offset))
-			return wait_for_run(r);
+	if (err == ERR_NOT_FOUND)
+		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+	if (err == ERR_UNAVAILABLE)
+		return KAFKA_NOT_LEADER_OR_FOLLOWER;
+	return err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+static enum step after_lookup(struct request *r, struct list_offsets *l)
+{
+	struct kafka_list_offsets_response_partition *answer = answer_now(l);
+
+	if (l->lookup.task.err) {
+		answer->error_code = lookup_error(l->lookup.task.err);
+	} else if (l->lookup.ret_offset >= 0) {
+		answer->offset = l->lookup.ret_offset;
+		answer->timestamp = l->lookup.ret_timestamp;
+		answer->leader_epoch = l->lookup.found.leader_epoch;
 	}
 	l->partition++;
 	return look_on(r, l);
@@ -415,20 +259,13 @@ static enum step list_offsets_step(struct request *r)
 		return list_offsets_start(r, l);
 	case LIST_OFFSETS_SYNCED:
 		return look_on(r, l);
-	case LIST_OFFSETS_READ:
-		return after_read(r, l);
+	case LIST_OFFSETS_LOOKED_UP:
+		return after_lookup(r, l);
 	}
 	abort();
 }
 
-static void list_offsets_release(struct request *r)
-{
-	struct list_offsets *l = r->state;
-
-	let_go(r, l);
-}
-
-static const char *const list_offsets_places[] = { "start", "synced", "read" };
+static const char *const list_offsets_places[] = { "start", "synced", "looked up" };
 const struct operation list_offsets_operation = {
 	.api_key = KAFKA_API_LIST_OFFSETS,
 	.may_overlap = true,
@@ -436,5 +273,4 @@ const struct operation list_offsets_operation = {
 	.places = list_offsets_places,
 	.place_count = 3,
 	.step = list_offsets_step,
-	.release = list_offsets_release,
 };

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "streams/agent/share_fetch.h"
 #include "wire/kafka/errors.h"
 
@@ -120,6 +121,8 @@ struct peer_share_request_partition *share_add_question(struct share_fetch *f,
 	it->question = f->question->partitions_count++;
 	ret->topic_id = it->place.topic_id;
 	ret->partition = it->place.partition;
+	ret->has_begin = it->has_begin;
+	ret->begin = it->begin;
 	return ret;
 }
 
@@ -197,10 +200,8 @@ static bool is_ahead(const struct request *r, const struct share_reading *it)
 	return false;
 }
 
-/* What the client said, what nobody has begun, and at the end what goes back. */
-void share_ask_first(struct request *r, struct share_fetch *f)
+void share_examine(struct request *r, struct share_fetch *f)
 {
-	share_begin_question(r, f);
 	for (size_t i = 0; i < f->count; i++) {
 		struct share_reading *it = &f->readings[i];
 		if (!may_read(r, &it->place)) {
@@ -208,12 +209,78 @@ void share_ask_first(struct request *r, struct share_fetch *f)
 			it->answer_code = it->has_answer ? it->code : KAFKA_NONE;
 			continue;
 		}
-		bool is_new = it->is_read && !is_begun(r, f, &it->place), speaks = it->has_answer;
+		it->is_new = it->is_read && !is_begun(r, f, &it->place);
+	}
+	catalog_share_rules(replica_cell(r->agent->replica), f->request->group_id, &f->rules);
+}
+
+/* --- where it begins by age --------------------------------------------------------------------
+ */
+
+static void take_lookups(struct share_fetch *f)
+{
+	for (size_t i = 0; i < f->lookups_count; i++) {
+		const struct time_lookup *lookup = &f->lookups[i].lookup;
+		struct share_reading *it = f->lookups[i].reading;
+		it->has_begin = lookup->task.err == OK;
+		it->begin = lookup->ret_offset >= 0 ? lookup->ret_offset : lookup->end;
+		if (lookup->task.err == ERR_CORRUPT)
+			it->code = KAFKA_CORRUPT_MESSAGE;
+		else if (lookup->task.err)
+			it->code = KAFKA_NOT_LEADER_OR_FOLLOWER;
+	}
+	f->lookups_count = 0;
+}
+
+static void start_lookup(struct request *r, struct share_fetch *f, struct share_reading *it)
+{
+	struct cell *cell = replica_cell(r->agent->replica);
+	int64_t now_ms = clock_wall_ms(), at_ms = 0;
+	struct catalog_partition found;
+	struct catalog_topic topic;
+
+	if (catalog_topic_by_id(&r->arena, cell, &it->place.topic_id, &topic) ||
+	    catalog_partition_find(cell, topic.id, it->place.partition, &found))
+		return; /* control will say so */
+	if (f->rules.age_ms < now_ms)
+		at_ms = now_ms - f->rules.age_ms;
+	if (!f->lookups)
+		f->lookups =
+			arena_take_array(&r->arena, SHARE_FETCH_LOOKUPS_MAX, sizeof(*f->lookups));
+	struct share_lookup *lookup = &f->lookups[f->lookups_count++];
+	lookup->reading = it;
+	time_lookup_start(&lookup->lookup, &r->task, r->agent, &found, at_ms, found.high_watermark);
+}
+
+bool share_look_up(struct request *r, struct share_fetch *f)
+{
+	take_lookups(f);
+	if (f->rules.begin != SHARE_BEGIN_BY_AGE || f->is_last)
+		return false;
+	for (; f->looked_up < f->count && f->lookups_count < SHARE_FETCH_LOOKUPS_MAX;
+	     f->looked_up++)
+		if (f->readings[f->looked_up].is_new)
+			start_lookup(r, f, &f->readings[f->looked_up]);
+	return f->lookups_count > 0;
+}
+
+/* --- the question ------------------------------------------------------------------------------
+ */
+
+/* What the client said, what nobody has begun, and at the end what goes back. */
+void share_ask_first(struct request *r, struct share_fetch *f)
+{
+	share_begin_question(r, f);
+	for (size_t i = 0; i < f->count; i++) {
+		struct share_reading *it = &f->readings[i];
+		bool speaks = it->has_answer;
+		if (it->code == KAFKA_TOPIC_AUTHORIZATION_FAILED)
+			continue;
 		if (is_ahead(r, it)) {
 			it->answer_code = KAFKA_INVALID_REQUEST;
 			speaks = false;
 		}
-		if (!speaks && !is_new && !f->is_last)
+		if (!speaks && !(it->is_new && !it->code) && !f->is_last)
 			continue;
 		struct peer_share_request_partition *question = share_add_question(f, it);
 		question->releases = f->is_last;

@@ -1,6 +1,7 @@
 /* ShareFetch: answers to records that a member of a share group has, and new ones for it.
  *
- *	session -> (say: answers, partitions nobody has begun) -> replica has that -> look
+ *	session -> (look up by time where partitions begin that nobody has begun)
+ *	     -> (say: answers, those partitions) -> replica has that -> look
  *	     -> wait for a change, the end of a lock or max_wait -> look
  *	     -> read -> acquire what was read, one command -> answer
  *	                     '- somebody else was faster -> look
@@ -206,6 +207,7 @@ static enum step share_fetch_error(struct request *r, struct share_fetch *f, int
 
 enum {
 	SHARE_FETCH_START,
+	SHARE_FETCH_LOOKED_UP,
 	SHARE_FETCH_SAID,
 	SHARE_FETCH_CAUGHT_UP,
 	SHARE_FETCH_WAITING,
@@ -311,6 +313,17 @@ static const char *fault_of(const struct kafka_share_fetch_request *q)
 	return NULL;
 }
 
+static enum step share_fetch_look_up(struct request *r, struct share_fetch *f)
+{
+	if (share_look_up(r, f))
+		return task_wait(&r->task, SHARE_FETCH_LOOKED_UP);
+	share_ask_first(r, f);
+	if (f->question->partitions_count == 0)
+		return catch_up(r, f);
+	share_call_start(&f->call, &r->task, r->agent, &r->arena, f->question);
+	return task_wait(&r->task, SHARE_FETCH_SAID);
+}
+
 static enum step share_fetch_begin(struct request *r, struct share_fetch *f)
 {
 	const struct kafka_share_fetch_request *q = f->request;
@@ -329,11 +342,8 @@ static enum step share_fetch_begin(struct request *r, struct share_fetch *f)
 		share_session_free(f->session);
 	}
 	f->session = NULL;
-	share_ask_first(r, f);
-	if (f->question->partitions_count == 0)
-		return catch_up(r, f);
-	share_call_start(&f->call, &r->task, r->agent, &r->arena, f->question);
-	return task_wait(&r->task, SHARE_FETCH_SAID);
+	share_examine(r, f);
+	return share_fetch_look_up(r, f);
 }
 
 static enum step share_fetch_start(struct request *r, struct share_fetch *f)
@@ -372,6 +382,8 @@ static enum step share_fetch_step(struct request *r)
 	switch (r->task.at) {
 	case SHARE_FETCH_START:
 		return share_fetch_start(r, f);
+	case SHARE_FETCH_LOOKED_UP:
+		return share_fetch_look_up(r, f);
 	case SHARE_FETCH_SAID:
 		return share_fetch_said(r, f);
 	case SHARE_FETCH_CAUGHT_UP:
@@ -395,13 +407,13 @@ static void share_fetch_release(struct request *r)
 	arena_done(&f->looked);
 }
 
-static const char *const share_fetch_places[] = { "start",   "said", "caught up",
-						  "waiting", "read", "acquired" };
+static const char *const share_fetch_places[] = { "start",   "looked up", "said",    "caught up",
+						  "waiting", "read",	  "acquired" };
 const struct operation share_fetch_operation = {
 	.api_key = KAFKA_API_SHARE_FETCH,
 	.state_bytes = sizeof(struct share_fetch),
 	.places = share_fetch_places,
-	.place_count = 6,
+	.place_count = 7,
 	.step = share_fetch_step,
 	.release = share_fetch_release,
 };

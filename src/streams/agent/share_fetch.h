@@ -6,6 +6,7 @@
 #include "streams/agent/partition_read.h"
 #include "streams/agent/request.h"
 #include "streams/agent/share_release.h"
+#include "streams/agent/time_lookup.h"
 #include "streams/catalog/share.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
 	SHARE_FETCH_PAUSE_MS = 20,    /* a lock that ends is looked at not more often */
 	SHARE_FETCH_CATCH_UP_MS = 5000,
 	SHARE_FETCH_ROOM_MS = 10000,
+	SHARE_FETCH_LOOKUPS_MAX = 16, /* at a time, for where a group begins by age */
 };
 
 /* A partition of the session, or one that is only spoken of. */
@@ -23,6 +25,9 @@ struct share_reading {
 	struct share_place place;
 	bool is_read;	 /* of the session */
 	bool has_answer; /* the client said something of its records */
+	bool is_new;	 /* nobody of the group has begun it, as far as the replica knows */
+	bool has_begin;	 /* and it begins there, by age */
+	int64_t begin;
 	const struct kafka_share_fetch_request_partition *asked; /* then */
 	int16_t code, answer_code;
 	struct catalog_topic topic;
@@ -36,6 +41,12 @@ struct share_reading {
 	const struct peer_share_response_acquired *acquired;
 	size_t acquired_count;
 	struct slice records;
+};
+
+/* Where a group that begins by age does so in a partition that is new to it. */
+struct share_lookup {
+	struct share_reading *reading;
+	struct time_lookup lookup;
 };
 
 struct share_fetch {
@@ -57,7 +68,9 @@ struct share_fetch {
 	struct timer timer;
 	struct room_wait room;
 	size_t room_bytes, held_bytes;
-	size_t gathered; /* readings in their turn */
+	struct share_lookup *lookups;	 /* SHARE_FETCH_LOOKUPS_MAX, or NULL */
+	size_t lookups_count, looked_up; /* of the round; readings that need none any more */
+	size_t gathered;		 /* readings in their turn */
 	bool has_records;
 };
 
@@ -66,6 +79,11 @@ struct share_fetch {
 
 /* All that is read or spoken of, each once, in order; the session is brought up to date. */
 void share_gather_readings(struct request *r, struct share_fetch *f);
+
+/* Who may read what, and what is new.  Where that begins by age it is looked for, some of it at a
+ * time: true, wait for lookups, and then come again. */
+void share_examine(struct request *r, struct share_fetch *f);
+bool share_look_up(struct request *r, struct share_fetch *f);
 
 /* What the client said, what nobody has begun, and at the end what goes back. */
 void share_ask_first(struct request *r, struct share_fetch *f);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/iso_duration.h"
 #include "streams/catalog/config_rows.h"
 
 enum { NUMBER_TEXT_BYTES_MAX = 40, LIST_ITEMS_MAX = 256 };
@@ -98,13 +99,25 @@ bool config_list_has(struct slice list, struct slice wanted)
 	return false;
 }
 
+bool config_duration(struct slice value, struct slice word, int64_t *ret_ms)
+{
+	return slice_starts_with(value, word) && value.size > word.size &&
+	       value.data[word.size] == ':' &&
+	       !iso_duration_parse(slice_part(value, word.size + 1, value.size), ret_ms);
+}
+
 static bool is_choice(const char *choices, struct slice word)
 {
 	struct slice rest = slice_from(choices);
+	int64_t ignored;
 
-	while (rest.size > 0)
-		if (slice_equal(slice_cut(&rest, '|'), word))
+	while (rest.size > 0) {
+		struct slice choice = slice_cut(&rest, '|');
+		struct slice before = slice_cut(&choice, ':');
+		if (choice.size == 0 ? slice_equal(before, word)
+				     : config_duration(word, before, &ignored))
 			return true;
+	}
 	return false;
 }
 
@@ -298,21 +311,22 @@ int64_t config_group_number(struct cell *c, struct slice group, const char *name
 	return stored_number(c, CONFIG_GROUP, group, name, number);
 }
 
-bool config_group_is(struct cell *c, struct slice group, const char *name, struct slice value)
+struct slice config_group_text(struct arena *a, struct cell *c, struct slice group,
+			       const char *name)
 {
 	struct config_row row;
 	sqlite3_stmt *st = cell_statement(
 		c, "SELECT value FROM config WHERE kind = ?1 AND resource = ?2 AND name = ?3");
 
 	if (!config_find(CONFIG_GROUP, slice_from(name), &row))
-		return false;
+		return SLICE("");
 	if (group.size > CONFIG_RESOURCE_BYTES_MAX)
-		return slice_equal(slice_from(row.value), value);
+		return slice_from(row.value);
 	cell_bind_int(st, 1, CONFIG_GROUP);
 	cell_bind_text(st, 2, group);
 	cell_bind_text(st, 3, slice_from(name));
-	bool ret = slice_equal(cell_next(c, st) ? cell_column_text(st, 0) : slice_from(row.value),
-			       value);
+	struct slice ret =
+		cell_next(c, st) ? arena_copy(a, cell_column_text(st, 0)) : slice_from(row.value);
 	sqlite3_reset(st);
 	return ret;
 }

@@ -21,6 +21,9 @@ enum {
 	CONFIG_CLEANER_BACKOFF_MS = 15000, /* log.cleaner.backoff.ms */
 };
 
+/* Stands in choices for an ISO 8601 duration. */
+#define CONFIG_DURATION "PnDTnHnMn.nS"
+
 /* Kafka's resource types. */
 enum config_kind {
 	CONFIG_TOPIC = 2,
@@ -57,7 +60,7 @@ struct config_row {
 	enum config_type type;
 	bool is_read_only;
 	int64_t min, max;    /* of numbers */
-	const char *choices; /* "one|two", of strings and of elements of lists; NULL: any */
+	const char *choices; /* "one|two:" CONFIG_DURATION, of strings and lists; NULL: any */
 	const char *documentation;
 };
 
@@ -100,16 +103,20 @@ int64_t config_number(struct slice value, int64_t otherwise);
 /* What was set for all brokers, or `otherwise`. */
 int64_t config_broker_number(struct cell *c, const char *name, int64_t otherwise);
 
-/* Does the group's setting `name` have this value? */
-bool config_group_is(struct cell *c, struct slice group, const char *name, struct slice value);
+/* Of a group; "" for a setting that there is not. */
+struct slice config_group_text(struct arena *a, struct cell *c, struct slice group,
+			       const char *name);
+
+/* A value of the form WORD:DURATION. */
+bool config_duration(struct slice value, struct slice word, int64_t *ret_ms);
 
 /* What of a topic's settings the code acts on. */
 struct config_topic_rules {
 	int64_t message_bytes_max;
 	int64_t timestamp_before_max_ms, timestamp_after_max_ms;
 	bool is_log_append_time;
-	bool is_compacted; /* records need keys */
-	bool is_deleted;   /* old records may go: DeleteRecords is allowed */
+	bool is_compacted;		       /* records need keys */
+	bool is_deleted;		       /* old records may go: DeleteRecords is allowed */
 	int64_t retention_ms, retention_bytes; /* negative: no limit */
 	int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
 	double min_cleanable_ratio;

@@ -170,8 +170,10 @@ const struct config_row config_group_rows[] = {
 	NUMBER("consumer.session.timeout.ms", "group.consumer.session.timeout.ms", "45000",
 	       CONFIG_INT, 6000, 1800000,
 	       "Silence after which a member of the consumer protocol is removed."),
-	WORD("share.auto.offset.reset", NULL, "latest", CONFIG_STRING, "latest|earliest",
-	     "Where a share group begins in a partition. Kafka's by_duration is not known."),
+	WORD("share.auto.offset.reset", NULL, "latest", CONFIG_STRING,
+	     "latest|earliest|by_duration:" CONFIG_DURATION,
+	     "Where a share group begins in a partition: with what comes next, with the first "
+	     "record, or with the first one that is not older than that."),
 	NUMBER("share.heartbeat.interval.ms", NULL, "5000", CONFIG_INT, 1000, 15000,
 	       "Time between heartbeats of members of the share group."),
 	WORD("share.isolation.level", NULL, "read_uncommitted", CONFIG_STRING,

@@ -37,11 +37,18 @@ enum err catalog_share_partition(struct arena *a, struct cell *c, int64_t group,
 
 void catalog_share_rules(struct cell *c, struct slice group, struct share_rules *ret)
 {
+	struct arena a;
+
+	arena_init(&a);
+	struct slice level = config_group_text(&a, c, group, "share.isolation.level");
+	struct slice begin = config_group_text(&a, c, group, "share.auto.offset.reset");
 	*ret = (struct share_rules) {
 		.lock_ms = config_group_number(c, group, "share.record.lock.duration.ms"),
-		.is_committed =
-			config_group_is(c, group, "share.isolation.level", SLICE("read_committed")),
-		.is_earliest =
-			config_group_is(c, group, "share.auto.offset.reset", SLICE("earliest")),
+		.is_committed = slice_equal(level, SLICE("read_committed")),
 	};
+	if (slice_equal(begin, SLICE("earliest")))
+		ret->begin = SHARE_BEGIN_EARLIEST;
+	else if (config_duration(begin, SLICE("by_duration"), &ret->age_ms))
+		ret->begin = SHARE_BEGIN_BY_AGE;
+	arena_done(&a);
 }

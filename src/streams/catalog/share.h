@@ -13,11 +13,19 @@ MUST_CHECK enum err catalog_share_partition(struct arena *a, struct cell *c, int
 					    int64_t topic, int32_t partition,
 					    struct share_partition *ret);
 
+/* Where a group begins in a partition. */
+enum share_begin {
+	SHARE_BEGIN_LATEST,
+	SHARE_BEGIN_EARLIEST,
+	SHARE_BEGIN_BY_AGE, /* with the first record that is not older */
+};
+
 /* What is set for the group. */
 struct share_rules {
 	int64_t lock_ms;
 	bool is_committed; /* members get no records of aborted transactions */
-	bool is_earliest;  /* where a partition begins; else with what comes next */
+	enum share_begin begin;
+	int64_t age_ms; /* of SHARE_BEGIN_BY_AGE */
 };
 void catalog_share_rules(struct cell *c, struct slice group, struct share_rules *ret);
 

@@ -389,6 +389,36 @@ static void test_a_group_may_have_settings_before_it_is_there(void **state)
 	town_close(&town);
 }
 
+static void test_a_share_group_may_begin_by_age(void **state)
+{
+	static const struct {
+		const char *value;
+		int16_t code;
+	} cases[] = {
+		{ "earliest", KAFKA_NONE },
+		{ "latest", KAFKA_NONE },
+		{ "by_duration:PT1H", KAFKA_NONE },
+		{ "by_duration:P1DT2H3M4.5S", KAFKA_NONE },
+		{ "by_duration", KAFKA_INVALID_CONFIG },
+		{ "by_duration:", KAFKA_INVALID_CONFIG },
+		{ "by_duration:1h", KAFKA_INVALID_CONFIG },
+		{ "by_duration:-PT1H", KAFKA_INVALID_CONFIG },
+		{ "by_durationPT1H", KAFKA_INVALID_CONFIG },
+		{ "BY_DURATION:PT1H", KAFKA_INVALID_CONFIG },
+		{ "earliest:PT1H", KAFKA_INVALID_CONFIG },
+		{ "none", KAFKA_INVALID_CONFIG },
+		{ "", KAFKA_INVALID_CONFIG },
+	};
+
+	(void)state;
+	town_open(&town, 7);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(change(CONFIG_GROUP, "g", "share.auto.offset.reset", CONFIG_SET,
+					cases[i].value),
+				 cases[i].code);
+	town_close(&town);
+}
+
 static int16_t init_transactional(int32_t timeout_ms)
 {
 	const struct kafka_init_producer_id_response *response =
@@ -524,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_altering_all_settings_forgets_those_not_named),
 		cmocka_unit_test(test_topics_fall_back_to_what_is_set_for_all_brokers),
 		cmocka_unit_test(test_a_group_may_have_settings_before_it_is_there),
+		cmocka_unit_test(test_a_share_group_may_begin_by_age),
 		cmocka_unit_test(test_settings_of_whoever_coordinates_hold_for_all),
 		cmocka_unit_test(test_the_defaults_told_are_those_that_hold),
 		cmocka_unit_test(test_every_row_is_in_order_and_its_default_is_allowed),

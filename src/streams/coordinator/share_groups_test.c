@@ -440,6 +440,35 @@ static void test_a_group_begins_with_what_comes_next(void **state)
 	arena_done(&arena);
 }
 
+static int64_t begin_by_age(bool has_begin, int64_t begin)
+{
+	struct peer_share_response got =
+		share("a", (struct peer_share_request_partition) { .has_begin = has_begin,
+								   .begin = begin });
+
+	return got.partitions[0].error ? -got.partitions[0].error : told_offset(0).start_offset;
+}
+
+static void test_a_group_begins_by_age_where_an_agent_has_looked(void **state)
+{
+	(void)state;
+	arena_init(&arena);
+	(void)share_beat("a", 0, "t");
+	town_sql("INSERT INTO config (kind, resource, name, value)"
+		 " VALUES (32, 's', 'share.auto.offset.reset', 'by_duration:PT1H')");
+	town_sql("UPDATE partition SET high_watermark = 10, log_start_offset = 2");
+	assert_int_equal(begin_by_age(false, 0), -KAFKA_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(read_batch("a", 2, 4).partitions[0].error, KAFKA_NOT_LEADER_OR_FOLLOWER);
+	assert_int_equal(town_number(&town, "SELECT count(*) FROM share_partition"), 0);
+	assert_int_equal(begin_by_age(true, 5), 5);
+	assert_int_equal(begin_by_age(true, 6), 5); /* it has begun */
+	town_sql("DELETE FROM share_partition");
+	assert_int_equal(begin_by_age(true, INT64_MIN), 2);
+	town_sql("DELETE FROM share_partition");
+	assert_int_equal(begin_by_age(true, INT64_MAX), 10);
+	arena_done(&arena);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_town, close_town)
 
 int main(void)
@@ -458,6 +487,7 @@ int main(void)
 		TEST(test_answers_are_taken_together_or_not_at_all),
 		TEST(test_only_what_is_there_is_given_and_who_gives_back_begins_nothing),
 		TEST(test_a_group_begins_with_what_comes_next),
+		TEST(test_a_group_begins_by_age_where_an_agent_has_looked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

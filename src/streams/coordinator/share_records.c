@@ -65,17 +65,33 @@ struct share {
 	struct share_acquire acquire;
 };
 
+/* Where nobody has begun yet. */
+static int64_t find_begin(const struct share *s, const struct catalog_partition *partition,
+			  const struct peer_share_request_partition *asked)
+{
+	switch (s->rules.begin) {
+	case SHARE_BEGIN_EARLIEST:
+		return partition->log_start_offset;
+	case SHARE_BEGIN_LATEST:
+		return partition->high_watermark;
+	case SHARE_BEGIN_BY_AGE:
+		break;
+	}
+	if (asked->begin < partition->log_start_offset)
+		return partition->log_start_offset;
+	return asked->begin < partition->high_watermark ? asked->begin : partition->high_watermark;
+}
+
 static enum err load(const struct share *s, const struct catalog_partition *partition,
-		     struct share_partition *ret, bool *ret_has_changed)
+		     const struct peer_share_request_partition *asked, struct share_partition *ret,
+		     bool *ret_has_changed)
 {
 	enum err err = catalog_share_partition(s->scratch, s->cell, s->group, partition->topic,
 					       partition->partition, ret);
 
 	*ret_has_changed = err == ERR_NOT_FOUND;
 	if (err == ERR_NOT_FOUND)
-		share_partition_init(ret, s->scratch,
-				     s->rules.is_earliest ? partition->log_start_offset
-							  : partition->high_watermark);
+		share_partition_init(ret, s->scratch, find_begin(s, partition, asked));
 	else if (err)
 		return err;
 	*ret_has_changed |= share_partition_expire(ret, s->run->now_ms);
@@ -154,9 +170,15 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 		return OK;
 	}
 	if (!err)
-		err = load(s, &partition, &state, &has_changed);
+		err = load(s, &partition, asked, &state, &has_changed);
 	if (err)
 		return err;
+	/* Only an agent can look for a time.  One that did not know it should is asked again. */
+	if (!state.row && s->rules.begin == SHARE_BEGIN_BY_AGE && !asked->has_begin &&
+	    !asked->releases && asked->answers_count == 0) {
+		ret->error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+		return OK;
+	}
 	take_answers(s, asked, &state, ret);
 	if (asked->releases)
 		has_changed |= share_partition_release(&state, s->acquire.member);
