@@ -30,6 +30,7 @@ static void on_end(void *context, struct stream *s, enum err err)
 	struct handshake *h = context;
 
 	timer_clear(&h->deadline);
+	h->verdict = err == ERR_DENIED ? stream_tls_verdict(s) : NULL;
 	stream_close_refused(s, TLS_REFUSED_MS);
 	h->stream = NULL;
 	h->on_end(h, err ? err : ERR_UNAVAILABLE);

@@ -10,6 +10,7 @@ struct handshake {
 	struct list link; /* for whoever has several */
 	struct stream *stream;
 	struct timer deadline;
+	const char *verdict; /* of on_end: why the peer's certificate is not believed; or NULL */
 	/* OK: the stream is nobody's, take it.  Otherwise it is closed; ERR_TIMEOUT and what
 	 * on_end of a stream says.  The struct is not touched any more. */
 	void (*on_end)(struct handshake *h, enum err err);

@@ -48,6 +48,7 @@ struct listener {
 	bool is_short; /* of descriptors, said so */
 	bool is_closed;
 	void (*on_accept)(void *context, struct stream *s);
+	void (*on_refused)(void *context, const char *peer, const char *why); /* may be NULL */
 	void *context;
 };
 
@@ -78,6 +79,7 @@ static bool is_shortage(int code)
 struct greeting {
 	struct handshake handshake;
 	struct listener *listener;
+	char name[ADDRESS_TEXT_BYTES]; /* of the peer, whose stream ends before it is told of */
 };
 
 static void remove_greeting(struct greeting *g)
@@ -93,6 +95,8 @@ static void on_handshake(struct handshake *h, enum err err)
 	struct listener *l = g->listener;
 	struct stream *s = h->stream;
 
+	if (err && h->verdict && l->on_refused)
+		l->on_refused(l->context, g->name, h->verdict);
 	remove_greeting(g);
 	if (err)
 		log_debug("a handshake failed: %s", err_name(err));
@@ -116,6 +120,7 @@ static void greet(struct listener *l, struct stream *s)
 	if (l->handshake_count == TLS_HANDSHAKES_MAX)
 		cancel_oldest(l);
 	g->listener = l;
+	snprintf(g->name, sizeof(g->name), "%s", stream_peer_name(s));
 	handshake_start(&g->handshake, l->loop, s, l->identity, true, on_handshake);
 	list_add(&l->handshakes, &g->handshake.link);
 	l->handshake_count++;
@@ -423,6 +428,13 @@ void listener_set_identity(struct listener *l, struct tls_identity *identity)
 {
 	assert(l->magic == LISTENER_MAGIC && l->identity && identity);
 	l->identity = identity;
+}
+
+void listener_tell_refused(struct listener *l,
+			   void (*on_refused)(void *context, const char *peer, const char *why))
+{
+	assert(l->magic == LISTENER_MAGIC && l->identity);
+	l->on_refused = on_refused;
 }
 
 uint16_t listener_port(const struct listener *l)

@@ -68,6 +68,9 @@ void stream_start_tls(struct stream *s, struct tls_identity *identity, bool is_s
 /* Until there is another one; what there was to tell is told to that. */
 void stream_drop_owner(struct stream *s);
 
+/* tls_verdict(); NULL also without TLS. */
+const char *stream_tls_verdict(const struct stream *s);
+
 /* Close one that failed.  Where we refused a peer and told it why, it has `timeout_ms` to read that
  * and to close too: at once, what it has sent meanwhile would make the system reset the connection,
  * which clients see before the reason.  STREAM_REFUSED_MAX of a loop at most. */

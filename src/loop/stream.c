@@ -655,6 +655,11 @@ enum err stream_peer_subject(const struct stream *s, char *ret, size_t size)
 	return stream_is_secure(s) ? tls_peer_subject(s->tls, ret, size) : ERR_NOT_FOUND;
 }
 
+const char *stream_tls_verdict(const struct stream *s)
+{
+	return s->tls ? tls_verdict(s->tls) : NULL;
+}
+
 bool stream_peer_has_closed(const struct stream *s)
 {
 	struct pollfd fd = { .fd = s->fd, .events = POLLRDHUP };

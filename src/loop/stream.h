@@ -162,6 +162,11 @@ MUST_CHECK enum err listener_open_both(struct loop *loop, const char *host, uint
 /* Handshakes from now on are with another server's identity; the one before is not needed any more,
  * not even by those under way. */
 void listener_set_identity(struct listener *l, struct tls_identity *identity);
+/* Who is not let in because the certificate it showed is not believed is told of from now on, with
+ * the context of on_accept: "192.0.2.1:1234", and why, which lives for ever.  Of a listener with an
+ * identity; the listener may not be closed from there. */
+void listener_tell_refused(struct listener *l,
+			   void (*on_refused)(void *context, const char *peer, const char *why));
 uint16_t listener_port(const struct listener *l); /* the real one where 0 was asked for */
 void listener_close(struct listener *l);
 

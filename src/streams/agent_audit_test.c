@@ -161,6 +161,47 @@ static void test_what_is_too_much_is_counted(void **state)
 	tear_down();
 }
 
+static void refuse_strangers(int from, int count)
+{
+	char host[32];
+
+	for (int i = from; i < from + count; i++) {
+		snprintf(host, sizeof(host), "192.0.2.%d", i);
+		if (i % 2)
+			audit_refused_sign_in(w.agent->audit, slice_from(host), "PLAIN");
+		else
+			audit_refused_certificate(w.agent->audit, slice_from(host), "expired");
+	}
+}
+
+static void test_strangers_cannot_fill_the_topic(void **state)
+{
+	int64_t count;
+
+	(void)state;
+	set_up(true);
+	refuse_strangers(0, AUDIT_STRANGERS_MAX + 100);
+	refuse_strangers(3, 1); /* one that is kept counts there */
+	deny("orders");		/* who is known is told of all the same */
+	settle();
+	const char *text = read_all(&count);
+	assert_int_equal(count, AUDIT_STRANGERS_MAX + 2);
+	assert_non_null(strstr(text, "\"count\":100,\"event\":\"dropped\"}"));
+	assert_non_null(strstr(text, "\"count\":1,\"event\":\"certificate_refused\","
+				     "\"why\":\"expired\",\"host\":\"192.0.2.0\"}"));
+	assert_non_null(strstr(text, "\"count\":2,\"event\":\"sign_in_refused\""));
+	/* what is left out is told of also when nothing else happens, and no sooner than that */
+	refuse_strangers(AUDIT_STRANGERS_MAX + 100, 7);
+	WAIT_FOR(&w, audit_is_busy(w.agent->audit));
+	settle();
+	text = read_all(&count);
+	assert_in_range(count, AUDIT_STRANGERS_MAX + 3, AUDIT_STRANGERS_MAX + 4);
+	assert_non_null(strstr(text, count == AUDIT_STRANGERS_MAX + 3
+					     ? "\"count\":7,\"event\":\"dropped\"}"
+					     : "\"count\":6,\"event\":\"dropped\"}"));
+	tear_down();
+}
+
 static void test_what_cannot_be_stored_is_counted_in_the_next_batch(void **state)
 {
 	int64_t count;
@@ -235,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_whatever_a_name_has_it_stays_json),
 		cmocka_unit_test(test_the_same_is_one_record_with_a_count),
 		cmocka_unit_test(test_what_is_too_much_is_counted),
+		cmocka_unit_test(test_strangers_cannot_fill_the_topic),
 		cmocka_unit_test(test_what_cannot_be_stored_is_counted_in_the_next_batch),
 		cmocka_unit_test(test_without_the_topic_clients_are_served_and_denials_counted),
 		cmocka_unit_test(test_a_hung_commit_holds_nobody_up_and_ends_with_the_agent),

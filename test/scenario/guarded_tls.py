@@ -125,6 +125,16 @@ with Scenario() as s:
                                    *words], check=False, capture_output=True, timeout=30)
             assert done.returncode != 0 and b"orders" not in done.stdout
 
+    with s.test("a certificate that is refused is in the audit topic"):
+        def refused_certificates():
+            lines = kcat.consume(node.address, "__hanse_audit", *tls(own, ops)).splitlines()
+            rows = [json.loads(line) for line in lines]
+            return [row for row in rows if row["event"] == "certificate_refused"]
+
+        wait_until(refused_certificates, SOON_S, "it is there")
+        assert all(row["host"] == "127.0.0.1" and row["count"] > 0 and row["why"]
+                   for row in refused_certificates()), refused_certificates()
+
     with s.test("clients that believe others do not believe the server"):
         done = subprocess.run(["timeout", "10", "kcat", "-b", node.address, "-L", "-m", "1",
                                *tls(others, ops)], check=False, capture_output=True, timeout=30)

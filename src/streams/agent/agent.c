@@ -75,14 +75,27 @@ static void close_listeners(struct agent *agent)
 	agent->listener = agent->listener_also = NULL;
 }
 
+static void on_refused(void *context, const char *peer, const char *why)
+{
+	struct agent *agent = context;
+	char host[GUARD_HOST_BYTES];
+
+	connection_host(peer, host);
+	audit_refused_certificate(agent->audit, slice_from(host), why);
+}
+
 static enum err open_listener(struct agent *agent, const char *host, struct listener **ret,
 			      char why[TASK_WHY_BYTES])
 {
 	const struct agent_config *c = &agent->config;
 
-	if (c->kafka_identity)
-		return listener_open_both(agent->loop, host, c->kafka_port, c->kafka_identity,
-					  on_accept, agent, ret, why);
+	if (c->kafka_identity) {
+		enum err err = listener_open_both(agent->loop, host, c->kafka_port,
+						  c->kafka_identity, on_accept, agent, ret, why);
+		if (!err)
+			listener_tell_refused(*ret, on_refused);
+		return err;
+	}
 	return listener_open_tcp(agent->loop, host, c->kafka_port, on_accept, agent, ret, why);
 }
 

@@ -28,6 +28,8 @@ struct audit {
 	struct event events[AUDIT_EVENTS_MAX];
 	size_t count;
 	uint64_t dropped;	/* denials that are in no event and no batch */
+	uint64_t strangers_ms;	/* of the loop: until then the records of strangers are used up */
+	struct timer tell;	/* of what was dropped, when nothing else is told */
 	uint64_t batch_denials; /* in the batch that is being written */
 	struct sleep sleep;
 	struct control_call call;
@@ -38,6 +40,7 @@ struct audit {
 };
 
 static void run(struct audit *a);
+static void tell_soon(struct audit *a);
 
 /* --- what happened ----------------------------------------------------------------------------
  */
@@ -57,7 +60,37 @@ static void add_text(struct buf *out, const char *name, struct slice text)
 	buf_add_text(out, "\"");
 }
 
-static void note(struct audit *a, struct buf *text)
+static void on_tell(struct timer *t)
+{
+	struct audit *a = CONTAINER(t, struct audit, tell);
+
+	if (audit_is_busy(a))
+		tell_soon(a);
+	else if (a->dropped && !a->is_stopping)
+		run(a);
+}
+
+static void tell_soon(struct audit *a)
+{
+	timer_set(&a->tell, a->agent->loop, loop_now_ms(a->agent->loop) + AUDIT_STRANGER_MS,
+		  on_tell);
+}
+
+/* Each record uses up its time, of which there is so much. */
+static bool has_room_for_stranger(struct audit *a)
+{
+	uint64_t now_ms = loop_now_ms(a->agent->loop);
+	uint64_t from_ms = a->strangers_ms > now_ms ? a->strangers_ms : now_ms;
+
+	if (from_ms + AUDIT_STRANGER_MS > now_ms + AUDIT_STRANGERS_MAX * AUDIT_STRANGER_MS) {
+		tell_soon(a);
+		return false;
+	}
+	a->strangers_ms = from_ms + AUDIT_STRANGER_MS;
+	return true;
+}
+
+static void note(struct audit *a, struct buf *text, bool is_stranger)
 {
 	if (a->is_stopping)
 		return;
@@ -66,7 +99,7 @@ static void note(struct audit *a, struct buf *text)
 			a->events[i].count++;
 			return;
 		}
-	if (a->count == AUDIT_EVENTS_MAX) {
+	if (a->count == AUDIT_EVENTS_MAX || (is_stranger && !has_room_for_stranger(a))) {
 		a->dropped++;
 		return;
 	}
@@ -97,7 +130,7 @@ void audit_denied(struct audit *a, const struct guard_caller *who, const char *a
 	add_caller(&text, who);
 	add_text(&text, "rule", denial->rule);
 	add_text(&text, "api", slice_from(api));
-	note(a, &text);
+	note(a, &text, false);
 	buf_done(&text);
 }
 
@@ -111,7 +144,7 @@ void audit_refused_request(struct audit *a, const struct guard_caller *who, cons
 	add_caller(&text, who);
 	add_text(&text, "why", slice_from(why));
 	add_text(&text, "api", slice_from(api));
-	note(a, &text);
+	note(a, &text, !who->principal.data);
 	buf_done(&text);
 }
 
@@ -127,7 +160,19 @@ void audit_refused_sign_in(struct audit *a, struct slice host, const char *mecha
 	buf_init(&text);
 	buf_add_format(&text, ",\"event\":\"sign_in_refused\",\"mechanism\":\"%s\"", mechanism);
 	add_text(&text, "host", host);
-	note(a, &text);
+	note(a, &text, true);
+	buf_done(&text);
+}
+
+void audit_refused_certificate(struct audit *a, struct slice host, const char *why)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_add_text(&text, ",\"event\":\"certificate_refused\"");
+	add_text(&text, "why", slice_from(why));
+	add_text(&text, "host", host);
+	note(a, &text, true);
 	buf_done(&text);
 }
 
@@ -346,6 +391,7 @@ struct audit *audit_new(struct agent *agent)
 
 void audit_free(struct audit *a)
 {
+	timer_clear(&a->tell);
 	arena_done(&a->arena);
 	memory_free(a);
 }
@@ -358,6 +404,7 @@ bool audit_is_busy(const struct audit *a)
 void audit_stop(struct audit *a)
 {
 	a->is_stopping = true;
+	timer_clear(&a->tell);
 	if (task_is_running(&a->sleep.task))
 		task_cancel(&a->sleep.task);
 	else if (task_is_running(&a->call.task))

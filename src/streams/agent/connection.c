@@ -20,7 +20,6 @@
 enum {
 	FRAME_LENGTH_BYTES = 4,
 	API_KEY_BYTES = 2, /* behind it */
-	CLIENT_HOST_BYTES = 64,
 	REASON_BYTES = 200,
 	FULL_QUIET_MS = 5000,  /* between log lines about refused connections */
 	PART_BYTES_MIN = 4096, /* fewer are copied rather than sent from their own place */
@@ -48,7 +47,7 @@ struct connection {
 	uint64_t muted_until_ms; /* its client uses more than its quota: nothing is read before */
 	struct timer mute_timer;
 	bool is_unwanted; /* its address makes too many: nothing is read, then it is closed */
-	char host[CLIENT_HOST_BYTES];
+	char host[GUARD_HOST_BYTES];
 };
 
 static enum step request_step(struct task *t);
@@ -642,22 +641,21 @@ static const struct stream_owner stream_owner = {
 	.on_end = on_end,
 };
 
-/* "192.0.2.1:1234" without the port, "[2001:db8::1]:1234" without brackets, and IPv4 inside of IPv6
- * as IPv4: what access lists name. */
-static void copy_host(struct connection *c)
+void connection_host(const char *peer, char ret[GUARD_HOST_BYTES])
 {
-	struct slice name = slice_from(stream_peer_name(c->stream));
-	const char *colon = strrchr((const char *)name.data, ':');
+	struct slice name = slice_from(peer);
+	const char *colon = strrchr(peer, ':');
 
 	if (colon)
-		name.size = (size_t)(colon - (const char *)name.data);
+		name.size = (size_t)(colon - peer);
 	if (name.size > 1 && name.data[0] == '[')
 		name = slice_part(name, 1, name.size - 2);
 	if (slice_starts_with(name, SLICE("::ffff:")) && memchr(name.data, '.', name.size))
 		name = slice_part(name, 7, name.size);
-	if (name.size >= sizeof(c->host))
-		name.size = sizeof(c->host) - 1;
-	memcpy(c->host, name.data, name.size);
+	if (name.size >= GUARD_HOST_BYTES)
+		name.size = GUARD_HOST_BYTES - 1;
+	memcpy(ret, name.data, name.size);
+	ret[name.size] = '\0';
 }
 
 static void tell_full(struct agent *agent, const struct stream *s)
@@ -706,7 +704,7 @@ void connection_open(struct agent *agent, struct stream *s)
 	list_init(&c->requests);
 	list_add(&agent->connections, &c->link);
 	agent->connection_count++;
-	copy_host(c);
+	connection_host(stream_peer_name(s), c->host);
 	sign_in_init(&c->sign_in);
 	take_subject(c);
 	timer_set(&c->sign_in_timer, agent->loop, loop_now_ms(agent->loop) + SIGN_IN_MS,

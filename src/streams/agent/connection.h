@@ -24,6 +24,10 @@ enum {
 /* Takes over the stream; lives until the client goes, the agent stops or a request refuses. */
 void connection_open(struct agent *agent, struct stream *s);
 
+/* Of the name of a stream, what access lists name: "192.0.2.1:1234" without the port,
+ * "[2001:db8::1]:1234" without brackets, and IPv4 inside of IPv6 as IPv4. */
+void connection_host(const char *peer, char ret[GUARD_HOST_BYTES]);
+
 struct connection *connection_from_link(struct list *link);
 
 /* No new requests; ends when what is under way is answered. */
