@@ -21,6 +21,8 @@ rounds go to build/bench/compare-WHAT.json.  Kafka is left out, by name, without
 
 SECONDS  of each load, after 3 that do not count (10)     ROUNDS  how often (3)
 ONLY     hanse,kafka...: only the brokers whose names begin so
+ROWS     50000,200...: only the loads whose names begin so
+BESIDE   another hanse, from before a change: its turns come beside those of HANSE
 PLACE    a directory in the file system that is to be measured (build/bench)
 """
 
@@ -45,6 +47,8 @@ SECONDS = int(os.environ.get("SECONDS", "10"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
 PLACE = Path(os.environ.get("PLACE") or common.SCRATCH)
+ROWS = tuple(name for name in os.environ.get("ROWS", "").split(",") if name)
+BESIDE = os.environ.get("BESIDE")
 WARM_S = 3
 MIB = 1 << 20
 RECORD_BYTES = 1024  # as broker_load has it
@@ -188,6 +192,9 @@ def brokers(program, directory, memory, names):
     ]
     chosen = [b for b in every if b.name in names and
               (not ONLY or any(b.name.startswith(only) for only in ONLY))]
+    if BESIDE:
+        chosen += [Hanse(f"{b.name}, beside", Path(BESIDE).resolve(), b.root, b.storage)
+                   for b in chosen if isinstance(b, Hanse)]
     why = apache_kafka.why_not() if any(isinstance(b, Kafka) for b in chosen) else None
     if why:
         for broker in [b for b in chosen if isinstance(b, Kafka)]:
@@ -455,6 +462,7 @@ def main():
     common.SCRATCH.mkdir(parents=True, exist_ok=True)
     for what in sys.argv[3:] or ["rate", "max"]:
         names, rows = WHATS[what]
+        rows = [(row, load) for row, load in rows if not ROWS or row.startswith(ROWS)]
         memory = far_store.place()
         with tempfile.TemporaryDirectory(prefix="compare-", dir=PLACE) as directory:
             try:

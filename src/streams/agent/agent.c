@@ -320,6 +320,7 @@ static void on_access(void *context)
 	struct agent *agent = context;
 
 	agent->guard.is_stale = true;
+	fetch_sessions_look_again(agent->fetch_sessions);
 	each_connection(agent, connection_check);
 	if (agent->is_waiting_for_users && may_listen(agent))
 		on_replica_whole(agent);
@@ -463,7 +464,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->numbers = agent_numbers_new();
 	agent->writer = file_writer_new(agent);
 	agent->held = held_batches_new(agent);
-	agent->fetch_sessions = fetch_sessions_new();
+	agent->fetch_sessions = fetch_sessions_new(agent->replica);
 	agent->shares = share_release_new(agent);
 	quotas_init(&agent->quotas);
 	quotas_init(&agent->connection_quotas);

@@ -61,13 +61,14 @@ struct fetch_partition {
 
 struct fetch {
 	struct request *owner;
-	const struct kafka_fetch_request *request;
+	struct kafka_fetch_request *request;
 	struct kafka_fetch_response response;
 	struct fetch_session_use session;
+	bool is_in_session; /* as it was when it began */
 	struct fetch_topic *topics;
 	struct fetch_partition *partitions;
 	size_t partition_count;
-	struct arena looked; /* what the last look found */
+	struct arena looked; /* what the last look was at, and found */
 	uint64_t deadline_ms;
 	struct timer timer;
 	struct sync sync;
@@ -156,13 +157,16 @@ static bool is_unknown(int16_t code)
 	return code == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || code == KAFKA_UNKNOWN_TOPIC_ID;
 }
 
-static void look(struct request *r, struct fetch *f)
+static void look_at_all(struct request *r, struct fetch *f)
 {
-	arena_reset(&f->looked);
 	for (size_t i = 0; i < f->request->topics_count; i++)
 		f->topics[i].code = find_topic(r, &f->looked, &f->topics[i]);
-	for (size_t i = 0; i < f->partition_count; i++)
-		f->partitions[i].code = look_at(r, f, &f->partitions[i]);
+	for (size_t i = 0; i < f->partition_count; i++) {
+		struct fetch_partition *p = &f->partitions[i];
+		p->code = look_at(r, f, p);
+		fetch_session_note(r->agent->fetch_sessions, &f->session, p->topic->asked,
+				   p->asked->partition, p->found.id);
+	}
 	for (size_t i = 0; i < f->partition_count && f->has_synced && f->sync.task.err; i++)
 		if (is_unknown(f->partitions[i].code)) /* here, and who knows where else */
 			f->partitions[i].code = KAFKA_NOT_LEADER_OR_FOLLOWER;
@@ -208,8 +212,10 @@ static bool should_answer(struct request *r, struct fetch *f)
 {
 	int64_t wanted = f->request->min_bytes;
 
-	if (wanted <= 0 || f->preferred >= 0 || f->partition_count == 0 || r->agent->is_stopping ||
+	if (wanted <= 0 || f->preferred >= 0 || r->agent->is_stopping ||
 	    loop_now_ms(r->agent->loop) >= f->deadline_ms)
+		return true;
+	if (!f->is_in_session && (f->session.id || f->partition_count == 0))
 		return true;
 	if (wanted > FETCH_BYTES_MAX)
 		wanted = FETCH_BYTES_MAX;
@@ -233,18 +239,22 @@ static void on_timer(struct timer *timer)
 	task_wake(&f->owner->task);
 }
 
+/* A session takes notes of all its partitions anyway. */
 static void watch(struct request *r, struct fetch *f)
 {
+	timer_set(&f->timer, r->agent->loop, f->deadline_ms, on_timer);
+	if (fetch_session_wait(r->agent->fetch_sessions, &f->session, &r->task))
+		return;
 	for (size_t i = 0; i < f->partition_count; i++) {
 		struct fetch_partition *p = &f->partitions[i];
 		replica_watch_remove(&p->watch);
 		replica_watch_add(r->agent->replica, &p->watch, p->found.id, &r->task);
 	}
-	timer_set(&f->timer, r->agent->loop, f->deadline_ms, on_timer);
 }
 
-static void unwatch(struct fetch *f)
+static void unwatch(struct request *r, struct fetch *f)
 {
+	(void)fetch_session_wait(r->agent->fetch_sessions, &f->session, NULL);
 	for (size_t i = 0; i < f->partition_count; i++)
 		replica_watch_remove(&f->partitions[i].watch);
 	timer_clear(&f->timer);
@@ -631,11 +641,66 @@ static enum step fetch_gather(struct request *r, struct fetch *f)
 	abort();
 }
 
+static void set_partition_defaults(struct kafka_fetch_response_partition *answer)
+{
+	answer->diverging_epoch.epoch = -1;
+	answer->diverging_epoch.end_offset = -1;
+	answer->current_leader.leader_id = -1;
+	answer->current_leader.leader_epoch = -1;
+	answer->snapshot_id.end_offset = -1;
+	answer->snapshot_id.epoch = -1;
+	answer->preferred_read_replica = -1;
+}
+
+/* Places for everything that is asked for. */
+static void prepare(struct fetch *f)
+{
+	const struct kafka_fetch_request *request = f->request;
+	size_t count = request->topics_count;
+	struct arena *a = &f->looked;
+	struct fetch_partition *p;
+
+	f->partition_count = 0;
+	for (size_t i = 0; i < count; i++)
+		f->partition_count += request->topics[i].partitions_count;
+	f->topics = arena_take_array(a, count, sizeof(*f->topics));
+	f->partitions = arena_take_array(a, f->partition_count, sizeof(*f->partitions));
+	f->response.responses = arena_take_array(a, count, sizeof(*f->response.responses));
+	f->response.responses_count = count;
+	p = f->partitions;
+	for (size_t i = 0; i < count; i++) {
+		const struct kafka_fetch_request_topic *asked = &request->topics[i];
+		struct kafka_fetch_response_topic *answer = &f->response.responses[i];
+		f->topics[i].asked = asked;
+		answer->topic = asked->topic;
+		answer->topic_id = asked->topic_id;
+		answer->partitions_count = asked->partitions_count;
+		answer->partitions =
+			arena_take_array(a, asked->partitions_count, sizeof(*answer->partitions));
+		for (size_t k = 0; k < asked->partitions_count; k++, p++) {
+			p->topic = &f->topics[i];
+			p->asked = &asked->partitions[k];
+			p->answer = &answer->partitions[k];
+			set_partition_defaults(p->answer);
+		}
+	}
+}
+
+/* Nothing is held, nothing is read: what the last look was at is forgotten. */
+static void look(struct request *r, struct fetch *f)
+{
+	arena_reset(&f->looked);
+	f->preferred = find_preferred(r, f);
+	f->is_in_session = fetch_session_ask(r->agent->fetch_sessions, &f->session, &f->looked,
+					     f->preferred >= 0 || r->agent->has_left, f->request);
+	prepare(f);
+	look_at_all(r, f);
+}
+
 static enum step fetch_look(struct request *r, struct fetch *f)
 {
-	unwatch(f);
+	unwatch(r, f);
 	look(r, f);
-	f->preferred = find_preferred(r, f);
 	if (!f->has_synced && is_ahead_of_replica(f)) {
 		sync_start(&f->sync, &r->task, r->agent);
 		return task_wait(&r->task, FETCH_SYNCED);
@@ -651,64 +716,29 @@ static enum step fetch_look(struct request *r, struct fetch *f)
 	return fetch_gather(r, f);
 }
 
-static void set_partition_defaults(struct kafka_fetch_response_partition *answer)
-{
-	answer->diverging_epoch.epoch = -1;
-	answer->diverging_epoch.end_offset = -1;
-	answer->current_leader.leader_id = -1;
-	answer->current_leader.leader_epoch = -1;
-	answer->snapshot_id.end_offset = -1;
-	answer->snapshot_id.epoch = -1;
-	answer->preferred_read_replica = -1;
-}
-
-/* Places for everything that was asked for. */
-static void prepare(struct request *r, struct fetch *f)
-{
-	const struct kafka_fetch_request *request = f->request;
-	size_t count = request->topics_count;
-	struct fetch_partition *p;
-
-	f->topics = arena_take_array(&r->arena, count, sizeof(*f->topics));
-	f->partitions = arena_take_array(&r->arena, f->partition_count, sizeof(*f->partitions));
-	f->response.responses = arena_take_array(&r->arena, count, sizeof(*f->response.responses));
-	f->response.responses_count = count;
-	p = f->partitions;
-	for (size_t i = 0; i < count; i++) {
-		const struct kafka_fetch_request_topic *asked = &request->topics[i];
-		struct kafka_fetch_response_topic *answer = &f->response.responses[i];
-		f->topics[i].asked = asked;
-		answer->topic = asked->topic;
-		answer->topic_id = asked->topic_id;
-		answer->partitions_count = asked->partitions_count;
-		answer->partitions = arena_take_array(&r->arena, asked->partitions_count,
-						      sizeof(*answer->partitions));
-		for (size_t k = 0; k < asked->partitions_count; k++, p++) {
-			p->topic = &f->topics[i];
-			p->asked = &asked->partitions[k];
-			p->answer = &answer->partitions[k];
-			set_partition_defaults(p->answer);
-		}
-	}
-}
-
 static enum step fetch_start(struct request *r, struct fetch *f)
 {
 	struct kafka_fetch_request *request = request_decode(r);
+	struct guard_caller caller = request_caller(r);
+	struct fetch_session_client client = {
+		.by_id = r->header.api_version >= FETCH_TOPIC_IDS_FIRST,
+		.principal = caller.principal,
+		.host = caller.host,
+	};
+	size_t count = 0;
 	uint64_t wait_ms;
 
 	f->owner = r;
 	f->request = request;
 	if (!f->request)
 		return request_refuse(r, "Fetch cannot be decoded");
-	int16_t code = fetch_session_begin(r->agent->fetch_sessions, &r->arena,
-					   r->header.api_version >= FETCH_TOPIC_IDS_FIRST,
-					   r->arrived_ms, request, &f->session);
-	for (size_t i = 0; i < f->request->topics_count; i++)
-		f->partition_count += f->request->topics[i].partitions_count;
-	if (f->partition_count > FETCH_PARTITIONS_MAX)
-		return request_refuse(r, "Fetch asks for %zu partitions, the limit is %d",
-				      f->partition_count, FETCH_PARTITIONS_MAX);
+	for (size_t i = 0; i < request->topics_count; i++)
+		count += request->topics[i].partitions_count;
+	if (count > FETCH_PARTITIONS_MAX)
+		return request_refuse(r, "Fetch asks for %zu partitions, the limit is %d", count,
+				      FETCH_PARTITIONS_MAX);
+	int16_t code = fetch_session_begin(r->agent->fetch_sessions, &client, r->arrived_ms,
+					   request, &f->session);
 	if (!replica_cell(r->agent->replica))
 		return request_refuse(r, "Fetch before the catalog is known");
 
@@ -719,7 +749,6 @@ static enum step fetch_start(struct request *r, struct fetch *f)
 	if (wait_ms > FETCH_WAIT_MS_MAX)
 		wait_ms = FETCH_WAIT_MS_MAX;
 	f->deadline_ms = r->arrived_ms + wait_ms;
-	prepare(r, f);
 	return fetch_look(r, f);
 }
 
@@ -748,8 +777,7 @@ static void fetch_release(struct request *r)
 {
 	struct fetch *f = r->state;
 
-	if (f->partitions)
-		unwatch(f);
+	unwatch(r, f);
 	slow_lane_leave(&r->agent->slow_lane, &f->turn);
 	give_back_room(r, f);
 	for (size_t i = 0; i < f->partition_count && f->partitions; i++)

@@ -11,19 +11,25 @@
 
 #include "wire/kafka/errors.h"
 
+static struct loop *loop;
+static struct replica *replica;
 static struct fetch_sessions *sessions;
 static struct arena arena;
 static struct fetch_session_use used;
 
 static void set_up(void)
 {
-	sessions = fetch_sessions_new();
+	loop = loop_new(0);
+	replica = replica_new(loop, &(struct replica_owner) { 0 });
+	sessions = fetch_sessions_new(replica);
 	arena_init(&arena);
 }
 
 static void tear_down(void)
 {
 	fetch_sessions_free(sessions);
+	replica_free(replica);
+	loop_free(loop);
 	arena_done(&arena);
 }
 
@@ -70,14 +76,17 @@ static struct kafka_fetch_request *request(int32_t id, int32_t epoch, const char
 }
 
 static char told[200];
+static struct slice principal; /* who asks */
 
 /* Begin; what is asked for afterwards is in `told`, as "a0@1 b0@2": the offsets are epochs. */
 static int16_t begin_at(uint64_t now_ms, bool by_id, int32_t id, int32_t epoch, const char *text)
 {
 	struct kafka_fetch_request *r = request(id, epoch, text);
-	int16_t code = fetch_session_begin(sessions, &arena, by_id, now_ms, r, &used);
+	struct fetch_session_client client = { .by_id = by_id, .principal = principal };
+	int16_t code = fetch_session_begin(sessions, &client, now_ms, r, &used);
 	size_t size = 0;
 
+	(void)fetch_session_ask(sessions, &used, &arena, false, r);
 	told[0] = 0;
 	for (size_t i = 0; i < r->topics_count && !code; i++)
 		for (size_t k = 0; k < r->topics[i].partitions_count; k++)
@@ -92,6 +101,18 @@ static int16_t begin_at(uint64_t now_ms, bool by_id, int32_t id, int32_t epoch, 
 static int16_t begin(int32_t id, int32_t epoch, const char *text)
 {
 	return begin_at(0, false, id, epoch, text);
+}
+
+/* The partitions "a0 a1" are looked at: each letter and number has a row of its own. */
+static void look(const char *text)
+{
+	struct kafka_fetch_request *r = request(0, 0, text);
+
+	for (size_t i = 0; i < r->topics_count; i++) {
+		int32_t number = r->topics[i].partitions[0].partition;
+		fetch_session_note(sessions, &used, &r->topics[i], number,
+				   r->topics[i].topic.data[0] * 10 + number);
+	}
 }
 
 /* Answer "a0 a1" with these high watermarks; those in `with_records` have records.  What is told is
@@ -188,6 +209,81 @@ static void test_an_error_is_told_until_it_is_over_and_then_that_it_is(void **st
 	tear_down();
 }
 
+/* A session whose partitions are read to their ends, at offset 0. */
+static int32_t quiet_session(const char *text)
+{
+	assert_int_equal(begin(0, 0, text), KAFKA_NONE);
+	look(text);
+	int32_t id = answer(text, 0, "", 0);
+	assert_int_equal(begin(id, 1, ""), KAFKA_NONE);
+	assert_string_equal(told, "");
+	assert_int_equal(answer("", 0, "", 0), id);
+	return id;
+}
+
+static void test_what_is_quiet_is_not_looked_at_until_it_changes(void **state)
+{
+	(void)state;
+	set_up();
+	int32_t id = quiet_session("a0 a1");
+	assert_int_equal(begin(id, 2, "a1"), KAFKA_NONE); /* asked for at 2, as in each one below */
+	assert_string_equal(told, "a1@2");
+	look("a1");
+	replica_wake_all(replica); /* while the fetch reads */
+	(void)answer("a1", 2, "", 0);
+	assert_int_equal(begin(id, 3, ""), KAFKA_NONE);
+	assert_string_equal(told, "a1@2 a0@0");
+	look("a1 a0");
+	(void)answer("a1 a0", 2, "", 0);
+	assert_int_equal(begin(id, 4, ""), KAFKA_NONE);
+	assert_string_equal(told, "a0@0"); /* it has not been read to its end */
+	tear_down();
+}
+
+static void test_errors_and_what_has_no_row_are_never_quiet(void **state)
+{
+	(void)state;
+	set_up();
+	assert_int_equal(begin(0, 0, "a0 b0"), KAFKA_NONE);
+	look("a0");
+	int32_t id = answer("a0 b0", 0, "", 0);
+	assert_int_equal(begin(id, 1, ""), KAFKA_NONE);
+	assert_string_equal(told, "b0@0");
+	look("b0");
+	(void)answer("b0", 0, "", KAFKA_OFFSET_OUT_OF_RANGE);
+	assert_int_equal(begin(id, 2, ""), KAFKA_NONE);
+	assert_string_equal(told, "b0@0");
+	(void)answer("b0", 0, "", 0);
+	assert_int_equal(begin(id, 3, ""), KAFKA_NONE);
+	assert_string_equal(told, "");
+	tear_down();
+}
+
+static void test_everything_is_looked_at_for_another_client_and_after_other_grants(void **state)
+{
+	(void)state;
+	set_up();
+	int32_t id = quiet_session("a0 b0");
+	principal = SLICE("User:eve");
+	assert_int_equal(begin(id, 2, ""), KAFKA_NONE);
+	assert_string_equal(told, "a0@0 b0@0");
+	look("a0 b0");
+	(void)answer("a0 b0", 0, "", 0);
+	fetch_sessions_look_again(sessions);
+	assert_int_equal(begin(id, 3, ""), KAFKA_NONE);
+	assert_string_equal(told, "a0@0 b0@0");
+	look("a0 b0");
+	(void)answer("a0 b0", 0, "", 0);
+	struct kafka_fetch_request *committed = request(id, 4, "");
+	committed->isolation_level = 1;
+	struct fetch_session_client client = { .principal = principal };
+	assert_int_equal(fetch_session_begin(sessions, &client, 0, committed, &used), KAFKA_NONE);
+	assert_true(fetch_session_ask(sessions, &used, &arena, false, committed));
+	assert_int_equal(committed->topics_count, 2);
+	principal = SLICE("");
+	tear_down();
+}
+
 /* W5 */
 static void test_sessions_that_are_not_known_and_epochs_that_are_wrong(void **state)
 {
@@ -269,6 +365,10 @@ int main(void)
 		cmocka_unit_test(test_a_session_names_what_changes_and_is_told_what_changed),
 		cmocka_unit_test(test_partitions_that_gave_records_are_the_last_ones_next_time),
 		cmocka_unit_test(test_an_error_is_told_until_it_is_over_and_then_that_it_is),
+		cmocka_unit_test(test_what_is_quiet_is_not_looked_at_until_it_changes),
+		cmocka_unit_test(test_errors_and_what_has_no_row_are_never_quiet),
+		cmocka_unit_test(
+			test_everything_is_looked_at_for_another_client_and_after_other_grants),
 		cmocka_unit_test(test_sessions_that_are_not_known_and_epochs_that_are_wrong),
 		cmocka_unit_test(test_a_session_by_topic_ids),
 		cmocka_unit_test(test_an_answer_that_comes_after_the_next_request_tells_all),

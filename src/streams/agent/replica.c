@@ -11,7 +11,7 @@
 #include "loop/timer.h"
 #include "streams/catalog/guard.h"
 
-enum { REPLICA_WATCH_LISTS = 1024 };
+enum { REPLICA_WATCH_LISTS = 16384 }; /* 256 KiB; sessions of fetches watch 100,000 partitions */
 
 /* A record that came after the image and before it was loaded. */
 struct gathered_record {
@@ -121,18 +121,26 @@ static struct list *watches_of(struct replica *r, int64_t partition)
 	return &r->watches[(uint64_t)partition % REPLICA_WATCH_LISTS];
 }
 
+static void tell_watch(struct replica_watch *watch)
+{
+	if (watch->task)
+		task_wake(watch->task);
+	else
+		watch->note(watch);
+}
+
 static void wake_watches(struct replica *r, int64_t partition)
 {
 	LIST_EACH (watches_of(r, partition), struct replica_watch, link, watch)
 		if (watch->partition == partition)
-			task_wake(watch->task);
+			tell_watch(watch);
 }
 
 static void wake_all_watches(struct replica *r)
 {
 	for (size_t i = 0; i < REPLICA_WATCH_LISTS; i++)
 		LIST_EACH (&r->watches[i], struct replica_watch, link, watch)
-			task_wake(watch->task);
+			tell_watch(watch);
 }
 
 static void wake_waits(struct replica *r)
@@ -375,6 +383,15 @@ void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t parti
 {
 	w->partition = partition;
 	w->task = task;
+	list_add(watches_of(r, partition), &w->link);
+}
+
+void replica_watch_add_note(struct replica *r, struct replica_watch *w, int64_t partition,
+			    void (*note)(struct replica_watch *w))
+{
+	w->partition = partition;
+	w->task = NULL;
+	w->note = note;
 	list_add(watches_of(r, partition), &w->link);
 }
 

@@ -47,15 +47,19 @@ MUST_CHECK enum err replica_apply(struct replica *r, int64_t index, struct slice
 				  char why[TASK_WHY_BYTES]);
 
 /* Wake `task` when the row of this partition changes, or the row of share_partition whose negative
- * number it is, or when the replica is replaced.  Zero the struct first; removing twice is
- * harmless. */
+ * number it is, or when the replica is replaced; without a task `note` is called instead, which
+ * only takes a note and leaves all watches where they are.  Zero the struct first; removing twice
+ * is harmless. */
 struct replica_watch {
 	struct list link;
 	int64_t partition; /* row id */
 	struct task *task;
+	void (*note)(struct replica_watch *w);
 };
 void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t partition,
 		       struct task *task);
+void replica_watch_add_note(struct replica *r, struct replica_watch *w, int64_t partition,
+			    void (*note)(struct replica_watch *w));
 void replica_watch_remove(struct replica_watch *w);
 void replica_wake_all(struct replica *r);
 
