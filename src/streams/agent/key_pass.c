@@ -37,6 +37,19 @@ static bool is_aborted(const struct key_pass *p, const struct record_batch *b)
 	return false;
 }
 
+/* A batch that breaks off in the middle stays, but its records are none to rely on: consumers may
+ * not get to read even those before the break. */
+static bool is_readable(struct records place)
+{
+	struct record record;
+	enum err err;
+
+	do {
+		err = records_next(&place, &record);
+	} while (!err);
+	return err == ERR_NOT_FOUND;
+}
+
 /* False: the map is full.  What was noted of a batch that does not fit does no harm: its records
  * stay, so older ones with their keys may go. */
 static bool note_records(struct key_pass *p, const struct record_batch *b)
@@ -47,8 +60,8 @@ static bool note_records(struct key_pass *p, const struct record_batch *b)
 	bool fits = true;
 
 	arena_init(&a);
-	enum err err = records_init(&a, b, &place);
-	while (!err && fits && !(err = records_next(&place, &record)))
+	bool is_noted = !records_init(&a, b, &place) && is_readable(place);
+	while (is_noted && fits && !records_next(&place, &record))
 		fits = !record.key.data ||
 		       key_map_put(p->map, record.key, b->base_offset + record.offset_delta);
 	arena_done(&a);

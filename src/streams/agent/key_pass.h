@@ -2,7 +2,8 @@
  * pass has seen is noted, as far as the map of keys reaches, then every batch of the partition is
  * filtered, the oldest first.  What a partition loses is
  *
- * - records of which a later one with the same key was noted, and records without a key;
+ * - records of which a later one with the same key was noted, and records without a key; nothing is
+ *   noted of a batch that cannot be read to its end;
  * - tombstones whose time has come, see record_filter.h;
  * - batches of transactions that were aborted, and the markers of transactions: nothing is left
  *   that readers would need them for.

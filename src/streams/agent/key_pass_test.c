@@ -312,6 +312,42 @@ static void test_what_cannot_be_read_stays_and_is_counted(void **state)
 	buf_done(&bytes);
 }
 
+/* A batch that breaks off behind its first record: that one is in the place of no other. */
+static void test_what_cannot_be_read_to_its_end_replaces_nothing(void **state)
+{
+	static uint8_t key[] = "k", value[] = "v";
+	struct record_batch_plan plan = RECORD_BATCH_PLAIN;
+	struct record record = { .key = { key, 1 }, .value = { value, 1 } };
+	struct record_batch batches[2];
+	struct buf bytes[2], out;
+	struct key_pass pass;
+
+	(void)state;
+	key_pass_init(&pass, SMALL_MAP_BYTES, 0, 1000, RETENTION_MS);
+	for (int i = 0; i < 2; i++) {
+		buf_init(&bytes[i]);
+		plan.base_offset = i;
+		record_batch_build(&bytes[i], &plan, &record, 1);
+		struct slice in = buf_slice(&bytes[i]);
+		assert_int_equal(record_batch_next(&in, &batches[i]), OK);
+	}
+	batches[1].record_count = 2; /* of which there is one */
+	for (int i = 0; i < 2; i++)
+		key_pass_note(&pass, &batches[i]);
+	assert_int_equal(pass.end, 2);
+	for (int i = 0; i < 2; i++) {
+		buf_init(&out);
+		assert_false(key_pass_filter(&pass, &batches[i], i == 1, &out));
+		assert_int_equal(out.size, bytes[i].size);
+		buf_done(&out);
+		buf_done(&bytes[i]);
+	}
+	assert_int_equal(pass.kept, 1);
+	assert_int_equal(pass.dropped, 0);
+	assert_int_equal(pass.unreadable, 1);
+	key_pass_done(&pass);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_a_small_map_gets_there_in_several_passes),
 		cmocka_unit_test(test_records_without_a_key_and_markers_go),
 		cmocka_unit_test(test_what_cannot_be_read_stays_and_is_counted),
+		cmocka_unit_test(test_what_cannot_be_read_to_its_end_replaces_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
