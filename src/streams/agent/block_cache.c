@@ -21,6 +21,7 @@ struct block {
 	struct list link;   /* with bytes: in its row; without: in cache->queued or none */
 	struct list waits;  /* struct block_wait, while it is being read */
 	bool is_cold;	    /* from the bucket */
+	bool is_passed;	    /* and read only by who passes by */
 };
 
 /* One block that a read waits for. */
@@ -53,6 +54,7 @@ struct block_cache {
 	struct health *health; /* NULL: nobody is told */
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
+	struct row passed;     /* for those who pass by */
 	struct list queued;    /* blocks that wait for one of load_count_max places */
 	size_t bytes_max;
 	size_t load_count, load_count_max;
@@ -72,6 +74,7 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 	map_init(&cache->blocks);
 	list_init(&cache->warm.blocks);
 	list_init(&cache->cold.blocks);
+	list_init(&cache->passed.blocks);
 	list_init(&cache->queued);
 	return cache;
 }
@@ -88,6 +91,8 @@ static size_t block_cost(const struct block *b)
 
 static struct row *row_of(const struct block *b)
 {
+	if (b->is_passed)
+		return &b->cache->passed;
 	return b->is_cold ? &b->cache->cold : &b->cache->warm;
 }
 
@@ -147,8 +152,15 @@ static struct block *new_block(struct block_cache *cache, const struct block_key
 	return b;
 }
 
-static void touch(struct block *b)
+/* To the end of its row, which is another one for a block that is used from now on; who passes by
+ * leaves those of others where they are. */
+static void touch(struct block *b, enum block_use use)
 {
+	if (use == BLOCK_PASSED && !b->is_passed)
+		return;
+	row_of(b)->bytes -= block_cost(b);
+	b->is_passed = use == BLOCK_PASSED;
+	row_of(b)->bytes += block_cost(b);
 	list_remove(&b->link);
 	list_add(&row_of(b)->blocks, &b->link);
 }
@@ -157,10 +169,23 @@ static void touch(struct block *b)
  * their share, cold blocks make room first. */
 static struct row *row_to_shorten(struct block_cache *cache)
 {
+	if (!list_is_empty(&cache->passed.blocks))
+		return &cache->passed;
 	bool is_cold = cache->cold.bytes > cache->bytes_max / BLOCK_CACHE_COLD_SHARE ||
 		       list_is_empty(&cache->warm.blocks);
 
 	return is_cold ? &cache->cold : &cache->warm;
+}
+
+/* But not this one: one that is too large is kept all the same. */
+static bool drop_oldest(struct row *row, const struct block *spared)
+{
+	struct list *oldest = row->blocks.next;
+
+	if (oldest == &row->blocks || oldest == &spared->link)
+		return false;
+	drop_block(CONTAINER(oldest, struct block, link));
+	return true;
 }
 
 /* The block has its bytes now (takes the reference); old ones make room. */
@@ -171,13 +196,13 @@ static void fill_block(struct block *b, struct blob *bytes, bool is_cold)
 	b->bytes = bytes;
 	b->is_cold = is_cold;
 	row_of(b)->bytes += block_cost(b);
-	touch(b);
-	while (cache->warm.bytes + cache->cold.bytes > cache->bytes_max) {
-		struct list *oldest = row_to_shorten(cache)->blocks.next;
-		if (oldest == &b->link)
-			return; /* one that is too large is kept all the same */
-		drop_block(CONTAINER(oldest, struct block, link));
-	}
+	list_remove(&b->link);
+	list_add(&row_of(b)->blocks, &b->link);
+	while (cache->passed.bytes > BLOCK_CACHE_PASSING_BYTES && drop_oldest(&cache->passed, b))
+		;
+	while (cache->warm.bytes + cache->cold.bytes + cache->passed.bytes > cache->bytes_max &&
+	       drop_oldest(row_to_shorten(cache), b))
+		;
 }
 
 static void add_block(struct block_cache *cache, int64_t incarnation, int64_t sequence,
@@ -295,7 +320,7 @@ static void put_into_range(struct block_range *range, size_t index, struct block
 }
 
 bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t sequence,
-		      int64_t position, size_t size, struct block_range *ret)
+		      int64_t position, size_t size, enum block_use use, struct block_range *ret)
 {
 	struct block_range range;
 	struct block_key key = { incarnation, sequence, number_of(position) };
@@ -307,7 +332,7 @@ bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t se
 			block_range_done(&range);
 			return false;
 		}
-		touch(b);
+		touch(b, use);
 		put_into_range(&range, i, b);
 	}
 	if (!range_is_whole(&range)) {
@@ -472,7 +497,7 @@ static void want_block(struct block_read *read, size_t index, const struct block
 	struct block *b = find_block(cache, key);
 
 	if (b && b->bytes) {
-		touch(b);
+		touch(b, read->use);
 		put_into_range(&read->ret, index, b);
 		cache->hits++;
 		return;
@@ -480,18 +505,21 @@ static void want_block(struct block_read *read, size_t index, const struct block
 	cache->misses++;
 	if (!b) {
 		b = new_block(cache, key);
+		b->is_passed = true;
 		list_add(&cache->queued, &b->link);
 	}
+	b->is_passed &= read->use == BLOCK_PASSED;
 	read->waits[index] = (struct block_wait) { .read = read, .index = index };
 	list_add(&b->waits, &read->waits[index].link);
 }
 
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
-		int64_t incarnation, int64_t sequence, int64_t position, size_t size)
+		int64_t incarnation, int64_t sequence, int64_t position, size_t size,
+		enum block_use use)
 {
 	struct block_key key = { incarnation, sequence, number_of(position) };
 
-	*read = (struct block_read) { .cache = cache };
+	*read = (struct block_read) { .cache = cache, .use = use };
 	range_init(&read->ret, position, size);
 	read->waits = memory_take_array(read->ret.block_count, sizeof(*read->waits));
 	task_start(&read->task, &read_kind, parent);
@@ -519,7 +547,7 @@ void block_cache_get_status(const struct block_cache *cache, struct block_cache_
 		.hits = cache->hits,
 		.misses = cache->misses,
 		.warm_bytes = cache->warm.bytes,
-		.cold_bytes = cache->cold.bytes,
+		.cold_bytes = cache->cold.bytes + cache->passed.bytes,
 		.bytes_max = cache->bytes_max,
 		.loads = cache->load_count,
 	};

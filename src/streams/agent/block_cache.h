@@ -18,7 +18,12 @@ enum {
 	BLOCK_CACHE_GETS_MAX = 3,	/* tries, of one block */
 	BLOCK_CACHE_RETRY_MS = 50,
 	BLOCK_CACHE_COLD_SHARE = 4, /* one in so many bytes is safe for blocks from the bucket */
+	BLOCK_CACHE_PASSING_BYTES = 8 << 20, /* of blocks that only who passes by has read */
 };
+
+/* Who passes by reads a partition from its beginning to its end, and soon no block again: what it
+ * reads drives out nothing that anybody else uses. */
+enum block_use { BLOCK_USED, BLOCK_PASSED };
 
 struct block_cache;
 struct health;
@@ -57,7 +62,7 @@ void block_range_done(struct block_range *range);
 
 /* The range, if every block of it is in memory. */
 bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t sequence,
-		      int64_t position, size_t size, struct block_range *ret);
+		      int64_t position, size_t size, enum block_use use, struct block_range *ret);
 
 /* Read a range as a child task; on OK the caller owns `ret`.  ERR_NOT_FOUND (no such file),
  * ERR_CORRUPT (the file is shorter), or what the bucket says. */
@@ -65,10 +70,12 @@ struct block_read {
 	struct task task;
 	struct block_cache *cache;
 	struct block_wait *waits; /* one a block */
+	enum block_use use;
 	struct block_range ret;
 };
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
-		int64_t incarnation, int64_t sequence, int64_t position, size_t size);
+		int64_t incarnation, int64_t sequence, int64_t position, size_t size,
+		enum block_use use);
 
 /* For /metrics. */
 struct block_cache_status {

@@ -27,6 +27,7 @@ struct stage {
 	int64_t sequence, position;
 	size_t size;
 	bool gives_up;
+	enum block_use use;
 };
 
 static void set_up(struct stage *s, uint64_t seed, size_t cache_bytes)
@@ -67,7 +68,8 @@ static enum step reads_step(struct task *t)
 
 	if (t->at == 0) {
 		for (size_t i = 0; i < s->reader_count; i++)
-			block_read(&s->reads[i], t, s->cache, 7, s->sequence, s->position, s->size);
+			block_read(&s->reads[i], t, s->cache, 7, s->sequence, s->position, s->size,
+				   s->use);
 		if (s->gives_up)
 			task_cancel(&s->reads[0].task);
 		return task_wait(t, 1);
@@ -116,16 +118,16 @@ static void test_what_the_writer_left_needs_no_bucket(void **state)
 		  FILE_BYTES - 2 * BLOCK_CACHE_BLOCK_BYTES - 5 },
 	};
 	block_cache_add_file(s.cache, 7, 1, pieces, 3);
-	assert_true(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES, &range));
+	assert_true(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES, BLOCK_USED, &range));
 	assert_false(range.is_cold);
 	check_range(&s, &range);
 	s.position = BLOCK_CACHE_BLOCK_BYTES - 3;
 	s.size = 6;
-	assert_true(block_cache_peek(s.cache, 7, 1, s.position, s.size, &range));
+	assert_true(block_cache_peek(s.cache, 7, 1, s.position, s.size, BLOCK_USED, &range));
 	assert_int_equal(range.block_count, 2);
 	check_range(&s, &range);
-	assert_false(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES + 1, &range));
-	assert_false(block_cache_peek(s.cache, 7, 2, 0, 1, &range));
+	assert_false(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES + 1, BLOCK_USED, &range));
+	assert_false(block_cache_peek(s.cache, 7, 2, 0, 1, BLOCK_USED, &range));
 	assert_int_equal(get_count(&s), 0);
 	tear_down(&s);
 }
@@ -185,9 +187,49 @@ static void test_cold_blocks_do_not_drive_out_what_was_just_written(void **state
 		check_range(&s, &s.reads[0].ret);
 	}
 	for (int64_t sequence = 9; sequence <= 10; sequence++) {
-		assert_true(block_cache_peek(s.cache, 7, sequence, 0, FILE_BYTES, &range));
+		assert_true(
+			block_cache_peek(s.cache, 7, sequence, 0, FILE_BYTES, BLOCK_USED, &range));
 		block_range_done(&range);
 	}
+	tear_down(&s);
+}
+
+/* A pass over old records, among those who read others of them. */
+static void test_who_passes_by_drives_out_nothing(void **state)
+{
+	struct stage s;
+	struct block_range range;
+
+	(void)state;
+	set_up(&s, 0, 12 * BLOCK_CACHE_BLOCK_BYTES);
+	run_reads(&s, 1); /* file 1, which a consumer reads */
+	check_range(&s, &s.reads[0].ret);
+	char key[DATA_FILE_KEY_BYTES + 1];
+	s.use = BLOCK_PASSED;
+	for (s.sequence = 2; s.sequence < 12; s.sequence++) {
+		data_file_key(key, 7, (uint64_t)s.sequence);
+		assert_int_equal(bucket_ask_put(s.loop, fault_inner(s.bucket), slice_from(key),
+						(struct slice) { s.file, FILE_BYTES }),
+				 OK);
+		run_reads(&s, 1);
+		check_range(&s, &s.reads[0].ret);
+		struct block_cache_status status;
+		block_cache_get_status(s.cache, &status);
+		assert_in_range(status.cold_bytes, 0,
+				BLOCK_CACHE_PASSING_BYTES + 4 * BLOCK_CACHE_BLOCK_BYTES);
+	}
+	assert_true(block_cache_peek(s.cache, 7, 1, 0, FILE_BYTES, BLOCK_PASSED, &range));
+	block_range_done(&range);
+	/* what it has just read is there once more, for a read that begins in the same block, and
+	 * belongs to whoever else wants it */
+	assert_true(block_cache_peek(s.cache, 7, 11, 0, FILE_BYTES, BLOCK_USED, &range));
+	block_range_done(&range);
+	for (s.sequence = 2; s.sequence < 10; s.sequence++) {
+		run_reads(&s, 1);
+		check_range(&s, &s.reads[0].ret);
+	}
+	assert_true(block_cache_peek(s.cache, 7, 11, 0, FILE_BYTES, BLOCK_PASSED, &range));
+	block_range_done(&range);
 	tear_down(&s);
 }
 
@@ -253,7 +295,8 @@ static void test_what_is_forgotten_is_asked_for_again(void **state)
 	run_reads(&s, 1);
 	check_range(&s, &s.reads[0].ret);
 	block_cache_forget(s.cache, 7, s.sequence, s.position, s.size);
-	assert_false(block_cache_peek(s.cache, 7, s.sequence, s.position, s.size, &range));
+	assert_false(
+		block_cache_peek(s.cache, 7, s.sequence, s.position, s.size, BLOCK_USED, &range));
 	uint64_t before = get_count(&s);
 	run_reads(&s, 1);
 	check_range(&s, &s.reads[0].ret);
@@ -268,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_many_readers_share_one_get),
 		cmocka_unit_test(test_a_small_cache_still_reads_large_ranges),
 		cmocka_unit_test(test_cold_blocks_do_not_drive_out_what_was_just_written),
+		cmocka_unit_test(test_who_passes_by_drives_out_nothing),
 		cmocka_unit_test(test_a_reader_may_give_up),
 		cmocka_unit_test(test_failures_are_told_and_not_remembered),
 		cmocka_unit_test(test_a_file_that_is_too_short_is_corrupt),

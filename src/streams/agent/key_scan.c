@@ -57,8 +57,8 @@ static enum err plan(struct key_scan *s)
 	if (err)
 		return err;
 	s->pass->aborted = aborted;
-	return partition_read_plan(&s->read, &s->arena, &s->task, s->agent, &partition, s->offset,
-				   s->end, KEY_SCAN_BYTES);
+	return partition_read_plan_passing(&s->read, &s->arena, &s->task, s->agent, &partition,
+					   s->offset, s->end, KEY_SCAN_BYTES);
 }
 
 static bool is_at_end(const struct key_scan *s)

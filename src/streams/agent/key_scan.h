@@ -1,7 +1,8 @@
 /* Reads a stretch of a partition from its oldest batch on and gives every batch to a pass of
  * compaction by key (key_pass.h): to be noted, or to be filtered.
  *
- * The stretch is read like a consumer reads, a little at a time.  Records are unpacked on a worker
+ * The stretch is read like a consumer reads, a little at a time, but leaves the blocks of the cache
+ * to those.  Records are unpacked on a worker
  * thread, and each look is followed by as long a rest, so that clients do not notice. */
 #ifndef STREAMS_AGENT_KEY_SCAN_H
 #define STREAMS_AGENT_KEY_SCAN_H

@@ -140,10 +140,10 @@ static bool hold_bytes(struct partition_read *p, struct partition_run *r, size_t
 
 	p->held_bytes += size;
 	if (block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
-			     &r->range))
+			     p->use, &r->range))
 		return true;
 	block_read(&r->read, parent, cache, run->incarnation, run->sequence, r->first_position,
-		   size);
+		   size, p->use);
 	return false;
 }
 
@@ -159,21 +159,14 @@ static bool run_is_sound(const struct catalog_run *run)
 	       run->size <= DATA_FILE_BYTES_MAX - run->position;
 }
 
-enum err partition_read_plan(struct partition_read *p, struct arena *a, struct task *parent,
-			     struct agent *agent, const struct catalog_partition *partition,
-			     int64_t offset, int64_t end, size_t limit)
+static enum err plan(struct partition_read *p, struct arena *a, struct task *parent,
+		     const struct catalog_partition *partition)
 {
-	struct cell *cell = replica_cell(agent->replica);
+	struct cell *cell = replica_cell(p->agent->replica);
 
-	*p = (struct partition_read) {
-		.offset = offset,
-		.end = end,
-		.limit = limit,
-		.leader_epoch = partition->leader_epoch,
-		.agent = agent,
-		.partition = partition->id,
-	};
-	if (offset >= end)
+	p->leader_epoch = partition->leader_epoch;
+	p->partition = partition->id;
+	if (p->offset >= p->end)
 		return OK;
 	enum err err = find_markers(p, a, cell, partition->id);
 	if (!err)
@@ -187,9 +180,29 @@ enum err partition_read_plan(struct partition_read *p, struct arena *a, struct t
 			return ERR_CORRUPT;
 	for (size_t i = 0; i < p->run_count; i++)
 		hold_run(p, &p->runs[i], parent);
-	if (p->planned_bytes > limit)
-		p->planned_bytes = limit;
+	if (p->planned_bytes > p->limit)
+		p->planned_bytes = p->limit;
 	return OK;
+}
+
+enum err partition_read_plan(struct partition_read *p, struct arena *a, struct task *parent,
+			     struct agent *agent, const struct catalog_partition *partition,
+			     int64_t offset, int64_t end, size_t limit)
+{
+	*p = (struct partition_read) {
+		.agent = agent, .offset = offset, .end = end, .limit = limit
+	};
+	return plan(p, a, parent, partition);
+}
+
+enum err partition_read_plan_passing(struct partition_read *p, struct arena *a, struct task *parent,
+				     struct agent *agent, const struct catalog_partition *partition,
+				     int64_t offset, int64_t end, size_t limit)
+{
+	*p = (struct partition_read) {
+		.agent = agent, .offset = offset, .end = end, .limit = limit, .use = BLOCK_PASSED
+	};
+	return plan(p, a, parent, partition);
 }
 
 /* --- gathering ---------------------------------------------------------------------------------

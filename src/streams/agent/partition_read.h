@@ -10,6 +10,7 @@
 struct partition_run;
 
 struct partition_read {
+	enum block_use use;
 	int64_t offset; /* begin with the batch that holds it */
 	int64_t end;	/* the first one that may not be told */
 	size_t limit;	/* bytes; more only where gathering may exceed it */
@@ -36,6 +37,12 @@ MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *
 					struct task *parent, struct agent *agent,
 					const struct catalog_partition *partition, int64_t offset,
 					int64_t end, size_t limit);
+
+/* The same for who reads the whole partition once: see enum block_use. */
+MUST_CHECK enum err partition_read_plan_passing(struct partition_read *p, struct arena *a,
+						struct task *parent, struct agent *agent,
+						const struct catalog_partition *partition,
+						int64_t offset, int64_t end, size_t limit);
 
 /* After the children have ended: the size of the first batch if not all of it is held, else 0. */
 size_t partition_read_short_bytes(const struct partition_read *p);

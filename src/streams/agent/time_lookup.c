@@ -108,7 +108,7 @@ static bool hold_run(struct time_lookup *l)
 	size_t size = (size_t)run->size;
 
 	if (block_cache_peek(l->agent->cache, run->incarnation, run->sequence, run->position, size,
-			     &l->range))
+			     BLOCK_USED, &l->range))
 		return true;
 	if (!l->agent->is_stopping) {
 		l->room_bytes = room_take(&l->agent->answers, &l->wait, &l->task, size, size);
@@ -118,7 +118,7 @@ static bool hold_run(struct time_lookup *l)
 		}
 	}
 	block_read(&l->read, &l->task, l->agent->cache, run->incarnation, run->sequence,
-		   run->position, size);
+		   run->position, size, BLOCK_USED);
 	return false;
 }
 
