@@ -71,7 +71,7 @@ def build(say):
         say(f"building it (a minute or two; log: {home}/build.log)")
         begin = time.monotonic()
         with open(home / "build.log", "w") as log:
-            for command in (["sh", "./configure", "--disable-curl", "--disable-gssapi",
+            for command in (["bash", "./configure", "--disable-curl", "--disable-gssapi",
                              "--disable-optimization", "--disable-debug-symbols"],
                             ["make", "-j2", "libs"],
                             ["make", "-j2", "-C", "tests", "interceptor_test", "test-runner"]):
