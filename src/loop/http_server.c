@@ -353,6 +353,7 @@ static void handle_request(struct http_connection *c)
 		.query = url_part(c, &url, UF_QUERY),
 		.body = buf_slice(&c->body),
 		.peer = stream_peer_name(c->stream),
+		.uid = stream_peer_uid(c->stream),
 	};
 	if (c->parser.upgrade)
 		c->exchange.upgrade = http_header(&c->exchange, "upgrade");

@@ -22,6 +22,7 @@ struct http_exchange {
 	struct slice body;    /* empty when there is none */
 	struct slice upgrade; /* the protocol the peer asks for; empty: none, or none is allowed */
 	const char *peer;     /* for people */
+	int64_t uid;	      /* who asked through a Unix socket; -1: it came another way */
 	void *handler_state;  /* for the handler */
 };
 

@@ -655,6 +655,21 @@ enum err stream_peer_subject(const struct stream *s, char *ret, size_t size)
 	return stream_is_secure(s) ? tls_peer_subject(s->tls, ret, size) : ERR_NOT_FOUND;
 }
 
+int64_t stream_peer_uid(const struct stream *s)
+{
+	struct sockaddr_storage own;
+	socklen_t own_size = sizeof(own);
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	assert(s->magic == STREAM_MAGIC);
+	if (getsockname(s->fd, (struct sockaddr *)&own, &own_size) < 0 ||
+	    own.ss_family != AF_UNIX ||
+	    getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -1;
+	return (int64_t)peer.uid;
+}
+
 const char *stream_tls_verdict(const struct stream *s)
 {
 	return s->tls ? tls_verdict(s->tls) : NULL;

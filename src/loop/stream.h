@@ -101,6 +101,10 @@ MUST_CHECK enum err stream_peer_notice(const struct stream *s, const char *prefi
  * ERR_NOT_FOUND: it showed none, or no TLS; ERR_TOO_BIG. */
 MUST_CHECK enum err stream_peer_subject(const struct stream *s, char *ret, size_t size);
 
+/* The user who runs the process at the other end of a Unix socket, as it was when that connected;
+ * -1: no Unix socket. */
+int64_t stream_peer_uid(const struct stream *s);
+
 /* Is it TLS, and the handshake over? */
 bool stream_is_secure(const struct stream *s);
 

@@ -137,6 +137,17 @@ static json_t *status_json(struct control *c)
 			 "calls", (json_int_t)coordinator.calls, "agents", agents_json(c));
 }
 
+void admin_audit(struct control *c, const struct http_exchange *e, const char *action,
+		 struct slice name)
+{
+	coordinator_audit(c->coordinator, &(struct admin_action) {
+						  .action = slice_from(action),
+						  .name = name,
+						  .uid = e->uid,
+						  .node = c->node,
+					  });
+}
+
 static int add_text(const char *text, size_t size, void *context)
 {
 	buf_add(context, text, size);

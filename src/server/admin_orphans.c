@@ -28,8 +28,10 @@ static enum step settle_step(struct task *t)
 		leader_run(&s->call, t, c->leadership.leader, unsure_settle_run, NULL);
 		return task_wait(t, SETTLE_DURABLE);
 	case SETTLE_DURABLE:
-		if (!s->call.task.err)
+		if (!s->call.task.err) {
 			coordinator_scan_soon(c->coordinator);
+			admin_audit(c, s->exchange, "fsck --settle", SLICE(""));
+		}
 		admin_answer(s->exchange, s->call.task.err ? 503 : 200,
 			     s->call.task.err ? admin_why_not_led(s->call.task.err) : NULL);
 		return task_done(t, OK);

@@ -78,6 +78,15 @@ static const char *refusal(enum err err, int *ret_status)
 	return admin_why_not_led(err);
 }
 
+static void audit(struct topic_request *r)
+{
+	bool is_back = r->change.action == DELETED_TOPIC_RESTORE;
+	bool is_all = r->change.action == DELETED_TOPIC_PURGE_ALL;
+
+	admin_audit(r->control, r->exchange, is_back ? "topic undelete" : "topic purge",
+		    is_all ? SLICE("*") : r->change.topic);
+}
+
 static void tell(struct topic_request *r, enum err err)
 {
 	char text[64];
@@ -88,6 +97,8 @@ static void tell(struct topic_request *r, enum err err)
 		admin_answer(r->exchange, status, why);
 		return;
 	}
+	if (r->change.count > 0)
+		audit(r);
 	snprintf(text, sizeof(text), "{\"count\":%zu}\n", r->change.count);
 	http_answer(r->exchange, 200, "application/json", slice_from(text));
 }

@@ -94,10 +94,24 @@ static bool read_change(struct user_request *u)
 /* --- changing ---------------------------------------------------------------------------------
  */
 
+static const char *action_name(const struct user_change *change)
+{
+	switch (change->kind) {
+	case USER_ADD:
+		return change->is_admin ? "user add --admin" : "user add";
+	case USER_PASSWORD:
+		return "user password";
+	case USER_REMOVE:
+		break;
+	}
+	return "user remove";
+}
+
 static void tell(struct user_request *u, enum err err)
 {
 	switch (err) {
 	case OK:
+		admin_audit(u->control, u->exchange, action_name(&u->change), u->change.name);
 		admin_answer(u->exchange, 200, NULL);
 		return;
 	case ERR_EXISTS:

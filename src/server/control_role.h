@@ -57,6 +57,10 @@ void admin_on_request(void *context, struct http_exchange *e);
 void admin_change_user(struct control *c, struct http_exchange *e);
 void admin_change_deleted_topic(struct control *c, struct http_exchange *e);
 void admin_settle_orphans(struct control *c, struct http_exchange *e);
+
+/* It is done: who asked for it goes into the audit topic.  Before the exchange is answered. */
+void admin_audit(struct control *c, const struct http_exchange *e, const char *action,
+		 struct slice name);
 void admin_explain_access(struct control *c, struct http_exchange *e);
 
 /* For answers that only read: the cell this node leads, or the one with which it follows who leads,

@@ -202,6 +202,33 @@ static void test_strangers_cannot_fill_the_topic(void **state)
 	tear_down();
 }
 
+static void test_denials_take_no_room_from_what_administrators_did(void **state)
+{
+	struct peer_audit_push what = {
+		.action = SLICE("topic purge"),
+		.uid = 1000,
+		.node = SLICE("harbour:9192"),
+	};
+	char name[32];
+	int64_t count;
+
+	(void)state;
+	set_up(true);
+	deny_many(0, AUDIT_EVENTS_MAX + 3);
+	for (int i = 0; i < AUDIT_ADMIN_MAX + 4; i++) {
+		snprintf(name, sizeof(name), "orders-%d", i);
+		what.name = slice_from(name);
+		audit_admin(w.agent->audit, &what);
+	}
+	settle();
+	const char *text = read_all(&count);
+	assert_int_equal(count, AUDIT_EVENTS_MAX + AUDIT_ADMIN_MAX + 1);
+	assert_non_null(strstr(text, "\"event\":\"admin\",\"action\":\"topic purge\",\"name\":"
+				     "\"orders-0\",\"uid\":1000,\"node\":\"harbour:9192\"}"));
+	assert_non_null(strstr(text, "\"count\":7,\"event\":\"dropped\"}"));
+	tear_down();
+}
+
 static void test_what_cannot_be_stored_is_counted_in_the_next_batch(void **state)
 {
 	int64_t count;
@@ -277,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_the_same_is_one_record_with_a_count),
 		cmocka_unit_test(test_what_is_too_much_is_counted),
 		cmocka_unit_test(test_strangers_cannot_fill_the_topic),
+		cmocka_unit_test(test_denials_take_no_room_from_what_administrators_did),
 		cmocka_unit_test(test_what_cannot_be_stored_is_counted_in_the_next_batch),
 		cmocka_unit_test(test_without_the_topic_clients_are_served_and_denials_counted),
 		cmocka_unit_test(test_a_hung_commit_holds_nobody_up_and_ends_with_the_agent),

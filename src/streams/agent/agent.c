@@ -344,6 +344,13 @@ static void on_record(void *context, int64_t index, struct slice bytes)
 		control_link_restart(agent->link, err, why);
 }
 
+static void on_audit(void *context, const struct peer_audit_push *what)
+{
+	struct agent *agent = context;
+
+	audit_admin(agent->audit, what);
+}
+
 static uint64_t orphan_ms(const struct agent *agent, enum err err)
 {
 	if (err != ERR_TIMEOUT)
@@ -394,6 +401,7 @@ static const struct control_link_owner link_owner = {
 	.on_hello = on_hello,
 	.on_snapshot = on_snapshot,
 	.on_record = on_record,
+	.on_audit = on_audit,
 	.on_lost = on_lost,
 };
 

@@ -13,7 +13,15 @@
 #include "streams/catalog/catalog.h"
 #include "wire/kafka/record_batch_build.h"
 
-enum { AUDIT_CREATE_VERSION = 7, AUDIT_CREATE_MS = 10000, AUDIT_LOOKS = 50, AUDIT_LOOK_MS = 100 };
+enum {
+	AUDIT_CREATE_VERSION = 7,
+	AUDIT_CREATE_MS = 10000,
+	AUDIT_LOOKS = 50,
+	AUDIT_LOOK_MS = 100,
+	AUDIT_RECORDS_MAX = AUDIT_EVENTS_MAX + AUDIT_ADMIN_MAX + 1, /* the last: what was dropped */
+};
+
+enum kind { KIND_DENIED, KIND_STRANGER, KIND_ADMIN };
 
 struct event {
 	const char *text; /* JSON without its end: what makes it the same as another */
@@ -25,7 +33,7 @@ struct audit {
 	struct task task; /* runs while there is something to write */
 	struct agent *agent;
 	struct arena arena; /* of the events */
-	struct event events[AUDIT_EVENTS_MAX];
+	struct event events[AUDIT_RECORDS_MAX - 1];
 	size_t count;
 	uint64_t dropped;	/* denials that are in no event and no batch */
 	uint64_t strangers_ms;	/* of the loop: until then the records of strangers are used up */
@@ -90,7 +98,14 @@ static bool has_room_for_stranger(struct audit *a)
 	return true;
 }
 
-static void note(struct audit *a, struct buf *text, bool is_stranger)
+static bool has_room(struct audit *a, enum kind kind)
+{
+	if (kind == KIND_ADMIN)
+		return a->count < AUDIT_EVENTS_MAX + AUDIT_ADMIN_MAX;
+	return a->count < AUDIT_EVENTS_MAX && (kind != KIND_STRANGER || has_room_for_stranger(a));
+}
+
+static void note(struct audit *a, struct buf *text, enum kind kind)
 {
 	if (a->is_stopping)
 		return;
@@ -99,7 +114,7 @@ static void note(struct audit *a, struct buf *text, bool is_stranger)
 			a->events[i].count++;
 			return;
 		}
-	if (a->count == AUDIT_EVENTS_MAX || (is_stranger && !has_room_for_stranger(a))) {
+	if (!has_room(a, kind)) {
 		a->dropped++;
 		return;
 	}
@@ -130,7 +145,7 @@ void audit_denied(struct audit *a, const struct guard_caller *who, const char *a
 	add_caller(&text, who);
 	add_text(&text, "rule", denial->rule);
 	add_text(&text, "api", slice_from(api));
-	note(a, &text, false);
+	note(a, &text, KIND_DENIED);
 	buf_done(&text);
 }
 
@@ -144,7 +159,7 @@ void audit_refused_request(struct audit *a, const struct guard_caller *who, cons
 	add_caller(&text, who);
 	add_text(&text, "why", slice_from(why));
 	add_text(&text, "api", slice_from(api));
-	note(a, &text, !who->principal.data);
+	note(a, &text, who->principal.data ? KIND_DENIED : KIND_STRANGER);
 	buf_done(&text);
 }
 
@@ -160,7 +175,7 @@ void audit_refused_sign_in(struct audit *a, struct slice host, const char *mecha
 	buf_init(&text);
 	buf_add_format(&text, ",\"event\":\"sign_in_refused\",\"mechanism\":\"%s\"", mechanism);
 	add_text(&text, "host", host);
-	note(a, &text, true);
+	note(a, &text, KIND_STRANGER);
 	buf_done(&text);
 }
 
@@ -172,7 +187,21 @@ void audit_refused_certificate(struct audit *a, struct slice host, const char *w
 	buf_add_text(&text, ",\"event\":\"certificate_refused\"");
 	add_text(&text, "why", slice_from(why));
 	add_text(&text, "host", host);
-	note(a, &text, true);
+	note(a, &text, KIND_STRANGER);
+	buf_done(&text);
+}
+
+void audit_admin(struct audit *a, const struct peer_audit_push *what)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_add_text(&text, ",\"event\":\"admin\"");
+	add_text(&text, "action", what->action);
+	add_text(&text, "name", what->name);
+	buf_add_format(&text, ",\"uid\":%lld", (long long)what->uid);
+	add_text(&text, "node", what->node);
+	note(a, &text, KIND_ADMIN);
 	buf_done(&text);
 }
 
@@ -198,8 +227,7 @@ static uint64_t denials_of(const struct audit *a)
 
 static void make_batch(struct audit *a)
 {
-	struct record *records =
-		arena_take_array(&a->arena, AUDIT_EVENTS_MAX + 1, sizeof(*records));
+	struct record *records = arena_take_array(&a->arena, AUDIT_RECORDS_MAX, sizeof(*records));
 	size_t count = 0;
 	struct buf out;
 

@@ -13,6 +13,7 @@
 #ifndef STREAMS_AGENT_AUDIT_H
 #define STREAMS_AGENT_AUDIT_H
 
+#include "peer_messages.h"
 #include "streams/catalog/denials.h"
 
 #define AUDIT_TOPIC SLICE("__hanse_audit")
@@ -21,6 +22,7 @@ enum {
 	AUDIT_PAUSE_MS = 1000,
 	AUDIT_EVENTS_MAX = 200,
 	AUDIT_TEXT_BYTES_MAX = 1000, /* of what is kept of a text */
+	AUDIT_ADMIN_MAX = 50,	     /* beside AUDIT_EVENTS_MAX, of what administrators did */
 	AUDIT_STRANGERS_MAX = 60,
 	AUDIT_STRANGER_MS = 2000,
 };
@@ -48,6 +50,9 @@ void audit_refused_certificate(struct audit *a, struct slice host, const char *w
 /* It asked for something without having signed in, or when its session was over. */
 void audit_refused_request(struct audit *a, const struct guard_caller *who, const char *api,
 			   const char *why);
+
+/* Control says what an administrator did.  Whoever is denied much takes no room from it. */
+void audit_admin(struct audit *a, const struct peer_audit_push *what);
 
 /* So many more that nobody noted. */
 void audit_dropped(struct audit *a, uint64_t count);

@@ -22,6 +22,7 @@
 #include "base/uuid.h"
 #include "loop/stream.h"
 #include "loop/task.h"
+#include "peer_messages.h"
 #include "wire/kafka/schema.h"
 #include "wire/peer/condition.h"
 
@@ -73,6 +74,8 @@ struct control_link_owner {
 	void (*on_snapshot)(void *context, int64_t index, int64_t total_bytes, int64_t offset,
 			    struct slice bytes);
 	void (*on_record)(void *context, int64_t index, struct slice bytes);
+	/* Something for the audit topic; may be NULL. */
+	void (*on_audit)(void *context, const struct peer_audit_push *what);
 	/* Hello was refused, the control process does not lead, or the connection is gone;
 	 * ERR_TIMEOUT: it was silent for too long. */
 	void (*on_lost)(void *context, enum err err, const char *why);

@@ -323,6 +323,29 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 	};
 }
 
+void coordinator_audit(struct coordinator *c, const struct admin_action *what)
+{
+	const struct peer_audit_push message = {
+		.action = what->action,
+		.name = what->name,
+		.uid = what->uid,
+		.node = slice_from(what->node),
+	};
+	struct session *found = NULL;
+
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
+		struct session *s = session_from_link(link);
+		if (session_incarnation(s) && (!found || session_condition(s) == AGENT_SERVES))
+			found = s;
+	}
+	log_info("user %lld asked for: %.*s %.*s", (long long)what->uid, SLICE_ARG(what->action),
+		 SLICE_ARG(what->name));
+	if (found)
+		session_push_audit(found, &message);
+	else
+		log_warn("that is not in the audit topic: no agent is here to write it");
+}
+
 void coordinator_scan_soon(struct coordinator *c)
 {
 	orphan_turns_note_news(&c->orphans);

@@ -76,6 +76,15 @@ struct coordinator_status {
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
 
+/* What an administrator did at the socket of this node, which is done: one agent writes it into the
+ * audit topic.  `action` "topic purge", `name` of what it was done to, or nothing; all borrowed. */
+struct admin_action {
+	struct slice action, name;
+	int64_t uid; /* who asked; -1: not known */
+	const char *node;
+};
+void coordinator_audit(struct coordinator *c, const struct admin_action *what);
+
 /* The bucket is to be scanned for orphans when it is time, also if nothing is written any more. */
 void coordinator_scan_soon(struct coordinator *c);
 

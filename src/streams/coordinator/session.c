@@ -109,6 +109,11 @@ void session_push_record(struct session *s, uint64_t index, struct slice record)
 	}
 }
 
+void session_push_audit(struct session *s, const struct peer_audit_push *message)
+{
+	push(s, &peer_audit_push_schema, message);
+}
+
 static void push_pending(struct session *s, uint64_t after)
 {
 	LIST_EACH (&s->pending, struct pending_record, link, pending) {
