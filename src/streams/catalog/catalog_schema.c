@@ -288,6 +288,14 @@ const struct cell_schema catalog_schema[] = {
 			 * coordinator/key_compaction.h */
 		"CREATE TABLE key_clean (id INTEGER PRIMARY KEY, clean_offset INTEGER NOT NULL);",
 	},
+	{
+		.name = "streams",
+		.version = 13,
+		.sql =
+			/* who deleted it: where there are too many, the oldest of whoever has most
+			 * go, see coordinator/deleted_topic.h */
+		"ALTER TABLE deleted_topic ADD COLUMN deleted_by TEXT NOT NULL DEFAULT '';",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -101,8 +101,8 @@ static enum err delete_topics(struct cell *cell, struct operation_call *call)
 			result->error_code = operation_mutate(cell, call, QUOTA_ERROR_FIRST,
 							      topic.partition_count);
 		if (!result->error_code)
-			err = topic_mark_deleted(cell, topic.id, call->now_ms,
-						 expiry_is_full(call->coordinator));
+			err = topic_mark_deleted(cell, topic.id, call->caller.principal,
+						 call->now_ms, expiry_is_full(call->coordinator));
 	}
 	response->throttle_time_ms = (int32_t)call->throttle_ms;
 	return err;

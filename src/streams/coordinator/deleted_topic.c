@@ -143,15 +143,20 @@ enum err deleted_topic_purge(struct cell *cell, int64_t topic)
 		   : cell_execute_sql(cell, "DELETE FROM deleted_topic WHERE id = ?1", topic, 0);
 }
 
-struct oldest {
+/* Of whoever has most of what there are too many of. */
+#define OLDEST_OF_MOST(what)                                                                       \
+	"SELECT id, deleted_ms FROM deleted_topic WHERE deleted_by ="                              \
+	" (SELECT deleted_by FROM deleted_topic GROUP BY deleted_by"                               \
+	" ORDER BY " what " DESC, max(deleted_ms) DESC, deleted_by LIMIT 1)"                       \
+	" ORDER BY deleted_ms, id LIMIT 1"
+
+struct victim {
 	int64_t id, deleted_ms;
-	int64_t topics, partitions; /* of all of them */
 };
 
-static bool find_oldest(struct cell *cell, struct oldest *ret)
+static bool find_victim(struct cell *cell, const char *sql, struct victim *ret)
 {
-	sqlite3_stmt *st = cell_statement(
-		cell, "SELECT id, deleted_ms FROM deleted_topic ORDER BY deleted_ms, id LIMIT 1");
+	sqlite3_stmt *st = cell_statement(cell, sql);
 	bool is_there = cell_next(cell, st);
 
 	if (is_there) {
@@ -162,38 +167,59 @@ static bool find_oldest(struct cell *cell, struct oldest *ret)
 	return is_there;
 }
 
-static void count_all(struct cell *cell, struct oldest *ret)
+static bool find_oldest(struct cell *cell, struct victim *ret)
+{
+	return find_victim(
+		cell, "SELECT id, deleted_ms FROM deleted_topic ORDER BY deleted_ms, id LIMIT 1",
+		ret);
+}
+
+/* False: there are not too many. */
+static bool find_one_too_many(struct cell *cell, struct victim *ret)
 {
 	sqlite3_stmt *st = cell_statement(
 		cell, "SELECT count(*), coalesce(sum(partition_count), 0) FROM deleted_topic");
+	bool is_there = cell_next(cell, st);
+	int64_t topics = is_there ? sqlite3_column_int64(st, 0) : 0;
+	int64_t partitions = is_there ? sqlite3_column_int64(st, 1) : 0;
 
-	if (cell_next(cell, st)) {
-		ret->topics = sqlite3_column_int64(st, 0);
-		ret->partitions = sqlite3_column_int64(st, 1);
-	}
 	sqlite3_reset(st);
+	if (topics > DELETED_TOPICS_MAX)
+		return find_victim(cell, OLDEST_OF_MOST("count(*)"), ret);
+	return partitions > DELETED_TOPIC_PARTITIONS_MAX &&
+	       find_victim(cell, OLDEST_OF_MOST("sum(partition_count)"), ret);
 }
 
 enum err deleted_topics_expire(struct cell *cell, int64_t now_ms, bool all, int *ret_count)
 {
-	struct oldest oldest = { 0 };
+	struct victim victim = { 0 };
 	int64_t ms = keep_ms(cell);
 	enum err err = OK;
 
 	*ret_count = 0;
-	while (!err && *ret_count < DELETED_TOPIC_PURGE_MAX && find_oldest(cell, &oldest)) {
-		count_all(cell, &oldest);
-		if (!all && until(oldest.deleted_ms, ms) > now_ms &&
-		    oldest.topics <= DELETED_TOPICS_MAX &&
-		    oldest.partitions <= DELETED_TOPIC_PARTITIONS_MAX)
+	while (!err && *ret_count < DELETED_TOPIC_PURGE_MAX && find_oldest(cell, &victim)) {
+		bool is_due = all || until(victim.deleted_ms, ms) <= now_ms;
+		if (!is_due && !find_one_too_many(cell, &victim))
 			break;
-		err = deleted_topic_purge(cell, oldest.id);
+		err = deleted_topic_purge(cell, victim.id);
 		(*ret_count)++;
 	}
 	return err;
 }
 
-enum err deleted_topic_add(struct cell *cell, int64_t topic, int64_t now_ms)
+static enum err insert(struct cell *cell, int64_t topic, struct slice by, int64_t now_ms)
+{
+	sqlite3_stmt *st = cell_statement(
+		cell, "INSERT INTO deleted_topic (id, deleted_ms, partition_count, deleted_by)"
+		      " SELECT id, ?2, partition_count, ?3 FROM topic WHERE id = ?1");
+
+	cell_bind_int(st, 1, topic);
+	cell_bind_int(st, 2, now_ms);
+	cell_bind_text(st, 3, by.data ? by : SLICE(""));
+	return cell_execute(cell, st);
+}
+
+enum err deleted_topic_add(struct cell *cell, int64_t topic, struct slice by, int64_t now_ms)
 {
 	int count;
 	bool is_kept = keep_ms(cell) > 0;
@@ -203,11 +229,7 @@ enum err deleted_topic_add(struct cell *cell, int64_t topic, int64_t now_ms)
 		err = cell_execute_sql(cell, "UPDATE topic SET deleted_ms = 0 WHERE id = ?1", topic,
 				       0);
 	if (!err)
-		err = cell_execute_sql(cell,
-				       "INSERT INTO deleted_topic (id, deleted_ms,"
-				       " partition_count) SELECT id, ?2, partition_count FROM topic"
-				       " WHERE id = ?1",
-				       topic, now_ms);
+		err = insert(cell, topic, by, now_ms);
 	if (err)
 		return err;
 	return is_kept ? deleted_topics_expire(cell, INT64_MIN, false, &count)

@@ -11,8 +11,10 @@
  * row as their resource.  A transaction that was open goes on: its end is marked in deleted
  * topics too.
  *
- * Those deleted first go when there are more than DELETED_TOPICS_MAX, when they have more than
- * DELETED_TOPIC_PARTITIONS_MAX partitions, and when the catalog is nearly full. */
+ * When there are more than DELETED_TOPICS_MAX, or they have more than DELETED_TOPIC_PARTITIONS_MAX
+ * partitions, the oldest of whoever deleted most of them go (doc/decisions/0041): nobody pushes out
+ * what others deleted as long as these have less than an equal share.  When the catalog is nearly
+ * full, all of them go, the oldest first. */
 #ifndef STREAMS_COORDINATOR_DELETED_TOPIC_H
 #define STREAMS_COORDINATOR_DELETED_TOPIC_H
 
@@ -47,8 +49,10 @@ MUST_CHECK enum err deleted_topic_find(struct arena *a, struct cell *cell, struc
 
 /* The rest changes the cell, in a transaction. */
 
-/* The topic (row) is deleted now; it is kept if hanse.topic.undelete.ms says so. */
-MUST_CHECK enum err deleted_topic_add(struct cell *cell, int64_t topic, int64_t now_ms);
+/* The topic (row) is deleted now, by this principal (no data: nobody said who); it is kept if
+ * hanse.topic.undelete.ms says so. */
+MUST_CHECK enum err deleted_topic_add(struct cell *cell, int64_t topic, struct slice by,
+				      int64_t now_ms);
 
 /* Bring it back as `name`.  ERR_INVALID: no name for a topic; ERR_EXISTS: there is one of this
  * name, or of one that differs only in . and _; ERR_FULL: there are too many topics. */
@@ -58,7 +62,7 @@ MUST_CHECK enum err deleted_topic_restore(struct cell *cell, const struct delete
 /* Leave it (row) to the sweep, for good. */
 MUST_CHECK enum err deleted_topic_purge(struct cell *cell, int64_t topic);
 
-/* The same of those whose time is over, and of the oldest while there are too many; at most
+/* The same of those whose time is over, and of some while there are too many; at most
  * DELETED_TOPIC_PURGE_MAX. `all`: of any.  `ret_count` is how many. */
 MUST_CHECK enum err deleted_topics_expire(struct cell *cell, int64_t now_ms, bool all,
 					  int *ret_count);

@@ -14,7 +14,7 @@
 
 struct order {
 	struct books *books;
-	const char *topic, *name;
+	const char *topic, *name, *by;
 	int64_t row, now_ms;
 	bool all;
 	int count;
@@ -26,7 +26,8 @@ static enum err run_delete(struct cell *cell, void *argument)
 	struct catalog_topic topic;
 
 	enum err err = catalog_topic_by_name(&o->books->arena, cell, slice_from(o->topic), &topic);
-	return err ? err : topic_mark_deleted(cell, topic.id, o->now_ms, o->all);
+	struct slice by = o->by ? slice_from(o->by) : (struct slice) { 0 };
+	return err ? err : topic_mark_deleted(cell, topic.id, by, o->now_ms, o->all);
 }
 
 static enum err run_restore(struct cell *cell, void *argument)
@@ -241,6 +242,55 @@ static void test_ten_thousand_partitions_made_and_deleted_fill_nothing(void **st
 	assert_int_equal(count_deleted(&b), 0);
 	sweep(&b);
 	assert_int_equal(books_number(&b, "SELECT count(*) FROM topic"), 0);
+	books_close(&b);
+}
+
+static void delete_new(struct books *b, const char *name, int partitions, const char *by)
+{
+	static unsigned serial;
+	struct uuid id = { { 3, (uint8_t)serial, (uint8_t)(serial >> 8) } };
+	struct new_topic topic = { name, partitions, id };
+	struct order order = { .books = b, .topic = name, .by = by, .now_ms = b->now_ms };
+
+	serial++;
+	assert_int_equal(cell_run(b->cell, insert_topic, &topic), OK);
+	assert_int_equal(cell_run(b->cell, run_delete, &order), OK);
+	b->now_ms++;
+	arena_reset(&b->arena);
+}
+
+static void test_nobody_pushes_out_what_others_deleted(void **state)
+{
+	struct books b;
+	char name[32];
+
+	(void)state;
+	open_books(&b);
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "hers-%d", i);
+		delete_new(&b, name, 100, "User:alice");
+	}
+	for (int i = 0; i < DELETED_TOPICS_MAX + 20; i++) {
+		snprintf(name, sizeof(name), "his-%d", i);
+		delete_new(&b, name, 1, "User:bob");
+	}
+	assert_int_equal(count_deleted(&b), DELETED_TOPICS_MAX);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM deleted_topic WHERE deleted_by ="
+					  " 'User:alice'"),
+			 3);
+	assert_int_equal(restore(&b, "his-22", "his-22"), ERR_NOT_FOUND); /* his own oldest went */
+	assert_int_equal(restore(&b, "his-23", "his-23"), OK);
+	/* nor by partitions, of which he has most as soon as he could push out hers */
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "large-%d", i);
+		delete_new(&b, name, 200, "User:bob");
+	}
+	assert_in_range(books_number(&b, "SELECT sum(partition_count) FROM deleted_topic"), 9700,
+			DELETED_TOPIC_PARTITIONS_MAX);
+	for (int i = 0; i < 3; i++) {
+		snprintf(name, sizeof(name), "hers-%d", i);
+		assert_int_equal(restore(&b, name, name), OK);
+	}
 	books_close(&b);
 }
 
@@ -483,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_a_topic_comes_back_under_another_name),
 		cmocka_unit_test(test_its_time_is_a_setting),
 		cmocka_unit_test(test_ten_thousand_partitions_made_and_deleted_fill_nothing),
+		cmocka_unit_test(test_nobody_pushes_out_what_others_deleted),
 		cmocka_unit_test(test_what_is_there_is_what_the_model_says),
 		cmocka_unit_test(test_a_catalog_without_a_page_lets_them_go),
 	};

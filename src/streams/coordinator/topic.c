@@ -82,8 +82,9 @@ static enum err delete_for_good(struct cell *cell, int64_t topic, int64_t now_ms
 				      now_ms);
 }
 
-enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms, bool is_full)
+enum err topic_mark_deleted(struct cell *cell, int64_t topic, struct slice by, int64_t now_ms,
+			    bool is_full)
 {
 	return is_full ? delete_for_good(cell, topic, now_ms)
-		       : deleted_topic_add(cell, topic, now_ms);
+		       : deleted_topic_add(cell, topic, by, now_ms);
 }

@@ -18,8 +18,9 @@ size_t topic_count(struct cell *cell);
 const char *topic_brokers_fault(struct cell *cell, const int32_t *ids, size_t count);
 
 /* Hide the topic at once: its name is free.  It can be brought back for a while (deleted_topic.h)
- * unless the catalog `is_full`; then its rows go in bounded steps (sweep.h). */
-MUST_CHECK enum err topic_mark_deleted(struct cell *cell, int64_t topic, int64_t now_ms,
-				       bool is_full);
+ * unless the catalog `is_full`; then its rows go in bounded steps (sweep.h).  `by`: the principal
+ * who wants it. */
+MUST_CHECK enum err topic_mark_deleted(struct cell *cell, int64_t topic, struct slice by,
+				       int64_t now_ms, bool is_full);
 
 #endif
