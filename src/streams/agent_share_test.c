@@ -57,6 +57,7 @@ static void begin_by_age(int64_t age_ms)
  */
 
 struct ask {
+	const char *group;  /* NULL: "s" */
 	const char *member; /* NULL: "a" */
 	int32_t epoch;
 	bool names; /* the partition */
@@ -77,7 +78,7 @@ static void send_fetch(struct testing_client *client, struct ask ask)
 
 	testing_send(client, KAFKA_API_SHARE_FETCH, 2,
 		     &(struct kafka_share_fetch_request) {
-			     .group_id = SLICE("s"),
+			     .group_id = slice_from(ask.group ? ask.group : "s"),
 			     .member_id = slice_from(ask.member ? ask.member : "a"),
 			     .share_session_epoch = ask.epoch,
 			     .max_wait_ms = ask.wait_ms,
@@ -361,6 +362,120 @@ static void test_a_place_by_age_that_cannot_be_read_is_looked_for_again(void **s
 	tear_down();
 }
 
+/* --- batches far above the usual size ----------------------------------------------------------
+ */
+
+enum { LARGE_BYTES = 6 << 20, VERY_LARGE_BYTES = 70 << 20, READERS = 8 };
+
+static struct slice large_batch(struct arena *a, size_t size)
+{
+	testing_control_sql(&w.control, "INSERT INTO config (kind, resource, name, value)"
+					" VALUES (2, 't', 'max.message.bytes', '104857600')");
+	return testing_batch_of(a, &RECORD_BATCH_PLAIN, "large", 0, 1, size);
+}
+
+static void expect_batch(const struct kafka_share_fetch_response *response, struct slice batch)
+{
+	struct slice records = only(response)->records;
+
+	assert_int_equal(only(response)->acquired_records_count, 1);
+	testing_same_batch(&records, batch, 0);
+	assert_int_equal(records.size, 0);
+}
+
+static bool have_answers(const struct testing_client *clients, int count, size_t *peak)
+{
+	if (w.agent->answers.used > *peak)
+		*peak = w.agent->answers.used;
+	for (int i = 0; i < count; i++)
+		if (!testing_has_answer(&clients[i]))
+			return false;
+	return true;
+}
+
+/* Larger than the cache, and than what is asked for. */
+static void test_a_very_large_batch_comes_whole_and_within_the_limit(void **state)
+{
+	struct arena kept;
+	size_t peak = 0;
+
+	(void)state;
+	arena_init(&kept);
+	for (int i = 0; i < 2; i++) {
+		set_up(50);
+		struct slice batch = large_batch(&kept, VERY_LARGE_BYTES);
+		testing_produce(&c, "t", 0, batch, 0);
+		if (i == 1) /* from the bucket */
+			testing_restart_agent(&w, &c);
+		send_fetch(&c, (struct ask) { .names = true });
+		WAIT_FOR(&w, have_answers(&c, 1, &peak));
+		assert_in_range(peak, VERY_LARGE_BYTES, w.agent->answers.max);
+		expect_batch(receive_fetch(&c), batch);
+		expect_nothing(FETCH(&c, .epoch = 1));
+		WAIT_FOR(&w, w.agent->answers.used == 0);
+		tear_down();
+	}
+	arena_done(&kept);
+}
+
+/* Members of as many groups have begun before anybody knows how large it is. */
+static void test_a_large_batch_for_many_at_a_time_waits_for_room(void **state)
+{
+	static const char *const groups[READERS] = {
+		"s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"
+	};
+	struct testing_client readers[READERS];
+	struct arena kept;
+	char sql[300];
+	size_t peak = 0;
+
+	(void)state;
+	set_up(51);
+	arena_init(&kept);
+	struct slice batch = large_batch(&kept, LARGE_BYTES);
+	testing_produce(&c, "t", 0, batch, 0);
+	for (int i = 0; i < READERS; i++) {
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO consumer_group (id, name, state, generation, protocol_type,"
+			 " updated_ms) VALUES (%d, '%s', 0, 1, 'share', 1)",
+			 i + 2, groups[i]);
+		testing_control_sql(&w.control, sql);
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO share_group (consumer_group, topics_hash) VALUES (%d, 0)",
+			 i + 2);
+		testing_control_sql(&w.control, sql);
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO config (kind, resource, name, value)"
+			 " VALUES (32, '%s', 'share.auto.offset.reset', 'earliest')",
+			 groups[i]);
+		testing_control_sql(&w.control, sql);
+	}
+	testing_restart_agent(&w, &c);
+	w.agent->answers.max = 2 * READERS * (AGENT_BATCH_BYTES_USUAL + 1);
+	fault_add(w.bucket,
+		  &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_VERB(BUCKET_GET) });
+	for (int i = 0; i < READERS; i++) {
+		testing_client_open(&readers[i], &w);
+		send_fetch(&readers[i], (struct ask) { .group = groups[i], .names = true });
+	}
+	WAIT_FOR(&w, w.agent->answers.used >= 2 * READERS * AGENT_BATCH_BYTES_USUAL);
+	fault_clear(w.bucket);
+	fault_release(w.bucket, "");
+	WAIT_FOR(&w, have_answers(readers, READERS, &peak));
+	assert_in_range(peak, LARGE_BYTES,
+			w.agent->answers.max + 2 * (AGENT_BATCH_BYTES_USUAL + 1));
+	for (int i = 0; i < READERS; i++) {
+		expect_batch(receive_fetch(&readers[i]), batch);
+		testing_client_close(&readers[i]);
+	}
+	WAIT_FOR(&w, w.agent->answers.used == 0);
+	arena_done(&kept);
+	tear_down();
+}
+
+/* --- holes -------------------------------------------------------------------------------------
+ */
+
 /* Offsets 10 to 29 were compacted away. */
 static void make_hole(void)
 {
@@ -495,6 +610,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_group_begins_by_age),
+		cmocka_unit_test(test_a_very_large_batch_comes_whole_and_within_the_limit),
+		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),
 		cmocka_unit_test(test_a_place_by_age_that_cannot_be_read_is_looked_for_again),
 		cmocka_unit_test(test_a_hole_that_compaction_left_is_passed),
 		cmocka_unit_test(test_records_are_given_once_and_accepted),

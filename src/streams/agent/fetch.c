@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "kafka_messages.h"
 #include "streams/agent/agent_numbers.h"
+#include "streams/agent/answer_room.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/doubt.h"
 #include "streams/agent/fetch_session.h"
@@ -30,7 +31,6 @@ enum {
 	FETCH_HELD_BYTES_MAX = 2 * FETCH_BYTES_MAX, /* of blocks: partitions beyond get their turn
 						     * in another answer */
 	FETCH_WAIT_MS_MAX = 300000,
-	FETCH_ROOM_MS = 10000,	    /* a client without room is told that there is nothing */
 	FETCH_REPLANS_MAX = 3,	    /* after files that have gone */
 	FETCH_QUIET_MS = 5000,	    /* between log lines about unreadable files */
 	FETCH_TOPIC_IDS_FIRST = 13, /* from this version on topics are named by id */
@@ -74,13 +74,9 @@ struct fetch {
 	struct sync sync;
 	bool has_synced;
 	int32_t preferred; /* of the client's own site, or -1: the client had better read there */
-	struct room_wait wait;
 	struct slow_turn turn;
-	uint64_t waits_since_ms; /* for room */
-	size_t large_bytes;	 /* of room, for a first batch that is larger than usual; or 0 */
-	size_t room_bytes;	 /* for the records of the answer */
-	size_t held_bytes;	 /* counted besides */
-	size_t gathered;	 /* partitions in their turn */
+	struct answer_room room;
+	size_t gathered; /* partitions in their turn */
 	int replans;
 	size_t left;	  /* bytes of the answer */
 	bool has_records; /* the answer */
@@ -279,7 +275,7 @@ static size_t answer_limit(const struct fetch *f)
 {
 	size_t limit = asked_bytes(f);
 
-	return limit < f->room_bytes ? limit : f->room_bytes;
+	return limit < f->room.free_bytes ? limit : f->room.free_bytes;
 }
 
 /* The partition that gets the first helping is another one each time; a session has its own order.
@@ -308,55 +304,31 @@ static size_t readable_bytes(const struct fetch *f)
 	return wanted < limit ? wanted : limit;
 }
 
-/* At least for a usual batch, which may come alone and be larger than what was asked for; or for
- * the large one that was found.  False: wait. */
+/* False: wait. */
 static bool take_room(struct request *r, struct fetch *f)
 {
-	uint64_t now_ms = loop_now_ms(r->agent->loop);
-	size_t wanted = readable_bytes(f), least = AGENT_BATCH_BYTES_USUAL;
 	bool has_any = false;
 
 	for (size_t i = 0; i < f->partition_count && !has_any; i++)
 		has_any = has_records(&f->partitions[i]);
-	if (!has_any || f->preferred >= 0)
-		return true;
-	if (least < f->large_bytes)
-		least = f->large_bytes;
-	if (wanted < least)
-		wanted = least;
-	f->room_bytes = room_take(&r->agent->answers, &f->wait, &r->task, least, wanted);
-	if (f->room_bytes) {
-		f->waits_since_ms = 0;
-		return true;
-	}
-	agent_watch_slow(r->agent);
-	if (!f->waits_since_ms)
-		f->waits_since_ms = now_ms;
-	timer_set(&f->timer, r->agent->loop, f->waits_since_ms + FETCH_ROOM_MS, on_timer);
-	return r->agent->is_stopping || now_ms - f->waits_since_ms >= FETCH_ROOM_MS;
+	return !has_any || f->preferred >= 0 ||
+	       answer_room_take(&f->room, r, readable_bytes(f), &f->timer, on_timer);
 }
 
-static void give_back_room(struct request *r, struct fetch *f)
-{
-	room_leave(&r->agent->answers, &f->wait);
-	room_give_back(&r->agent->answers, f->room_bytes + f->held_bytes);
-	f->room_bytes = f->held_bytes = 0;
-}
-
-/* Exactly as much as the records have, from now on as a part of the answer. */
+/* From now on as a part of the answer. */
 static void keep_room(struct request *r, struct fetch *f)
 {
-	give_back_room(r, f);
-	for (size_t i = 0; i < f->partition_count; i++)
-		if (f->partitions[i].read.records) {
-			r->answer_bytes += f->partitions[i].read.records->capacity;
-			reporter_add_fetched(r->agent, f->partitions[i].read.records->size);
-			r->used_bytes += f->partitions[i].read.records->size;
-			agent_numbers_topic(r->agent, &f->partitions[i].topic->found.topic_id,
-					    f->partitions[i].topic->found.name)
-				->fetched_bytes += f->partitions[i].read.records->size;
-		}
-	room_add(&r->agent->answers, r->answer_bytes);
+	for (size_t i = 0; i < f->partition_count; i++) {
+		const struct blob *records = f->partitions[i].read.records;
+		answer_room_keep(&f->room, r, records);
+		if (!records)
+			continue;
+		reporter_add_fetched(r->agent, records->size);
+		r->used_bytes += records->size;
+		agent_numbers_topic(r->agent, &f->partitions[i].topic->found.topic_id,
+				    f->partitions[i].topic->found.name)
+			->fetched_bytes += records->size;
+	}
 }
 
 /* What was aborted is told as of now: nothing before the end changes any more, but the topic may be
@@ -379,10 +351,10 @@ static void plan(struct request *r, struct fetch *f)
 	size_t left = answer_limit(f);
 	bool is_first = true;
 
-	if (!f->room_bytes)
+	if (!f->room.free_bytes)
 		return;
 	for (size_t i = 0; i < f->partition_count && (left > 0 || is_first) &&
-			   f->held_bytes < FETCH_HELD_BYTES_MAX;
+			   f->room.held_bytes < FETCH_HELD_BYTES_MAX;
 	     i++) {
 		struct fetch_partition *p = in_turn(f, i);
 		size_t limit = positive(p->asked->partition_max_bytes);
@@ -395,10 +367,9 @@ static void plan(struct request *r, struct fetch *f)
 			continue;
 		}
 		is_first = false;
-		f->held_bytes += p->read.held_bytes;
+		answer_room_hold(&f->room, r, p->read.held_bytes);
 		left -= p->read.planned_bytes < left ? p->read.planned_bytes : left;
 	}
-	room_add(&r->agent->answers, f->held_bytes);
 	f->left = answer_limit(f);
 }
 
@@ -433,44 +404,6 @@ static int16_t read_error(struct request *r, const struct fetch *f, const struct
 
 enum gathering { GATHERED, GATHER_READS, GATHER_NEEDS_ROOM, GATHER_NEEDS_TURN, GATHER_PLANS_AGAIN };
 
-/* For a first batch of this size, as blocks and in the answer.  Many may find theirs at the same
- * time: who gets no room for it now lets go of everything, and waits in the queue. */
-static bool take_large_room(struct request *r, struct fetch *f, size_t size)
-{
-	struct room *room = &r->agent->answers;
-	size_t needed = 2 * size < room->max ? 2 * size : room->max;
-
-	if (f->room_bytes >= needed)
-		return true;
-	f->large_bytes = needed;
-	if (room->used >= room->max || room->max - room->used < needed - f->room_bytes)
-		return false;
-	room_add(room, needed - f->room_bytes);
-	f->room_bytes = needed;
-	return true;
-}
-
-/* The first batch of an answer comes whole, however large. */
-static enum gathering extend_first(struct request *r, struct fetch *f, struct fetch_partition *p)
-{
-	size_t before = p->read.held_bytes, size = partition_read_short_bytes(&p->read);
-
-	if (size == 0)
-		return GATHERED;
-	if (!take_large_room(r, f, size))
-		return GATHER_NEEDS_ROOM;
-	bool is_read = partition_read_extend(&p->read, &r->task);
-	size_t after = p->read.held_bytes;
-	size_t moved = after > before ? after - before : 0;
-	if (moved > f->room_bytes)
-		moved = f->room_bytes;
-	room_add(&r->agent->answers, after);
-	room_give_back(&r->agent->answers, before + moved);
-	f->held_bytes = f->held_bytes - before + after;
-	f->room_bytes -= moved;
-	return is_read ? GATHER_READS : GATHERED;
-}
-
 /* A file has gone because another has its records now, which the replica may not know yet. */
 static enum gathering gather_partition(struct request *r, struct fetch *f,
 				       struct fetch_partition *p)
@@ -480,16 +413,28 @@ static enum gathering gather_partition(struct request *r, struct fetch *f,
 
 	if (err == ERR_NOT_FOUND && f->replans < FETCH_REPLANS_MAX)
 		return GATHER_PLANS_AGAIN;
-	if (err) { /* what was taken for it is for the next one */
+	if (err) {
 		p->code = read_error(r, f, p, err);
-		f->held_bytes -= p->read.held_bytes;
-		f->room_bytes += p->read.held_bytes;
-		p->read.held_bytes = 0;
+		answer_room_fail(&f->room, &p->read);
 		return GATHERED;
 	}
 	size_t size = p->read.records ? p->read.records->size : 0;
 	f->has_records |= size > 0;
 	f->left -= size < f->left ? size : f->left;
+	return GATHERED;
+}
+
+/* The first batch of an answer comes whole, however large. */
+static enum gathering extend_first(struct request *r, struct fetch *f, struct fetch_partition *p)
+{
+	switch (answer_room_extend(&f->room, r, &p->read)) {
+	case ANSWER_ROOM_READY:
+		break;
+	case ANSWER_ROOM_READS:
+		return GATHER_READS;
+	case ANSWER_ROOM_IS_SHORT:
+		return GATHER_NEEDS_ROOM;
+	}
 	return GATHERED;
 }
 
@@ -521,7 +466,7 @@ static enum gathering gather(struct request *r, struct fetch *f)
 static void let_go(struct request *r, struct fetch *f)
 {
 	slow_lane_leave(&r->agent->slow_lane, &f->turn);
-	give_back_room(r, f);
+	answer_room_give_back(&f->room, r);
 	for (size_t i = 0; i < f->partition_count; i++) {
 		partition_read_done(&f->partitions[i].read);
 		f->partitions[i].read = (struct partition_read) { 0 };
@@ -779,7 +724,7 @@ static void fetch_release(struct request *r)
 
 	unwatch(r, f);
 	slow_lane_leave(&r->agent->slow_lane, &f->turn);
-	give_back_room(r, f);
+	answer_room_give_back(&f->room, r);
 	for (size_t i = 0; i < f->partition_count && f->partitions; i++)
 		partition_read_done(&f->partitions[i].read);
 	arena_done(&f->looked);

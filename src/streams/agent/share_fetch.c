@@ -115,7 +115,7 @@ static void fill_partition(struct request *r, const struct share_reading *it,
 		.error_code = it->code,
 		.acknowledge_error_code = it->answer_code,
 		.current_leader = { -1, -1 },
-		.records = it->records.data ? it->records : SLICE(""),
+		.records = it->acquired_count > 0 ? blob_slice(it->read.records) : SLICE(""),
 		.acquired_records = arena_take_array(&r->arena, it->acquired_count + 1,
 						     sizeof(*ret->acquired_records)),
 		.acquired_records_count = it->acquired_count,
@@ -166,6 +166,7 @@ static size_t count_of_topic(const struct share_fetch *f, size_t first)
 
 static enum step share_fetch_answer(struct request *r, struct share_fetch *f)
 {
+	struct blob **blobs = arena_take_array(&r->arena, f->count + 1, sizeof(struct blob *));
 	struct kafka_share_fetch_response_topic *topic = NULL;
 	size_t bytes = 0;
 
@@ -183,14 +184,13 @@ static enum step share_fetch_answer(struct request *r, struct share_fetch *f)
 							     sizeof(*topic->partitions));
 		}
 		fill_partition(r, it, &topic->partitions[topic->partitions_count++]);
-		bytes += it->records.size;
+		blobs[i] = it->acquired_count > 0 ? it->read.records : NULL;
+		bytes += blobs[i] ? blobs[i]->size : 0;
 	}
 	tell_leader(r, f);
-	r->answer_bytes += bytes;
 	r->used_bytes += bytes;
-	room_add(&r->agent->answers, bytes);
 	reporter_add_fetched(r->agent, bytes);
-	return request_answer(r, &f->response);
+	return request_answer_blobs(r, &f->response, blobs, f->count);
 }
 
 static enum step share_fetch_error(struct request *r, struct share_fetch *f, int16_t code,
@@ -215,10 +215,21 @@ enum {
 	SHARE_FETCH_ACQUIRED
 };
 
+static enum step share_fetch_look(struct request *r, struct share_fetch *f);
+
 static enum step share_fetch_acquire(struct request *r, struct share_fetch *f)
 {
-	if (r->task.children > 0 || !share_gather(r, f))
+	if (r->task.children > 0)
 		return task_wait(&r->task, SHARE_FETCH_READ);
+	switch (share_gather(r, f)) {
+	case SHARE_GATHERED:
+		break;
+	case SHARE_GATHER_WAITS:
+		return task_wait(&r->task, SHARE_FETCH_READ);
+	case SHARE_GATHER_NEEDS_ROOM: /* comes back with more of it */
+		share_let_go(r, f);
+		return share_fetch_look(r, f);
+	}
 	if (!share_ask_for_records(r, f))
 		return share_fetch_answer(r, f);
 	share_call_start(&f->call, &r->task, r->agent, &r->arena, f->question);
@@ -277,9 +288,10 @@ static enum step share_fetch_acquired(struct request *r, struct share_fetch *f)
 {
 	if (f->call.task.err)
 		return give_up(r, f);
-	if (share_take_records(f) || ++f->rounds == SHARE_FETCH_ROUNDS_MAX)
+	if (share_take_records(r, f) || ++f->rounds == SHARE_FETCH_ROUNDS_MAX)
 		return share_fetch_answer(r, f);
 	share_let_go(r, f); /* others were faster */
+	f->room.large_bytes = 0;
 	return catch_up(r, f);
 }
 

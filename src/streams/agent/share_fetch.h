@@ -3,6 +3,7 @@
 #define STREAMS_AGENT_SHARE_FETCH_H
 
 #include "kafka_messages.h"
+#include "streams/agent/answer_room.h"
 #include "streams/agent/partition_read.h"
 #include "streams/agent/request.h"
 #include "streams/agent/share_release.h"
@@ -16,7 +17,6 @@ enum {
 	SHARE_FETCH_ROUNDS_MAX = 100, /* looks in vain because others were faster */
 	SHARE_FETCH_PAUSE_MS = 20,    /* a lock that ends is looked at not more often */
 	SHARE_FETCH_CATCH_UP_MS = 5000,
-	SHARE_FETCH_ROOM_MS = 10000,
 	SHARE_FETCH_LOOKUPS_MAX = 16, /* at a time, for where a group begins by age */
 };
 
@@ -40,7 +40,6 @@ struct share_reading {
 	size_t question; /* there */
 	const struct peer_share_response_acquired *acquired;
 	size_t acquired_count;
-	struct slice records;
 };
 
 /* Where a group that begins by age does so in a partition that is new to it. */
@@ -63,11 +62,11 @@ struct share_fetch {
 	struct peer_share_request *question;
 	struct replica_wait wait;
 	struct arena looked;
-	uint64_t deadline_ms, waits_since_ms;
+	uint64_t deadline_ms;
 	int rounds;
 	struct timer timer;
-	struct room_wait room;
-	size_t room_bytes, held_bytes;
+	struct answer_room room;
+	struct slow_turn turn;
 	struct share_lookup *lookups;	 /* SHARE_FETCH_LOOKUPS_MAX, or NULL */
 	size_t lookups_count, looked_up; /* of the round; readings that need none any more */
 	size_t gathered;		 /* readings in their turn */
@@ -103,18 +102,22 @@ bool share_has_records(const struct share_reading *it);
 
 /* False: wait for room. */
 bool share_take_room(struct request *r, struct share_fetch *f, void (*on_timer)(struct timer *));
-void share_give_back_room(struct request *r, struct share_fetch *f);
 void share_let_go(struct request *r, struct share_fetch *f); /* of room and of what was read */
 
-/* Reads are children of the request; when they have ended they are gathered.  False: there is one
- * more to wait for. */
+/* Reads are children of the request; when they have ended they are gathered. */
+enum share_gathering {
+	SHARE_GATHERED,
+	SHARE_GATHER_WAITS,	 /* for one more read, or a turn */
+	SHARE_GATHER_NEEDS_ROOM, /* let go, and take more */
+};
 void share_plan(struct request *r, struct share_fetch *f);
-bool share_gather(struct request *r, struct share_fetch *f);
+enum share_gathering share_gather(struct request *r, struct share_fetch *f);
 
 /* Ask for what was read; false: there is nothing to acquire. */
 bool share_ask_for_records(struct request *r, struct share_fetch *f);
 
-/* True: the member got something, or there is an error to tell. */
-bool share_take_records(struct share_fetch *f);
+/* True: the member got something, or there is an error to tell.  What it did not get is let go of,
+ * the rest is a part of the answer. */
+bool share_take_records(struct request *r, struct share_fetch *f);
 
 #endif

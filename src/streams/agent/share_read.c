@@ -71,33 +71,13 @@ static size_t bytes_max(const struct share_fetch *f)
 
 bool share_take_room(struct request *r, struct share_fetch *f, void (*on_timer)(struct timer *))
 {
-	uint64_t now_ms = loop_now_ms(r->agent->loop);
-	size_t wanted = bytes_max(f);
-
-	if (wanted < AGENT_BATCH_BYTES_USUAL)
-		wanted = AGENT_BATCH_BYTES_USUAL;
-	if (!f->room_bytes)
-		f->room_bytes = room_take(&r->agent->answers, &f->room, &r->task,
-					  AGENT_BATCH_BYTES_USUAL, wanted);
-	if (f->room_bytes)
-		return true;
-	agent_watch_slow(r->agent);
-	if (!f->waits_since_ms)
-		f->waits_since_ms = now_ms;
-	timer_set(&f->timer, r->agent->loop, f->waits_since_ms + SHARE_FETCH_ROOM_MS, on_timer);
-	return r->agent->is_stopping || now_ms - f->waits_since_ms >= SHARE_FETCH_ROOM_MS;
-}
-
-void share_give_back_room(struct request *r, struct share_fetch *f)
-{
-	room_leave(&r->agent->answers, &f->room);
-	room_give_back(&r->agent->answers, f->room_bytes + f->held_bytes);
-	f->room_bytes = f->held_bytes = 0;
+	return answer_room_take(&f->room, r, bytes_max(f), &f->timer, on_timer);
 }
 
 void share_let_go(struct request *r, struct share_fetch *f)
 {
-	share_give_back_room(r, f);
+	slow_lane_leave(&r->agent->slow_lane, &f->turn);
+	answer_room_give_back(&f->room, r);
 	for (size_t i = 0; i < f->count; i++) {
 		partition_read_done(&f->readings[i].read);
 		f->readings[i].read = (struct partition_read) { 0 };
@@ -114,12 +94,12 @@ static struct share_reading *in_turn(const struct share_fetch *f, size_t i)
 
 void share_plan(struct request *r, struct share_fetch *f)
 {
-	size_t left = bytes_max(f) < f->room_bytes ? bytes_max(f) : f->room_bytes;
+	size_t left = bytes_max(f) < f->room.free_bytes ? bytes_max(f) : f->room.free_bytes;
 	int64_t records = f->request->max_records;
 
 	f->gathered = 0;
 	f->has_records = false;
-	for (size_t i = 0; i < f->count && left > 0 && records > 0 && f->room_bytes; i++) {
+	for (size_t i = 0; i < f->count && left > 0 && records > 0 && f->room.free_bytes; i++) {
 		struct share_reading *it = in_turn(f, i);
 		if (!share_has_records(it))
 			continue;
@@ -128,23 +108,10 @@ void share_plan(struct request *r, struct share_fetch *f)
 			it->code = KAFKA_UNKNOWN_SERVER_ERROR;
 			continue;
 		}
-		f->held_bytes += it->read.held_bytes;
-		room_add(&r->agent->answers, it->read.held_bytes);
+		answer_room_hold(&f->room, r, it->read.held_bytes);
 		left -= it->read.planned_bytes < left ? it->read.planned_bytes : left;
 		records -= it->end - it->from;
 	}
-}
-
-/* The first batch of an answer comes whole, however large.  True: wait for the rest of it. */
-static bool extend_first(struct request *r, struct share_fetch *f, struct share_reading *it)
-{
-	size_t before = it->read.held_bytes;
-	bool is_read = partition_read_extend(&it->read, &r->task);
-
-	room_give_back(&r->agent->answers, before);
-	room_add(&r->agent->answers, it->read.held_bytes);
-	f->held_bytes = f->held_bytes - before + it->read.held_bytes;
-	return is_read;
 }
 
 /* A file that has gone was compacted, and the replica will know: members ask again. */
@@ -155,25 +122,42 @@ static int16_t read_error(enum err err)
 	return err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
-bool share_gather(struct request *r, struct share_fetch *f)
+/* The records of one partition, after the children have ended. */
+static enum share_gathering gather_one(struct request *r, struct share_fetch *f,
+				       struct share_reading *it)
+{
+	if (it->read.planned_bytes > SLOW_LANE_PIECE_BYTES &&
+	    !slow_lane_take(&r->agent->slow_lane, &f->turn, &r->task))
+		return SHARE_GATHER_WAITS;
+	enum answer_room_found found =
+		f->has_records ? ANSWER_ROOM_READY : answer_room_extend(&f->room, r, &it->read);
+	if (found != ANSWER_ROOM_READY)
+		return found == ANSWER_ROOM_READS ? SHARE_GATHER_WAITS : SHARE_GATHER_NEEDS_ROOM;
+	enum err err = partition_read_gather(&it->read, !f->has_records, false);
+	if (err) {
+		it->code = read_error(err);
+		answer_room_fail(&f->room, &it->read);
+	}
+	f->has_records |= !err && it->read.records && it->read.records->size > 0;
+	return SHARE_GATHERED;
+}
+
+enum share_gathering share_gather(struct request *r, struct share_fetch *f)
 {
 	for (; f->gathered < f->count; f->gathered++) {
 		struct share_reading *it = in_turn(f, f->gathered);
 		if (!share_has_records(it))
 			continue;
-		if (!f->has_records && extend_first(r, f, it))
-			return false;
-		enum err err = partition_read_gather(&it->read, !f->has_records, false);
-		if (err)
-			it->code = read_error(err);
-		f->has_records |= !err && it->read.records && it->read.records->size > 0;
+		enum share_gathering gathering = gather_one(r, f, it);
+		if (gathering != SHARE_GATHERED)
+			return gathering;
 	}
-	share_give_back_room(r, f);
-	for (size_t i = 0; i < f->count; i++) /* the records stay until they are sent */
+	slow_lane_leave(&r->agent->slow_lane, &f->turn);
+	answer_room_give_back(&f->room, r);
+	for (size_t i = 0; i < f->count; i++) /* until control says what is the member's */
 		if (f->readings[i].read.records)
-			f->held_bytes += f->readings[i].read.records->capacity;
-	room_add(&r->agent->answers, f->held_bytes);
-	return true;
+			answer_room_hold(&f->room, r, f->readings[i].read.records->capacity);
+	return SHARE_GATHERED;
 }
 
 /* --- acquiring ---------------------------------------------------------------------------------
@@ -258,10 +242,11 @@ bool share_ask_for_records(struct request *r, struct share_fetch *f)
 	return f->question->partitions_count > 0;
 }
 
-/* The batches with something that was acquired. */
-static struct slice cut_records(const struct share_reading *it)
+/* Only the batches with something that was acquired stay. */
+static void cut_records(struct share_reading *it)
 {
-	struct slice all = blob_slice(it->read.records), rest = all;
+	struct blob *records = it->read.records; /* nobody else's */
+	struct slice rest = blob_slice(records);
 	int64_t first = it->acquired[0].first;
 	int64_t last = it->acquired[it->acquired_count - 1].last;
 	size_t begin = 0, end = 0;
@@ -270,31 +255,34 @@ static struct slice cut_records(const struct share_reading *it)
 	while (rest.size > 0 && !record_batch_next(&rest, &batch)) {
 		if (batch.base_offset > last)
 			break;
-		end = all.size - rest.size;
+		end = records->size - rest.size;
 		if (batch.base_offset + batch.last_offset_delta < first)
 			begin = end;
 	}
-	return slice_part(all, begin, end - begin);
+	if (begin > 0)
+		memmove(records->data, records->data + begin, end - begin);
+	records->size = end - begin;
 }
 
-/* True: the member got something, or there is an error to tell. */
-bool share_take_records(struct share_fetch *f)
+bool share_take_records(struct request *r, struct share_fetch *f)
 {
 	bool has_news = false;
 
 	for (size_t i = 0; i < f->count; i++) {
 		struct share_reading *it = &f->readings[i];
-		has_news |= it->code != KAFKA_NONE;
-		if (!it->is_asked)
-			continue;
-		const struct peer_share_response_partition *got =
-			&f->call.ret.partitions[it->question];
-		it->code = got->error;
-		it->acquired = got->acquired;
-		it->acquired_count = got->acquired_count;
+		if (it->is_asked) {
+			const struct peer_share_response_partition *got =
+				&f->call.ret.partitions[it->question];
+			it->code = got->error;
+			it->acquired = got->acquired;
+			it->acquired_count = it->read.records ? got->acquired_count : 0;
+		}
 		if (it->acquired_count > 0)
-			it->records = cut_records(it);
+			cut_records(it);
+		else
+			partition_read_done(&it->read);
 		has_news |= it->code || it->acquired_count > 0;
+		answer_room_keep(&f->room, r, it->read.records);
 	}
 	return has_news;
 }
