@@ -485,6 +485,21 @@ const struct command commands[] = {
 		   FLAG_BIT(FLAG_KEY_FILE) | FLAG_BIT(FLAG_SETTLE) | FLAG_BIT(FLAG_RUN_DIR) |
 		   PRINTS_DATA | NAMES_KAFKA,
 	  .run = fsck_run },
+	{ .words = "rebuild",
+	  .arguments = "",
+	  .summary = "Makes a lost journal anew, from the data files alone",
+	  .examples = "  hanse rebuild --bucket file:/mnt/bucket --journal file:/srv/new\n"
+		      "  hanse rebuild --bucket file:/mnt/bucket --journal file:/srv/new "
+		      "--execute\n"
+		      "  hanse rebuild --bucket s3://records --journal s3://new --deep --json\n",
+	  .details = "For when the journal and all its copies are gone; while there is one, use\n"
+		     "restore.  Shows what would come back, and writes it with --execute into\n"
+		     "an empty journal.  The bucket of the records is only read.  The manual is\n"
+		     "hanse-rebuild(1).\n",
+	  .flags = FLAG_BIT(FLAG_BUCKET) | FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_DEEP) |
+		   FLAG_BIT(FLAG_KEY_FILE) | FLAG_BIT(FLAG_EXECUTE) | FLAG_BIT(FLAG_UNDECIDED) |
+		   PRINTS_DATA | FLAG_BIT(FLAG_HELP),
+	  .run = rebuild_command_run },
 	{ .words = "bucket probe",
 	  .arguments = "URL",
 	  .summary = "Tries what a bucket can be trusted with, and cleans up",

@@ -108,6 +108,7 @@ enum command_status user_password_run(const struct command_line *l);
 enum command_status user_remove_run(const struct command_line *l);
 enum command_status restore_command_run(const struct command_line *l);
 enum command_status fsck_run(const struct command_line *l);
+enum command_status rebuild_command_run(const struct command_line *l);
 enum command_status bucket_probe_run(const struct command_line *l);
 enum command_status cost_run(const struct command_line *l);
 enum command_status tunnel_command_run(const struct command_line *l);

@@ -21,6 +21,8 @@ const struct flag_row flag_rows[FLAG_COUNT] = {
 	[FLAG_TAKE_OVER] = { "take-over", NULL, NULL, "even if a node leads the cluster" },
 	[FLAG_SETTLE] = { "settle", NULL, NULL,
 			  "what nobody can tell of is an orphan from now on (asks the node)" },
+	[FLAG_UNDECIDED] = { "undecided", "WHAT", NULL,
+			     "commit or abort transactions of which no file tells the end" },
 	[FLAG_KEY_FILE] = { "key-file", "FILE", "HANSE_KEY_FILE", "the key of a sealed cluster" },
 	[FLAG_KAFKA] = { "kafka", "HOST:PORT", "HANSE_KAFKA",
 			 "the server to ask (" KAFKA_DEFAULT ")" },

@@ -14,6 +14,7 @@
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/catalog/catalog.h"
+#include "streams/rebuild/write.h"
 
 /* The first member of a group waits so long for others: members that start together share the
  * partitions at once instead of one after the other. */
@@ -43,7 +44,11 @@ static void on_leading(void *context)
 {
 	struct control *c = context;
 
-	coordinator_on_leading(c->coordinator);
+	c->is_unfinished = write_is_unfinished(leader_cell(c->leadership.leader));
+	if (c->is_unfinished)
+		task_wake(&c->task); /* to give up */
+	else
+		coordinator_on_leading(c->coordinator);
 }
 
 static void on_lost(void *context, const char *why)
@@ -263,6 +268,19 @@ static enum step opened(struct control *c)
 }
 
 static enum step stop(struct control *c);
+static void on_stop(void *context);
+
+/* Half of a catalog looks like a whole one that has lost the rest. */
+static enum step refuse_unfinished(struct control *c)
+{
+	static const char why[] = "a rebuild of this journal was cut off: run `hanse rebuild` "
+				  "again before nodes start on it";
+
+	log_error("%s", why);
+	supervisor_tell_fatal(why);
+	on_stop(c);
+	return task_wait(&c->task, CONTROL_RUNNING);
+}
 
 static enum step control_step(struct task *t)
 {
@@ -280,6 +298,8 @@ static enum step control_step(struct task *t)
 	case CONTROL_OPENED:
 		return opened(c);
 	case CONTROL_RUNNING:
+		if (c->is_unfinished)
+			return refuse_unfinished(c);
 		return task_wait(t, CONTROL_RUNNING); /* until it is told to stop */
 	}
 	abort();
@@ -395,9 +415,9 @@ int control_role_main(char **argv)
 							     .check = check,
 							     .context = &c });
 	loop_run(c.loop);
-	if (c.task.err && !c.is_stopping)
+	if ((c.task.err && !c.is_stopping) || c.is_unfinished)
 		status = EXIT_CONFIG;
-	if (status && c.has_started)
+	if (c.task.err && status && c.has_started)
 		return status; /* what it has is under way */
 	role_page_close(&c.page);
 	journal_buckets_finish(&c.buckets, c.loop);

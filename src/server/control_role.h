@@ -48,6 +48,7 @@ struct control {
 	size_t admin_requests;	/* that are answered later */
 	bool has_started;	/* there is a leader */
 	bool is_stopping;
+	bool is_unfinished; /* the journal is one that a rebuild left so */
 };
 
 /* The admin API: GET /v1/status, /v1/usage, /v1/users, /v1/topics/deleted; POST /v1/users

@@ -1,0 +1,305 @@
+#include "streams/rebuild/plan_private.h"
+
+#include <string.h>
+
+#include "base/endian.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "cells/cell.h"
+#include "streams/coordinator/compaction.h"
+#include "streams/coordinator/producer_state.h"
+#include "wire/kafka/record_batch.h"
+
+/* A producer in this partition. */
+struct walker {
+	uint8_t key[8]; /* its id */
+	int64_t producer_id;
+	struct producer_state state;
+	int64_t last_ms;
+	int64_t open_first;   /* offset of its open transaction; -1: none */
+	int64_t open_records; /* in it */
+	int16_t open_epoch;
+	bool is_idempotent; /* state says something */
+	struct list open;   /* in walking.open while it has one */
+};
+
+struct walking {
+	struct plan_walk *w;
+	struct arena arena;
+	struct map producers;
+	struct list open;		/* struct walker, the oldest transaction first */
+	const struct place_batch *last; /* in the run that is open; NULL: none is */
+	int64_t run_base, run_position, run_size, run_max_timestamp;
+	int64_t next;		  /* the first offset that nothing holds yet */
+	int64_t last_incarnation; /* of the compaction whose batch ends there; -1: none */
+	int64_t bytes;
+};
+
+/* --- rows --------------------------------------------------------------------------------------
+ */
+
+static void close_run(struct walking *k)
+{
+	sqlite3_stmt *st = plan_statement(
+		k->w->plan, "INSERT INTO out_run (partition, last_offset, base_offset, file,"
+			    " position, size, max_timestamp, level) VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+			    " ?7, ?8)");
+	const struct place_batch *b = k->last;
+
+	if (!b)
+		return;
+	bool is_large = k->run_size >= COMPACTION_RUN_BYTES_LARGE;
+	cell_bind_int(st, 1, k->w->partition);
+	cell_bind_int(st, 2, place_behind(b) - 1);
+	cell_bind_int(st, 3, k->run_base);
+	cell_bind_int(st, 4, b->file);
+	cell_bind_int(st, 5, k->run_position);
+	cell_bind_int(st, 6, k->run_size);
+	cell_bind_int(st, 7, k->run_max_timestamp);
+	cell_bind_int(st, 8, b->is_final ? (is_large ? COMPACTION_LEVEL_LAST : 1) : 0);
+	plan_execute(k->w->plan, st);
+	k->bytes += k->run_size;
+	k->last = NULL;
+}
+
+struct marker {
+	int64_t offset, producer_id, first_offset, stable_offset, written_ms;
+	int16_t epoch;
+	bool is_commit, is_in_run;
+};
+
+static void add_marker(struct walking *k, const struct marker *m)
+{
+	const int64_t values[] = { k->w->partition,  m->offset,	    m->producer_id,
+				   m->epoch,	     m->is_commit,  m->first_offset,
+				   m->stable_offset, m->written_ms, m->is_in_run };
+	sqlite3_stmt *st = plan_statement(
+		k->w->plan, "INSERT INTO out_marker (partition, marker_offset, producer_id, epoch,"
+			    " is_commit, first_offset, stable_offset, written_ms, is_in_run)"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		cell_bind_int(st, (int)i + 1, values[i]);
+	plan_execute(k->w->plan, st);
+}
+
+static void add_producer(struct walking *k, const struct walker *producer)
+{
+	struct buf recent;
+	sqlite3_stmt *st =
+		plan_statement(k->w->plan,
+			       "INSERT INTO out_producer (partition, producer_id, epoch,"
+			       " last_sequence, last_ms, recent) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+
+	buf_init(&recent);
+	producer_recent_encode(&producer->state, &recent);
+	cell_bind_int(st, 1, k->w->partition);
+	cell_bind_int(st, 2, producer->producer_id);
+	cell_bind_int(st, 3, producer->state.epoch);
+	cell_bind_int(st, 4, producer->state.last_sequence);
+	cell_bind_int(st, 5, k->w->now_ms); /* it has a day from now on */
+	cell_bind_blob(st, 6, buf_slice(&recent));
+	plan_execute(k->w->plan, st);
+	buf_done(&recent);
+}
+
+/* --- runs --------------------------------------------------------------------------------------
+ */
+
+static bool continues_run(const struct walking *k, const struct place_batch *b)
+{
+	const struct place_batch *last = k->last;
+
+	return last && last->file == b->file &&
+	       b->position == last->position + (int64_t)last->size &&
+	       (b->offset == k->next || b->is_final) &&
+	       k->run_size + (int64_t)b->size <= PLAN_RUN_BYTES_MAX;
+}
+
+/* What one compaction left out between two of its batches is no hole: their run answers for it. */
+static int64_t base_of(const struct walking *k, const struct place_batch *b)
+{
+	bool is_same = b->is_final && k->last_incarnation == b->incarnation;
+
+	return is_same ? k->next : b->offset;
+}
+
+static void add_to_run(struct walking *k, const struct place_batch *b, struct plan_sum *sum)
+{
+	if (!continues_run(k, b)) {
+		int64_t base = base_of(k, b);
+		close_run(k);
+		sum->hole_offsets += base - k->next;
+		k->run_base = base;
+		k->run_position = b->position;
+		k->run_size = 0;
+		k->run_max_timestamp = b->max_timestamp;
+	}
+	k->run_size += b->size;
+	if (b->max_timestamp > k->run_max_timestamp)
+		k->run_max_timestamp = b->max_timestamp;
+	k->last = b;
+	k->next = place_behind(b);
+	k->last_incarnation = b->is_final ? b->incarnation : -1;
+}
+
+/* --- producers ---------------------------------------------------------------------------------
+ */
+
+static struct walker *walker_of(struct walking *k, const struct place_batch *b)
+{
+	uint8_t key[8];
+
+	put_u64(key, (uint64_t)b->producer_id);
+	struct walker *producer = map_get(&k->producers, (struct slice) { key, sizeof(key) });
+	if (producer)
+		return producer;
+	producer = arena_take(&k->arena, sizeof(*producer));
+	memcpy(producer->key, key, sizeof(key));
+	producer->producer_id = b->producer_id;
+	producer->open_first = -1;
+	map_put(&k->producers, (struct slice) { producer->key, sizeof(producer->key) }, producer);
+	return producer;
+}
+
+static void note_batch(struct walker *producer, const struct place_batch *b)
+{
+	if (b->base_sequence < 0)
+		return;
+	if (!producer->is_idempotent)
+		producer->state.epoch = b->producer_epoch;
+	producer->is_idempotent = true;
+	producer->last_ms = b->max_timestamp;
+	producer_remember(&producer->state, b->producer_epoch, b->base_sequence,
+			  b->last_offset_delta + 1, b->offset);
+}
+
+static int64_t stable_offset(const struct walking *k, int64_t behind)
+{
+	if (list_is_empty(&k->open))
+		return behind;
+	return CONTAINER(k->open.next, struct walker, open)->open_first;
+}
+
+static void end_transaction(struct walking *k, struct walker *producer, const struct place_batch *b)
+{
+	int64_t first = producer->open_first < 0 ? b->offset : producer->open_first;
+
+	if (producer->open_first >= 0)
+		list_remove(&producer->open);
+	producer->open_first = -1;
+	producer->open_records = 0;
+	if (b->control == PLACE_ABORT)
+		add_marker(k, &(struct marker) {
+				      .offset = b->offset,
+				      .producer_id = b->producer_id,
+				      .epoch = b->producer_epoch,
+				      .first_offset = first,
+				      .stable_offset = stable_offset(k, place_behind(b)),
+				      .written_ms = b->max_timestamp,
+				      .is_in_run = true,
+			      });
+}
+
+static void note_producer(struct walking *k, const struct place_batch *b)
+{
+	if (b->producer_id < 0)
+		return;
+	struct walker *producer = walker_of(k, b);
+	if (b->attributes & RECORD_BATCH_CONTROL) {
+		end_transaction(k, producer, b);
+		return;
+	}
+	note_batch(producer, b);
+	if (!(b->attributes & RECORD_BATCH_TRANSACTIONAL))
+		return;
+	if (producer->open_first < 0) {
+		producer->open_first = b->offset;
+		list_add(&k->open, &producer->open);
+	}
+	producer->open_epoch = b->producer_epoch;
+	producer->open_records += b->record_count;
+}
+
+/* --- the end -----------------------------------------------------------------------------------
+ */
+
+/* Each transaction that no file ends is ended behind everything else. */
+static void decide_open(struct walking *k, struct plan_sum *sum)
+{
+	struct list *link;
+
+	while ((link = list_pop(&k->open))) {
+		struct walker *producer = CONTAINER(link, struct walker, open);
+		sum->undecided_records += producer->open_records;
+		if (k->w->undecided == PLAN_UNDECIDED_UNSAID)
+			continue;
+		add_marker(k, &(struct marker) {
+				      .offset = k->next,
+				      .producer_id = producer->producer_id,
+				      .epoch = producer->open_epoch,
+				      .is_commit = k->w->undecided == PLAN_UNDECIDED_COMMIT,
+				      .first_offset = producer->open_first,
+				      .stable_offset = stable_offset(k, k->next + 1),
+				      .written_ms = k->w->now_ms,
+			      });
+		k->next++;
+	}
+}
+
+/* Readers come to the high watermark only if something is before it. */
+static void fill_end(struct walking *k, int64_t high_watermark, struct plan_sum *sum)
+{
+	if (k->next >= high_watermark || k->w->end.log_start >= high_watermark)
+		return;
+	sum->hole_offsets += high_watermark - 1 - k->next;
+	k->next = high_watermark;
+	add_marker(k, &(struct marker) {
+			      .offset = high_watermark - 1,
+			      .producer_id = k->w->filler_producer_id,
+			      .is_commit = true,
+			      .first_offset = high_watermark - 1,
+			      .stable_offset = high_watermark,
+			      .written_ms = k->w->now_ms,
+		      });
+}
+
+static void keep_producers(struct walking *k)
+{
+	struct walker *producer;
+	size_t cursor = 0;
+
+	while ((producer = map_next(&k->producers, &cursor)))
+		if (producer->is_idempotent && producer->last_ms >= k->w->producers_since_ms)
+			add_producer(k, producer);
+}
+
+void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_bytes,
+	       struct plan_sum *sum)
+{
+	struct walking k = { .w = w, .next = w->end.log_start, .last_incarnation = -1 };
+
+	arena_init(&k.arena);
+	map_init(&k.producers);
+	list_init(&k.open);
+	for (size_t i = 0; i < w->count; i++) {
+		const struct place_batch *b = &w->batches[i];
+		sum->records[b->outcome] += b->control ? 0 : b->record_count;
+		if (b->offset < 0)
+			continue;
+		if (b->outcome == PLACE_DAMAGED)
+			k.last_incarnation = -1; /* a hole indeed */
+		else
+			add_to_run(&k, b, sum);
+		note_producer(&k, b);
+	}
+	close_run(&k);
+	fill_end(&k, w->end.high_watermark, sum);
+	decide_open(&k, sum);
+	keep_producers(&k);
+	sum->bytes += k.bytes;
+	*ret_high_watermark = k.next > w->end.high_watermark ? k.next : w->end.high_watermark;
+	*ret_bytes = k.bytes;
+	map_done(&k.producers);
+	arena_done(&k.arena);
+}

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""The journal is gone, with all its copies, and the bucket of the records is there: `hanse rebuild`
+makes a journal from the data files alone, and clients find their records at their offsets.
+
+timeout: 300 s"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import kcat
+from kafka import Client
+from scenario import Ended, Scenario, say, wait_until
+
+LIMIT_S = 120
+PARTITIONS = 3
+QUICK = {"HANSE_TEST_COMPACTION_AGE_MS": "200", "HANSE_TEST_COMPACTION_IDLE_MS": "50",
+         "HANSE_TEST_DATA_GRACE_MS": "60000"}
+# topic: how it is written
+TOPICS = {"plain": [], "zipped": ["-z", "zstd"], "keyed": ["-K", ":", "-z", "lz4"],
+          "sure": ["-X", "enable.idempotence=true", "-z", "gzip"]}
+INCOMPLETE = 1
+
+
+class Cluster:
+    def __init__(self, s, name="a"):
+        self.bucket = Path(s.scratch, "bucket-" + name)
+        self.journal = Path(s.scratch, "journal-" + name)
+        self.bucket.mkdir()
+        self.node = s.node(name, bucket=f"file:{self.bucket}", environment=QUICK,
+                           options=["--journal", f"file:{self.journal}",
+                                    "--default-partitions", PARTITIONS])
+
+    def command(self, word, *words, journal=None):
+        return [self.node.program, word, "--json", "--bucket", f"file:{self.bucket}", "--journal",
+                journal or f"file:{self.journal}", *words]
+
+    def run(self, word, *words, **settings):
+        done = subprocess.run(self.command(word, *words, **settings), check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S)
+        text = done.stderr.decode()
+        assert "Sanitizer" not in text, text
+        return done.returncode, json.loads(done.stdout) if done.stdout else text
+
+    def data_files(self):
+        return sorted(path for path in Path(self.bucket, "v1", "d").rglob("*") if path.is_file())
+
+    def lose_journal(self):
+        self.node.terminate()
+        shutil.rmtree(self.journal)
+        self.journal.mkdir()
+
+    def all_records(self):
+        return {topic: sorted(kcat.records(self.node.address, topic)) for topic in TOPICS}
+
+
+def is_final(path):
+    data = path.read_bytes()
+    at = data.find(b"HANSEDAT")
+    return at >= 0 and data[at + 11] & 1 == 1
+
+
+def write(cluster, rounds, first=0):
+    for i in range(first, first + rounds):
+        for topic, words in TOPICS.items():
+            key = "key-%d:" % (i % 7) if topic == "keyed" else ""
+            lines = "".join(f"{key}{topic} {i} {k} {'x' * 50}\n" for k in range(20))
+            kcat.produce(cluster.node.address, topic, lines.encode(), *words, "-X", "linger.ms=5")
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[data.index(b"HANSEDAT") + 64 + 70] ^= 1  # in its first batch
+    os.chmod(path, 0o600)
+    path.write_bytes(data)
+
+
+with Scenario() as s:
+    cluster = Cluster(s)
+    node = cluster.node
+    node.start()
+    with Client(node.port) as client:
+        client.metadata(list(TOPICS))
+
+    with s.test("what was written is partly compacted when the journal is lost"):
+        write(cluster, 8)
+        wait_until(lambda: any(is_final(path) for path in cluster.data_files()), LIMIT_S,
+                   "a compacted file")
+        write(cluster, 3, first=8)
+        before = cluster.all_records()
+        assert all(len(records) == 220 for records in before.values())
+        cluster.lose_journal()
+        files = {path: path.read_bytes() for path in cluster.data_files()}
+
+    with s.test("without --execute it says what would come back, and writes nothing"):
+        code, found = cluster.run("rebuild", "--deep")
+        assert code == 0 and not found["is_written"], found
+        topics = {topic["name"]: topic for topic in found["topics"]}
+        assert sorted(topics) == sorted(TOPICS), found
+        for topic in topics.values():
+            assert topic["certain"] + topic["likely"] == 220 and topic["missing"] == 0, topic
+            assert topic["certain"] > 0 and topic["partitions"] == PARTITIONS, topic
+        say({name: (topic["certain"], topic["likely"]) for name, topic in topics.items()})
+        assert not any(cluster.journal.rglob("*"))
+
+    with s.test("a rebuild that is killed is refused by nodes, and begins anew"):
+        slow = f"fault:file:{cluster.journal}?fault_put_ms=150-200"
+        process = subprocess.Popen(cluster.command("rebuild", "--execute", journal=slow),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=dict(os.environ, HANSE_TEST_FAULTS="1"))
+
+        def is_writing():
+            if process.poll() is not None:
+                raise Ended("it was too quick")
+            return len(list(cluster.journal.rglob("s/*/*"))) or len(
+                [p for p in cluster.journal.rglob("*") if p.is_file() and "/e/" in str(p)]) >= 4
+        wait_until(is_writing, LIMIT_S, "it writes")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        node.launch()
+        wait_until(lambda: node.process.poll() is not None, LIMIT_S, "the node has ended")
+        assert "a rebuild of this journal was cut off" in node.log(), node.log()
+        node.process = None
+
+    with s.test("it comes back"):
+        code, found = cluster.run("rebuild", "--execute")
+        assert code == 0 and found["is_written"] and found["is_anew"], found
+        assert {path: path.read_bytes() for path in cluster.data_files()} == files
+
+    with s.test("a journal that is there is never written over"):
+        code, text = cluster.run("rebuild", "--execute")
+        assert code == 2 and "not empty" in text, (code, text)
+
+    with s.test("fsck finds nothing wrong"):
+        code, found = cluster.run("fsck", "--deep")
+        assert code == 0 and found["is_clean"], found
+        assert found["objects"]["orphaned"] == 0, found
+
+    with s.test("every record is at its offset, and its content is the same"):
+        node.environment["HANSE_TEST_COMPACTION_AGE_MS"] = "3600000"
+        node.start()
+        assert cluster.all_records() == before
+
+    with s.test("producers go on behind the end"):
+        write(cluster, 2, first=20)
+        after = cluster.all_records()
+        for topic, records in after.items():
+            assert len(records) == 260, topic
+            ends = {}
+            for partition, offset, _, _ in before[topic]:
+                ends[partition] = max(ends.get(partition, -1), offset)
+            new = set(records) - set(before[topic])
+            assert len(new) == 40 and set(before[topic]) < set(records), topic
+            assert all(offset > ends.get(partition, -1) for partition, offset, _, _ in new), topic
+
+    with s.test("a journal that nodes lead is not lost"):
+        code, text = cluster.run("rebuild", "--execute")
+        assert code == 2 and "not lost" in text, (code, text)
+
+    with s.test("a damaged file is named and left out, and the others come"):
+        before = cluster.all_records()
+        cluster.lose_journal()
+        files = [path for path in cluster.data_files() if not is_final(path)]
+        life = max(path.name.split("-")[0] for path in files)
+        newest = sorted(path for path in files if path.name.startswith(life))
+        newest.sort(key=lambda path: path.name)
+        bad = newest[1]  # of the first round, and not the last of its topic
+        flip(bad)
+        code, found = cluster.run("rebuild", "--deep", "--execute")
+        assert code == INCOMPLETE and found["is_written"], found
+        assert [file["key"] for file in found["bad_files"]] == [
+            str(bad.relative_to(cluster.bucket))], found
+        node.start()
+        after = cluster.all_records()
+        lost = {topic: set(before[topic]) - set(after[topic]) for topic in TOPICS}
+        say({topic: len(records) for topic, records in lost.items()})
+        assert sorted(len(records) > 0 for records in lost.values()) == [False] * 3 + [True], lost
+        for topic in TOPICS:
+            assert set(after[topic]) <= set(before[topic]), topic
+            assert len(lost[topic]) <= 20, topic
+
+    with s.test("readers pass over what is lost, and producers go on"):
+        write(cluster, 1, first=30)
+        for topic, records in cluster.all_records().items():
+            assert len(records) == 280 - len(lost[topic]), topic
+
+    with s.test("a journal bucket that holds something else is not touched"):
+        other = Path(s.scratch, "other")
+        other.mkdir()
+        Path(other, "v1").mkdir()
+        Path(other, "v1", "something").write_text("else")
+        code, text = cluster.run("rebuild", "--execute", journal=f"file:{other}")
+        assert code == 2 and "not empty" in text, (code, text)
+        assert len(list(other.rglob("*"))) == 2
