@@ -72,7 +72,7 @@ static enum err check_body(const struct bucket_op *op, const char **ret_why)
 static enum err check_op(const struct bucket_op *op, const char **ret_why)
 {
 	*ret_why = "not a key: parts of [a-zA-Z0-9._-] between slashes";
-	if (op->verb == BUCKET_LIST)
+	if (op->verb == BUCKET_LIST || op->verb == BUCKET_ABORT_UPLOADS)
 		return is_prefix(op->key) && op->after.size <= BUCKET_KEY_BYTES_MAX ? OK
 										    : ERR_INVALID;
 	if (bucket_check_key(op->key) != OK)
@@ -98,13 +98,30 @@ static const struct task_kind refused_kind = {
 	.step = refused_step,
 };
 
+static enum step nothing_step(struct task *t)
+{
+	return task_done(t, task_is_canceled(t) ? ERR_CANCELED : OK);
+}
+
+static const struct task_kind nothing_kind = { .name = "no uploads", .step = nothing_step };
+
+/* Of uploads only the storage itself knows. */
+static const struct task_kind *kind_of(struct bucket_op *op)
+{
+	if (op->verb != BUCKET_ABORT_UPLOADS)
+		return op->bucket->kind->op;
+	while (op->bucket->inner)
+		op->bucket = op->bucket->inner;
+	return op->bucket->kind->has_uploads ? op->bucket->kind->op : &nothing_kind;
+}
+
 static void start(struct bucket_op *op, struct task *parent)
 {
 	const char *why;
 	bool is_right = check_op(op, &why) == OK;
 
 	op->since_us = clock_now_us();
-	task_start(&op->task, is_right ? op->bucket->kind->op : &refused_kind, parent);
+	task_start(&op->task, is_right ? kind_of(op) : &refused_kind, parent);
 }
 
 void bucket_put(struct bucket_op *op, struct task *parent, struct bucket *b, struct slice key,
@@ -166,6 +183,15 @@ void bucket_delete(struct bucket_op *op, struct task *parent, struct bucket *b, 
 	start(op, parent);
 }
 
+void bucket_abort_uploads(struct bucket_op *op, struct task *parent, struct bucket *b,
+			  struct slice prefix, uint64_t age_ms)
+{
+	*op = (struct bucket_op) {
+		.bucket = b, .verb = BUCKET_ABORT_UPLOADS, .key = prefix, .age_ms = age_ms
+	};
+	start(op, parent);
+}
+
 void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket *b,
 		       const struct bucket_op *like)
 {
@@ -178,6 +204,7 @@ void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket 
 		.offset = like->offset,
 		.size_max = like->size_max,
 		.after = like->after,
+		.age_ms = like->age_ms,
 		.arena = like->arena,
 		.part_bytes = like->part_bytes,
 		.hold_ms = like->hold_ms,

@@ -49,6 +49,10 @@ enum bucket_verb {
 	BUCKET_LIST,   /* names with prefix `key`, greater than `after`, sorted; ret_names, ret_more
 			*/
 	BUCKET_DELETE, /* durable when OK; OK when absent */
+	/* What large puts that were cut off left of themselves, where they go in parts that are
+	 * paid for until somebody aborts them: begun `age_ms` ago or earlier, for names with prefix
+	 * `key`.  ret_count, ret_more.  Nothing, and OK, in a bucket without such a thing. */
+	BUCKET_ABORT_UPLOADS,
 };
 
 struct bucket;
@@ -64,14 +68,15 @@ struct bucket_op {
 	uint64_t offset; /* get */
 	uint64_t size_max;
 	struct slice after; /* list */
+	uint64_t age_ms;    /* abort_uploads */
 
 	struct blob *ret_body;	 /* get, on OK: one reference for the caller */
 	uint64_t ret_size;	 /* get and head, on OK: size of the whole object */
 	struct slice *ret_names; /* list, on OK: in the arena given */
 	uint64_t *ret_sizes;	 /* list, on OK: of these objects, where the store told and each of
 			      * them may be BUCKET_SIZE_UNKNOWN; else NULL: head says it */
-	size_t ret_count;
-	bool ret_more; /* there are more names after the last one */
+	size_t ret_count;	 /* of these; of uploads aborted */
+	bool ret_more; /* there are more names after the last one, or more to be aborted */
 	struct arena *arena;
 
 	/* For probes, set between the start and the next turn of the loop; see bucket_facts. */
@@ -98,6 +103,10 @@ void bucket_list(struct bucket_op *op, struct task *parent, struct bucket *b, st
 		 struct slice prefix, struct slice after);
 void bucket_delete(struct bucket_op *op, struct task *parent, struct bucket *b, struct slice key);
 
+/* Only for who knows that no put with this prefix takes `age_ms`. */
+void bucket_abort_uploads(struct bucket_op *op, struct task *parent, struct bucket *b,
+			  struct slice prefix, uint64_t age_ms);
+
 /* Start the operation that `like` describes in bucket `b`: for kinds that wrap others. */
 void bucket_start_like(struct bucket_op *op, struct task *parent, struct bucket *b,
 		       const struct bucket_op *like);
@@ -121,6 +130,7 @@ struct bucket_kind {
 	/* The step of one operation; op->verb says which.  Its key, sizes and class were checked.
 	 */
 	const struct task_kind *op;
+	bool has_uploads; /* BUCKET_ABORT_UPLOADS comes too, past the wrappers; else never */
 	void (*close)(struct bucket *b);
 	/* What is known of the storage; NULL: nothing. */
 	void (*look)(const struct bucket *b, struct bucket_facts *ret);

@@ -60,6 +60,8 @@ static enum err directory_work(struct worker_job *worker)
 		return directory_list(d, op->key, op->after, &job->names, &job->result);
 	case BUCKET_DELETE:
 		return directory_delete(d, job->key, &job->result);
+	case BUCKET_ABORT_UPLOADS:
+		break;
 	}
 	abort();
 }

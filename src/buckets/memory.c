@@ -205,6 +205,8 @@ static enum step answer(struct bucket_op *op, struct store *s)
 	case BUCKET_DELETE:
 		store_remove(s, op->key);
 		return task_done(&op->task, OK);
+	case BUCKET_ABORT_UPLOADS:
+		break;
 	}
 	abort();
 }

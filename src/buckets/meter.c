@@ -23,6 +23,8 @@ static enum meter_request request_of_verb(enum bucket_verb verb)
 		return METER_LIST;
 	case BUCKET_DELETE:
 		return METER_DELETE;
+	case BUCKET_ABORT_UPLOADS:
+		break;
 	}
 	abort();
 }

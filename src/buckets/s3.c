@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "buckets/curl_library.h"
 #include "buckets/s3_parts.h"
+#include "buckets/s3_uploads.h"
 
 enum {
 	PAUSE_MS_FIRST = 50, /* doubled each time, and then drawn between nothing and that */
@@ -107,6 +108,7 @@ static enum step finish(struct s3_op *o, enum err err)
 	timer_clear(&o->timer);
 	arena_done(&o->arena);
 	s3_parts_free(o->parts);
+	s3_uploads_free(o->uploads);
 	o->op->private = NULL;
 	memory_free(o);
 	return task_done(t, err);
@@ -267,6 +269,8 @@ static enum step begin(struct bucket_op *op)
 	timer_set(&o->timer, t->loop, o->deadline_ms, on_deadline);
 	if (op->verb == BUCKET_GET && (op->size_max == 0 || op->offset >= BUCKET_OBJECT_BYTES_MAX))
 		o->question = S3_ASK_SIZE;
+	if (op->verb == BUCKET_ABORT_UPLOADS)
+		o->uploads = s3_uploads_new();
 	o->parts = s3_parts_new(op, &o->bucket->config);
 	if (o->parts) {
 		o->question = S3_BEGIN_PARTS;
@@ -338,6 +342,7 @@ static void s3_look(const struct bucket *base, struct bucket_facts *ret)
 static const struct bucket_kind s3_kind = {
 	.name = "s3",
 	.op = &s3_op_kind,
+	.has_uploads = true,
 	.close = s3_close,
 	.look = s3_look,
 };

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "buckets/s3_parts.h"
+#include "buckets/s3_uploads.h"
 
 enum { CLOCK_TOLERANCE_MS = 5 * 60 * 1000 };
 
@@ -282,6 +283,54 @@ static enum s3_verdict take_page(struct s3_op *o)
 	return S3_NEXT;
 }
 
+/* --- uploads that somebody left --------------------------------------------------------------- */
+static bool is_same_place(const struct s3_begun_list *a, const struct s3_begun_list *b)
+{
+	return slice_equal(a->next_key, b->next_key) && slice_equal(a->next_id, b->next_id);
+}
+
+static enum s3_verdict next_upload(struct s3_op *o)
+{
+	struct s3_uploads *u = o->uploads;
+	bool is_found = s3_uploads_find(o);
+
+	o->op->ret_more = is_found || u->page.is_truncated;
+	if (!o->op->ret_more || o->op->ret_count == S3_UPLOADS_ABORTED_MAX)
+		return end(o, OK, "%s", "");
+	o->question = is_found ? S3_ABORT_UPLOAD : S3_ASK;
+	o->deadline_ms = loop_now_ms(o->op->task.loop) + o->bucket->config.timeout_ms;
+	o->attempts = 0;
+	return S3_NEXT;
+}
+
+static enum s3_verdict take_uploads(struct s3_op *o)
+{
+	struct s3_uploads *u = o->uploads;
+	struct s3_begun_list page;
+	struct arena a;
+
+	arena_init(&a);
+	if (s3_xml_begun(&a, body_of(o), &page)) {
+		arena_done(&a);
+		return damaged(o, "is no list of uploads");
+	}
+	bool is_stuck =
+		page.is_truncated && (page.next_key.size == 0 || is_same_place(&page, &u->page));
+	arena_done(&u->arena);
+	u->arena = a;
+	u->page = page;
+	u->next = 0;
+	if (is_stuck)
+		return end(o, ERR_UNSUPPORTED, "the store's list does not come to an end");
+	return next_upload(o);
+}
+
+static enum s3_verdict upload_aborted(struct s3_op *o)
+{
+	o->op->ret_count++;
+	return next_upload(o);
+}
+
 /* --- errors ---------------------------------------------------------------------------------- */
 static bool is_code(const struct s3_error *e, const char *code)
 {
@@ -336,9 +385,13 @@ static bool is_unknown_key(const struct s3_error *e)
 static enum s3_verdict denied(struct s3_op *o, const struct s3_error *e)
 {
 	static const char *const needed[] = {
-		[BUCKET_PUT] = "s3:PutObject",	 [BUCKET_PUT_NEW] = "s3:PutObject",
-		[BUCKET_GET] = "s3:GetObject",	 [BUCKET_HEAD] = "s3:GetObject",
-		[BUCKET_LIST] = "s3:ListBucket", [BUCKET_DELETE] = "s3:DeleteObject",
+		[BUCKET_PUT] = "s3:PutObject",
+		[BUCKET_PUT_NEW] = "s3:PutObject",
+		[BUCKET_GET] = "s3:GetObject",
+		[BUCKET_HEAD] = "s3:GetObject",
+		[BUCKET_LIST] = "s3:ListBucket",
+		[BUCKET_DELETE] = "s3:DeleteObject",
+		[BUCKET_ABORT_UPLOADS] = "s3:ListBucketMultipartUploads, s3:AbortMultipartUpload",
 	};
 
 	if (learn_clock(o, e))
@@ -384,13 +437,15 @@ static enum s3_verdict missing(struct s3_op *o, const struct s3_error *e)
 		return denied(o, e);
 	if (is_code(e, "NoSuchUpload") && o->parts)
 		return gone(o);
+	if (is_code(e, "NoSuchUpload") && o->question == S3_ABORT_UPLOAD)
+		return next_upload(o); /* it has ended meanwhile, or somebody else was here */
 	if (is_code(e, "NoSuchBucket"))
 		return end(o, ERR_UNAVAILABLE,
 			   "no bucket \"%s\": create it in the store, or mend "
 			   "the URL",
 			   o->bucket->config.name);
 	if (!is_missing_object(o, e) || op->verb == BUCKET_LIST ||
-	    (s3_is_put(op) && o->question != S3_ASK_BODY))
+	    op->verb == BUCKET_ABORT_UPLOADS || (s3_is_put(op) && o->question != S3_ASK_BODY))
 		return end(o, ERR_UNAVAILABLE,
 			   "check endpoint and bucket: the store answers %d %.32s",
 			   o->exchange.status, e->code);
@@ -535,6 +590,8 @@ static enum s3_verdict judge_good(struct s3_op *o)
 		return take_part(o);
 	case S3_END_PARTS:
 		return take_end(o);
+	case S3_ABORT_UPLOAD:
+		return upload_aborted(o);
 	case S3_ABORT_PARTS:
 	case S3_ASK:
 	case S3_ASK_SIZE:
@@ -549,6 +606,8 @@ static enum s3_verdict judge_good(struct s3_op *o)
 		return take_body(o);
 	if (o->op->verb == BUCKET_LIST)
 		return take_page(o);
+	if (o->op->verb == BUCKET_ABORT_UPLOADS)
+		return take_uploads(o);
 	return end(o, OK, "%s", "");
 }
 

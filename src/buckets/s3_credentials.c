@@ -5,9 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/scope.h"
+#include "buckets/s3_xml.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024, PATH_BYTES = 4096, HOST_BYTES = 256 };
 
@@ -152,22 +152,6 @@ static struct slice text_of(const json_t *object, const char *name)
 				json_string_length(value) };
 }
 
-/* "2026-11-22T08:00:00Z" */
-static bool parse_time(const char *text, int64_t *ret_ms)
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	if (!rest)
-		return false;
-	if (*rest == '.')
-		rest += 1 + strspn(rest + 1, "0123456789");
-	if (strcmp(rest, "Z") != 0)
-		return false;
-	*ret_ms = (int64_t)timegm(&tm) * 1000;
-	return true;
-}
-
 static enum err take_json(struct s3_credentials *ret, int64_t *ret_expires_ms, const json_t *object,
 			  char why[TASK_WHY_BYTES])
 {
@@ -183,7 +167,7 @@ static enum err take_json(struct s3_credentials *ret, int64_t *ret_expires_ms, c
 	if (!take_secret(c.access_key, sizeof(c.access_key), text_of(object, "AccessKeyId")) ||
 	    !take_secret(c.secret, sizeof(c.secret), text_of(object, "SecretAccessKey")) ||
 	    !take_secret(c.token, sizeof(c.token), text_of(object, "Token")) || !c.access_key[0] ||
-	    !c.secret[0] || (expires && !parse_time(expires, &expires_ms))) {
+	    !c.secret[0] || (expires && !s3_parse_time(expires, &expires_ms))) {
 		snprintf(why, TASK_WHY_BYTES, "what it answers are no credentials");
 		return ERR_INVALID;
 	}

@@ -34,8 +34,9 @@ enum s3_question {
 	S3_SEND_PART,
 	S3_END_PARTS,
 	S3_ABORT_PARTS,
-	S3_ASK_SIZE, /* of an object of which nothing is wanted, or that ends before */
-	S3_ASK_BODY, /* what lies under a name that a put found taken */
+	S3_ASK_SIZE,	 /* of an object of which nothing is wanted, or that ends before */
+	S3_ABORT_UPLOAD, /* one that somebody left: see s3_uploads.h */
+	S3_ASK_BODY,	 /* what lies under a name that a put found taken */
 };
 
 enum s3_verdict {
@@ -46,6 +47,7 @@ enum s3_verdict {
 };
 
 struct s3_parts;
+struct s3_uploads;
 
 struct s3_op {
 	struct bucket_op *op;
@@ -58,9 +60,10 @@ struct s3_op {
 	const char *headers[S3_REQUEST_HEADERS_MAX];
 	char body_sha256[S3_SHA256_HEX_BYTES];
 	char body_crc32c[S3_CRC32C_BYTES];
-	struct s3_parts *parts;	 /* NULL: in one request */
-	struct slice list_token; /* in the caller's arena */
-	struct slice list_last;	 /* the last key seen, ours or not; in the caller's arena */
+	struct s3_parts *parts;	    /* NULL: in one request */
+	struct s3_uploads *uploads; /* those that are left, of one page; else NULL */
+	struct slice list_token;    /* in the caller's arena */
+	struct slice list_last;	    /* the last key seen, ours or not; in the caller's arena */
 
 	struct sleep sleep;
 	struct timer timer; /* the deadline */
@@ -103,6 +106,13 @@ static inline bool s3_is_whole(const struct s3_op *o)
 {
 	return o->question == S3_ASK_BODY ||
 	       (o->op->offset == 0 && o->op->size_max >= BUCKET_OBJECT_BYTES_MAX);
+}
+
+/* A list is asked of the bucket, everything else of a name in it. */
+static inline bool s3_is_list(const struct s3_op *o)
+{
+	return o->op->verb == BUCKET_LIST ||
+	       (o->op->verb == BUCKET_ABORT_UPLOADS && o->question == S3_ASK);
 }
 
 /* Base64 of a CRC-32C, as stores write it. */

@@ -343,6 +343,83 @@ static void test_the_limits_are_those_of_stores(void **state)
 #define CAS(test) cmocka_unit_test_setup_teardown(test, set_up_cas, tear_down)
 #define HURRIED(test) cmocka_unit_test_setup_teardown(test, set_up_hurried, tear_down)
 
+/* --- what crashes left ------------------------------------------------------------------------ */
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+/* Like a process that dies after it began. */
+static void leave_upload(struct place *p, const char *key, int64_t ago_ms)
+{
+	int open_uploads = p->store.control->open_uploads;
+
+	p->store.control->begun_ago_ms = ago_ms;
+	order(p, "PUT", STORE_REFUSES, 403, "AccessDenied");
+	order(p, "DELETE", STORE_REFUSES, 403, "AccessDenied");
+	assert_int_equal(put_as(p, BUCKET_PUT, key), ERR_DENIED);
+	assert_int_equal(p->store.control->open_uploads, open_uploads + 1);
+}
+
+static enum err abort_uploads(struct place *p)
+{
+	return bucket_ask(&p->ask, p->loop, p->bucket,
+			  &(struct bucket_op) { .verb = BUCKET_ABORT_UPLOADS,
+						.key = SLICE("v1/"),
+						.age_ms = DAY_MS });
+}
+
+static void test_f5_uploads_that_a_crash_left_are_aborted(void **state)
+{
+	struct place *p = *state;
+	char key[64];
+
+	leave_upload(p, "v2/of-others", 9 * (int64_t)DAY_MS);
+	for (int i = 0; i < 5; i++) {
+		snprintf(key, sizeof(key), "v1/d/%02x/old", i);
+		leave_upload(p, key, (i + 1) * (int64_t)DAY_MS);
+	}
+	leave_upload(p, "v1/d/77/young", DAY_MS - 60 * 1000);
+	leave_upload(p, "v1/d/77/ahead", -DAY_MS);
+	p->store.control->page_keys_max = 2; /* five pages */
+	(void)requests(p);
+	assert_int_equal(abort_uploads(p), OK);
+	assert_int_equal(p->ask.op.ret_count, 5);
+	assert_false(p->ask.op.ret_more);
+	assert_int_equal(p->store.control->open_uploads, 3);
+	assert_in_range(requests(p), 5 + 4, 5 + 5);
+	assert_int_equal(abort_uploads(p), OK);
+	assert_int_equal(p->ask.op.ret_count, 0);
+	assert_int_equal(p->store.control->open_uploads, 3);
+	assert_int_equal(put(p), OK);
+}
+
+static void test_f5_what_cannot_be_aborted_is_said(void **state)
+{
+	struct place *p = *state;
+
+	leave_upload(p, "v1/d/00/old", 2 * (int64_t)DAY_MS);
+	order(p, "DELETE", STORE_REFUSES, 500, "InternalError"); /* once more */
+	order(p, "DELETE", STORE_REFUSES, 403, "AccessDenied");
+	assert_int_equal(abort_uploads(p), ERR_DENIED);
+	assert_why(p, "s3:AbortMultipartUpload");
+	assert_int_equal(p->store.control->open_uploads, 1);
+	order(p, "GET", STORE_REFUSES, 501, "NotImplemented");
+	assert_int_equal(abort_uploads(p), ERR_UNSUPPORTED);
+	order(p, "DELETE", STORE_CLOSES_AFTER, 0, ""); /* then there is none */
+	assert_int_equal(abort_uploads(p), OK);
+	assert_int_equal(p->store.control->open_uploads, 0);
+}
+
+/* By the clock of the store, which said when they were begun. */
+static void test_f5_ages_are_those_of_the_store(void **state)
+{
+	struct place *p = *state;
+
+	p->store.control->clock_ahead_ms = -2 * (int64_t)DAY_MS;
+	leave_upload(p, "v1/d/00/young", 3600 * 1000);
+	assert_int_equal(abort_uploads(p), OK);
+	assert_int_equal(p->ask.op.ret_count, 0);
+	assert_int_equal(p->store.control->open_uploads, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +439,12 @@ int main(void)
 		RAW(test_a_whole_that_is_something_else_is_an_error),
 		RAW(test_who_gives_up_leaves_no_parts),
 		cmocka_unit_test(test_the_limits_are_those_of_stores),
+		cmocka_unit_test_setup_teardown(test_f5_uploads_that_a_crash_left_are_aborted,
+						set_up_raw, tear_down),
+		cmocka_unit_test_setup_teardown(test_f5_what_cannot_be_aborted_is_said, set_up_raw,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_f5_ages_are_those_of_the_store, set_up_raw,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

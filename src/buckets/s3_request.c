@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "buckets/s3_parts.h"
+#include "buckets/s3_uploads.h"
 
 #define NO_BODY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -100,6 +101,24 @@ static void ask_list(struct request *r)
 	o->exchange.body_bytes_max = S3_XML_BYTES_MAX;
 }
 
+static void ask_uploads(struct request *r)
+{
+	struct s3_op *o = r->o;
+	const struct s3_begun_list *page = &o->uploads->page;
+
+	add_query(r, "encoding-type", "url");
+	if (page->next_key.size)
+		add_query(r, "key-marker", arena_text(&o->arena, page->next_key));
+	add_query(r, "prefix",
+		  arena_format(&o->arena, "%s%.*s", o->bucket->config.prefix,
+			       SLICE_ARG(o->op->key)));
+	if (page->next_key.size && page->next_id.size)
+		add_query(r, "upload-id-marker", arena_text(&o->arena, page->next_id));
+	add_query(r, "uploads", "");
+	o->exchange.method = "GET";
+	o->exchange.body_bytes_max = S3_XML_BYTES_MAX;
+}
+
 static void ask_body(struct request *r)
 {
 	struct s3_op *o = r->o;
@@ -182,6 +201,10 @@ static bool choose_parts(struct request *r)
 		o->exchange.method = "DELETE";
 		add_upload(r);
 		return true;
+	case S3_ABORT_UPLOAD:
+		o->exchange.method = "DELETE";
+		add_query(r, "uploadId", arena_text(&o->arena, o->uploads->begun->id));
+		return true;
 	case S3_ASK:
 	case S3_ASK_SIZE:
 	case S3_ASK_BODY:
@@ -202,6 +225,8 @@ static void choose(struct request *r)
 		ask_body(r);
 	} else if (o->op->verb == BUCKET_LIST) {
 		ask_list(r);
+	} else if (o->op->verb == BUCKET_ABORT_UPLOADS) {
+		ask_uploads(r);
 	} else if (o->op->verb == BUCKET_DELETE) {
 		o->exchange.method = "DELETE";
 		o->exchange.body_bytes_max = S3_ERROR_BYTES_MAX;
@@ -214,13 +239,15 @@ static void choose(struct request *r)
 static void set_path(struct request *r)
 {
 	const struct s3_config *c = &r->o->bucket->config;
-	bool is_list = r->o->op->verb == BUCKET_LIST;
 	struct buf b;
 
 	buf_init(&b);
 	buf_add_format(&b, "/%s", c->is_in_path ? c->name : "");
-	if (!is_list) {
+	if (!s3_is_list(r->o))
 		buf_add_text(&b, c->is_in_path ? "/" : "");
+	if (r->o->question == S3_ABORT_UPLOAD) {
+		s3_encode(&b, r->o->uploads->begun->key, true);
+	} else if (!s3_is_list(r->o)) {
 		s3_encode(&b, slice_from(c->prefix), true);
 		s3_encode(&b, r->o->op->key, true);
 	}
@@ -246,8 +273,7 @@ static void set_signed_headers(struct request *r)
 {
 	struct s3_op *o = r->o;
 	bool is_body = strcmp(o->exchange.method, "PUT") == 0;
-	bool is_whole = strcmp(o->exchange.method, "GET") == 0 && s3_is_whole(o) &&
-			o->op->verb != BUCKET_LIST;
+	bool is_whole = strcmp(o->exchange.method, "GET") == 0 && s3_is_whole(o) && !s3_is_list(o);
 
 	add_signed(r, "host", o->bucket->config.host);
 	if (o->question == S3_BEGIN_PARTS && o->bucket->config.has_checksums)

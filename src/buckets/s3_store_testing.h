@@ -59,6 +59,7 @@ struct store_control {
 	volatile int requests_per_s_max; /* more are told to slow down; 0: any number */
 	volatile int slow_downs;
 	volatile int open_uploads;
+	volatile int64_t begun_ago_ms; /* the uploads that begin now */
 	volatile int lies_about_whole; /* the checksum at the end of parts is another one */
 	volatile int lists_backwards;
 	volatile int page_keys_max; /* fewer than asked for; 0: as asked */
@@ -86,6 +87,7 @@ struct store_early {
 struct store_upload {
 	struct slice key; /* allocated, all of them; empty: not in use */
 	struct slice parts[STORE_PARTS_MAX];
+	int64_t begun_ms;
 };
 
 struct store {
@@ -340,6 +342,8 @@ static void store_begin_upload(struct store *s, struct buf *b, const struct stor
 		if (s->uploads[i].key.size)
 			continue;
 		s->uploads[i].key = store_copy(r->key);
+		s->uploads[i].begun_ms =
+			clock_wall_ms() + s->control->clock_ahead_ms - s->control->begun_ago_ms;
 		s->control->open_uploads++;
 		snprintf(text, sizeof(text),
 			 "<InitiateMultipartUploadResult><UploadId>id+/ %d</UploadId>"
@@ -349,6 +353,43 @@ static void store_begin_upload(struct store *s, struct buf *b, const struct stor
 		return;
 	}
 	abort();
+}
+
+/* In the order of their ids, as if keys came in it. */
+static void store_list_uploads(struct store *s, struct buf *b, const struct store_request *r)
+{
+	char prefix_text[1024], after_text[1024], date[64];
+	struct slice prefix = store_parameter(r->query, "prefix", prefix_text);
+	struct slice after = store_parameter(r->query, "upload-id-marker", after_text);
+	int i = after.size ? (int)strtol(after_text + 5, NULL, 10) + 1 : 0, count = 0;
+	struct buf body;
+
+	buf_init(&body);
+	buf_add_text(&body, "<ListMultipartUploadsResult><EncodingType>url</EncodingType>");
+	for (; i < STORE_UPLOADS_MAX; i++) {
+		const struct store_upload *u = &s->uploads[i];
+		time_t begun = (time_t)(u->begun_ms / 1000);
+		if (!u->key.size || !slice_starts_with(u->key, prefix))
+			continue;
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S.000Z", gmtime(&begun));
+		buf_add_text(&body, "<Upload><Key>");
+		s3_encode(&body, u->key, false);
+		buf_add_format(&body,
+			       "</Key><UploadId>id+/ %d</UploadId><Initiated>%s</Initiated>"
+			       "</Upload>",
+			       i, date);
+		if (++count == s->control->page_keys_max)
+			break;
+	}
+	if (i < STORE_UPLOADS_MAX)
+		buf_add_format(&body,
+			       "<IsTruncated>true</IsTruncated><NextKeyMarker>%%20</"
+			       "NextKeyMarker><NextUploadIdMarker>id+/ %d</NextUploadIdMarker>",
+			       i);
+	buf_add_text(&body, "</ListMultipartUploadsResult>");
+	buf_add(&body, "", 1);
+	store_text(s, b, 200, (const char *)body.data);
+	buf_done(&body);
 }
 
 static struct slice store_join(const struct store_upload *u)
@@ -431,6 +472,10 @@ static bool store_parts(struct store *s, struct buf *b, const struct store_reque
 
 	if (strcmp(r->method, "POST") == 0 && id.size == 0) {
 		store_begin_upload(s, b, r);
+		return true;
+	}
+	if (id.size == 0 && memmem(r->query.data, r->query.size, "uploads=", 8)) {
+		store_list_uploads(s, b, r);
 		return true;
 	}
 	if (id.size == 0)

@@ -4,6 +4,7 @@
 #include <expat.h>
 #include <limits.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -24,7 +25,14 @@ enum element {
 	BEGUN,
 	UPLOAD_ID,
 	ENDED,
-	CHECKSUM
+	CHECKSUM,
+	UPLOADS,
+	UPLOAD,
+	UPLOAD_KEY,
+	UPLOAD_LEFT,
+	INITIATED,
+	NEXT_KEY,
+	NEXT_ID
 };
 
 /* What is understood, and only where it belongs. */
@@ -49,6 +57,15 @@ static const struct row {
 	{ "CompleteMultipartUploadResult", OTHER, ENDED },
 	{ "CompleteMultipartUploadResponse", OTHER, ENDED }, /* as moto has it */
 	{ "ChecksumCRC32C", ENDED, CHECKSUM },
+	{ "ListMultipartUploadsResult", OTHER, UPLOADS },
+	{ "Upload", UPLOADS, UPLOAD },
+	{ "Key", UPLOAD, UPLOAD_KEY },
+	{ "UploadId", UPLOAD, UPLOAD_LEFT },
+	{ "Initiated", UPLOAD, INITIATED },
+	{ "IsTruncated", UPLOADS, TRUNCATED },
+	{ "NextKeyMarker", UPLOADS, NEXT_KEY },
+	{ "NextUploadIdMarker", UPLOADS, NEXT_ID },
+	{ "EncodingType", UPLOADS, ENCODING },
 };
 
 struct reader {
@@ -64,6 +81,8 @@ struct reader {
 	bool has_key, has_size; /* of the object that is being read */
 	uint64_t size;
 	struct s3_list list;
+	struct s3_begun begun; /* that is being read */
+	struct s3_begun_list uploads;
 	struct s3_error error;
 	struct s3_upload upload;
 };
@@ -149,6 +168,56 @@ static void end_contents(struct reader *r)
 	r->has_key = r->has_size = false;
 }
 
+static void end_upload(struct reader *r)
+{
+	if (!r->arena || !r->begun.key.size || !r->begun.id.size)
+		return;
+	if (r->uploads.count == S3_LIST_KEYS_MAX) {
+		give_up(r, ERR_TOO_BIG);
+		return;
+	}
+	if (!r->uploads.begun)
+		r->uploads.begun =
+			arena_take_array(r->arena, S3_LIST_KEYS_MAX, sizeof(struct s3_begun));
+	r->uploads.begun[r->uploads.count++] = r->begun;
+}
+
+bool s3_parse_time(const char *text, int64_t *ret_ms)
+{
+	struct tm tm = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (!rest)
+		return false;
+	if (*rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (strcmp(rest, "Z") != 0)
+		return false;
+	*ret_ms = (int64_t)timegm(&tm) * 1000;
+	return true;
+}
+
+static void take_time(struct reader *r, struct slice text)
+{
+	char time[S3_CODE_BYTES];
+
+	keep(time, sizeof(time), text);
+	if (!s3_parse_time(time, &r->begun.begun_ms))
+		r->begun.begun_ms = S3_TIME_UNKNOWN;
+}
+
+/* Of the list of uploads. */
+static void end_of_uploads(struct reader *r, enum element element, struct slice text)
+{
+	struct slice *to = element == UPLOAD_KEY    ? &r->begun.key
+			   : element == UPLOAD_LEFT ? &r->begun.id
+			   : element == NEXT_KEY    ? &r->uploads.next_key
+						    : &r->uploads.next_id;
+
+	if (r->arena)
+		*to = arena_copy(r->arena, text);
+}
+
 static void on_end(void *context, const XML_Char *name)
 {
 	struct reader *r = context;
@@ -194,6 +263,20 @@ static void on_end(void *context, const XML_Char *name)
 	case CHECKSUM:
 		keep(r->upload.checksum, sizeof(r->upload.checksum), text);
 		break;
+	case UPLOAD:
+		end_upload(r);
+		r->begun = (struct s3_begun) { .begun_ms = S3_TIME_UNKNOWN };
+		break;
+	case INITIATED:
+		take_time(r, text);
+		break;
+	case UPLOAD_KEY:
+	case UPLOAD_LEFT:
+	case NEXT_KEY:
+	case NEXT_ID:
+		end_of_uploads(r, r->path[r->depth], text);
+		break;
+	case UPLOADS:
 	case BEGUN:
 	case ENDED:
 	case OTHER:
@@ -282,6 +365,23 @@ enum err s3_xml_list(struct arena *a, struct slice text, struct s3_list *ret)
 		r.err = decode(&r.list.keys[i]);
 	if (!r.err)
 		*ret = r.list;
+	return r.err;
+}
+
+enum err s3_xml_begun(struct arena *a, struct slice text, struct s3_begun_list *ret)
+{
+	struct reader r = { .arena = a, .begun = { .begun_ms = S3_TIME_UNKNOWN } };
+
+	parse(&r, text);
+	if (!r.err && r.root != UPLOADS)
+		r.err = ERR_INVALID;
+	for (size_t i = 0; i < r.uploads.count && r.is_encoded && !r.err; i++)
+		r.err = decode(&r.uploads.begun[i].key);
+	if (!r.err && r.is_encoded)
+		r.err = decode(&r.uploads.next_key);
+	r.uploads.is_truncated = r.list.is_truncated;
+	if (!r.err)
+		*ret = r.uploads;
 	return r.err;
 }
 

@@ -39,6 +39,27 @@ struct s3_upload {
 /* ERR_INVALID when it is neither, as an error is; ERR_TOO_BIG when the id is too long. */
 MUST_CHECK enum err s3_xml_upload(struct slice text, struct s3_upload *ret);
 
+/* One that was begun and has not ended. */
+struct s3_begun {
+	struct slice key; /* as the store has it, decoded; both in the arena given */
+	struct slice id;
+	int64_t begun_ms; /* Unix time, or S3_TIME_UNKNOWN */
+};
+#define S3_TIME_UNKNOWN INT64_MIN
+
+struct s3_begun_list {
+	struct s3_begun *begun;
+	size_t count;
+	bool is_truncated;
+	struct slice next_key, next_id; /* empty when the store gave none */
+};
+
+/* ListMultipartUploads.  ERR_INVALID: not such an answer; ERR_TOO_BIG: more than it may say. */
+MUST_CHECK enum err s3_xml_begun(struct arena *a, struct slice text, struct s3_begun_list *ret);
+
+/* "2026-11-22T08:00:00.000Z" */
+bool s3_parse_time(const char *text, int64_t *ret_ms);
+
 struct s3_error {
 	char code[S3_CODE_BYTES];	/* "SlowDown"; "" when the answer was none of S3 */
 	char message[S3_MESSAGE_BYTES]; /* printable ASCII */

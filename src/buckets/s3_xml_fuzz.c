@@ -28,6 +28,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (s3_xml_upload((struct slice) { data, size }, &upload) == OK)
 		require(strlen(upload.id) < sizeof(upload.id));
+	struct s3_begun_list begun = { 0 };
+	if (s3_xml_begun(&a, (struct slice) { data, size }, &begun) == OK) {
+		require(begun.count <= S3_LIST_KEYS_MAX);
+		for (size_t i = 0; i < begun.count; i++)
+			require(begun.begun[i].key.size > 0 && begun.begun[i].id.size > 0);
+	} else {
+		require(begun.count == 0);
+	}
 	s3_xml_error((struct slice) { data, size }, &error);
 	for (const char *p = error.message; *p; p++)
 		require(*p >= ' ' && *p <= '~');

@@ -156,6 +156,8 @@ static enum step begin(struct bucket_op *op)
 	case BUCKET_LIST:
 	case BUCKET_DELETE:
 		return start_inner(o);
+	case BUCKET_ABORT_UPLOADS:
+		break;
 	}
 	abort();
 }

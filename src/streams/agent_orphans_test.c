@@ -154,6 +154,50 @@ static void test_f4_objects_of_others_do_not_end_the_scan(void **state)
 	tear_down();
 }
 
+static const struct bucket_kind *storage_kind;
+static int looks;
+static size_t left;
+
+static enum step storage_step(struct task *t)
+{
+	struct bucket_op *op = CONTAINER(t, struct bucket_op, task);
+
+	if (op->verb != BUCKET_ABORT_UPLOADS)
+		return storage_kind->op->step(t);
+	assert_true(slice_equal(op->key, SLICE("v1/")));
+	assert_int_equal(op->age_ms, ORPHAN_UPLOAD_AGE_MS);
+	looks++;
+	op->ret_count = left < 100 ? left : 100;
+	left -= op->ret_count;
+	op->ret_more = left > 0;
+	return looks == 1 ? task_fail(t, ERR_DENIED, "not allowed") : task_done(t, OK);
+}
+
+/* F5: what large puts left, before each pass, in whatever the bucket is wrapped; if it is not
+ * possible, objects are listed all the same. */
+static void test_f5_a_pass_begins_with_uploads_that_never_ended(void **state)
+{
+	static struct task_kind step;
+	static struct bucket_kind kind;
+
+	(void)state;
+	set_up();
+	storage_kind = fault_inner(w.bucket)->kind;
+	step = *storage_kind->op;
+	step.step = storage_step;
+	kind = *storage_kind;
+	kind.op = &step;
+	kind.has_uploads = true;
+	fault_inner(w.bucket)->kind = &kind;
+	left = 250;
+	w.control.lists_orphans = true;
+	WAIT_FOR(&w, w.control.orphan_pages >= 3);
+	assert_int_equal(left, 0);
+	assert_true(looks >= 4);
+	fault_inner(w.bucket)->kind = storage_kind;
+	tear_down();
+}
+
 /* F7 */
 static void test_f7_a_list_that_fails_or_is_stale_does_no_harm(void **state)
 {
@@ -390,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_f4_orphans_are_found_and_deleted_and_nothing_else),
 		cmocka_unit_test(test_f4_objects_of_others_do_not_end_the_scan),
+		cmocka_unit_test(test_f5_a_pass_begins_with_uploads_that_never_ended),
 		cmocka_unit_test(test_f7_a_list_that_fails_or_is_stale_does_no_harm),
 		cmocka_unit_test(test_nobody_lists_whose_turn_it_is_not),
 		cmocka_unit_test(test_f8_what_the_bucket_did_not_confirm_is_not_forgotten),

@@ -19,16 +19,19 @@ struct orphan_scan {
 	struct agent *agent;
 	struct sleep sleep;
 	struct arena arena; /* of one page */
-	struct bucket_op list;
+	struct bucket_op list, uploads;
+	int upload_looks; /* of this pass */
+	uint64_t aborted; /* since the process began */
 	struct control_call call;
 	char after[BUCKET_KEY_BYTES_MAX + 1];
 	uint64_t pause_ms;
 	uint64_t foreign;     /* names of the pass, as far as this agent listed it */
 	bool is_told;	      /* people, that the bucket does not list */
+	bool is_told_uploads; /* or that uploads cannot be aborted there */
 	bool is_told_foreign; /* and that there is what is not ours */
 };
 
-enum { SCAN_ASK, SCAN_ANSWERED, SCAN_LISTED };
+enum { SCAN_ASK, SCAN_ANSWERED, SCAN_ABORTED, SCAN_LISTED };
 
 static enum step rest(struct orphan_scan *s, uint64_t ms)
 {
@@ -66,6 +69,31 @@ static enum step list(struct orphan_scan *s, struct slice after)
 	return task_wait(&s->task, SCAN_LISTED);
 }
 
+static enum step abort_uploads(struct orphan_scan *s)
+{
+	s->upload_looks++;
+	bucket_abort_uploads(&s->uploads, &s->task, s->agent->config.bucket, SLICE("v1/"),
+			     ORPHAN_UPLOAD_AGE_MS);
+	task_set_deadline(&s->uploads.task, loop_now_ms(s->agent->loop) + ORPHAN_UPLOADS_MS);
+	return task_wait(&s->task, SCAN_ABORTED);
+}
+
+/* A store that has no such list, or does not let us, keeps nobody from listing objects. */
+static enum step aborted(struct orphan_scan *s)
+{
+	const struct bucket_op *op = &s->uploads;
+
+	s->aborted += op->ret_count;
+	if (op->ret_count > 0)
+		log_info("%zu uploads that nobody had ended for a day were aborted", op->ret_count);
+	if (op->task.err && op->task.err != ERR_UNSUPPORTED && !s->is_told_uploads)
+		log_warn("uploads that were cut off cannot be aborted: %s", op->task.why);
+	s->is_told_uploads = op->task.err != OK;
+	if (!op->task.err && op->ret_more && s->upload_looks < ORPHAN_UPLOADS_LOOKS_MAX)
+		return abort_uploads(s);
+	return list(s, SLICE(""));
+}
+
 static enum step answered(struct orphan_scan *s)
 {
 	struct peer_orphans_response response;
@@ -76,7 +104,12 @@ static enum step answered(struct orphan_scan *s)
 	    response.error || response.wait_ms < 0 || response.wait_ms > ORPHAN_SCAN_WAIT_MS_MAX ||
 	    response.after.size > BUCKET_KEY_BYTES_MAX)
 		return rest(s, s->pause_ms);
-	return response.wait_ms ? rest(s, (uint64_t)response.wait_ms) : list(s, response.after);
+	if (response.wait_ms)
+		return rest(s, (uint64_t)response.wait_ms);
+	if (response.after.size > 0)
+		return list(s, response.after);
+	s->upload_looks = 0;
+	return abort_uploads(s);
 }
 
 static uint64_t size_of(const struct bucket_op *list, size_t i)
@@ -145,6 +178,8 @@ static enum step scan_step(struct task *t)
 		return ask(s);
 	case SCAN_ANSWERED:
 		return answered(s);
+	case SCAN_ABORTED:
+		return aborted(s);
 	case SCAN_LISTED:
 		return listed(s);
 	}
@@ -164,11 +199,11 @@ static void scan_on_end(struct task *t)
 		task_wake(agent->stop);
 }
 
-static const char *const scan_places[] = { "ask", "answered", "listed" };
+static const char *const scan_places[] = { "ask", "answered", "aborted", "listed" };
 static const struct task_kind scan_kind = {
 	.name = "orphan_scan",
 	.places = scan_places,
-	.place_count = 3,
+	.place_count = 4,
 	.step = scan_step,
 	.on_end = scan_on_end,
 };

@@ -4,6 +4,9 @@
  *
  *	ask -> wait, or list a page -> tell what is not in the catalog -> wait, or the next page ...
  *
+ * Before a pass it aborts what large puts that were cut off left in the bucket, which no list of
+ * objects has: uploads that were begun and have not ended in a day.
+ *
  * What has no name of ours is counted, named once in the log, and passed over.
  *
  * The list may be stale or miss names: what is missing now is seen in a later pass. */
@@ -13,9 +16,12 @@
 #include <stdint.h>
 
 enum {
-	ORPHAN_SCAN_PAUSE_MS = 60 * 1000,      /* at first, and when something failed */
-	ORPHAN_SCAN_WAIT_MS_MAX = 3600 * 1000, /* that control may say */
-	ORPHAN_SCAN_LIST_MS = 60 * 1000,       /* deadline of one page */
+	ORPHAN_SCAN_PAUSE_MS = 60 * 1000,	 /* at first, and when something failed */
+	ORPHAN_SCAN_WAIT_MS_MAX = 3600 * 1000,	 /* that control may say */
+	ORPHAN_SCAN_LIST_MS = 60 * 1000,	 /* deadline of one page */
+	ORPHAN_UPLOAD_AGE_MS = 24 * 3600 * 1000, /* no put takes a thousandth of it */
+	ORPHAN_UPLOADS_MS = 10 * 60 * 1000,	 /* deadline of one look for them */
+	ORPHAN_UPLOADS_LOOKS_MAX = 10,		 /* a pass; each aborts a hundred at most */
 };
 
 struct agent;
