@@ -28,7 +28,7 @@ static const char *const words[CHECK_OBJECTS] = {
 static bool is_clean(const struct restore_report *r)
 {
 	return r->loss_count == 0 && r->bad_count == 0 && r->newer_count == 0 &&
-	       r->flaws.count == 0;
+	       r->unseen_count == 0 && r->flaws.count == 0;
 }
 
 /* Those of the catalog that are there. */
@@ -56,6 +56,9 @@ static void print_wrong(const struct restore_report *r)
 	}
 	if (r->loss_count > FSCK_SHOWN_MAX)
 		say("and %zu more", r->loss_count - FSCK_SHOWN_MAX);
+	if (r->unseen_count > 0)
+		say("%zu more objects that the catalog does not name were not looked at",
+		    r->unseen_count);
 	if (r->newer_count > 0)
 		say("%zu data files are of agents that the journal has never heard of: the journal "
 		    "is older than it was.  Do not serve from it; see hanse-restore(1).",
@@ -114,9 +117,21 @@ static json_t *json_of_names(const struct restore_report *r)
 	return names;
 }
 
+/* All that people are told is there for programs, too. */
+static void add_more(json_t *wrong, const char *what, size_t count)
+{
+	if (count > 0)
+		json_array_append_new(wrong, json_pack("{s:s, s:I}", "what", what, "count",
+						       (json_int_t)count));
+}
+
 static json_t *json_of_wrong(const struct restore_report *r)
 {
 	json_t *wrong = json_array();
+
+	add_more(wrong, "more in the catalog", r->flaws.count - r->flaws.text_count);
+	add_more(wrong, "data files of agents that the journal has never heard of", r->newer_count);
+	add_more(wrong, "objects that were not looked at", r->unseen_count);
 
 	for (size_t i = 0; i < r->flaws.text_count; i++)
 		json_array_append_new(wrong, json_pack("{s:o}", "what",

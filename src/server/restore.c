@@ -551,6 +551,7 @@ static void name_strays(struct restore *r, const struct restore_files *f)
 
 	report->objects = arena_take_array(r->arena, RESTORE_OBJECTS_MAX, sizeof(*report->objects));
 	report->stray_count = report->newer_count = 0;
+	report->unseen_count = f->stray_count - count;
 	for (size_t i = 0; i < count; i++) {
 		const struct restore_stray *stray = &f->strays[i];
 		enum check_object what = check_object(r->cell, stray->incarnation, stray->sequence);

@@ -72,9 +72,10 @@ struct restore_report {
 	struct restore_loss *losses; /* by topic, partition and offset */
 	size_t loss_count;
 	int64_t lost_records;
-	size_t stray_count; /* data files that nobody knows: orphans */
-	size_t newer_count; /* of those, of agents nobody knows: the journal is too old */
-	size_t bad_count;   /* data files that are gone or damaged */
+	size_t stray_count;  /* data files that nobody knows: orphans */
+	size_t unseen_count; /* of those, too many to say what they are */
+	size_t newer_count;  /* of those, of agents nobody knows: the journal is too old */
+	size_t bad_count;    /* data files that are gone or damaged */
 	/* with is_check */
 	struct check_flaws flaws;
 	struct restore_object *objects; /* the first RESTORE_OBJECTS_MAX */

@@ -15,6 +15,10 @@ static size_t flaw_count(struct books *b, const char *text)
 	return count;
 }
 
+#define MARKER                                                                                     \
+	"INSERT INTO marker (partition, marker_offset, producer_id, epoch, is_commit,"             \
+	" first_offset, stable_offset, written_ms) SELECT id, "
+
 static void set_up(struct books *b)
 {
 	books_open(b);
@@ -50,6 +54,14 @@ static void test_each_flaw_is_told(void **state)
 		{ "UPDATE partition SET bytes = bytes + 1 WHERE number = 1", "other bytes" },
 		{ "UPDATE topic SET partition_count = 3", "count of partitions" },
 		{ "DELETE FROM partition WHERE number = 1", "a partition that is not there" },
+		{ "UPDATE run SET file = (SELECT file FROM run WHERE base_offset = 0 AND partition "
+		  "="
+		  " (SELECT id FROM partition WHERE number = 0)) WHERE base_offset = 5",
+		  "the same bytes of file" },
+		{ MARKER "30, 9, 0, 1, 0, 0, 1 FROM partition WHERE number = 0", "at or behind" },
+		{ MARKER "3, 9, 0, 1, 0, 0, 1 FROM partition WHERE number = 0",
+		  "that is in none, 3" },
+		{ "UPDATE counter SET next = 1 WHERE name = 'incarnation'", "file 1 is of an inc" },
 	};
 
 	(void)state;

@@ -48,6 +48,29 @@ static const char *const flaws[] = {
 	" FROM topic WHERE topic.deleted_ms IS NULL AND topic.partition_count <>"
 	" (SELECT count(*) FROM partition WHERE partition.topic = topic.id)",
 
+	/* batches of producers do not say which offsets they have, so their files do not either */
+	"SELECT 'two runs have the same bytes of file', held.file FROM (SELECT file, position,"
+	" lag(position + size) OVER (PARTITION BY file ORDER BY position, size) AS before FROM run)"
+	" AS held WHERE held.before > held.position",
+
+	"SELECT 'the end of a transaction in ' || topic.name || '-' || partition.number || ' is at"
+	" or behind its high watermark, at', marker.marker_offset FROM marker JOIN partition ON"
+	" partition.id = marker.partition JOIN topic ON topic.id = partition.topic"
+	" WHERE marker.marker_offset >= partition.high_watermark",
+
+	"SELECT 'a run of ' || topic.name || '-' || partition.number || ' holds the offset of the"
+	" end of a transaction that is in none,', marker.marker_offset FROM marker JOIN partition "
+	"ON"
+	" partition.id = marker.partition JOIN topic ON topic.id = partition.topic"
+	" WHERE marker.is_in_run = 0 AND (SELECT base_offset FROM run WHERE run.partition ="
+	" marker.partition AND run.last_offset >= marker.marker_offset ORDER BY run.last_offset"
+	" LIMIT 1) <= marker.marker_offset",
+
+	/* it would be given to another agent, which would use the name again */
+	"SELECT 'file ' || id || ' is of an incarnation that was not granted yet:', incarnation"
+	" FROM file WHERE incarnation >= (SELECT coalesce(max(next), 0) FROM counter WHERE name ="
+	" 'incarnation')",
+
 	"SELECT 'two agents have incarnation', incarnation FROM agent GROUP BY incarnation"
 	" HAVING count(*) > 1",
 };
