@@ -278,9 +278,10 @@ static inline void testing_answer_share(struct testing_peer *p, struct arena *a,
 	struct testing_control *c = p->control;
 	struct peer_share_request request;
 	struct peer_share_response response = { 0 };
-	struct share_records share = {
-		.arena = a, .request = &request, .now_ms = clock_wall_ms(), .response = &response
-	};
+	struct share_records share = { .arena = a,
+				       .request = &request,
+				       .now_ms = clock_wall_ms() - p->control->behind_ms,
+				       .response = &response };
 
 	assert_int_equal(frame_decode_body(a, frame, &peer_share_request_schema, &request), OK);
 	c->share_count++;

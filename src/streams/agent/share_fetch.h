@@ -14,8 +14,11 @@ enum {
 	SHARE_FETCH_BYTES_MAX = 16 << 20, /* of one answer, about */
 	SHARE_FETCH_RECORDS_MAX = 10000,
 	SHARE_FETCH_WAIT_MS_MAX = 300000,
-	SHARE_FETCH_ROUNDS_MAX = 100, /* looks in vain because others were faster */
-	SHARE_FETCH_PAUSE_MS = 20,    /* a lock that ends is looked at not more often */
+	SHARE_FETCH_ROUNDS_MAX = 100, /* looks in vain because others were faster; */
+	SHARE_FETCH_ROUNDS_LATE = 3,  /* when the member has waited long enough */
+	SHARE_FETCH_VAIN_MS = 10,     /* from the second one on there are pauses, growing */
+	SHARE_FETCH_VAIN_MS_MAX = 500,
+	SHARE_FETCH_PAUSE_MS = 20, /* a lock that ends is looked at not more often */
 	SHARE_FETCH_CATCH_UP_MS = 5000,
 	SHARE_FETCH_LOOKUPS_MAX = 16, /* at a time, for where a group begins by age */
 };
@@ -62,7 +65,7 @@ struct share_fetch {
 	struct peer_share_request *question;
 	struct replica_wait wait;
 	struct arena looked;
-	uint64_t deadline_ms;
+	uint64_t deadline_ms, pause_until_ms;
 	int rounds;
 	struct timer timer;
 	struct answer_room room;

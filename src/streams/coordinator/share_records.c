@@ -123,17 +123,20 @@ static void take_answers(const struct share *s, const struct peer_share_request_
 	}
 }
 
-static void acquire(struct share *s, const struct peer_share_request_partition *asked,
+/* True: something has changed. */
+static bool acquire(struct share *s, const struct peer_share_request_partition *asked,
 		    int64_t high_watermark, struct share_partition *state,
 		    struct peer_share_response_partition *ret)
 {
 	struct share_acquired got = { 0 };
+	bool has_changed = false;
 
 	for (size_t i = 0; i < asked->batches_count; i++) {
 		const struct peer_share_request_batch *batch = &asked->batches[i];
 		int64_t last = batch->last < high_watermark ? batch->last : high_watermark - 1;
 		if (batch->first < 0 || batch->first > last)
 			continue; /* no agent has read such a one */
+		has_changed |= batch->is_aborted;
 		if (batch->is_aborted)
 			share_partition_pass_over(state, batch->first, last);
 		else
@@ -147,6 +150,7 @@ static void acquire(struct share *s, const struct peer_share_request_partition *
 			got.ranges[i].last,
 			got.ranges[i].deliveries,
 		};
+	return has_changed || got.count > 0;
 }
 
 static enum err run_partition(struct share *s, const struct peer_share_request_partition *asked,
@@ -182,8 +186,9 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 	take_answers(s, asked, &state, ret);
 	if (asked->releases)
 		has_changed |= share_partition_release(&state, s->acquire.member);
-	acquire(s, asked, partition.high_watermark, &state, ret);
-	if (!has_changed && asked->answers_count == 0 && asked->batches_count == 0)
+	has_changed |= acquire(s, asked, partition.high_watermark, &state, ret);
+	if (!has_changed &&
+	    asked->answers_count == 0) /* a fetch in vain costs the journal nothing */
 		return OK;
 	/* Who gives back, or speaks of records nobody can have, does not begin a partition. */
 	if (!state.row && asked->batches_count == 0 &&
