@@ -4,7 +4,9 @@
  *	GET /readyz[/NAME]    200 while every role is ready, else 503; ?verbose, ?exclude=NAME
  *	GET /livez[/NAME]     200 unless a role has been silent for METRICS_LIVE_MS
  *
- * It asks the roles at each question and keeps nothing, so that nothing happens while nobody asks.
+ * It asks the roles when it is asked, so that nothing happens while nobody asks; but for their
+ * numbers one after the other, and who asks meanwhile, or less than METRICS_KEPT_MS later, gets the
+ * same page: who asks much costs this process something, and the roles nothing.
  * A role that is dead, or does not answer in METRICS_ASK_MS, is missing in the numbers and not
  * ready; the others are there.  It has no keys, opens no bucket and can do nothing to the roles. */
 #include <linux/capability.h>
@@ -29,6 +31,7 @@ enum {
 	METRICS_LIVE_MS = 60 * 1000,
 	METRICS_AGAIN_MS = 2000, /* the port is taken, or its address is not there yet */
 	METRICS_CONNECTIONS_MAX = 64,
+	METRICS_KEPT_MS = 900,	 /* less than the second in which Prometheus asks at most */
 	METRICS_GATHERS_MAX = 8, /* questions at a time; more are told to come again */
 	METRICS_MESH_MS = 24 * 3600 * 1000,
 	HTTP_OK = 200,
@@ -39,6 +42,11 @@ enum {
 
 enum question { ASK_METRICS, ASK_READY, ASK_LIVE };
 
+struct kept_page {
+	struct buf text;
+	uint64_t until_ms;
+};
+
 struct metrics {
 	struct loop *loop;
 	struct options *options;
@@ -46,6 +54,7 @@ struct metrics {
 	struct timer again;
 	struct list gathers;
 	size_t gather_count;
+	struct kept_page kept[EXPOSITION_OPENMETRICS + 1];
 	uint64_t silent_since_ms[ROLE_COUNT]; /* 0: it answered last */
 	bool is_told;			      /* that the port could not be opened */
 };
@@ -55,7 +64,9 @@ struct gather {
 	struct task task;
 	struct metrics *metrics;
 	struct list link;
-	struct http_exchange *exchange;
+	struct http_exchange *exchange;			       /* the first who asked */
+	struct http_exchange *others[METRICS_CONNECTIONS_MAX]; /* for numbers, meanwhile */
+	size_t other_count;
 	enum question question;
 	enum exposition_format format;
 	struct http_call calls[ROLE_COUNT];
@@ -91,6 +102,23 @@ static bool take_page(const struct gather *g, enum role_kind role, struct slice 
 	return !err;
 }
 
+static void answer_all(struct gather *g, int status, const char *type, struct slice text)
+{
+	http_answer(g->exchange, status, type, text);
+	for (size_t i = 0; i < g->other_count; i++)
+		http_answer(g->others[i], status, type, text);
+	g->other_count = 0;
+}
+
+static void keep_page(struct gather *g, struct slice text)
+{
+	struct kept_page *kept = &g->metrics->kept[g->format];
+
+	buf_clear(&kept->text);
+	buf_add_slice(&kept->text, text);
+	kept->until_ms = loop_now_ms(g->task.loop) + METRICS_KEPT_MS;
+}
+
 static void answer_metrics(struct gather *g)
 {
 	struct slice pages[ROLE_COUNT + 1];
@@ -113,7 +141,8 @@ static void answer_metrics(struct gather *g)
 	pages[0] = buf_slice(&own);
 	metrics_merge(pages, count, &all);
 	exposition_end(g->format, &all);
-	http_answer(g->exchange, HTTP_OK, exposition_content_type(g->format), buf_slice(&all));
+	answer_all(g, HTTP_OK, exposition_content_type(g->format), buf_slice(&all));
+	keep_page(g, buf_slice(&all));
 	buf_done(&own);
 	buf_done(&all);
 }
@@ -201,7 +230,7 @@ static enum step gather_step(struct task *t)
 	struct gather *g = CONTAINER(t, struct gather, task);
 
 	if (task_is_canceled(t)) {
-		http_answer(g->exchange, HTTP_UNAVAILABLE, plain, SLICE("stopping\n"));
+		answer_all(g, HTTP_UNAVAILABLE, plain, SLICE("stopping\n"));
 		return task_done(t, ERR_CANCELED);
 	}
 	switch (t->at) {
@@ -252,8 +281,30 @@ static bool has_silent_role(const struct metrics *m)
 	return false;
 }
 
+/* What was gathered just now, or is being gathered. */
+static bool share_page(struct metrics *m, struct http_exchange *x)
+{
+	enum exposition_format format = exposition_format_of(http_header(x, "Accept"));
+	struct kept_page *kept = &m->kept[format];
+
+	if (loop_now_ms(m->loop) < kept->until_ms) {
+		http_answer(x, HTTP_OK, exposition_content_type(format), buf_slice(&kept->text));
+		return true;
+	}
+	LIST_EACH (&m->gathers, struct gather, link, g) {
+		if (g->question != ASK_METRICS || g->format != format ||
+		    g->other_count == METRICS_CONNECTIONS_MAX)
+			continue;
+		g->others[g->other_count++] = x;
+		return true;
+	}
+	return false;
+}
+
 static void gather(struct metrics *m, struct http_exchange *x, enum question question)
 {
+	if (question == ASK_METRICS && share_page(m, x))
+		return;
 	bool is_busy = m->gather_count >= METRICS_GATHERS_MAX;
 
 	/* Nobody is to be restarted because others ask much. */
@@ -373,10 +424,14 @@ int metrics_role_main(char **argv)
 	privilege_keep(PRIVILEGE(CAP_NET_BIND_SERVICE));
 	m.loop = loop_new(0);
 	list_init(&m.gathers);
+	for (int i = 0; i <= EXPOSITION_OPENMETRICS; i++)
+		buf_init(&m.kept[i].text);
 	stop_install(m.loop, on_stop, &m);
 	open_door(&m);
 	memory_settle();
 	loop_run(m.loop);
+	for (int i = 0; i <= EXPOSITION_OPENMETRICS; i++)
+		buf_done(&m.kept[i].text);
 	loop_free(m.loop);
 	return 0;
 }

@@ -208,6 +208,12 @@ with Scenario() as s:
                               check=False, capture_output=True, timeout=60)
         assert gone.returncode == 4 and b"no numbers at" in gone.stderr, gone.stderr
 
+    with s.test("who asks all at once gets one page, and nobody is sent away"):
+        with ThreadPoolExecutor(40) as at_once:
+            pages = list(at_once.map(lambda _: get(port, "/metrics"), range(40)))
+        assert [status for status, _, _ in pages] == 40 * [200], pages
+        assert len({text for _, _, text in pages}) < 20
+
     with s.test("a process that stands still is missing, and nothing else"):
         def is_missing():
             with ThreadPoolExecutor() as at_once:  # each waits 3 s for it
