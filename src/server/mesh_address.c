@@ -13,7 +13,8 @@
 enum { ASK_MS = 5000, AGAIN_MS = 200, HTTP_OK = 200 };
 
 static const char host[] = "mesh:";
-static const int rows[] = { OPTION_KAFKA, OPTION_ADVERTISE, OPTION_PEER, OPTION_METRICS };
+static const int rows[] = { OPTION_KAFKA, OPTION_ADVERTISE, OPTION_PEER, OPTION_BLOCKS,
+			    OPTION_METRICS };
 
 /* --- asking ----------------------------------------------------------------------------------- */
 /* Where `hanse up` has its sockets: the same directory, or its own default one. */

@@ -26,6 +26,7 @@ enum {
 	WIREGUARD_PORT_DEFAULT = 41641, /* UDP */
 	METRICS_PORT_DEFAULT = 8644,	/* TCP: of `hanse up` */
 	METRICS_PORT_DISTANCE = 200,	/* of `hanse serve`, from that of Kafka */
+	BLOCKS_PORT_DISTANCE = 300,
 	RELAY_RATE_MIN = 1000,
 	RELAY_RATE_MAX = 1000 * 1000 * 1000,
 	RELAY_REGION_MIN = 900,
@@ -41,6 +42,7 @@ enum option {
 	OPTION_KAFKA_ALSO,
 	OPTION_ADVERTISE,
 	OPTION_PEER,
+	OPTION_BLOCKS,
 	OPTION_SITE,
 	OPTION_ROLES,
 	OPTION_CONTROL,
@@ -141,6 +143,8 @@ struct options {
 	/* from options_finish() */
 	struct address kafka, advertise, peer;
 	char peer_listen[OPTION_HOST_BYTES]; /* the host to listen on, at the port of `peer` */
+	struct address blocks; /* where agents of the site ask for blocks; host "": nowhere */
+	char blocks_listen[OPTION_HOST_BYTES];
 	int32_t default_partitions;
 	int puts_per_s;		  /* of data files, where requests cost */
 	uint64_t kafka_reauth_ms; /* clients sign in again before that; 0: need not */

@@ -13,16 +13,25 @@ static void init_control(struct peer_identity *p, const struct keyring *keys)
 	p->asks = tls_identity_new(seed, (const uint8_t *[]) { control }, 1);
 }
 
+static void init_agent(struct peer_identity *p, const struct keyring *keys)
+{
+	const uint8_t *seed = keyring_get(keys, KEY_AGENTS_SEED);
+	uint8_t agents[TLS_KEY_BYTES];
+
+	tls_public_key(seed, agents);
+	p->asks =
+		tls_identity_new(seed,
+				 (const uint8_t *[]) { keyring_get(keys, KEY_CONTROL_PUBLIC) }, 1);
+	p->mates = tls_identity_new(seed, (const uint8_t *[]) { agents }, 1);
+}
+
 void peer_identity_init(struct peer_identity *p, const struct keyring *keys)
 {
 	*p = (struct peer_identity) { 0 };
 	if (keyring_has(keys, KEY_CONTROL_SEED) && keyring_has(keys, KEY_AGENTS_PUBLIC))
 		init_control(p, keys);
 	else if (keyring_has(keys, KEY_AGENTS_SEED) && keyring_has(keys, KEY_CONTROL_PUBLIC))
-		p->asks = tls_identity_new(keyring_get(keys, KEY_AGENTS_SEED),
-					   (const uint8_t *[]) {
-						   keyring_get(keys, KEY_CONTROL_PUBLIC) },
-					   1);
+		init_agent(p, keys);
 }
 
 void peer_identity_done(struct peer_identity *p)
@@ -31,6 +40,8 @@ void peer_identity_done(struct peer_identity *p)
 		tls_identity_free(p->listens);
 	if (p->asks)
 		tls_identity_free(p->asks);
+	if (p->mates)
+		tls_identity_free(p->mates);
 	*p = (struct peer_identity) { 0 };
 }
 

@@ -10,6 +10,7 @@
 struct peer_identity {
 	struct tls_identity *listens;  /* control: believes control and agents; NULL: not ours */
 	struct tls_identity *asks;     /* control or agent: believes control; NULL: neither */
+	struct tls_identity *mates;    /* agent: listens and asks, believes agents; NULL: not one */
 	uint8_t agents[TLS_KEY_BYTES]; /* where it listens: the public key of agents */
 };
 

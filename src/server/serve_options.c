@@ -142,13 +142,21 @@ static bool is_any_host(const char *host)
 }
 
 /* Who listens for clients everywhere listens for nodes everywhere. */
-static void find_peer_listen(struct options *o)
+static void find_listen(const struct options *o, const char *host, char ret[OPTION_HOST_BYTES])
 {
-	const char *host = o->peer.host;
-
 	if (is_any_host(o->kafka.host) && strcmp(host, o->advertise.host) == 0)
 		host = o->kafka.host;
-	snprintf(o->peer_listen, sizeof(o->peer_listen), "%s", host);
+	snprintf(ret, OPTION_HOST_BYTES, "%s", host);
+}
+
+/* Beside Kafka, which the value says then. */
+static void place_beside(struct options *o, int option, int distance, struct address *ret)
+{
+	*ret = is_any_host(o->kafka.host) ? o->advertise : o->kafka;
+	ret->port = (uint16_t)(o->kafka.port + distance);
+	bool is_v6 = strchr(ret->host, ':');
+	snprintf(o->values[option], OPTION_VALUE_BYTES_MAX, is_v6 ? "[%s]:%u" : "%s:%u", ret->host,
+		 ret->port);
 }
 
 /* The other nodes' door: beside Kafka's unless said otherwise.  Its address is also this node's
@@ -158,20 +166,39 @@ static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 	if (o->values[OPTION_PEER][0]) {
 		enum err err = options_read_address(o, OPTION_PEER, &o->peer, why);
 		if (!err)
-			find_peer_listen(o);
+			find_listen(o, o->peer.host, o->peer_listen);
 		return err;
 	}
 	if (o->kafka.port > UINT16_MAX - PEER_PORT_DISTANCE) {
 		snprintf(why, OPTION_WHY_BYTES, "the port of --kafka leaves no room: give --peer");
 		return ERR_INVALID;
 	}
-	o->peer = is_any_host(o->kafka.host) ? o->advertise : o->kafka;
-	find_peer_listen(o);
-	o->peer.port = (uint16_t)(o->kafka.port + PEER_PORT_DISTANCE);
-	bool is_v6 = strchr(o->peer.host, ':');
-	snprintf(o->values[OPTION_PEER], OPTION_VALUE_BYTES_MAX, is_v6 ? "[%s]:%u" : "%s:%u",
-		 o->peer.host, o->peer.port);
+	place_beside(o, OPTION_PEER, PEER_PORT_DISTANCE, &o->peer);
+	find_listen(o, o->peer.host, o->peer_listen);
 	return OK;
+}
+
+/* The door for agents of the same site; only with keys, which say who is one. */
+static enum err find_blocks(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	char *value = o->values[OPTION_BLOCKS];
+
+	if (value[0] && strcmp(value, "none") != 0) {
+		enum err err = options_read_address(o, OPTION_BLOCKS, &o->blocks, why);
+		if (err)
+			return err;
+	} else if (value[0] || !o->is_sealed || o->kafka.port > UINT16_MAX - BLOCKS_PORT_DISTANCE) {
+		snprintf(value, OPTION_VALUE_BYTES_MAX, "none");
+		return OK;
+	} else {
+		place_beside(o, OPTION_BLOCKS, BLOCKS_PORT_DISTANCE, &o->blocks);
+	}
+	find_listen(o, o->blocks.host, o->blocks_listen);
+	if (o->is_sealed)
+		return OK;
+	snprintf(why, OPTION_WHY_BYTES,
+		 "--blocks needs --key-file: agents know each other by their keys");
+	return ERR_INVALID;
 }
 
 static enum err read_kafka_tls(struct options *o, char why[OPTION_WHY_BYTES])
@@ -236,6 +263,8 @@ enum err serve_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = find_peer(o, why);
 	if (!err)
 		err = options_read_journal(o, why);
+	if (!err && o->has_streams)
+		err = find_blocks(o, why);
 	if (!err)
 		err = read_controls(o, why);
 	if (!err)

@@ -144,6 +144,9 @@ static struct agent_config config_of(const struct options *o, struct streams *s)
 		.advertise_host = o->advertise.host,
 		.advertise_port = o->advertise.port,
 		.site = o->values[OPTION_SITE],
+		.blocks_host = o->blocks.host[0] ? o->blocks_listen : NULL,
+		.blocks_advertise = o->blocks.host,
+		.blocks_port = o->blocks.port,
 		.control_count = o->control_count,
 		.kafka_identity = s->tls.identity,
 		.is_open = strcmp(o->values[OPTION_KAFKA_OPEN], "yes") == 0,
@@ -202,6 +205,7 @@ int streams_role_main(char **argv)
 	struct agent_config config = config_of(&options, &s);
 	config.controls = controls;
 	config.identity = identity.asks;
+	config.site_identity = identity.mates;
 	config.bucket = bucket;
 	config.keys = options.is_sealed ? &keys : NULL;
 	s.agent = agent_new(s.loop, &config);

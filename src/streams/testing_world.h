@@ -25,9 +25,9 @@ struct testing_world {
 	struct timer tick;
 	char path[64];
 	struct control_place places[3];
-	size_t place_count; /* 0: of control alone */
-	struct tls_identity *identity;
-	uint16_t port; /* of Kafka */
+	size_t place_count;		       /* 0: of control alone */
+	struct tls_identity *identity, *mates; /* for control; for agents of the site */
+	uint16_t port;			       /* of Kafka */
 	uint16_t advertise_port;
 	const char *site;
 	uint64_t control_silence_ms;
@@ -103,6 +103,9 @@ static inline void testing_begin_agent(struct testing_world *w)
 					      .controls = w->places,
 					      .control_count = w->place_count,
 					      .identity = w->identity,
+					      .site_identity = w->mates,
+					      .blocks_host = w->mates ? "127.0.0.1" : NULL,
+					      .blocks_advertise = "127.0.0.1",
 					      .control_silence_ms = w->control_silence_ms,
 					      .bucket = w->bucket,
 					      .default_partitions = 3,
@@ -125,6 +128,7 @@ static inline void testing_join_world(struct testing_world *other, const struct 
 	*other = (struct testing_world) {
 		.loop = w->loop,
 		.bucket = w->bucket,
+		.mates = w->mates,
 		.advertise_port = advertise_port,
 		.site = site,
 	};

@@ -25,6 +25,7 @@
 #include "streams/agent/read_places.h"
 #include "streams/agent/share_release.h"
 #include "streams/agent/shielded.h"
+#include "streams/agent/site.h"
 #include "streams/catalog/catalog.h"
 
 enum { SLOW_LOOKS = 8 }; /* in the time a connection has */
@@ -467,6 +468,8 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->condition->told = AGENT_OPENS;
 	agent->health = health_new(agent);
 	block_cache_set_health(agent->cache, agent->health);
+	agent->site = site_new(agent);
+	block_cache_set_site(agent->cache, agent->site);
 	agent->places = read_places_new();
 	agent->racks = racks_new();
 	agent->numbers = agent_numbers_new();
@@ -487,6 +490,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 						     .kafka_host = config->advertise_host,
 						     .kafka_port = config->advertise_port,
 						     .site = config->site,
+						     .blocks = site_place(agent->site),
 						     .silence_ms = config->control_silence_ms,
 						     .owner = &link_owner,
 						     .context = agent,
@@ -527,7 +531,8 @@ static bool is_busy(const struct agent *agent)
 	       agent->discard_count > 0 || doubt_is_busy(agent) || condition_is_busy(agent) ||
 	       health_is_busy(agent->health) || agent->connection_count > 0 ||
 	       file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache) ||
-	       replica_is_loading(agent->replica) || share_release_is_busy(agent->shares);
+	       replica_is_loading(agent->replica) || share_release_is_busy(agent->shares) ||
+	       site_is_busy(agent->site);
 }
 
 static enum step drained(struct agent_stop *s)
@@ -576,6 +581,7 @@ static enum step drain(struct agent_stop *s)
 	share_release_stop(agent->shares);
 	condition_stop(agent);
 	health_stop(agent->health);
+	site_stop(agent->site);
 	return drained(s);
 }
 
@@ -666,6 +672,7 @@ void agent_free(struct agent *agent)
 	held_batches_free(agent->held);
 	file_writer_free(agent->writer);
 	block_cache_free(agent->cache);
+	site_free(agent->site);
 	read_places_free(agent->places);
 	racks_free(agent->racks);
 	fetch_sessions_free(agent->fetch_sessions);

@@ -57,7 +57,12 @@ struct agent_config {
 	const struct control_place *controls; /* borrowed; see control_link.h */
 	size_t control_count;
 	struct tls_identity
-		*identity;	     /* for control elsewhere; NULL: no keys.  Outlives the agent */
+		*identity; /* for control elsewhere; NULL: no keys.  Outlives the agent */
+	/* For other agents of the site, which are asked too: who they are, where to listen, and
+	 * what they are told (site.h); NULL: do not. */
+	struct tls_identity *site_identity;
+	const char *blocks_host, *blocks_advertise;
+	uint16_t blocks_port;
 	uint64_t control_silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	struct bucket *bucket;	     /* data files; outlives the agent */
 	int puts_per_s;		     /* where requests cost, see flush_budget.h; 0: its default */
@@ -86,6 +91,7 @@ struct agent_numbers;
 struct file_writer;
 struct held_batches;
 struct block_cache;
+struct site;
 struct read_places;
 struct racks;
 struct audit;
@@ -108,6 +114,7 @@ struct agent {
 	struct file_writer *writer;
 	struct held_batches *held;
 	struct block_cache *cache;
+	struct site *site; /* the other agents of it */
 	struct read_places *places;
 	struct fetch_sessions *fetch_sessions;
 	struct share_release *shares;	 /* sessions of share groups */

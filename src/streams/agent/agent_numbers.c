@@ -6,6 +6,7 @@
 #include "streams/agent/block_cache.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/group_lag.h"
+#include "streams/agent/site.h"
 #include "wire/kafka/errors.h"
 
 struct agent_numbers *agent_numbers_new(void)
@@ -320,16 +321,17 @@ static const struct metric_row cache_hits = { "hanse_block_cache_hits_total", ME
 					      "Blocks of data files that were in memory.", NULL };
 static const struct metric_row cache_misses = {
 	"hanse_block_cache_misses_total", METRIC_COUNTER,
-	"Blocks of data files that were not, and were read from the bucket.", NULL
+	"Blocks of data files that were not: another agent of the site gave them, or the bucket.",
+	NULL
 };
 static const struct metric_row cache_bytes = { "hanse_block_cache_bytes", METRIC_GAUGE,
 					       "Memory of blocks: warm are those that were just "
-					       "written, cold those from the bucket.",
+					       "written, cold those from elsewhere.",
 					       NULL };
 static const struct metric_row cache_max = { "hanse_block_cache_limit_bytes", METRIC_GAUGE,
 					     "How much memory blocks may take.", NULL };
 static const struct metric_row cache_loads = { "hanse_block_cache_loads", METRIC_GAUGE,
-					       "Reads from the bucket that are under way.", NULL };
+					       "Blocks that are being read or asked for.", NULL };
 
 static void write_cache(struct agent *agent, struct exposition *e)
 {
@@ -343,6 +345,38 @@ static void write_cache(struct agent *agent, struct exposition *e)
 	exposition_add(e, s.cold_bytes, LABELS({ "kind", SLICE("cold") }));
 	exposition_one(e, &cache_max, s.bytes_max);
 	exposition_one(e, &cache_loads, s.loads);
+}
+
+static const struct metric_row site_blocks = {
+	"hanse_site_blocks_total", METRIC_COUNTER,
+	"Blocks of data files that other agents of the site gave: from their memory, or read from "
+	"the bucket for all of the site.",
+	NULL
+};
+static const struct metric_row site_fallbacks = {
+	"hanse_site_fallbacks_total", METRIC_COUNTER,
+	"Blocks that other agents of the site were asked for in vain, and the bucket then.", NULL
+};
+static const struct metric_row site_asked = {
+	"hanse_site_asked_total", METRIC_COUNTER,
+	"What other agents of the site asked of this one, and what they got: a block from memory, "
+	"one read from the bucket, none, or that there is too much to do.",
+	NULL
+};
+
+static void write_site(struct agent *agent, struct exposition *e)
+{
+	const struct site_numbers *n = site_get_numbers(agent->site);
+
+	exposition_family(e, &site_blocks);
+	exposition_add(e, n->from_memory, LABELS({ "from", SLICE("memory") }));
+	exposition_add(e, n->from_bucket, LABELS({ "from", SLICE("bucket") }));
+	exposition_one(e, &site_fallbacks, n->fallbacks);
+	exposition_family(e, &site_asked);
+	exposition_add(e, n->gave_memory, LABELS({ "got", SLICE("memory") }));
+	exposition_add(e, n->gave_bucket, LABELS({ "got", SLICE("bucket") }));
+	exposition_add(e, n->gave_none, LABELS({ "got", SLICE("none") }));
+	exposition_add(e, n->gave_busy, LABELS({ "got", SLICE("busy") }));
 }
 
 static const struct metric_row room_bytes = {
@@ -364,6 +398,7 @@ void agent_numbers_write(struct agent *agent, struct exposition *e)
 	write_topics(agent->numbers, e);
 	write_files(agent, e);
 	write_cache(agent, e);
+	write_site(agent, e);
 	exposition_one(e, &replica_row, (uint64_t)replica_index(agent->replica));
 	if (!agent->config.no_group_lag)
 		group_lag_write(agent, e);

@@ -1,12 +1,14 @@
 #include "streams/agent/block_cache.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/map.h"
 #include "base/memory.h"
 #include "loop/timer.h"
 #include "streams/agent/health.h"
+#include "streams/agent/site.h"
 #include "wire/streams/data_file.h"
 
 /* Without padding: it is a key of the map. */
@@ -20,8 +22,10 @@ struct block {
 	struct blob *bytes; /* NULL while it is being read */
 	struct list link;   /* with bytes: in its row; without: in cache->queued or none */
 	struct list waits;  /* struct block_wait, while it is being read */
-	bool is_cold;	    /* from the bucket */
+	bool is_cold;	    /* from the bucket, or another agent, */
+	bool is_given;	    /* which gave it; */
 	bool is_passed;	    /* and read only by who passes by */
+	bool is_here;	    /* while it is being read: from the bucket */
 };
 
 /* One block that a read waits for. */
@@ -36,6 +40,7 @@ struct block_load {
 	struct task task;
 	struct block_cache *cache;
 	struct block *block;
+	struct site_ask ask;
 	struct bucket_op get;
 	struct sleep sleep;
 	char key[DATA_FILE_KEY_BYTES + 1];
@@ -52,6 +57,7 @@ struct block_cache {
 	struct loop *loop;
 	struct bucket *bucket;
 	struct health *health; /* NULL: nobody is told */
+	struct site *site;     /* NULL: nobody is asked */
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
 	struct row passed;     /* for those who pass by */
@@ -59,6 +65,8 @@ struct block_cache {
 	size_t bytes_max;
 	size_t load_count, load_count_max;
 	uint64_t hits, misses;
+	struct block_key doubts[BLOCK_CACHE_DOUBTS]; /* a ring */
+	size_t doubt_count;			     /* that were ever put there */
 	struct task *idle;
 };
 
@@ -126,6 +134,11 @@ bool block_cache_is_busy(const struct block_cache *cache)
 void block_cache_set_health(struct block_cache *cache, struct health *health)
 {
 	cache->health = health;
+}
+
+void block_cache_set_site(struct block_cache *cache, struct site *site)
+{
+	cache->site = site;
 }
 
 void block_cache_set_idle(struct block_cache *cache, struct task *task)
@@ -347,11 +360,11 @@ bool block_cache_peek(struct block_cache *cache, int64_t incarnation, int64_t se
 /* --- loading -----------------------------------------------------------------------------------
  */
 
-static void tell_waiting(struct block *b, enum err err, const char why[TASK_WHY_BYTES])
+static void tell_waiting(struct block *b, enum err err, const char *why)
 {
 	LIST_EACH (&b->waits, struct block_wait, link, wait) {
 		if (err)
-			memcpy(wait->read->task.why, why, TASK_WHY_BYTES);
+			snprintf(wait->read->task.why, TASK_WHY_BYTES, "%s", why);
 		if (err)
 			wait->read->task.err = err;
 		else
@@ -369,39 +382,91 @@ static bool load_may_be_repeated(const struct block_load *load)
 	       (err == ERR_UNAVAILABLE || err == ERR_BUSY || err == ERR_TIMEOUT || err == ERR_IO);
 }
 
-enum { LOAD_GET, LOAD_GOT };
+static bool is_doubted(const struct block_cache *cache, const struct block_key *key)
+{
+	for (size_t i = 0; i < BLOCK_CACHE_DOUBTS && i < cache->doubt_count; i++)
+		if (memcmp(&cache->doubts[i], key, sizeof(*key)) == 0)
+			return true;
+	return false;
+}
+
+static bool may_ask_site(const struct block_load *load)
+{
+	const struct block_cache *cache = load->cache;
+
+	return cache->site && site_is_open(cache->site) && !load->block->is_here &&
+	       !is_doubted(cache, &load->block->key);
+}
+
+enum { LOAD_BEGIN, LOAD_ASKED, LOAD_GET, LOAD_GOT };
+
+static enum step load_get(struct block_load *load)
+{
+	load->tries++;
+	if (load->cache->health)
+		health_begin(load->cache->health, HEALTH_GET);
+	bucket_get(&load->get, &load->task, load->cache->bucket, slice_from(load->key),
+		   (uint64_t)load->block->key.number * BLOCK_CACHE_BLOCK_BYTES,
+		   BLOCK_CACHE_BLOCK_BYTES);
+	return task_wait(&load->task, LOAD_GOT);
+}
+
+static enum step load_begin(struct block_load *load)
+{
+	const struct block_key *key = &load->block->key;
+
+	if (!may_ask_site(load))
+		return load_get(load);
+	site_ask(&load->ask, &load->task, load->cache->site,
+		 &(struct site_block) { key->incarnation, key->sequence, key->number });
+	return task_wait(&load->task, LOAD_ASKED);
+}
+
+static enum step load_asked(struct block_load *load)
+{
+	if (load->ask.task.err)
+		return load_get(load);
+	load->block->is_given = true;
+	fill_block(load->block, load->ask.ret_block, true);
+	tell_waiting(load->block, OK, "");
+	return task_done(&load->task, OK);
+}
+
+static enum step load_got(struct block_load *load)
+{
+	struct block *b = load->block;
+	enum err err = load->get.task.err;
+
+	if (load->cache->health)
+		health_end(load->cache->health, HEALTH_GET, err);
+	if (err && load_may_be_repeated(load)) {
+		sleep_start(&load->sleep, &load->task,
+			    loop_now_ms(load->cache->loop) + BLOCK_CACHE_RETRY_MS);
+		return task_wait(&load->task, LOAD_GET);
+	}
+	if (!err)
+		fill_block(b, load->get.ret_body, true);
+	tell_waiting(b, err, load->get.task.why);
+	if (err)
+		drop_block(b);
+	return task_done(&load->task, err);
+}
 
 static enum step load_step(struct task *t)
 {
 	struct block_load *load = CONTAINER(t, struct block_load, task);
-	struct block *b = load->block;
-	enum err err = load->get.task.err;
 
 	if (t->children > 0)
 		return task_wait(t, t->at);
 	switch (t->at) {
+	case LOAD_BEGIN:
+		return load_begin(load);
+	case LOAD_ASKED:
+		return load_asked(load);
 	case LOAD_GET:
-		load->tries++;
-		if (load->cache->health)
-			health_begin(load->cache->health, HEALTH_GET);
-		bucket_get(&load->get, t, load->cache->bucket, slice_from(load->key),
-			   (uint64_t)b->key.number * BLOCK_CACHE_BLOCK_BYTES,
-			   BLOCK_CACHE_BLOCK_BYTES);
-		return task_wait(t, LOAD_GOT);
+		return load_get(load);
 	case LOAD_GOT:
-		if (load->cache->health)
-			health_end(load->cache->health, HEALTH_GET, err);
-		if (err && load_may_be_repeated(load)) {
-			sleep_start(&load->sleep, t,
-				    loop_now_ms(load->cache->loop) + BLOCK_CACHE_RETRY_MS);
-			return task_wait(t, LOAD_GET);
-		}
-		if (!err)
-			fill_block(b, load->get.ret_body, true);
-		tell_waiting(b, err, load->get.task.why);
-		if (err)
-			drop_block(b);
-		return task_done(t, err);
+		return load_got(load);
 	}
 	abort();
 }
@@ -420,11 +485,11 @@ static void load_on_end(struct task *t)
 		task_wake(cache->idle);
 }
 
-static const char *const load_places[] = { "get", "got" };
+static const char *const load_places[] = { "begin", "asked", "get", "got" };
 static const struct task_kind load_kind = {
 	.name = "block_load",
 	.places = load_places,
-	.place_count = 2,
+	.place_count = 4,
 	.step = load_step,
 	.on_end = load_on_end,
 };
@@ -506,11 +571,25 @@ static void want_block(struct block_read *read, size_t index, const struct block
 	if (!b) {
 		b = new_block(cache, key);
 		b->is_passed = true;
+		b->is_here = read->is_here;
 		list_add(&cache->queued, &b->link);
 	}
 	b->is_passed &= read->use == BLOCK_PASSED;
 	read->waits[index] = (struct block_wait) { .read = read, .index = index };
 	list_add(&b->waits, &read->waits[index].link);
+}
+
+static void start_read(struct block_read *read, struct task *parent, struct block_key key,
+		       int64_t position, size_t size)
+{
+	struct block_cache *cache = read->cache;
+
+	range_init(&read->ret, position, size);
+	read->waits = memory_take_array(read->ret.block_count, sizeof(*read->waits));
+	task_start(&read->task, &read_kind, parent);
+	for (size_t i = 0; i < read->ret.block_count; i++, key.number++)
+		want_block(read, i, &key);
+	start_loads(cache);
 }
 
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
@@ -519,13 +598,34 @@ void block_read(struct block_read *read, struct task *parent, struct block_cache
 {
 	struct block_key key = { incarnation, sequence, number_of(position) };
 
-	*read = (struct block_read) { .cache = cache, .use = use };
-	range_init(&read->ret, position, size);
-	read->waits = memory_take_array(read->ret.block_count, sizeof(*read->waits));
-	task_start(&read->task, &read_kind, parent);
-	for (size_t i = 0; i < read->ret.block_count; i++, key.number++)
-		want_block(read, i, &key);
-	start_loads(cache);
+	/* What is of use here only for a moment need not be kept by its owner. */
+	*read = (struct block_read) {
+		.cache = cache,
+		.use = use,
+		.is_here = use == BLOCK_PASSED,
+	};
+	start_read(read, parent, key, position, size);
+}
+
+void block_read_here(struct block_read *read, struct task *parent, struct block_cache *cache,
+		     int64_t incarnation, int64_t sequence, int64_t position, size_t size)
+{
+	struct block_key key = { incarnation, sequence, number_of(position) };
+
+	*read = (struct block_read) { .cache = cache, .is_here = true };
+	start_read(read, parent, key, position, size);
+}
+
+struct blob *block_cache_find(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+			      int64_t number)
+{
+	struct block_key key = { incarnation, sequence, number };
+	struct block *b = find_block(cache, &key);
+
+	if (!b || !b->bytes)
+		return NULL;
+	touch(b, BLOCK_USED);
+	return blob_ref(b->bytes);
 }
 
 void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,
@@ -536,8 +636,11 @@ void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t 
 
 	for (; key.number <= last; key.number++) {
 		struct block *b = find_block(cache, &key);
-		if (b && b->bytes && b->is_cold)
-			drop_block(b);
+		if (!b || !b->bytes || !b->is_cold)
+			continue;
+		if (b->is_given)
+			cache->doubts[cache->doubt_count++ % BLOCK_CACHE_DOUBTS] = key;
+		drop_block(b);
 	}
 }
 

@@ -1,8 +1,8 @@
 /* Blocks of data files in memory, least recently used ones out first.
  *
  * The writer puts a file's blocks here once it is durable, so tail reads need no GET; a block that
- * is not here is read from the bucket once, however many wait for it.  Readers get references to
- * blocks, not copies. */
+ * is not here is asked of other agents of the site (site.h) or read from the bucket once, however
+ * many wait for it.  Readers get references to blocks, not copies. */
 #ifndef STREAMS_AGENT_BLOCK_CACHE_H
 #define STREAMS_AGENT_BLOCK_CACHE_H
 
@@ -19,6 +19,7 @@ enum {
 	BLOCK_CACHE_RETRY_MS = 50,
 	BLOCK_CACHE_COLD_SHARE = 4, /* one in so many bytes is safe for blocks from the bucket */
 	BLOCK_CACHE_PASSING_BYTES = 8 << 20, /* of blocks that only who passes by has read */
+	BLOCK_CACHE_DOUBTS = 16, /* blocks that the bucket is asked for, whoever has them */
 };
 
 /* Who passes by reads a partition from its beginning to its end, and soon no block again: what it
@@ -27,6 +28,7 @@ enum block_use { BLOCK_USED, BLOCK_PASSED };
 
 struct block_cache;
 struct health;
+struct site;
 
 struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, size_t bytes_max);
 void block_cache_free(struct block_cache *cache);
@@ -38,6 +40,9 @@ void block_cache_set_idle(struct block_cache *cache, struct task *task);
 /* Tell it of every operation of the bucket. */
 void block_cache_set_health(struct block_cache *cache, struct health *health);
 
+/* Ask it before the bucket; NULL: do not. */
+void block_cache_set_site(struct block_cache *cache, struct site *site);
+
 /* A whole file that was just written, in pieces that follow each other; copied. */
 void block_cache_add_file(struct block_cache *cache, int64_t incarnation, int64_t sequence,
 			  const struct slice *pieces, size_t piece_count);
@@ -48,7 +53,7 @@ struct block_range {
 	size_t size;
 	struct blob **blocks; /* the first one holds `position` */
 	size_t block_count;
-	bool is_cold; /* some of it came from the bucket: believe checksums only */
+	bool is_cold; /* some of it was not written here: believe checksums only */
 };
 
 /* Copy a part, named by its place in the file. */
@@ -71,11 +76,20 @@ struct block_read {
 	struct block_cache *cache;
 	struct block_wait *waits; /* one a block */
 	enum block_use use;
+	bool is_here; /* nobody else is asked */
 	struct block_range ret;
 };
 void block_read(struct block_read *read, struct task *parent, struct block_cache *cache,
 		int64_t incarnation, int64_t sequence, int64_t position, size_t size,
 		enum block_use use);
+
+/* The same for another agent of the site: from memory here or the bucket. */
+void block_read_here(struct block_read *read, struct task *parent, struct block_cache *cache,
+		     int64_t incarnation, int64_t sequence, int64_t position, size_t size);
+
+/* One block, if it is in memory: a reference for the caller; else NULL. */
+struct blob *block_cache_find(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+			      int64_t number);
 
 /* For /metrics. */
 struct block_cache_status {
@@ -85,7 +99,7 @@ struct block_cache_status {
 };
 void block_cache_get_status(const struct block_cache *cache, struct block_cache_status *ret);
 
-/* What the bucket gave for this range was wrong: the next read asks it again. */
+/* What the bucket or another agent gave for this range was wrong: the next read asks the bucket. */
 void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,
 			int64_t position, size_t size);
 

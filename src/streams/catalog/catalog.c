@@ -327,6 +327,33 @@ enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **
 	return OK;
 }
 
+enum err catalog_block_agents(struct arena *a, struct cell *c, struct slice site,
+			      struct catalog_block_agent **ret, size_t *ret_count)
+{
+	struct catalog_block_agent *agents =
+		arena_take_array(a, CATALOG_BLOCK_AGENTS_MAX, sizeof(*agents));
+	size_t count = 0;
+
+	*ret = agents;
+	*ret_count = 0;
+	if (cell_schema_version(c, catalog_schema[0].name) < CATALOG_BLOCKS_VERSION)
+		return OK;
+	sqlite3_stmt *st =
+		cell_statement(c, "SELECT id, incarnation, blocks FROM agent WHERE is_live = 1"
+				  " AND site = ?1 AND blocks <> '' ORDER BY id LIMIT ?2");
+	cell_bind_text(st, 1, site);
+	cell_bind_int(st, 2, CATALOG_BLOCK_AGENTS_MAX);
+	while (count < CATALOG_BLOCK_AGENTS_MAX && cell_next(c, st))
+		agents[count++] = (struct catalog_block_agent) {
+			.node_id = sqlite3_column_int(st, 0),
+			.incarnation = sqlite3_column_int64(st, 1),
+			.blocks = arena_copy(a, cell_column_text(st, 2)),
+		};
+	sqlite3_reset(st);
+	*ret_count = count;
+	return OK;
+}
+
 bool catalog_topic_name_is_valid(struct slice name)
 {
 	if (name.size == 0 || name.size > CATALOG_TOPIC_NAME_BYTES_MAX)

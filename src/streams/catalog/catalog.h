@@ -16,6 +16,8 @@ enum {
 	CATALOG_PARTITIONS_MAX = 10000,	    /* per topic */
 	CATALOG_RUNS_PER_READ_MAX = 256,
 	CATALOG_GRACE_MS = 10 * 60 * 1000, /* from when a data file is dead to its deletion */
+	CATALOG_BLOCK_AGENTS_MAX = 64,	   /* of one site; more are not asked */
+	CATALOG_BLOCKS_VERSION = 14,	   /* of the schema, which has agent.blocks */
 };
 
 /* Every step of the history of the tables, for cell_upgrade_schema(). */
@@ -91,6 +93,16 @@ MUST_CHECK enum err catalog_run_of_max_timestamp(struct cell *c, int64_t partiti
 
 MUST_CHECK enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **ret,
 				   size_t *ret_count);
+
+/* The live agents of `site` that may be asked for blocks, by node id; none where control is of a
+ * release before that. */
+struct catalog_block_agent {
+	int32_t node_id;
+	int64_t incarnation;
+	struct slice blocks; /* HOST:PORT */
+};
+MUST_CHECK enum err catalog_block_agents(struct arena *a, struct cell *c, struct slice site,
+					 struct catalog_block_agent **ret, size_t *ret_count);
 
 /* Does the catalog know this data file, live or dead? */
 bool catalog_has_file(struct cell *c, int64_t incarnation, int64_t sequence);

@@ -296,6 +296,13 @@ const struct cell_schema catalog_schema[] = {
 			 * go, see coordinator/deleted_topic.h */
 		"ALTER TABLE deleted_topic ADD COLUMN deleted_by TEXT NOT NULL DEFAULT '';",
 	},
+	{
+		.name = "streams",
+		.version = 14,
+		.sql =
+			/* HOST:PORT where other agents of its site ask for blocks; '': nowhere */
+		"ALTER TABLE agent ADD COLUMN blocks TEXT NOT NULL DEFAULT '';",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

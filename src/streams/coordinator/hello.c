@@ -32,10 +32,11 @@ static enum err save_agent(struct cell *cell, const struct hello *h, bool is_kno
 	sqlite3_stmt *st = cell_statement(
 		cell, is_known ? "UPDATE agent SET node = ?2, host = ?3, port = ?4, site = ?5,"
 				 " low_sequence = CASE WHEN incarnation = ?6 THEN"
-				 " low_sequence ELSE 0 END, incarnation = ?6, is_live = ?7"
-				 " WHERE id = ?1"
+				 " low_sequence ELSE 0 END, incarnation = ?6, is_live = ?7,"
+				 " blocks = ?8 WHERE id = ?1"
 			       : "INSERT INTO agent (id, node, host, port, site, incarnation,"
-				 " low_sequence, is_live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)");
+				 " low_sequence, is_live, blocks)"
+				 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)");
 
 	cell_bind_int(st, 1, h->node_id);
 	cell_bind_text(st, 2, h->request->node);
@@ -44,6 +45,7 @@ static enum err save_agent(struct cell *cell, const struct hello *h, bool is_kno
 	cell_bind_text(st, 5, h->request->site);
 	cell_bind_int(st, 6, h->incarnation);
 	cell_bind_int(st, 7, h->request->condition == AGENT_SERVES);
+	cell_bind_text(st, 8, h->request->blocks);
 	return cell_execute(cell, st);
 }
 
@@ -53,9 +55,9 @@ enum err hello_run(struct cell *cell, void *argument)
 	enum err err = OK;
 
 	if (!name_is_sound(h->request->node) || !name_is_sound(h->request->kafka_host) ||
-	    h->request->site.size > NAME_BYTES_MAX || h->request->kafka_port <= 0 ||
-	    h->request->kafka_port > UINT16_MAX || h->request->condition < 0 ||
-	    h->request->condition >= AGENT_CONDITIONS)
+	    h->request->site.size > NAME_BYTES_MAX || h->request->blocks.size > NAME_BYTES_MAX ||
+	    h->request->kafka_port <= 0 || h->request->kafka_port > UINT16_MAX ||
+	    h->request->condition < 0 || h->request->condition >= AGENT_CONDITIONS)
 		return ERR_INVALID;
 
 	bool is_known = find_agent(cell, h);

@@ -1,0 +1,67 @@
+/* Another agent of the site, and what it is asked for: blocks of data files.
+ *
+ * One connection, opened by the first question.  Whoever says nothing for SITE_SILENCE_MS while it
+ * is asked is left: all questions fail at once, and there are none for SITE_AVOID_MS.  Who reads
+ * from the bucket says so meanwhile, and has SITE_ANSWER_MS in all.  While connecting takes longer
+ * than SITE_SILENCE_MS questions fail, the later ones without waiting, and it goes on. */
+#ifndef STREAMS_AGENT_SITE_PEER_H
+#define STREAMS_AGENT_SITE_PEER_H
+
+#include "base/blob.h"
+#include "loop/stream.h"
+#include "loop/timer.h"
+
+enum {
+	SITE_SILENCE_MS = 250,
+	SITE_SIGN_MS = 60, /* between two signs of life of who reads from the bucket */
+	SITE_ANSWER_MS = 600,
+	SITE_AVOID_MS = 10000,
+	SITE_CALLS_MAX = 32, /* at the same time, of one agent */
+	SITE_HOST_BYTES = 256,
+};
+
+/* The name of a block: without padding, it is hashed. */
+struct site_block {
+	int64_t incarnation, sequence, number;
+};
+
+/* Which agent, in which of its lives, and where. */
+struct site_place {
+	int32_t node_id;
+	int64_t incarnation;
+	char host[SITE_HOST_BYTES];
+	uint16_t port;
+};
+
+struct site_peer;
+
+struct site_peer *site_peer_new(struct loop *loop, const struct site_place *place,
+				struct tls_identity *identity);
+
+/* Ends its calls with ERR_CANCELED; frees it, from the loop if need be. */
+void site_peer_free(struct site_peer *p);
+
+const struct site_place *site_peer_place(const struct site_peer *p);
+
+/* It was silent, or is not there. */
+bool site_peer_is_avoided(const struct site_peer *p);
+void site_peer_avoid(struct site_peer *p);
+
+/* As a child task.  OK: ret_block is one reference for the caller.  ERR_NOT_FOUND: it does not have
+ * it; ERR_BUSY: it, or the call, has too much to do; others: it is avoided now, or what it says
+ * makes no sense. */
+struct site_call {
+	struct task task;
+	struct site_peer *peer; /* NULL: over */
+	struct list link;
+	struct timer silence;
+	uint32_t correlation_id;
+	struct site_block block;
+	bool reads;	  /* from the bucket, if it has to */
+	bool is_promised; /* it does */
+	struct blob *ret_block;
+};
+void site_call(struct site_call *call, struct task *parent, struct site_peer *p,
+	       const struct site_block *block, bool reads);
+
+#endif
