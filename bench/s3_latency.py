@@ -11,9 +11,11 @@ ONLY      own, cas or raw: only with that journal
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -32,6 +34,10 @@ RATES = (20, 200)  # records of 1 KiB a second: fewer and more than the budget o
 STORE = (f"fault_put_ms={PUT_P50}-{PUT_P99}&fault_get_ms={GET_P50}-{GET_P99}"
          f"&fault_other_ms={GET_P50}-{GET_P99}&fault_mb_per_s={STREAM_MB_S}")
 STRAGGLERS = "&fault_slow_ppm=10000&fault_slow_ms=1000"
+# The way of a data file, in the histograms of /metrics; the last two are within that before them.
+STAGES = (("open", "file_open_duration"), ("put", "file_put_duration"),
+          ("turn", "file_turn_duration"), ("commit", "file_commit_duration"),
+          ("sealed after", "journal_seal_wait"), ("durable after", "journal_commit_duration"))
 JOURNALS = {
     "own": "journal in a directory",
     "cas": "journal in the store, class cas",
@@ -73,13 +79,27 @@ class Store:
             where = f"file:{on_disk}"
         else:
             where = self.url("journal", journal, extra)
-        self.broker = common.Broker(program, directory, ["--bucket", data, "--journal", where],
-                                    partitions)
+        self.metrics = f"127.0.0.1:{common.free_port()}"
+        self.broker = common.Broker(program, directory, ["--bucket", data, "--journal", where,
+                                                         "--metrics", self.metrics], partitions)
 
     def url(self, name, kind, extra):
         self.reports[name] = self.root / f"{name}.requests"
         return (f"fault:file:{self.root}/{name}?class={kind}&fault_seed=1&{STORE}"
                 f"&fault_report={self.reports[name]}{extra}")
+
+    def stages(self):
+        """Stage -> mean in ms, of all since the start."""
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        found = {}
+        for stage, name in STAGES:
+            total, count = (sum(float(v) for v in re.findall(
+                rf"^hanse_{name}_seconds_{what}(?:{{.*?}})? (\S+)", text, re.M))
+                for what in ("sum", "count"))
+            if count:
+                found[stage] = 1000 * total / count
+        return found
 
     def __enter__(self):
         self.broker.start()
@@ -126,7 +146,8 @@ def run_open_loop(program, programs, directory, journal, rate, extra=""):
     store = Store(program, directory, journal, extra=extra)
     with store as broker:
         load = common.Load(broker, programs, "open-loop", "open-loop", rate, int(SECONDS))
-    return load.said, store.requests
+        stages = store.stages()
+    return load.said, store.requests, stages
 
 
 def say_times(said, key):
@@ -135,7 +156,8 @@ def say_times(said, key):
 
 
 def measure_latency(program, programs, root, journal, rate, table, idle):
-    said, requests = run_open_loop(program, programs, root / f"{journal}-{rate}", journal, rate)
+    said, requests, stages = run_open_loop(program, programs, root / f"{journal}-{rate}", journal,
+                                           rate)
     name = f"{rate} records/s, {JOURNALS[journal]}"
     trips, least = {"own": ("1 PUT", PUT_P50), "cas": ("2 PUTs", 2 * PUT_P50),
                     "raw": ("2 PUTs, 1 GET", 2 * PUT_P50 + GET_P50)}[journal]
@@ -143,6 +165,8 @@ def measure_latency(program, programs, root, journal, rate, table, idle):
                               ("end", "end-to-end latency", "p50 140, p99 280 ms")):
         table.add(f"{what}, {name}", say_times(said, key), f"{trips}: p50 {least} ms",
                   budget if journal != "raw" else "")
+    table.add(f"stages of a file, {name}",
+              ", ".join(f"{stage} {ms:.0f}" for stage, ms in stages.items()) + " ms on average")
     for bucket, found in requests.items():
         if found:
             table.add(f"requests to the {bucket} bucket, {name}",
@@ -151,7 +175,7 @@ def measure_latency(program, programs, root, journal, rate, table, idle):
 
 
 def measure_stragglers(program, programs, root, table):
-    said, _ = run_open_loop(program, programs, root / "stragglers", "own", RATES[-1], STRAGGLERS)
+    said, *_ = run_open_loop(program, programs, root / "stragglers", "own", RATES[-1], STRAGGLERS)
     table.add("produce latency, 1 % of requests take 1 s", say_times(said, "produce"),
               "without a second request: max 1000 ms and more")
 

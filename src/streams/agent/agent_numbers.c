@@ -266,6 +266,16 @@ static void write_topics(const struct agent_numbers *n, struct exposition *e)
 static const struct metric_row file_bytes = { "hanse_file_size_bytes", METRIC_HISTOGRAM,
 					      "Sizes of data files that were put.",
 					      &histogram_bytes };
+static const struct metric_row open_seconds = { "hanse_file_open_duration_seconds",
+						METRIC_HISTOGRAM,
+						"From the first batch of a data file until it is "
+						"closed: waiting for the budget and company.",
+						&histogram_times };
+static const struct metric_row turn_seconds = {
+	"hanse_file_turn_duration_seconds", METRIC_HISTOGRAM,
+	"From the bucket having a data file until its commit is sent: waiting for those before it.",
+	&histogram_times
+};
 static const struct metric_row put_seconds = { "hanse_file_put_duration_seconds", METRIC_HISTOGRAM,
 					       "From closing a data file until the bucket has it.",
 					       &histogram_times };
@@ -301,8 +311,12 @@ static void write_files(struct agent *agent, struct exposition *e)
 	file_writer_get_status(agent->writer, &status);
 	exposition_family(e, &file_bytes);
 	exposition_add_histogram(e, &n->file_bytes, NO_LABELS);
+	exposition_family(e, &open_seconds);
+	exposition_add_histogram(e, &n->open_took, NO_LABELS);
 	exposition_family(e, &put_seconds);
 	exposition_add_histogram(e, &n->put_took, NO_LABELS);
+	exposition_family(e, &turn_seconds);
+	exposition_add_histogram(e, &n->turn_took, NO_LABELS);
 	exposition_family(e, &commit_seconds);
 	exposition_add_histogram(e, &n->commit_took, NO_LABELS);
 	exposition_family(e, &flushes);

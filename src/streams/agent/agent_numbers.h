@@ -54,7 +54,7 @@ struct agent_numbers {
 
 	uint64_t flushes[FLUSH_REASONS];
 	uint64_t puts_failed, commits_refused;
-	struct histogram file_bytes, put_took, commit_took;
+	struct histogram file_bytes, open_took, put_took, turn_took, commit_took;
 
 	struct buf lag;	       /* of groups, as it was told last */
 	uint64_t lag_again_us; /* not looked for before */

@@ -59,8 +59,8 @@ struct data_file_job {
 	struct list link; /* in writer->files */
 	struct data_file_writer data;
 	uint64_t opened_ms;
-	uint64_t since_us;	    /* it was closed, or its commit was sent: clock_now_us() */
-	struct file_write **writes; /* by arrival; NULL: nobody waits */
+	uint64_t since_us;		       /* of its state: clock_now_us() */
+	struct file_write **writes;	       /* by arrival; NULL: nobody waits */
 	struct file_transaction *transactions; /* the same */
 	size_t write_count, write_capacity;
 	size_t buffered_bytes;
@@ -452,6 +452,7 @@ static enum step file_put(struct data_file_job *f)
 	f->is_stored = true;
 	histogram_add(&numbers->put_took, &histogram_times, clock_now_us() - f->since_us);
 	histogram_add(&numbers->file_bytes, &histogram_bytes, data_file_writer_size(&f->data));
+	f->since_us = clock_now_us();
 	block_cache_add_file(f->writer->agent->cache, f->incarnation, f->sequence, f->data.slices,
 			     f->data.slice_count);
 	task_set_deadline(t, loop_now_ms(loop) + FILE_WRITER_COMMIT_PATIENCE_MS);
@@ -467,6 +468,9 @@ static enum step file_stored(struct data_file_job *f)
 	if (!is_turn(f, &after_sequence) || !control_link_is_ready(f->writer->agent->link) ||
 	    f->incarnation != f->writer->incarnation)
 		return task_wait(t, FILE_STORED);
+	if (!f->is_sent)
+		histogram_add(&f->writer->agent->numbers->turn_took, &histogram_times,
+			      clock_now_us() - f->since_us);
 	f->since_us = clock_now_us();
 	send_commit(f, after_sequence);
 	wake_files(f->writer);
@@ -591,6 +595,8 @@ static void close_open_file(struct file_writer *w, enum flush_reason reason)
 
 	w->open = NULL;
 	w->agent->numbers->flushes[reason]++;
+	histogram_add(&w->agent->numbers->open_took, &histogram_times,
+		      clock_now_us() - f->since_us);
 	f->since_us = clock_now_us();
 	timer_clear(&w->due);
 	flush_budget_spend(&w->budget, loop_now_ms(w->agent->loop));
@@ -619,6 +625,7 @@ static struct data_file_job *open_file(struct file_writer *w)
 	struct data_file_job *f = NEW(struct data_file_job);
 	f->writer = w;
 	f->opened_ms = loop_now_ms(w->agent->loop);
+	f->since_us = clock_now_us();
 	data_file_writer_init(&f->data);
 	w->open = f;
 	return f;
