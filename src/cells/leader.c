@@ -36,6 +36,16 @@ static const struct task_kind leader_kind = {
 	.on_end = on_root_end,
 };
 
+/* Buckets nearby are no majority. */
+static bool needs_far(const struct leader_config *config)
+{
+	int near = 0;
+
+	for (int k = 0; k < config->bucket_count; k++)
+		near += !bucket_is_far(config->buckets[k]);
+	return 2 * near <= config->bucket_count;
+}
+
 struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 {
 	assert(config->bucket_count > 0 && config->bucket_count <= JOURNAL_BUCKETS_MAX);
@@ -63,6 +73,7 @@ struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 	for (int k = 0; k < config->bucket_count; k++)
 		journal.classes[k] =
 			config->buckets[k]->class == BUCKET_CAS ? JOURNAL_CAS : JOURNAL_RAW;
+	l->is_far = needs_far(config);
 	l->journal = journal_new(&journal);
 	journal_effects_init(&l->effects);
 
@@ -94,6 +105,7 @@ void leader_free(struct leader *l)
 	journal_effects_done(&l->effects);
 	journal_free(l->journal);
 	deferred_clear(&l->seal);
+	timer_clear(&l->seal_due);
 	deferred_clear(&l->check);
 	l->magic = 0;
 	memory_free(l->history);

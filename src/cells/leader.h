@@ -7,7 +7,9 @@
  * the cell away; whoever waited gets ERR_UNKNOWN (it had changes under way) or ERR_UNAVAILABLE.
  *
  * Sealing: at once when nothing is in flight (after the run queue has drained, so that commands of
- * one turn share a record), else when an append completes or LEADER_SEAL_BYTES have gathered.
+ * one turn share a record), else when an append completes or LEADER_SEAL_BYTES have gathered.  In
+ * buckets that are far (bucket_is_far) an append takes long: records are sealed beside those under
+ * way, but only so often, because requests cost there, and not for each append that completes.
  *
  * Everything happens on the loop of the owner. */
 #ifndef CELLS_LEADER_H
@@ -21,6 +23,8 @@
 
 enum {
 	LEADER_SEAL_BYTES = 1 << 20,
+	LEADER_APPENDS_PER_S = 25, /* beside others, to buckets that are far, unless configured */
+	LEADER_AHEAD_MAX = 8,	   /* of them under way; JOURNAL_IN_FLIGHT_MAX has room for more */
 	LEADER_PENDING_CALLS_MAX = 100000,	 /* more are refused with ERR_BUSY */
 	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* run but not durable; above: ERR_BUSY */
 	LEADER_STOP_MS = 10000,			 /* what a graceful stop waits for the buckets */
@@ -65,6 +69,7 @@ struct leader_config {
 	uint64_t record_grace_ms; /* before covered records are deleted; 0: default 1 h */
 	uint64_t fence_grace_ms;  /* before fences are deleted; 0: default 7 days */
 	uint64_t check_ms;	  /* what a fence check may take; 0: LEADER_CHECK_MS */
+	int appends_per_s;	  /* 1 to 1000; 0: LEADER_APPENDS_PER_S */
 };
 
 struct leader *leader_new(struct loop *loop, const struct leader_config *config);
@@ -173,6 +178,7 @@ void leader_image(struct leader_image *image, struct task *parent, struct leader
 struct leader_numbers {
 	uint64_t terms;			/* in which it came to lead */
 	uint64_t commands;		/* that ran on the cell */
+	struct histogram seal_waited;	/* of records, from their first command until sealing: us */
 	struct histogram commit_took;	/* of records, from sealing until they are durable: us */
 	struct histogram record_bytes;	/* their sizes */
 	struct histogram commands_each; /* commands of a record: group commit */

@@ -42,6 +42,11 @@ void leader_append(struct leader *l)
 	record->index = ++l->last_index;
 	record->hash = cell_hash(l->cell);
 	record->sealed_us = clock_now_us();
+	if (l->commands_gathered > 0)
+		histogram_add(&l->numbers.seal_waited, &histogram_times,
+			      record->sealed_us - l->gathering_us);
+	l->sealed_ms = loop_now_ms(l->loop);
+	timer_clear(&l->seal_due);
 	histogram_add(&l->numbers.commands_each, &histogram_counts, l->commands_gathered);
 	histogram_add(&l->numbers.record_bytes, &histogram_bytes, record->payload.size);
 	l->commands_gathered = 0;
@@ -85,6 +90,23 @@ static void on_seal(struct deferred *d)
 	leader_seal_now(l);
 }
 
+static void on_seal_due(struct timer *t)
+{
+	struct leader *l = CONTAINER(t, struct leader, seal_due);
+
+	deferred_set(&l->seal, l->loop, on_seal);
+}
+
+/* Beside the records under way; who finds too many of them comes back when one is durable. */
+static void seal_ahead(struct leader *l)
+{
+	int per_s = l->config.appends_per_s ? l->config.appends_per_s : LEADER_APPENDS_PER_S;
+
+	if (l->is_far && journal_in_flight(l->journal) < LEADER_AHEAD_MAX)
+		timer_set(&l->seal_due, l->loop, l->sealed_ms + 1000 / (uint64_t)per_s,
+			  on_seal_due);
+}
+
 static void seal_soon(struct leader *l)
 {
 	if (l->state != LEADER_LEADING || !cell_has_changes(l->cell))
@@ -92,6 +114,17 @@ static void seal_soon(struct leader *l)
 	if (cell_change_bytes(l->cell) >= LEADER_SEAL_BYTES)
 		leader_seal_now(l);
 	else if (journal_in_flight(l->journal) == 0)
+		deferred_set(&l->seal, l->loop, on_seal);
+	else
+		seal_ahead(l);
+}
+
+/* Nearby an append that completes makes place for the next one; far away it is not for that. */
+static void seal_next(struct leader *l)
+{
+	if (l->is_far)
+		seal_soon(l);
+	else if (l->state == LEADER_LEADING && cell_has_changes(l->cell))
 		deferred_set(&l->seal, l->loop, on_seal);
 }
 
@@ -138,7 +171,8 @@ static enum step run_command(struct leader_call *call)
 	call->has_changes = !call->result && sqlite3_total_changes64(database) != changes;
 	l->has_run_since = true;
 	l->numbers.commands++;
-	l->commands_gathered += call->has_changes;
+	if (call->has_changes && l->commands_gathered++ == 0)
+		l->gathering_us = clock_now_us();
 	call->index = l->last_index + (cell_has_changes(l->cell) ? 1 : 0);
 	if (call->index <= l->committed_index)
 		return end_call(call, call->result, "");
@@ -455,8 +489,7 @@ void leader_on_committed(struct leader *l, uint64_t index)
 		task_wake(&image->task);
 	}
 	release_stalled(l);
-	if (l->state == LEADER_LEADING && cell_has_changes(l->cell))
-		deferred_set(&l->seal, l->loop, on_seal);
+	seal_next(l);
 	if (l->snapshot.is_active && task_is_running(&l->snapshot.task))
 		task_wake(&l->snapshot.task);
 	leader_wake(l);
@@ -497,5 +530,6 @@ void leader_call_drop_all(struct leader *l)
 	l->is_check_in_flight = false;
 	l->token = 0;
 	deferred_clear(&l->seal);
+	timer_clear(&l->seal_due);
 	deferred_clear(&l->check);
 }

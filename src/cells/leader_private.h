@@ -242,8 +242,12 @@ struct leader {
 	uint64_t pending_calls; /* that wait in one of these */
 	uint64_t open_calls;	/* started and not ended */
 	struct deferred seal, check;
+	bool is_far;	       /* appends take long: a majority needs buckets that are far */
+	struct timer seal_due; /* beside records under way */
+	uint64_t sealed_ms;    /* the last record; of the loop's clock */
 	struct leader_numbers numbers;
 	uint64_t commands_gathered; /* since the last record */
+	uint64_t gathering_us;	    /* since the first of them: clock_now_us() */
 	bool has_run_since;	    /* a command, since the deferred seal was set */
 	bool is_check_in_flight;
 	uint64_t token;

@@ -38,6 +38,10 @@ static const struct metric_row commit_seconds = {
 	"hanse_journal_commit_duration_seconds", METRIC_HISTOGRAM,
 	"From sealing a record of the journal until it is durable.", &histogram_times
 };
+static const struct metric_row seal_seconds = {
+	"hanse_journal_seal_wait_seconds", METRIC_HISTOGRAM,
+	"From the first command of a record of the journal until it is sealed.", &histogram_times
+};
 static const struct metric_row record_bytes = { "hanse_journal_record_size_bytes", METRIC_HISTOGRAM,
 						"Sizes of the journal's records.",
 						&histogram_bytes };
@@ -81,6 +85,7 @@ void leadership_numbers_write(struct exposition *e, const char *role, const stru
 	write_one(e, &snapshot_index, status.snapshot_index, labels);
 	write_one(e, &since_snapshot, status.record_bytes, labels);
 	write_one(e, &commands, n->commands, labels);
+	write_histogram(e, &seal_seconds, &n->seal_waited, labels);
 	write_histogram(e, &commit_seconds, &n->commit_took, labels);
 	write_histogram(e, &record_bytes, &n->record_bytes, labels);
 	write_histogram(e, &commands_each, &n->commands_each, labels);

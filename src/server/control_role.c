@@ -158,6 +158,7 @@ static void begin_leader(struct control *c)
 				.address = c->node,
 				.host = c->host,
 				.asks = c->identity.asks,
+				.appends_per_s = c->options->puts_per_s,
 				.context = c,
 				.on_leading = on_leading,
 				.on_lost = on_lost,

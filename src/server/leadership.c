@@ -336,6 +336,7 @@ void leadership_init(struct leadership *l, struct loop *loop,
 					     .schema_count = config->schema_count,
 					     .watcher = &watcher,
 					     .context = l,
+					     .appends_per_s = config->appends_per_s,
 				     });
 	l->standby = standby_new(loop, &(struct standby_config) {
 					       .buckets = config->buckets,

@@ -36,6 +36,7 @@ struct leadership_config {
 	const char *address;	   /* of the peer port, and the name of this node among nodes */
 	const char *host;	   /* name of the machine, for people */
 	struct tls_identity *asks; /* for heartbeats; NULL: in the clear */
+	int appends_per_s;	   /* see leader_config */
 	void *context;
 	void (*on_leading)(void *context);
 	void (*on_lost)(void *context, const char *why);
