@@ -224,6 +224,46 @@ static void test_what_a_client_had_comes_back_when_its_connection_ends(void **st
 	tear_down();
 }
 
+static void test_an_agent_that_stops_gives_back_what_its_members_had(void **state)
+{
+	struct testing_world north;
+	struct testing_client other;
+
+	(void)state;
+	set_up(70);
+	testing_join_world(&north, &w, 9093, "here");
+	testing_client_open(&other, &north);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	WAIT_FOR(&w, replica_index(north.agent->replica) == w.control.index);
+	expect_got(FETCH(&other, .member = "b", .names = true), 0, 9, 1);
+	send_fetch(&c, (struct ask) { .names = true, .wait_ms = 60000 });
+	testing_run_ms(&w, 50);
+	assert_false(testing_has_answer(&c));
+	testing_close_agent(&north);
+	expect_got(receive_fetch(&c), 0, 9, 1);
+	testing_client_close(&other);
+	tear_down();
+}
+
+/* Control does not answer: nothing is given back, and nothing waits long for it. */
+static void test_an_agent_that_stops_does_not_wait_for_a_mute_control(void **state)
+{
+	(void)state;
+	set_up(71);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	expect_got(FETCH(&c, .names = true), 0, 9, 1);
+	w.control.is_mute = true;
+	testing_client_close(&c);
+	WAIT_FOR(&w, w.agent->connection_count == 0);
+	testing_close_agent(&w);
+	assert_true(w.control.share_count > 2);
+	w.control.is_mute = false;
+	testing_open_agent(&w);
+	testing_client_open(&c, &w);
+	expect_nothing(FETCH(&c, .member = "b", .names = true));
+	tear_down();
+}
+
 /* A few bytes each here, many more as a message to control. */
 static void test_a_request_about_too_much_is_refused(void **state)
 {
@@ -636,6 +676,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_group_begins_by_age),
+		cmocka_unit_test(test_an_agent_that_stops_gives_back_what_its_members_had),
+		cmocka_unit_test(test_an_agent_that_stops_does_not_wait_for_a_mute_control),
 		cmocka_unit_test(test_looks_in_vain_have_pauses_and_cost_the_journal_nothing),
 		cmocka_unit_test(test_a_very_large_batch_comes_whole_and_within_the_limit),
 		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),

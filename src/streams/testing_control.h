@@ -56,7 +56,7 @@ struct testing_control {
 	int32_t held_node_id; /* only that of this node; 0: all */
 	bool holds_answers;   /* commits are run and not answered yet */
 	bool is_hung;	      /* takes every frame and does nothing */
-	bool is_mute;	      /* commits and syncs are not answered, and not run */
+	bool is_mute;	      /* commits, syncs, share requests are not answered, and not run */
 	int lose_before;      /* commits: close the connection instead of running the command */
 	int lose_after;	      /* commits: run the command, then close the connection */
 	int lose_usage_after; /* the same with reports */
@@ -285,6 +285,8 @@ static inline void testing_answer_share(struct testing_peer *p, struct arena *a,
 
 	assert_int_equal(frame_decode_body(a, frame, &peer_share_request_schema, &request), OK);
 	c->share_count++;
+	if (c->is_mute)
+		return;
 	assert_int_equal(cell_run(c->cell, share_records_run, &share), OK);
 	testing_seal(c);
 	if (c->lose_share_after > 0) {

@@ -541,6 +541,7 @@ static enum step drained(struct agent_stop *s)
 
 	if (task_is_canceled(&s->task)) {
 		each_connection(agent, connection_abort);
+		share_release_cancel(agent->shares);
 		if (agent->reporter)
 			reporter_cancel(agent->reporter);
 	}
@@ -578,7 +579,7 @@ static enum step drain(struct agent_stop *s)
 	compactor_stop(agent->compactor);
 	audit_stop(agent->audit);
 	doubt_stop(agent);
-	share_release_stop(agent->shares);
+	share_release_hurry(agent->shares);
 	condition_stop(agent);
 	health_stop(agent->health);
 	site_stop(agent->site);

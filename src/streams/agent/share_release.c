@@ -100,8 +100,27 @@ bool share_release_is_busy(const struct share_release *r)
 	return task_is_running(&r->task);
 }
 
-void share_release_stop(struct share_release *r)
+/* With nobody to ask there is nothing to wait for. */
+static bool is_too_late(const struct share_release *r)
 {
+	return r->stop_ms && (loop_now_ms(r->agent->loop) >= r->stop_ms ||
+			      !control_link_is_ready(r->agent->link));
+}
+
+void share_release_hurry(struct share_release *r)
+{
+	r->stop_ms = loop_now_ms(r->agent->loop) + SHARE_RELEASE_STOP_MS;
+	if (!share_release_is_busy(r))
+		return;
+	if (is_too_late(r))
+		task_cancel(&r->task);
+	else
+		task_set_deadline(&r->task, r->stop_ms);
+}
+
+void share_release_cancel(struct share_release *r)
+{
+	r->stop_ms = 1;
 	if (share_release_is_busy(r))
 		task_cancel(&r->task);
 }
@@ -114,6 +133,9 @@ void share_release_connection(struct share_release *r, uint64_t connection_id)
 		share_session_take(&r->sessions, session);
 		list_add(&r->ended, &session->link);
 	}
-	if (!list_is_empty(&r->ended) && !share_release_is_busy(r) && !r->agent->is_stopping)
-		task_start_root(&r->task, &release_kind, r->agent->loop);
+	if (list_is_empty(&r->ended) || share_release_is_busy(r) || is_too_late(r))
+		return;
+	task_start_root(&r->task, &release_kind, r->agent->loop);
+	if (r->stop_ms)
+		task_set_deadline(&r->task, r->stop_ms);
 }
