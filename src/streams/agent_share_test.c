@@ -264,6 +264,43 @@ static void test_an_agent_that_stops_does_not_wait_for_a_mute_control(void **sta
 	tear_down();
 }
 
+/* As Apache Kafka 4.2 does. */
+static void test_the_coordinator_of_a_shares_state_is_found_by_its_key(void **state)
+{
+	static const struct {
+		const char *key;
+		int16_t code;
+	} cases[] = {
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_NONE },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:x", KAFKA_INVALID_REQUEST },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ", KAFKA_INVALID_REQUEST },
+		{ "s:AAAA:0", KAFKA_INVALID_REQUEST },
+		{ " :AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_INVALID_REQUEST },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0:1", KAFKA_INVALID_REQUEST },
+		{ "", KAFKA_INVALID_REQUEST },
+	};
+	enum { COUNT = sizeof(cases) / sizeof(cases[0]) };
+	struct slice keys[COUNT];
+	struct kafka_find_coordinator_request request = { .key_type = 2,
+							  .coordinator_keys = keys,
+							  .coordinator_keys_count = COUNT };
+
+	(void)state;
+	set_up(80);
+	for (int i = 0; i < COUNT; i++)
+		keys[i] = slice_from(cases[i].key);
+	const struct kafka_find_coordinator_response *found =
+		testing_call(&c, KAFKA_API_FIND_COORDINATOR, 6, &request);
+	for (int i = 0; i < COUNT; i++) {
+		assert_int_equal(found->coordinators[i].error_code, cases[i].code);
+		assert_int_equal(found->coordinators[i].port, cases[i].code ? -1 : 9092);
+	}
+	request.coordinator_keys_count = 1;
+	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 5, &request);
+	assert_int_equal(found->coordinators[0].error_code, KAFKA_INVALID_REQUEST);
+	tear_down();
+}
+
 /* A few bytes each here, many more as a message to control. */
 static void test_a_request_about_too_much_is_refused(void **state)
 {
@@ -678,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_a_group_begins_by_age),
 		cmocka_unit_test(test_an_agent_that_stops_gives_back_what_its_members_had),
 		cmocka_unit_test(test_an_agent_that_stops_does_not_wait_for_a_mute_control),
+		cmocka_unit_test(test_the_coordinator_of_a_shares_state_is_found_by_its_key),
 		cmocka_unit_test(test_looks_in_vain_have_pauses_and_cost_the_journal_nothing),
 		cmocka_unit_test(test_a_very_large_batch_comes_whole_and_within_the_limit),
 		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),

@@ -1,14 +1,23 @@
 /* FindCoordinator: any agent passes requests of groups and of transactional producers on to
- * control, so the answer is the client's. */
+ * control, so the answer is the client's.  So it is for the state of a share group's partition,
+ * which Kafka's brokers ask each other for, and whoever may act for the cluster. */
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "kafka_messages.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
 #include "wire/kafka/errors.h"
+#include "wire/sasl/base64.h"
 
-enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, FIND_COORDINATOR_KEYS_MAX = 10000 };
+enum {
+	KEY_GROUP = 0,
+	KEY_TRANSACTION = 1,
+	KEY_SHARE = 2,
+	KEY_SHARE_FIRST = 6, /* the version that has it */
+	FIND_COORDINATOR_KEYS_MAX = 10000,
+};
 
 struct find_coordinator {
 	const struct kafka_find_coordinator_request *request;
@@ -17,23 +26,55 @@ struct find_coordinator {
 	bool is_doubtful; /* nobody knows whether this node leads */
 };
 
+/* GROUP:TOPIC_ID:PARTITION, as Kafka takes it. */
+static bool is_share_key(struct request *r, struct slice key)
+{
+	struct slice rest = key;
+	struct slice group = slice_cut(&rest, ':'), topic = slice_cut(&rest, ':'), id;
+	uint64_t partition;
+
+	return slice_trim(group, " ").size > 0 && !base64url_decode(&r->arena, topic, &id) &&
+	       id.size == sizeof(struct uuid) && !text_to_u64(rest, INT32_MAX, &partition);
+}
+
+static int16_t check_share(struct request *r, struct slice key)
+{
+	if (r->header.api_version < KEY_SHARE_FIRST)
+		return KAFKA_INVALID_REQUEST;
+	if (!request_may(r, GRANT_CLUSTER_ACTION, GRANT_CLUSTER, GRANT_CLUSTER_NAME))
+		return KAFKA_CLUSTER_AUTHORIZATION_FAILED;
+	return is_share_key(r, key) ? KAFKA_NONE : KAFKA_INVALID_REQUEST;
+}
+
+static int16_t check_key(struct request *r, struct slice key, int8_t key_type)
+{
+	switch (key_type) {
+	case KEY_GROUP:
+		return request_may(r, GRANT_DESCRIBE, GRANT_GROUP, key)
+			       ? KAFKA_NONE
+			       : KAFKA_GROUP_AUTHORIZATION_FAILED;
+	case KEY_TRANSACTION:
+		return request_may(r, GRANT_DESCRIBE, GRANT_TRANSACTIONAL_ID, key)
+			       ? KAFKA_NONE
+			       : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+	case KEY_SHARE:
+		return check_share(r, key);
+	default:
+		return KAFKA_INVALID_REQUEST;
+	}
+}
+
 static void find_one(struct request *r, const struct find_coordinator *f, struct slice key,
 		     int8_t key_type, struct kafka_find_coordinator_response_coordinator *ret)
 {
 	*ret = (struct kafka_find_coordinator_response_coordinator) { .key = key,
 								      .node_id = -1,
 								      .port = -1 };
-	if (key_type != KEY_GROUP && key_type != KEY_TRANSACTION) {
-		ret->error_code = KAFKA_INVALID_REQUEST;
-		ret->error_message = SLICE("a key is that of a consumer group or a transaction");
+	ret->error_code = check_key(r, key, key_type);
+	if (ret->error_code == KAFKA_INVALID_REQUEST)
+		ret->error_message = SLICE("this is no key of a group, a transaction or a share");
+	if (ret->error_code)
 		return;
-	}
-	bool is_group = key_type == KEY_GROUP;
-	if (!request_may(r, GRANT_DESCRIBE, is_group ? GRANT_GROUP : GRANT_TRANSACTIONAL_ID, key)) {
-		ret->error_code = is_group ? KAFKA_GROUP_AUTHORIZATION_FAILED
-					   : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-		return;
-	}
 	if (f->is_doubtful) {
 		ret->error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
 		return;
