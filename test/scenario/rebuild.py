@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
-import time
 from pathlib import Path
 
 import kcat
-from kafka import Client
+from kafka import Client, array
+from kafka import text as kafka_text
 from scenario import Ended, Scenario, say, wait_until
 
 LIMIT_S = 120
@@ -24,6 +25,7 @@ QUICK = {"HANSE_TEST_COMPACTION_AGE_MS": "200", "HANSE_TEST_COMPACTION_IDLE_MS":
 TOPICS = {"plain": [], "zipped": ["-z", "zstd"], "keyed": ["-K", ":", "-z", "lz4"],
           "sure": ["-X", "enable.idempotence=true", "-z", "gzip"]}
 INCOMPLETE = 1
+OFFSET_FOR_LEADER_EPOCH = 23
 
 
 class Cluster:
@@ -144,6 +146,16 @@ with Scenario() as s:
         node.environment["HANSE_TEST_COMPACTION_AGE_MS"] = "3600000"
         node.start()
         assert cluster.all_records() == before
+
+    with s.test("a consumer that lived on is told where the epoch it knows ended"):
+        for partition in range(PARTITIONS):
+            asked = struct.pack(">i", -1) + array([kafka_text("plain") + array(
+                [struct.pack(">iii", partition, -1, 0)])])
+            with Client(node.port) as client:
+                answer = client.call(OFFSET_FOR_LEADER_EPOCH, 3, asked)
+            error, _, epoch, end = struct.unpack(">hiiq", answer[-18:])
+            offsets = [row[1] for row in before["plain"] if row[0] == partition]
+            assert (error, epoch, end) == (0, 0, max(offsets, default=-1) + 1), (error, epoch, end)
 
     with s.test("producers go on behind the end"):
         write(cluster, 2, first=20)

@@ -1,11 +1,13 @@
 /* OffsetForLeaderEpoch: where an epoch ended.  The epoch of a partition is constant here, so the
- * only epoch there is ends at the high watermark, and of any later one nothing is known.
+ * only epoch there is ends at the high watermark, and of any later one nothing is known.  Only a
+ * rebuild begins another one, behind what it found of all before.
  * Linearizable: to a consumer an old end means that records behind it were lost, and it goes back
  * there. */
 #include "kafka_messages.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
 #include "streams/catalog/catalog.h"
+#include "streams/catalog/epoch.h"
 #include "wire/kafka/errors.h"
 
 enum { EPOCH_PARTITIONS_MAX = 10000 };
@@ -58,9 +60,10 @@ static void fill_partition(struct request *r, struct epochs *e, size_t topic, si
 	if (asked->leader_epoch == found.leader_epoch) {
 		ret->leader_epoch = found.leader_epoch;
 		ret->end_offset = found.high_watermark;
-	} else if (asked->leader_epoch >= 0) { /* before the log begins */
+	} else if (asked->leader_epoch >= 0) {
+		int64_t end = catalog_epoch_offset(replica_cell(r->agent->replica), found.id);
 		ret->leader_epoch = asked->leader_epoch;
-		ret->end_offset = found.log_start_offset;
+		ret->end_offset = end > found.log_start_offset ? end : found.log_start_offset;
 	}
 }
 

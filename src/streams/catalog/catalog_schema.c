@@ -303,6 +303,13 @@ const struct cell_schema catalog_schema[] = {
 			/* HOST:PORT where other agents of its site ask for blocks; '': nowhere */
 		"ALTER TABLE agent ADD COLUMN blocks TEXT NOT NULL DEFAULT '';",
 	},
+	{
+		.name = "streams",
+		.version = 15,
+		.sql =
+			/* where its leader epoch begins, see epoch.h */
+		"ALTER TABLE partition ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0;",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -10,6 +10,7 @@
 #include "streams/catalog/catalog.h"
 #include "streams/catalog/check.h"
 #include "streams/catalog/config.h"
+#include "streams/catalog/epoch.h"
 #include "streams/catalog/survey.h"
 #include "streams/rebuild/write.h"
 #include "wire/kafka/record_batch.h"
@@ -182,6 +183,7 @@ static void test_topics_runs_and_numbers_come_back(void **state)
 	struct catalog_partition p = partition_of(&b, "orders", 0);
 	assert_int_equal(p.high_watermark, 30);
 	assert_int_equal(p.leader_epoch, NOW_MS / 60000);
+	assert_int_equal(catalog_epoch_offset(b.cell, p.id), 30);
 	assert_int_equal(partition_of(&b, "orders", 2).high_watermark, 10);
 	assert_int_equal(partition_of(&b, "orders", 4).high_watermark, 0);
 	assert_true(found.next_incarnation > 41);

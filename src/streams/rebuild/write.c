@@ -24,10 +24,10 @@ static const struct write_table tables[] = {
 	  "INSERT INTO topic (id, topic_id, name, partition_count, created_ms)"
 	  " VALUES (?1, ?2, ?3, ?4, ?5)" },
 	{ "DELETE FROM partition WHERE id IN (SELECT id FROM partition LIMIT ?1)",
-	  "SELECT id, topic, number, log_start, high_watermark, ?3, bytes FROM out_partition"
-	  " WHERE id > ?1 ORDER BY id LIMIT ?4",
+	  "SELECT id, topic, number, log_start, high_watermark, ?3, bytes, high_watermark"
+	  " FROM out_partition WHERE id > ?1 ORDER BY id LIMIT ?4",
 	  "INSERT INTO partition (id, topic, number, log_start_offset, high_watermark,"
-	  " leader_epoch, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" },
+	  " leader_epoch, bytes, epoch_offset) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
 	{ "DELETE FROM run WHERE id IN (SELECT id FROM run LIMIT ?1)",
 	  "SELECT id, partition, last_offset, base_offset, file, position, size, max_timestamp,"
 	  " level FROM out_run WHERE id > ?1 ORDER BY id LIMIT ?4",
