@@ -1,5 +1,6 @@
 /* Compaction through a whole agent: testing_world.h has the stage. */
 #include "buckets/bucket_ask.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/compactor.h"
 #include "streams/coordinator/compaction.h"
 #include "streams/testing_stage.h"
@@ -84,6 +85,11 @@ static void test_many_small_runs_become_few_and_the_records_stay(void **state)
 	int64_t before = number("SELECT count(*) FROM run");
 	int64_t bytes = number("SELECT sum(bytes) FROM partition");
 	compact();
+	const struct work_numbers *work = &w.agent->numbers->work;
+	WAIT_FOR(&w, work->compactions[NUMBERS_MERGE].jobs > 0);
+	assert_true(work->compactions[NUMBERS_MERGE].read_bytes > 0);
+	assert_true(work->compactions[NUMBERS_MERGE].written_bytes >
+		    work->compactions[NUMBERS_MERGE].read_bytes); /* an index, too */
 	assert_true(number("SELECT count(*) FROM run") < before / 3);
 	assert_int_equal(number("SELECT sum(bytes) FROM partition"), bytes);
 	assert_int_equal(number("SELECT count(*) FROM run WHERE max_timestamp < 1700000000"), 0);

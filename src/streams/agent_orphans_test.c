@@ -1,5 +1,6 @@
 /* Objects that nobody needs, and who deletes them: dead files, refused files, orphans.  Names begin
  * with the case of doc/cases.md that they are. */
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/janitor.h"
 #include "streams/agent/orphan_scan.h"
 #include "streams/testing_world.h"
@@ -264,6 +265,8 @@ static void test_f8_what_the_bucket_did_not_confirm_is_not_forgotten(void **stat
 	fault_clear(w.bucket);
 	WAIT_FOR(&w, number("SELECT count(*) FROM file") == 0);
 	assert_int_equal(object_count(), 0);
+	assert_int_equal(w.agent->numbers->work.files_deleted, 5);
+	assert_true(w.agent->numbers->work.deletes_failed >= 2);
 	tear_down();
 }
 

@@ -6,6 +6,7 @@
 #include "streams/agent/block_cache.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/group_lag.h"
+#include "streams/agent/orphan_scan.h"
 #include "streams/agent/site.h"
 #include "wire/kafka/errors.h"
 
@@ -393,6 +394,84 @@ static void write_site(struct agent *agent, struct exposition *e)
 	exposition_add(e, n->gave_busy, LABELS({ "got", SLICE("busy") }));
 }
 
+/* --- what is done beside requests -----------------------------------------------------------
+ */
+
+static const struct metric_row compaction_jobs = { "hanse_compaction_jobs_total", METRIC_COUNTER,
+						   "Compactions that ended well: of neighbouring "
+						   "runs (merge), passes of one partition (keys).",
+						   NULL };
+static const struct metric_row compaction_failures = {
+	"hanse_compaction_failures_total", METRIC_COUNTER,
+	"Compactions that were given up; they are tried again.", NULL
+};
+static const struct metric_row compaction_read = { "hanse_compaction_read_bytes_total",
+						   METRIC_COUNTER, "Records read for compaction.",
+						   NULL };
+static const struct metric_row compaction_written = {
+	"hanse_compaction_written_bytes_total", METRIC_COUNTER,
+	"Data files that compaction put in the place of others.", NULL
+};
+static const struct metric_row key_records = {
+	"hanse_key_compaction_records_total", METRIC_COUNTER,
+	"Records that passes of compaction by key looked at, by what became of them.", NULL
+};
+static const struct metric_row files_deleted = { "hanse_files_deleted_total", METRIC_COUNTER,
+						 "Dead data files whose objects are gone.", NULL };
+static const struct metric_row deletes_failed = {
+	"hanse_file_delete_failures_total", METRIC_COUNTER,
+	"Deletions of data files that the bucket did not confirm; they are repeated.", NULL
+};
+static const struct metric_row uploads_aborted = {
+	"hanse_uploads_aborted_total", METRIC_COUNTER,
+	"Uploads that somebody left in the store, aborted when they were a day old.", NULL
+};
+static const struct metric_row foreign = {
+	"hanse_orphan_scan_foreign_objects", METRIC_GAUGE,
+	"Objects among the data files that are not Hanse's, as this agent saw in its last scan.",
+	NULL
+};
+
+static void write_compactions(const struct work_numbers *w, struct exposition *e)
+{
+	static const char *const kinds[] = { [NUMBERS_MERGE] = "merge", [NUMBERS_KEYS] = "keys" };
+
+	exposition_family(e, &compaction_jobs);
+	for (int i = 0; i < NUMBERS_COMPACTIONS; i++)
+		exposition_add(e, w->compactions[i].jobs, LABELS({ "kind", slice_from(kinds[i]) }));
+	exposition_family(e, &compaction_failures);
+	for (int i = 0; i < NUMBERS_COMPACTIONS; i++)
+		exposition_add(e, w->compactions[i].failures,
+			       LABELS({ "kind", slice_from(kinds[i]) }));
+	exposition_family(e, &compaction_read);
+	for (int i = 0; i < NUMBERS_COMPACTIONS; i++)
+		exposition_add(e, w->compactions[i].read_bytes,
+			       LABELS({ "kind", slice_from(kinds[i]) }));
+	exposition_family(e, &compaction_written);
+	for (int i = 0; i < NUMBERS_COMPACTIONS; i++)
+		exposition_add(e, w->compactions[i].written_bytes,
+			       LABELS({ "kind", slice_from(kinds[i]) }));
+	exposition_family(e, &key_records);
+	exposition_add(e, w->key_records_kept, LABELS({ "outcome", SLICE("kept") }));
+	exposition_add(e, w->key_records_dropped, LABELS({ "outcome", SLICE("dropped") }));
+}
+
+static void write_work(struct agent *agent, struct exposition *e)
+{
+	const struct work_numbers *w = &agent->numbers->work;
+
+	write_compactions(w, e);
+	exposition_one(e, &files_deleted, w->files_deleted);
+	exposition_one(e, &deletes_failed, w->deletes_failed);
+	if (!agent->orphan_scan)
+		return;
+	exposition_one(e, &uploads_aborted, orphan_scan_uploads(agent->orphan_scan));
+	exposition_one(e, &foreign, orphan_scan_foreign(agent->orphan_scan));
+}
+
+/* --- all of it ------------------------------------------------------------------------------
+ */
+
 static const struct metric_row room_bytes = {
 	"hanse_kafka_buffered_bytes", METRIC_GAUGE,
 	"Memory of requests that were not yet answered, and of answers not yet taken.", NULL
@@ -413,6 +492,7 @@ void agent_numbers_write(struct agent *agent, struct exposition *e)
 	write_files(agent, e);
 	write_cache(agent, e);
 	write_site(agent, e);
+	write_work(agent, e);
 	exposition_one(e, &replica_row, (uint64_t)replica_index(agent->replica));
 	if (!agent->config.no_group_lag)
 		group_lag_write(agent, e);

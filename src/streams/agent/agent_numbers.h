@@ -33,7 +33,20 @@ struct topic_numbers {
 	uint64_t last_ms; /* of the loop: when it was found last */
 };
 
+/* Which compaction: of neighbouring runs into one, or by key. */
+enum numbers_compaction { NUMBERS_MERGE, NUMBERS_KEYS, NUMBERS_COMPACTIONS };
+
+/* What is done beside clients' requests. */
+struct work_numbers {
+	struct {
+		uint64_t jobs, failures, read_bytes, written_bytes;
+	} compactions[NUMBERS_COMPACTIONS];
+	uint64_t key_records_kept, key_records_dropped;
+	uint64_t files_deleted, deletes_failed;
+};
+
 struct agent_numbers {
+	struct work_numbers work;
 	struct {
 		uint64_t requests;
 		struct histogram took;

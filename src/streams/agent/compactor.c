@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "loop/timer.h"
 #include "streams/agent/agent.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/compaction_copy.h"
 #include "wire/peer/compaction.h"
 #include "wire/peer/frame.h"
@@ -116,6 +117,7 @@ static enum step fail(struct compactor *c, const char *what, enum err err, const
 {
 	uint64_t now_ms = loop_now_ms(c->agent->loop);
 
+	c->agent->numbers->work.compactions[NUMBERS_MERGE].failures++;
 	if (now_ms >= c->quiet_until_ms)
 		log_warn("records were not compacted, %s: %s%s%s", what, err_name(err),
 			 why && why[0] ? ": " : "", why ? why : "");
@@ -494,6 +496,16 @@ static enum step stored(struct compactor *c)
 	return ask_swap(c);
 }
 
+static void count_job(struct compactor *c)
+{
+	struct work_numbers *work = &c->agent->numbers->work;
+
+	work->compactions[NUMBERS_MERGE].jobs++;
+	for (size_t i = 0; i < c->input_count; i++)
+		work->compactions[NUMBERS_MERGE].read_bytes += (uint64_t)c->inputs[i].run->size;
+	work->compactions[NUMBERS_MERGE].written_bytes += data_file_writer_size(&c->copy.data);
+}
+
 /* It is harmless to ask again: a file is swapped once. */
 static enum step swapped(struct compactor *c)
 {
@@ -517,6 +529,7 @@ static enum step swapped(struct compactor *c)
 	}
 	if (err)
 		return fail(c, "control did not take them", err, NULL);
+	count_job(c);
 	log_debug("compacted %zu runs of %zu groups, %d swapped", c->input_count,
 		  c->job.groups_count, response.swapped);
 	return rest(c, c->is_dropped ? c->failed_ms : 0);

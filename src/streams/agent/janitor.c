@@ -8,6 +8,7 @@
 #include "loop/timer.h"
 #include "peer_messages.h"
 #include "streams/agent/agent.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/catalog/catalog.h"
 #include "wire/streams/data_file.h"
 
@@ -77,9 +78,11 @@ static void note_ended(struct janitor *j, struct deletion *d)
 	d->is_under_way = false;
 	if (!d->op.task.err) {
 		j->files[j->deleted++] = d->file;
+		j->agent->numbers->work.files_deleted++;
 		return;
 	}
 	j->failures++;
+	j->agent->numbers->work.deletes_failed++;
 	if (now_ms >= j->quiet_until_ms)
 		log_warn("dead file %s cannot be deleted: %s", d->key, d->op.task.why);
 	j->quiet_until_ms = now_ms + JANITOR_QUIET_MS;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "buckets/bucket.h"
 #include "peer_messages.h"
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/file_footer.h"
 #include "streams/agent/key_scan.h"
 #include "streams/agent/replica.h"
@@ -78,6 +79,7 @@ static enum step rest(struct key_compactor *c, uint64_t ms)
 
 static enum step fail(struct key_compactor *c, enum err err, const char *what)
 {
+	c->agent->numbers->work.compactions[NUMBERS_KEYS].failures++;
 	log_warn("compaction of partition %lld by key is given up for now: %s: %s",
 		 (long long)c->job.partition, what, err_name(err));
 	return rest(c, KEY_COMPACTOR_FAILED_MS);
@@ -307,6 +309,11 @@ static enum step try_again(struct key_compactor *c)
 
 static void tell_end(const struct key_compactor *c)
 {
+	struct work_numbers *work = &c->agent->numbers->work;
+
+	work->compactions[NUMBERS_KEYS].jobs++;
+	work->key_records_kept += (uint64_t)c->pass.kept;
+	work->key_records_dropped += (uint64_t)c->pass.dropped;
 	log_info("compacted partition %lld by key up to offset %lld: %lld records stay, %lld are"
 		 " gone, %lld batches cannot be read",
 		 (long long)c->job.partition, (long long)c->pass.end, (long long)c->pass.kept,
@@ -333,6 +340,9 @@ static enum step swapped(struct key_compactor *c)
 		tell_end(c);
 		return rest(c, 0);
 	}
+	if (c->is_filtering && c->scan.is_changed)
+		c->agent->numbers->work.compactions[NUMBERS_KEYS].written_bytes +=
+			data_file_writer_size(&c->file);
 	c->tries = 0;
 	c->next = c->last + 1;
 	return go_on(c);

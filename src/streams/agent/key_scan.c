@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/replica.h"
 
 enum { SCAN_LOOK, SCAN_READ, SCAN_EXTENDED, SCAN_WORKED };
@@ -87,6 +88,7 @@ static enum step work(struct key_scan *s)
 		err = ERR_CORRUPT;
 	if (err)
 		return task_fail(&s->task, err, "%s %s", s->read.key, s->read.why);
+	s->agent->numbers->work.compactions[NUMBERS_KEYS].read_bytes += s->read.records->size;
 	worker_start(&s->job, &s->task, scan_work);
 	return task_wait(&s->task, SCAN_WORKED);
 }

@@ -224,6 +224,11 @@ struct orphan_scan *orphan_scan_start(struct agent *agent)
 	return s;
 }
 
+uint64_t orphan_scan_uploads(const struct orphan_scan *s)
+{
+	return s->aborted;
+}
+
 uint64_t orphan_scan_foreign(const struct orphan_scan *s)
 {
 	return s->foreign;

@@ -33,6 +33,8 @@ struct orphan_scan *orphan_scan_start(struct agent *agent);
 /* Ends soon, frees itself, sets agent->orphan_scan to NULL and wakes agent->stop. */
 void orphan_scan_stop(struct orphan_scan *s);
 
+uint64_t orphan_scan_uploads(const struct orphan_scan *s); /* aborted since the process began */
+
 /* Objects without a name of ours in the last pass, as far as this agent listed it. */
 uint64_t orphan_scan_foreign(const struct orphan_scan *s);
 
