@@ -4,7 +4,22 @@
 
 void deletion_clock_begin(struct deletion_clock *c, int64_t reached_ms, uint64_t loop_ms)
 {
-	*c = (struct deletion_clock) { reached_ms, loop_ms };
+	*c = (struct deletion_clock) { .reached_ms = reached_ms, .loop_ms = loop_ms };
+}
+
+/* To go back deletes nothing: it takes longer to come as far again. */
+static void look_back(struct deletion_clock *c, int64_t wall_ms, uint64_t loop_ms)
+{
+	if (c->reached_ms - DELETION_CLOCK_AHEAD_MS < wall_ms) {
+		c->ahead_since_ms = 0;
+		return;
+	}
+	if (c->ahead_since_ms == 0)
+		c->ahead_since_ms = loop_ms;
+	if (loop_ms - c->ahead_since_ms < DELETION_CLOCK_HOLD_MS)
+		return;
+	c->reached_ms = wall_ms;
+	c->ahead_since_ms = 0;
 }
 
 int64_t deletion_clock_tick(struct deletion_clock *c, int64_t wall_ms, uint64_t loop_ms)
@@ -13,6 +28,7 @@ int64_t deletion_clock_tick(struct deletion_clock *c, int64_t wall_ms, uint64_t 
 	int64_t limit_ms;
 
 	c->loop_ms = loop_ms;
+	look_back(c, wall_ms, loop_ms);
 	if (wall_ms <= c->reached_ms)
 		return wall_ms; /* it went back, or is wrong: what was believed stays so */
 	if (__builtin_mul_overflow(elapsed_ms, DELETION_CLOCK_SPEED, &limit_ms) ||

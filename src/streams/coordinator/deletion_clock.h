@@ -6,7 +6,9 @@
  * leads, until it has reached the wall clock: a day in which nobody led is caught up with in an
  * hour, a week in seven, and a date that is wrong by a year must be wrong for 15 days to cost a
  * year's records.  It is never later than the wall clock.  How far it came is kept in the catalog
- * (table deletion_clock), so that restarts gain nothing.
+ * (table deletion_clock), so that restarts gain nothing.  A cluster that began with a date far
+ * ahead has reached it from the start, and would believe every other one up to it: when the wall
+ * clock has been a day and more behind for six hours, this one goes back to it.
  *
  * Elsewhere: expiry.h has the one of the leader; expiry_now_ms(). */
 #ifndef STREAMS_COORDINATOR_DELETION_CLOCK_H
@@ -14,11 +16,16 @@
 
 #include "cells/cell.h"
 
-enum { DELETION_CLOCK_SPEED = 24 };
+enum {
+	DELETION_CLOCK_SPEED = 24,
+	DELETION_CLOCK_AHEAD_MS = 24 * 3600 * 1000, /* so far ahead of the wall clock is wrong, */
+	DELETION_CLOCK_HOLD_MS = 6 * 3600 * 1000,   /* if it is so for so long without a break */
+};
 
 struct deletion_clock {
-	int64_t reached_ms; /* Unix time; never decreases */
-	uint64_t loop_ms;   /* when it was looked at */
+	int64_t reached_ms;	 /* Unix time; decreases only as said above */
+	uint64_t loop_ms;	 /* when it was looked at */
+	uint64_t ahead_since_ms; /* of the loop: since when it is far ahead; 0: it is not */
 };
 
 /* `reached_ms` is what the catalog has. */

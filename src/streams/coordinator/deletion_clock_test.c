@@ -52,6 +52,32 @@ static void test_a_date_that_is_wrong_for_a_while_costs_little(void **state)
 	assert_int_equal(deletion_clock_tick(&c, TODAY_MS + 601000, 302007), TODAY_MS + 601000);
 }
 
+/* A cluster that began in a year to come; later its date is that year once more. */
+static void test_a_beginning_far_ahead_is_forgotten(void **state)
+{
+	struct deletion_clock c;
+	uint64_t loop_ms = 1;
+	int64_t wall_ms = TODAY_MS;
+
+	(void)state;
+	deletion_clock_begin(&c, TODAY_MS + YEAR_MS, loop_ms);
+	for (int hour = 0; hour <= 6; hour++, loop_ms += (uint64_t)HOUR_MS, wall_ms += HOUR_MS)
+		assert_int_equal(deletion_clock_tick(&c, wall_ms, loop_ms), wall_ms);
+	assert_int_equal(c.reached_ms, wall_ms - HOUR_MS);
+	assert_int_equal(deletion_clock_tick(&c, TODAY_MS + YEAR_MS, loop_ms),
+			 wall_ms - HOUR_MS + DELETION_CLOCK_SPEED * HOUR_MS);
+
+	/* a wrong date in the past for less than that, again and again, changes nothing */
+	deletion_clock_begin(&c, TODAY_MS, loop_ms);
+	for (int i = 0; i < 10; i++) {
+		(void)deletion_clock_tick(&c, 0, loop_ms);
+		loop_ms += (uint64_t)HOUR_MS * 5;
+		(void)deletion_clock_tick(&c, 0, loop_ms);
+		assert_int_equal(c.reached_ms, TODAY_MS);
+		(void)deletion_clock_tick(&c, TODAY_MS, ++loop_ms);
+	}
+}
+
 static void test_a_date_in_the_past_deletes_nothing_and_is_not_kept(void **state)
 {
 	struct deletion_clock c;
@@ -125,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_it_goes_with_the_wall_clock),
 		cmocka_unit_test(test_a_day_in_which_nobody_led_takes_an_hour),
 		cmocka_unit_test(test_a_date_that_is_wrong_for_a_while_costs_little),
+		cmocka_unit_test(test_a_beginning_far_ahead_is_forgotten),
 		cmocka_unit_test(test_a_date_in_the_past_deletes_nothing_and_is_not_kept),
 		cmocka_unit_test(test_a_standstill_is_no_time_too_much),
 		cmocka_unit_test(test_a_new_cluster_begins_now_and_keeps_records_for_a_week),

@@ -76,7 +76,8 @@ static bool clock_is_due(const struct expiry *x)
 {
 	struct leader_status status;
 
-	if (x->clock.reached_ms < x->written_ms + EXPIRY_CLOCK_MS)
+	if (x->clock.reached_ms >= x->written_ms &&
+	    x->clock.reached_ms < x->written_ms + EXPIRY_CLOCK_MS)
 		return false;
 	leader_get_status(x->coordinator->config.leader, &status);
 	return status.committed_index > x->written_index;
