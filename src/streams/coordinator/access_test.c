@@ -595,6 +595,129 @@ static void test_without_users_a_grant_is_about_its_own_resource(void **state)
 	town_close(&town);
 }
 
+/* --- share groups ------------------------------------------------------------------------------
+ */
+
+static int16_t share_beat(struct town *town, int32_t epoch)
+{
+	struct slice topic = SLICE("t");
+	const struct kafka_share_group_heartbeat_response *response =
+		ask(town, KAFKA_API_SHARE_GROUP_HEARTBEAT, 1,
+		    &(struct kafka_share_group_heartbeat_request) {
+			    .group_id = SLICE("s"),
+			    .member_id = SLICE("m"),
+			    .member_epoch = epoch,
+			    .subscribed_topic_names = epoch < 0 ? NULL : &topic,
+			    .subscribed_topic_names_count = epoch < 0 ? 0 : 1,
+		    });
+
+	return response->error_code;
+}
+
+static int16_t share_describe(struct town *town)
+{
+	struct slice name = SLICE("s");
+	const struct kafka_share_group_describe_response *response =
+		ask(town, KAFKA_API_SHARE_GROUP_DESCRIBE, 1,
+		    &(struct kafka_share_group_describe_request) { .group_ids = &name,
+								   .group_ids_count = 1 });
+
+	return response->groups[0].error_code;
+}
+
+static int16_t share_offsets(struct town *town)
+{
+	int32_t partition = 0;
+	struct kafka_describe_share_group_offsets_request_topic topic = { .topic_name = SLICE("t"),
+									  .partitions = &partition,
+									  .partitions_count = 1 };
+	struct kafka_describe_share_group_offsets_request_group group = { .group_id = SLICE("s"),
+									  .topics = &topic,
+									  .topics_count = 1 };
+	const struct kafka_describe_share_group_offsets_response *response =
+		ask(town, KAFKA_API_DESCRIBE_SHARE_GROUP_OFFSETS, 1,
+		    &(struct kafka_describe_share_group_offsets_request) { .groups = &group,
+									   .groups_count = 1 });
+
+	return response->groups[0].error_code
+		       ? response->groups[0].error_code
+		       : response->groups[0].topics[0].partitions[0].error_code;
+}
+
+static int16_t share_alter(struct town *town)
+{
+	struct kafka_alter_share_group_offsets_request_partition place = { 0, 0 };
+	struct kafka_alter_share_group_offsets_request_topic topic = { SLICE("t"), &place, 1 };
+	const struct kafka_alter_share_group_offsets_response *response =
+		ask(town, KAFKA_API_ALTER_SHARE_GROUP_OFFSETS, 0,
+		    &(struct kafka_alter_share_group_offsets_request) {
+			    .group_id = SLICE("s"), .topics = &topic, .topics_count = 1 });
+
+	return response->error_code ? response->error_code
+				    : response->responses[0].partitions[0].error_code;
+}
+
+static int16_t share_delete(struct town *town)
+{
+	struct kafka_delete_share_group_offsets_request_topic topic = { SLICE("t") };
+	const struct kafka_delete_share_group_offsets_response *response =
+		ask(town, KAFKA_API_DELETE_SHARE_GROUP_OFFSETS, 0,
+		    &(struct kafka_delete_share_group_offsets_request) {
+			    .group_id = SLICE("s"), .topics = &topic, .topics_count = 1 });
+
+	return response->error_code ? response->error_code : response->responses[0].error_code;
+}
+
+static void as_agent(struct town *town, enum grant_resource resource, const char *name,
+		     enum grant_operation operation)
+{
+	town->principal = GUARD_AGENT;
+	assert_int_equal(grant(town, resource, name, operation, "User:alice"), KAFKA_NONE);
+	town->principal = SLICE("User:alice");
+}
+
+/* What ShareFetch and ShareAcknowledge ask is the agent's. */
+static void test_operations_on_share_groups_ask_for_their_grants(void **state)
+{
+	struct town town;
+
+	(void)state;
+	town_open(&town, 1);
+	(void)town_topic(&town, "t", 1);
+	assert_int_equal(share_beat(&town, 0), KAFKA_NONE);
+	assert_int_equal(change_user(&town, USER_ADD, "alice", false), OK);
+	town.principal = SLICE("User:alice");
+	assert_denied(&town, share_beat(&town, 0), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "READ GROUP s");
+	assert_denied(&town, share_describe(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DESCRIBE GROUP s");
+	assert_denied(&town, share_offsets(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DESCRIBE GROUP s");
+	assert_denied(&town, share_alter(&town), KAFKA_GROUP_AUTHORIZATION_FAILED, "READ GROUP s");
+	assert_denied(&town, share_delete(&town), KAFKA_GROUP_AUTHORIZATION_FAILED,
+		      "DELETE GROUP s");
+
+	as_agent(&town, GRANT_GROUP, "s", GRANT_READ);
+	as_agent(&town, GRANT_GROUP, "s", GRANT_DELETE);
+	assert_denied(&town, share_beat(&town, 0), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DESCRIBE TOPIC t");
+	assert_denied(&town, share_describe(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DESCRIBE TOPIC t");
+	assert_denied(&town, share_offsets(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED,
+		      "DESCRIBE TOPIC t");
+	assert_int_equal(share_beat(&town, -1), KAFKA_NONE);
+	assert_denied(&town, share_alter(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED, "READ TOPIC t");
+	assert_denied(&town, share_delete(&town), KAFKA_TOPIC_AUTHORIZATION_FAILED, "READ TOPIC t");
+
+	as_agent(&town, GRANT_TOPIC, "t", GRANT_READ);
+	assert_int_equal(share_offsets(&town), KAFKA_NONE);
+	assert_int_equal(share_alter(&town), KAFKA_NONE);
+	assert_int_equal(share_delete(&town), KAFKA_NONE);
+	assert_int_equal(share_beat(&town, 0), KAFKA_NONE);
+	assert_int_equal(share_describe(&town), KAFKA_NONE);
+	town_close(&town);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +726,7 @@ int main(void)
 		cmocka_unit_test(test_a_user_goes_with_the_last_credential_and_an_admin_stays),
 		cmocka_unit_test(test_grants_are_kept_found_and_deleted),
 		cmocka_unit_test(test_operations_on_topics_ask_for_their_grants),
+		cmocka_unit_test(test_operations_on_share_groups_ask_for_their_grants),
 		cmocka_unit_test(test_operations_on_groups_ask_for_their_grants),
 		cmocka_unit_test(test_groups_of_the_consumer_protocol_ask_for_their_grants),
 		cmocka_unit_test(test_without_users_and_grants_everybody_may_everything),
