@@ -253,6 +253,34 @@ static const struct metric_row groups = { "hanse_control_groups", METRIC_GAUGE,
 static const struct metric_row calls = { "hanse_control_calls", METRIC_GAUGE,
 					 "Calls of agents that wait for an answer.", NULL };
 
+static const struct metric_row orphans_ended = {
+	"hanse_orphan_scan_last_timestamp_seconds", METRIC_GAUGE,
+	"When the last scan for orphans came to its end, while this control leads.", NULL
+};
+static const struct metric_row orphans_listed = { "hanse_orphan_scan_listed_objects", METRIC_GAUGE,
+						  "Objects that it listed.", NULL };
+static const struct metric_row orphans_found = { "hanse_orphan_scan_found_objects", METRIC_GAUGE,
+						 "Objects among these that the catalog did not "
+						 "have: orphans, which are deleted, what may be "
+						 "committed yet, and what nobody can tell of.",
+						 NULL };
+
+static void write_orphans(const struct orphan_pass *pass, struct exposition *e, uint64_t loop_ms)
+{
+	if (pass->ended_ms == 0)
+		return;
+	exposition_one(e, &orphans_ended,
+		       ((uint64_t)clock_wall_ms() - (loop_ms - pass->ended_ms)) / 1000);
+	exposition_one(e, &orphans_listed, (uint64_t)pass->listed);
+	exposition_family(e, &orphans_found);
+	exposition_add(e, (uint64_t)pass->counts[ORPHAN_FOR_GOOD],
+		       LABELS({ "verdict", SLICE("orphan") }));
+	exposition_add(e, (uint64_t)pass->counts[ORPHAN_PENDING],
+		       LABELS({ "verdict", SLICE("pending") }));
+	exposition_add(e, (uint64_t)pass->counts[ORPHAN_UNSURE],
+		       LABELS({ "verdict", SLICE("unsure") }));
+}
+
 void control_numbers_write(struct control *c, struct exposition *e)
 {
 	struct coordinator_status status;
@@ -265,5 +293,6 @@ void control_numbers_write(struct control *c, struct exposition *e)
 	exposition_one(e, &agents, status.sessions);
 	exposition_one(e, &groups, status.groups);
 	exposition_one(e, &calls, status.calls);
+	write_orphans(&status.orphans, e, loop_now_ms(c->loop));
 	write_catalog(c, e);
 }

@@ -320,6 +320,7 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 		.sessions = c->session_count,
 		.groups = c->groups ? groups_count(c->groups) : 0,
 		.calls = c->call_count,
+		.orphans = c->orphans.last,
 	};
 }
 

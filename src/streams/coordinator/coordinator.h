@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "cells/leader.h"
 #include "loop/stream.h"
+#include "streams/coordinator/orphans.h"
 #include "wire/peer/condition.h"
 
 enum {
@@ -73,6 +74,7 @@ struct coordinator_status {
 	size_t sessions;
 	size_t groups;
 	size_t calls;
+	struct orphan_pass orphans;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
 

@@ -130,6 +130,8 @@ static void end_pass(struct orphan_turns *t, uint64_t now_ms, uint64_t jitter_ms
 	t->is_ended = true;
 	t->holder = 0;
 	t->due_ms = now_ms + t->pass_ms;
+	t->last = (struct orphan_pass) { .ended_ms = now_ms, .listed = t->listed };
+	memcpy(t->last.counts, t->counts, sizeof(t->last.counts));
 	if (t->pass_ms == ORPHANS_PASS_MS)
 		t->due_ms += jitter_ms;
 	/* what may be committed yet is looked at again */

@@ -64,6 +64,12 @@ MUST_CHECK enum err orphans_run(struct cell *cell, void *argument);
 /* --- turns -------------------------------------------------------------------------------------
  */
 
+/* The last pass that came to its end, while this process leads. */
+struct orphan_pass {
+	uint64_t ended_ms; /* of the loop; 0: none */
+	int64_t listed, counts[ORPHAN_VERDICTS];
+};
+
 struct orphan_turns {
 	uint64_t first_ms, pass_ms, page_pause_ms, ask_ms; /* less in tests */
 	uint64_t due_ms;				   /* when a pass may begin */
@@ -75,6 +81,7 @@ struct orphan_turns {
 	char after[BUCKET_KEY_BYTES_MAX + 1];	 /* any name: there may be objects of others */
 	int64_t listed, counts[ORPHAN_VERDICTS]; /* of the pass */
 	bool is_ended;				 /* out: this page was the last */
+	struct orphan_pass last;
 };
 
 /* Jitter is below ORPHANS_JITTER_MS.  HANSE_TEST_ORPHANS_MS shortens all times. */

@@ -493,6 +493,8 @@ static void test_one_agent_at_a_time_lists_page_after_page(void **state)
 	page.is_last = true;
 	assert_int_equal(orphan_turns_take(&t, now_ms, 5, 8, &page, no_counts), OK);
 	assert_true(t.is_ended);
+	assert_int_equal(t.last.ended_ms, now_ms);
+	assert_int_equal(t.last.listed, 3000);
 	assert_int_equal(t.due_ms, now_ms + ORPHANS_PASS_MS + 5);
 	books_close(&b);
 }
