@@ -1,6 +1,8 @@
 /* ShareFetch and ShareAcknowledge through a whole agent: testing_world.h has the stage. */
+#include "streams/agent/connection.h"
 #include "streams/agent/share_call.h"
 #include "streams/agent/share_session.h"
+#include "streams/agent/sign_in.h"
 #include "streams/catalog/share.h"
 #include "streams/testing_world.h"
 
@@ -298,6 +300,52 @@ static void test_the_coordinator_of_a_shares_state_is_found_by_its_key(void **st
 	request.coordinator_keys_count = 1;
 	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 5, &request);
 	assert_int_equal(found->coordinators[0].error_code, KAFKA_INVALID_REQUEST);
+	tear_down();
+}
+
+static void run_sql(const char *sql)
+{
+	testing_control_sql(&w.control, sql);
+	WAIT_FOR(&w, replica_index(w.agent->replica) == w.control.index);
+}
+
+static int16_t find_share(void)
+{
+	struct slice key = SLICE("s:AAAAAAAAAAAAAAAAAAAAAQ:0");
+	const struct kafka_find_coordinator_response *found = testing_call(
+		&c, KAFKA_API_FIND_COORDINATOR, 6,
+		&(struct kafka_find_coordinator_request) {
+			.key_type = 2, .coordinator_keys = &key, .coordinator_keys_count = 1 });
+
+	return found->coordinators[0].error_code;
+}
+
+static void test_who_may_not_read_gets_and_says_nothing(void **state)
+{
+	(void)state;
+	set_up(90);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	struct connection *connection = connection_from_link(w.agent->connections.next);
+	snprintf(connection_sign_in(connection)->principal, sizeof("User:alice"), "User:alice");
+	run_sql("INSERT INTO access_user (name, is_admin, created_ms) VALUES ('bob', 0, 1)");
+	assert_int_equal(FETCH(&c, .names = true)->error_code, KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 1, .last = 9, .said = SHARE_ACCEPT),
+			 KAFKA_GROUP_AUTHORIZATION_FAILED);
+	assert_int_equal(find_share(), KAFKA_CLUSTER_AUTHORIZATION_FAILED);
+
+	run_sql("INSERT INTO access_grant (resource, name, pattern, principal, host, operation,"
+		" permission) VALUES (3, 's', 3, 'User:alice', '*', 3, 3),"
+		" (4, 'kafka-cluster', 3, 'User:alice', '*', 9, 3)");
+	assert_int_equal(find_share(), KAFKA_NONE);
+	assert_int_equal(only(FETCH(&c, .names = true))->error_code,
+			 KAFKA_TOPIC_AUTHORIZATION_FAILED);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 1, .last = 9, .said = SHARE_ACCEPT),
+			 KAFKA_TOPIC_AUTHORIZATION_FAILED);
+
+	run_sql("INSERT INTO access_grant (resource, name, pattern, principal, host, operation,"
+		" permission) VALUES (2, 't', 3, 'User:alice', '*', 3, 3)");
+	expect_got(FETCH(&c, .names = true), 0, 9, 1);
+	assert_int_equal(ACKNOWLEDGE(.epoch = 1, .last = 9, .said = SHARE_ACCEPT), KAFKA_NONE);
 	tear_down();
 }
 
@@ -716,6 +764,7 @@ int main(void)
 		cmocka_unit_test(test_an_agent_that_stops_gives_back_what_its_members_had),
 		cmocka_unit_test(test_an_agent_that_stops_does_not_wait_for_a_mute_control),
 		cmocka_unit_test(test_the_coordinator_of_a_shares_state_is_found_by_its_key),
+		cmocka_unit_test(test_who_may_not_read_gets_and_says_nothing),
 		cmocka_unit_test(test_looks_in_vain_have_pauses_and_cost_the_journal_nothing),
 		cmocka_unit_test(test_a_very_large_batch_comes_whole_and_within_the_limit),
 		cmocka_unit_test(test_a_large_batch_for_many_at_a_time_waits_for_room),
