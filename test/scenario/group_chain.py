@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """K4: three groups in a chain, each of which copies with exactly-once what the one before it wrote,
-while their members come and go all the time: each record arrives once at every stage, in order.
+while their members come and go all the time, and fail when their offsets are sent already: each
+record arrives once at every stage, in order.
 
 SEED=n repeats the choices.  timeout: 600 s; runs beside others"""
 
@@ -15,6 +16,7 @@ PARTITIONS = 4
 STORM_S = 6
 MEMBERS = 2
 PATIENCE_S = 60
+FAIL_EACH = 5
 TOPICS = ["first", "second", "third", "fourth"]
 # Not cooperative-sticky: leaving members of librdkafka 2.0 fail an assertion of its own with it.
 STRATEGIES = ["range,roundrobin", "range", "roundrobin"]
@@ -32,7 +34,7 @@ class Stage:
     def new_member(self):
         self.count += 1
         worker = Worker(self.brokers, self.group, TOPICS[self.number], TOPICS[self.number + 1],
-                        f"{self.group}-{self.count}",
+                        f"{self.group}-{self.count}", fail_each=FAIL_EACH,
                         partition_assignment_strategy=self.strategy)
         worker.start()
         return worker
@@ -85,8 +87,11 @@ with Scenario() as s:
         wait_until(lambda: all(sum(member.count for member in stage.members) > count
                                for stage, count in zip(stages, before)),
                    PATIENCE_S, "each stage goes on")
+        wait_until(lambda: all(sum(member.failed for member in stage.all()) for stage in stages),
+                   PATIENCE_S, "each stage has failed and gone on")
         say(f"{sum(stage.count for stage in stages)} members, "
-            f"{sum(member.lives for stage in stages for member in stage.all())} lives")
+            f"{sum(member.lives for stage in stages for member in stage.all())} lives, "
+            f"{sum(member.failed for stage in stages for member in stage.all())} failures")
     writer.stop()
 
     # K4

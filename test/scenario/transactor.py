@@ -277,12 +277,14 @@ class Consumer:
 
 class Worker(Client):
     """Reads one topic in a group and writes each record to another, with exactly-once.  After any
-    error it begins anew, from what was committed."""
+    error it begins anew, from what was committed.  Every `fail_each`th transaction ends in one, on
+    purpose, when all of it has been sent, offsets too."""
 
-    def __init__(self, brokers, group, source, target, transactional_id, **settings):
+    def __init__(self, brokers, group, source, target, transactional_id, fail_each=0, **settings):
         super().__init__(brokers, transactional_id)
         self.group, self.source, self.target = group, source, target
-        self.settings, self.count = settings, 0
+        self.settings, self.count, self.fail_each = settings, 0, fail_each
+        self.begun = self.failed = 0
 
     def take(self, consumer):
         """Some rows.  What was read of a partition before it was revoked belongs to whoever has it
@@ -312,6 +314,10 @@ class Worker(Client):
                 producer.retried("send_offsets_to_transaction", wanted, metadata, CALL_MS)
         finally:
             consumer.lib.rd_kafka_consumer_group_metadata_destroy(metadata)
+        self.begun += 1
+        if self.fail_each and self.begun % self.fail_each == 0:
+            self.failed += 1
+            raise RuntimeError("a failure on purpose")
         producer.commit()
         self.count += len(rows)
 
