@@ -16,6 +16,7 @@ import kcat
 from kafka import Client, array
 from kafka import text as kafka_text
 from scenario import Ended, Scenario, say, wait_until
+from transactor import Transactor
 
 LIMIT_S = 120
 PARTITIONS = 3
@@ -26,16 +27,18 @@ TOPICS = {"plain": [], "zipped": ["-z", "zstd"], "keyed": ["-K", ":", "-z", "lz4
           "sure": ["-X", "enable.idempotence=true", "-z", "gzip"]}
 INCOMPLETE = 1
 OFFSET_FOR_LEADER_EPOCH = 23
+COMMITTED = ["isolation.level=read_committed"]
+UNCOMMITTED = ["isolation.level=read_uncommitted"]
 
 
 class Cluster:
-    def __init__(self, s, name="a"):
+    def __init__(self, s, name="a", options=()):
         self.bucket = Path(s.scratch, "bucket-" + name)
         self.journal = Path(s.scratch, "journal-" + name)
         self.bucket.mkdir()
         self.node = s.node(name, bucket=f"file:{self.bucket}", environment=QUICK,
                            options=["--journal", f"file:{self.journal}",
-                                    "--default-partitions", PARTITIONS])
+                                    "--default-partitions", PARTITIONS, *options])
 
     def command(self, word, *words, journal=None):
         return [self.node.program, word, "--json", "--bucket", f"file:{self.bucket}", "--journal",
@@ -208,3 +211,34 @@ with Scenario() as s:
         code, text = cluster.run("rebuild", "--execute", journal=f"file:{other}")
         assert code == 2 and "not empty" in text, (code, text)
         assert len(list(other.rglob("*"))) == 2
+
+    with s.test("sealed records and transactions come back with the recovery key and a choice"):
+        node.terminate()
+        key = Path(s.scratch, "key")
+        sealed = Cluster(s, "b", options=["--seal", "yes", "--key-file", key])
+        sealed.node.start()
+        kcat.produce(sealed.node.address, "transfers", b"first\n")
+        transactor = Transactor(sealed.node.address, "transfers", PARTITIONS, "transfers",
+                                pause_s=0.01)
+        transactor.start()
+        wait_until(lambda: len(sealed.data_files()) > 60, LIMIT_S, "transactions")
+        transactor.stop()
+        committed = set(kcat.records(sealed.node.address, "transfers", "-X", *COMMITTED))
+        written = kcat.records(sealed.node.address, "transfers", "-X", *UNCOMMITTED)
+        sealed.lose_journal()
+        code, text = sealed.run("rebuild")
+        assert code == 2 and "is sealed" in text, (code, text)
+        words = ["--key-file", str(key)]
+        found = sealed.run("rebuild", *words)[1]
+        undecided = sum(topic["undecided"] for topic in found["topics"])
+        say(f"{undecided} of {len(written)} records are undecided")
+        if undecided > 0:
+            code, text = sealed.run("rebuild", "--execute", *words)
+            assert code == 2 and "--undecided" in text, (code, text)
+        found = sealed.run("rebuild", "--execute", "--undecided", "commit", *words)[1]
+        assert found["is_written"] and found["is_sealed"], found
+        sealed.node.start()
+        again = kcat.records(sealed.node.address, "transfers", "-X", *UNCOMMITTED)
+        assert sorted(again) == sorted(written)
+        again = set(kcat.records(sealed.node.address, "transfers", "-X", *COMMITTED))
+        assert committed <= again and len(again - committed) <= undecided
