@@ -299,9 +299,47 @@ static void test_clients_are_asked_for_no_metrics_and_may_push_some(void **state
 	tear_down();
 }
 
+/* As Apache Kafka 4.2 does. */
+static void test_the_coordinator_of_a_shares_state_is_found_by_its_key(void **state)
+{
+	static const struct {
+		const char *key;
+		int16_t code;
+	} cases[] = {
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_NONE },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:x", KAFKA_INVALID_REQUEST },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ", KAFKA_INVALID_REQUEST },
+		{ "s:AAAA:0", KAFKA_INVALID_REQUEST },
+		{ " :AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_INVALID_REQUEST },
+		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0:1", KAFKA_INVALID_REQUEST },
+		{ "", KAFKA_INVALID_REQUEST },
+	};
+	enum { COUNT = sizeof(cases) / sizeof(cases[0]) };
+	struct slice keys[COUNT];
+	struct kafka_find_coordinator_request request = { .key_type = 2,
+							  .coordinator_keys = keys,
+							  .coordinator_keys_count = COUNT };
+
+	(void)state;
+	set_up(0);
+	for (int i = 0; i < COUNT; i++)
+		keys[i] = slice_from(cases[i].key);
+	const struct kafka_find_coordinator_response *found =
+		testing_call(&c, KAFKA_API_FIND_COORDINATOR, 6, &request);
+	for (int i = 0; i < COUNT; i++) {
+		assert_int_equal(found->coordinators[i].error_code, cases[i].code);
+		assert_int_equal(found->coordinators[i].port, cases[i].code ? -1 : 9092);
+	}
+	request.coordinator_keys_count = 1;
+	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 5, &request);
+	assert_int_equal(found->coordinators[0].error_code, KAFKA_INVALID_REQUEST);
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_coordinator_of_a_shares_state_is_found_by_its_key),
 		cmocka_unit_test(test_topics_are_described_page_by_page),
 		cmocka_unit_test(test_a_page_from_no_place_ends_the_connection),
 		cmocka_unit_test(test_the_bucket_is_the_one_directory_with_real_sizes),

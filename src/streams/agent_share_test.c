@@ -266,43 +266,6 @@ static void test_an_agent_that_stops_does_not_wait_for_a_mute_control(void **sta
 	tear_down();
 }
 
-/* As Apache Kafka 4.2 does. */
-static void test_the_coordinator_of_a_shares_state_is_found_by_its_key(void **state)
-{
-	static const struct {
-		const char *key;
-		int16_t code;
-	} cases[] = {
-		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_NONE },
-		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:x", KAFKA_INVALID_REQUEST },
-		{ "s:AAAAAAAAAAAAAAAAAAAAAQ", KAFKA_INVALID_REQUEST },
-		{ "s:AAAA:0", KAFKA_INVALID_REQUEST },
-		{ " :AAAAAAAAAAAAAAAAAAAAAQ:0", KAFKA_INVALID_REQUEST },
-		{ "s:AAAAAAAAAAAAAAAAAAAAAQ:0:1", KAFKA_INVALID_REQUEST },
-		{ "", KAFKA_INVALID_REQUEST },
-	};
-	enum { COUNT = sizeof(cases) / sizeof(cases[0]) };
-	struct slice keys[COUNT];
-	struct kafka_find_coordinator_request request = { .key_type = 2,
-							  .coordinator_keys = keys,
-							  .coordinator_keys_count = COUNT };
-
-	(void)state;
-	set_up(80);
-	for (int i = 0; i < COUNT; i++)
-		keys[i] = slice_from(cases[i].key);
-	const struct kafka_find_coordinator_response *found =
-		testing_call(&c, KAFKA_API_FIND_COORDINATOR, 6, &request);
-	for (int i = 0; i < COUNT; i++) {
-		assert_int_equal(found->coordinators[i].error_code, cases[i].code);
-		assert_int_equal(found->coordinators[i].port, cases[i].code ? -1 : 9092);
-	}
-	request.coordinator_keys_count = 1;
-	found = testing_call(&c, KAFKA_API_FIND_COORDINATOR, 5, &request);
-	assert_int_equal(found->coordinators[0].error_code, KAFKA_INVALID_REQUEST);
-	tear_down();
-}
-
 static void run_sql(const char *sql)
 {
 	testing_control_sql(&w.control, sql);
@@ -757,13 +720,38 @@ static void test_unknown_topics_and_groups_are_told(void **state)
 	tear_down();
 }
 
+static void test_who_finds_nothing_any_more_leaves_the_queue_for_room(void **state)
+{
+	struct testing_fetch behind = { .topic = "t", .partition = 1, .offset = 0 };
+	struct testing_client other;
+
+	(void)state;
+	set_up(60);
+	testing_client_open(&other, &w);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	testing_produce(&c, "t", 1, testing_batch(&c.arena, "y", 0, 10), 0);
+	struct room *room = &w.agent->answers;
+	room_add(room, room->max);
+	send_fetch(&other, (struct ask) { .member = "b", .names = true, .wait_ms = 300000 });
+	WAIT_FOR(&w, room_is_wanted(room));
+	testing_control_sql(&w.control, "UPDATE partition SET log_start_offset = 10 WHERE"
+					" number = 0");
+	testing_run_ms(&w, 50);
+	room_give_back(room, room->max);
+	WAIT_FOR(&w, !room_is_wanted(room));
+	assert_int_equal(room->used, 0);
+	assert_true(testing_fetch(&c, behind)->records.size > 0);
+	testing_client_close(&other);
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_who_finds_nothing_any_more_leaves_the_queue_for_room),
 		cmocka_unit_test(test_a_group_begins_by_age),
 		cmocka_unit_test(test_an_agent_that_stops_gives_back_what_its_members_had),
 		cmocka_unit_test(test_an_agent_that_stops_does_not_wait_for_a_mute_control),
-		cmocka_unit_test(test_the_coordinator_of_a_shares_state_is_found_by_its_key),
 		cmocka_unit_test(test_who_may_not_read_gets_and_says_nothing),
 		cmocka_unit_test(test_looks_in_vain_have_pauses_and_cost_the_journal_nothing),
 		cmocka_unit_test(test_a_very_large_batch_comes_whole_and_within_the_limit),

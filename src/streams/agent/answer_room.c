@@ -80,6 +80,13 @@ void answer_room_give_back(struct answer_room *a, struct request *r)
 	a->free_bytes = a->held_bytes = 0;
 }
 
+void answer_room_stand_back(struct answer_room *a, struct request *r)
+{
+	answer_room_give_back(a, r);
+	a->large_bytes = 0;
+	a->waits_since_ms = 0;
+}
+
 void answer_room_keep(struct answer_room *a, struct request *r, const struct blob *records)
 {
 	answer_room_give_back(a, r);

@@ -42,6 +42,9 @@ void answer_room_fail(struct answer_room *a, struct partition_read *read);
 /* All of it; harmless when there is none. */
 void answer_room_give_back(struct answer_room *a, struct request *r);
 
+/* There is nothing to tell any more: give back all of it, and be first in the queue for nothing. */
+void answer_room_stand_back(struct answer_room *a, struct request *r);
+
 /* In place of all that: exactly as much as these records have, from now on as a part of the answer.
  * NULL: none. */
 void answer_room_keep(struct answer_room *a, struct request *r, const struct blob *records);

@@ -651,6 +651,7 @@ static enum step fetch_look(struct request *r, struct fetch *f)
 		return task_wait(&r->task, FETCH_SYNCED);
 	}
 	if (!should_answer(r, f)) {
+		answer_room_stand_back(&f->room, r);
 		watch(r, f);
 		return task_wait(&r->task, FETCH_WAITING);
 	}

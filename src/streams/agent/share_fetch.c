@@ -249,6 +249,7 @@ static enum step share_fetch_look(struct request *r, struct share_fetch *f)
 	}
 	share_look(r, f);
 	if (!should_answer(r, f)) {
+		answer_room_stand_back(&f->room, r);
 		watch(r, f);
 		return task_wait(&r->task, SHARE_FETCH_WAITING);
 	}
