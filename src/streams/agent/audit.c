@@ -145,7 +145,7 @@ void audit_denied(struct audit *a, const struct guard_caller *who, const char *a
 	add_caller(&text, who);
 	add_text(&text, "rule", denial->rule);
 	add_text(&text, "api", slice_from(api));
-	note(a, &text, KIND_DENIED);
+	note(a, &text, who->principal.data ? KIND_DENIED : KIND_STRANGER);
 	buf_done(&text);
 }
 
