@@ -73,3 +73,9 @@ enum command_status control_request(const struct command_line *l, const char *me
 	arena_done(&a);
 	return status;
 }
+
+void control_say_who_answered(const json_t *answer)
+{
+	if (json_is_false(json_object_get(answer, "leads")))
+		say("this node stands by: that is what it has heard so far");
+}

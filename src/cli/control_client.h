@@ -11,4 +11,7 @@
 enum command_status control_request(const struct command_line *l, const char *method,
 				    const char *name, json_t *body, json_t **ret);
 
+/* Where an answer's "leads" is false, it is from a node that stands by: say so. */
+void control_say_who_answered(const json_t *answer);
+
 #endif

@@ -191,8 +191,7 @@ static enum command_status explain_kafka(const struct command_line *l)
 	if (command_line_has(l, FLAG_JSON))
 		return output_verdict(answer, is_allowed);
 	const json_t *reasons = json_object_get(answer, "reasons");
-	if (json_is_false(json_object_get(answer, "leads")))
-		say("this node stands by: that is what it has heard so far");
+	control_say_who_answered(answer);
 	for (size_t i = 0; i < json_array_size(reasons); i++) {
 		print_text(json_array_get(reasons, i), "text");
 		puts("");

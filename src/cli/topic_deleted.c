@@ -92,6 +92,7 @@ enum command_status topic_deleted_run(const struct command_line *l)
 		return status;
 	if (command_line_has(l, FLAG_JSON))
 		return output_json(answer);
+	control_say_who_answered(answer);
 	print(l, json_object_get(answer, "topics"));
 	json_decref(answer);
 	return COMMAND_DONE;

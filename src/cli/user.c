@@ -162,6 +162,7 @@ enum command_status user_list_run(const struct command_line *l)
 	}
 	if (command_line_has(l, FLAG_JSON))
 		return output_json(answer);
+	control_say_who_answered(answer);
 	arena_init(&a);
 	table_init(&t, &a, headings);
 	for (size_t i = 0; i < json_array_size(users); i++)

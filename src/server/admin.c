@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "server/control_role.h"
 #include "server/usage.h"
@@ -140,12 +141,15 @@ static json_t *status_json(struct control *c)
 void admin_audit(struct control *c, const struct http_exchange *e, const char *action,
 		 struct slice name)
 {
-	coordinator_audit(c->coordinator, &(struct admin_action) {
-						  .action = slice_from(action),
-						  .name = name,
-						  .uid = e->uid,
-						  .node = c->node,
-					  });
+	if (!c->coordinator) /* it stops: there is the log */
+		log_warn("user %lld asked for: %s %.*s, which is not in the audit topic",
+			 (long long)e->uid, action, SLICE_ARG(name));
+	else
+		coordinator_audit(c->coordinator,
+				  &(struct admin_action) { .action = slice_from(action),
+							   .name = name,
+							   .uid = e->uid,
+							   .node = c->node });
 }
 
 static int add_text(const char *text, size_t size, void *context)

@@ -29,7 +29,8 @@ static enum step settle_step(struct task *t)
 		return task_wait(t, SETTLE_DURABLE);
 	case SETTLE_DURABLE:
 		if (!s->call.task.err) {
-			coordinator_scan_soon(c->coordinator);
+			if (c->coordinator) /* not while it stops */
+				coordinator_scan_soon(c->coordinator);
 			admin_audit(c, s->exchange, "fsck --settle", SLICE(""));
 		}
 		admin_answer(s->exchange, s->call.task.err ? 503 : 200,

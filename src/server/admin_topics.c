@@ -188,5 +188,5 @@ json_t *admin_deleted_topics_json(struct control *c)
 						(json_int_t)topics[i].until_ms));
 	}
 	arena_done(&a);
-	return json_pack("{s:o}", "topics", list);
+	return json_pack("{s:b, s:o}", "leads", control_leads(c), "topics", list);
 }

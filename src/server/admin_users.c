@@ -241,5 +241,5 @@ json_t *admin_users_json(struct control *c)
 						      "admin", users[i].is_admin, "mechanisms",
 						      mechanisms_json(&a, cell, users[i].name)));
 	arena_done(&a);
-	return json_pack("{s:o}", "users", list);
+	return json_pack("{s:b, s:o}", "leads", control_leads(c), "users", list);
 }

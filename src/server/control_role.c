@@ -34,7 +34,11 @@ struct cell *control_cell(const struct control *c)
 
 	if (led || !c->leadership.standby)
 		return led;
-	return standby_cell(c->leadership.standby);
+	struct cell *followed = standby_cell(c->leadership.standby);
+	if (!followed ||
+	    cell_schema_version(followed, catalog_schema[0].name) < (int)catalog_schema_count)
+		return NULL;
+	return followed;
 }
 
 /* --- what the leader tells ---------------------------------------------------------------------

@@ -324,6 +324,19 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 	};
 }
 
+static bool push_audit(struct coordinator *c, const struct peer_audit_push *message,
+		       bool only_who_serves)
+{
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
+		struct session *s = session_from_link(link);
+		if (session_incarnation(s) &&
+		    (!only_who_serves || session_condition(s) == AGENT_SERVES) &&
+		    session_push_audit(s, message))
+			return true;
+	}
+	return false;
+}
+
 void coordinator_audit(struct coordinator *c, const struct admin_action *what)
 {
 	const struct peer_audit_push message = {
@@ -332,18 +345,10 @@ void coordinator_audit(struct coordinator *c, const struct admin_action *what)
 		.uid = what->uid,
 		.node = slice_from(what->node),
 	};
-	struct session *found = NULL;
 
-	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next) {
-		struct session *s = session_from_link(link);
-		if (session_incarnation(s) && (!found || session_condition(s) == AGENT_SERVES))
-			found = s;
-	}
 	log_info("user %lld asked for: %.*s %.*s", (long long)what->uid, SLICE_ARG(what->action),
 		 SLICE_ARG(what->name));
-	if (found)
-		session_push_audit(found, &message);
-	else
+	if (!push_audit(c, &message, true) && !push_audit(c, &message, false))
 		log_warn("that is not in the audit topic: no agent is here to write it");
 }
 

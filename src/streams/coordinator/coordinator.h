@@ -79,7 +79,8 @@ struct coordinator_status {
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
 
 /* What an administrator did at the socket of this node, which is done: one agent writes it into the
- * audit topic.  `action` "topic purge", `name` of what it was done to, or nothing; all borrowed. */
+ * audit topic.  It says no word back: what it cannot write is in control's log only.  `action` is
+ * "topic purge", `name` of what it was done to, or nothing; all borrowed. */
 struct admin_action {
 	struct slice action, name;
 	int64_t uid; /* who asked; -1: not known */

@@ -74,7 +74,8 @@ void session_open(struct coordinator *c, struct stream *s);
 void session_end(struct session *session);  /* soon, from its task */
 void session_wake(struct session *session); /* this node leads now */
 void session_push_record(struct session *session, uint64_t index, struct slice record);
-void session_push_audit(struct session *session, const struct peer_audit_push *message);
+bool session_push_audit(struct session *session, const struct peer_audit_push *message);
+/* false: nobody hears it */
 struct session *session_from_link(struct list *link);
 struct session *session_from_task(struct task *task);
 void session_set_condition(struct session *session, enum agent_condition condition);

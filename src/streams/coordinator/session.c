@@ -109,9 +109,12 @@ void session_push_record(struct session *s, uint64_t index, struct slice record)
 	}
 }
 
-void session_push_audit(struct session *s, const struct peer_audit_push *message)
+bool session_push_audit(struct session *s, const struct peer_audit_push *message)
 {
+	if (!s->stream || s->is_ending)
+		return false;
 	push(s, &peer_audit_push_schema, message);
+	return true;
 }
 
 static void push_pending(struct session *s, uint64_t after)
