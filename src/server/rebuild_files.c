@@ -81,18 +81,24 @@ static void check_batch(struct rebuild_slot *slot, struct slice file, size_t i)
 	slot->is_damaged[i] = slot->controls[i] == PLACE_RECORDS;
 }
 
+/* A header that is damaged says nothing: the footer and the batches have checksums of their own. */
+static bool is_another(const struct rebuild_slot *slot, struct slice file)
+{
+	struct data_file_header header;
+
+	return data_file_decode_header(file, &header) == OK &&
+	       (memcmp(header.cluster_id, slot->files->cluster_id.bytes,
+		       sizeof(header.cluster_id)) != 0 ||
+		header.incarnation != (uint64_t)slot->file.incarnation ||
+		header.sequence != (uint64_t)slot->file.sequence);
+}
+
 static enum err whole_work(struct worker_job *job)
 {
 	struct rebuild_slot *slot = CONTAINER(job, struct rebuild_slot, job);
 	struct slice file = blob_slice(slot->op.ret_body);
-	struct data_file_header header;
 
-	if (file.size != slot->size || data_file_decode_header(file, &header) ||
-	    memcmp(header.cluster_id, slot->files->cluster_id.bytes, sizeof(header.cluster_id)) !=
-		    0 ||
-	    header.incarnation != (uint64_t)slot->file.incarnation ||
-	    header.sequence != (uint64_t)slot->file.sequence)
-		return ERR_CORRUPT;
+	slot->is_another = is_another(slot, file);
 	for (size_t i = 0; i < slot->footer.entry_count; i++)
 		check_batch(slot, file, i);
 	return OK;
@@ -110,14 +116,16 @@ static enum err decode_footer(struct rebuild_slot *slot)
 	return err;
 }
 
-/* What was read is the end of the file.  ERR_TOO_BIG: slot->from says where to begin instead. */
+/* What was read is the end of the file. */
 static enum err footer_work(struct worker_job *job)
 {
 	struct rebuild_slot *slot = CONTAINER(job, struct rebuild_slot, job);
 	struct slice end = blob_slice(slot->op.ret_body);
 	struct data_file_trailer trailer;
+	bool is_second = slot->needs_more;
 
-	if (end.size < DATA_FILE_TRAILER_BYTES || slot->from + end.size != slot->size)
+	slot->needs_more = false;
+	if (end.size < DATA_FILE_TRAILER_BYTES)
 		return ERR_CORRUPT;
 	enum err err = data_file_decode_trailer(slice_part(end, end.size - DATA_FILE_TRAILER_BYTES,
 							   DATA_FILE_TRAILER_BYTES),
@@ -126,8 +134,10 @@ static enum err footer_work(struct worker_job *job)
 		return err;
 	if (trailer.footer_offset < slot->from) {
 		slot->from = trailer.footer_offset;
-		return ERR_TOO_BIG;
+		slot->needs_more = !is_second;
+		return is_second ? ERR_CORRUPT : OK;
 	}
+	slot->is_another = slot->from == 0 && is_another(slot, end);
 	slot->is_final = trailer.flags & DATA_FILE_FINAL_OFFSETS;
 	slot->footer_bytes =
 		arena_copy(&slot->arena,
@@ -140,39 +150,56 @@ static enum err footer_work(struct worker_job *job)
 
 static void ask(struct rebuild_files *f, struct rebuild_slot *slot)
 {
+	struct slice key = slice_from(slot->key);
+
 	blob_unref(&slot->op.ret_body);
-	if (slot->is_heading)
-		bucket_head(&slot->op, &f->task, f->bucket, slice_from(slot->key));
-	else
-		bucket_get(&slot->op, &f->task, f->bucket, slice_from(slot->key),
-			   slot->is_whole ? 0 : slot->from, DATA_FILE_BYTES_MAX);
+	switch (slot->part) {
+	case REBUILD_SIZE:
+		bucket_head(&slot->op, &f->task, f->bucket, key);
+		break;
+	case REBUILD_TAIL:
+		bucket_get(&slot->op, &f->task, f->bucket, key, slot->from, DATA_FILE_BYTES_MAX);
+		break;
+	case REBUILD_HEADER:
+		bucket_get(&slot->op, &f->task, f->bucket, key, 0, DATA_FILE_HEADER_BYTES);
+		break;
+	case REBUILD_BODY:
+		bucket_get(&slot->op, &f->task, f->bucket, key, 0, DATA_FILE_BYTES_MAX);
+		break;
+	}
 	task_set_deadline(&slot->op.task, loop_now_ms(f->task.loop) + REBUILD_IO_MS);
+}
+
+static void ask_part(struct rebuild_files *f, struct rebuild_slot *slot, enum rebuild_part part)
+{
+	slot->part = part;
+	slot->tries = 0;
+	ask(f, slot);
 }
 
 static void ask_end(struct rebuild_files *f, struct rebuild_slot *slot)
 {
-	slot->is_heading = slot->is_whole = false;
 	slot->from = slot->size > REBUILD_END_BYTES ? slot->size - REBUILD_END_BYTES : 0;
-	ask(f, slot);
+	ask_part(f, slot, REBUILD_TAIL);
 }
 
 static void begin_file(struct rebuild_files *f, struct rebuild_slot *slot)
 {
-	slot->tries = 0;
+	slot->footer_bytes = (struct slice) { 0 };
+	slot->is_waiting = slot->needs_more = slot->is_another = false;
 	slot->size = slot->file.size < 0 ? 0 : (uint64_t)slot->file.size;
 	data_file_key(slot->key, (uint64_t)slot->file.incarnation, (uint64_t)slot->file.sequence);
-	if (slot->file.size >= 0) {
+	if (slot->file.size >= 0)
 		ask_end(f, slot);
-		return;
-	}
-	slot->is_heading = true;
-	ask(f, slot);
+	else
+		ask_part(f, slot, REBUILD_SIZE);
 }
 
 static void end_file(struct rebuild_files *f, struct rebuild_slot *slot)
 {
 	blob_unref(&slot->op.ret_body);
 	arena_reset(&slot->arena);
+	f->whole_count -= slot->part == REBUILD_BODY;
 	slot->file.row = 0;
 	f->done_count++;
 }
@@ -185,13 +212,15 @@ static void leave_out(struct rebuild_files *f, struct rebuild_slot *slot, const 
 
 static void keep(struct rebuild_files *f, struct rebuild_slot *slot)
 {
+	bool is_whole = slot->part == REBUILD_BODY;
+
 	no_scratch(f, plan_read(f->plan, &slot->file,
 				&(struct plan_content) {
 					.footer = &slot->footer,
 					.is_final = slot->is_final,
 					.size = (int64_t)slot->size,
-					.is_damaged = slot->is_whole ? slot->is_damaged : NULL,
-					.controls = slot->is_whole ? slot->controls : NULL,
+					.is_damaged = is_whole ? slot->is_damaged : NULL,
+					.controls = is_whole ? slot->controls : NULL,
 				}));
 	end_file(f, slot);
 }
@@ -203,10 +232,61 @@ static void keep_damaged(struct rebuild_files *f, struct rebuild_slot *slot)
 	keep(f, slot);
 }
 
-static void check(struct rebuild_files *f, struct rebuild_slot *slot)
+static void keep_own(struct rebuild_files *f, struct rebuild_slot *slot)
 {
-	slot->is_checking = true;
-	worker_start(&slot->job, &f->task, slot->is_whole ? whole_work : footer_work);
+	if (slot->is_another)
+		leave_out(f, slot, "is another object than its name says");
+	else
+		keep(f, slot);
+}
+
+/* How much of what was asked for has to be there. */
+static uint64_t part_size(const struct rebuild_slot *slot)
+{
+	switch (slot->part) {
+	case REBUILD_SIZE:
+		return 0;
+	case REBUILD_TAIL:
+		return slot->size - slot->from;
+	case REBUILD_HEADER:
+		return DATA_FILE_HEADER_BYTES;
+	case REBUILD_BODY:
+		return slot->size;
+	}
+	abort();
+}
+
+/* Damage, and an object that is gone, stay what they are; everything else may be a whim. */
+static bool may_pass(const struct rebuild_slot *slot)
+{
+	const struct bucket_op *op = &slot->op;
+
+	if (op->task.err)
+		return op->task.err != ERR_NOT_FOUND && op->task.err != ERR_CORRUPT;
+	return slot->part != REBUILD_SIZE && op->ret_size == slot->size &&
+	       op->ret_body->size != part_size(slot);
+}
+
+static void take_bytes(struct rebuild_files *f, struct rebuild_slot *slot)
+{
+	switch (slot->part) {
+	case REBUILD_SIZE:
+		slot->size = slot->op.ret_size;
+		if (slot->size > DATA_FILE_BYTES_MAX)
+			leave_out(f, slot, "is larger than a data file can be");
+		else
+			ask_end(f, slot);
+		return;
+	case REBUILD_HEADER:
+		slot->is_another = is_another(slot, blob_slice(slot->op.ret_body));
+		keep_own(f, slot);
+		return;
+	case REBUILD_TAIL:
+	case REBUILD_BODY:
+		slot->is_checking = true;
+		worker_start(&slot->job, &f->task,
+			     slot->part == REBUILD_BODY ? whole_work : footer_work);
+	}
 }
 
 /* The bucket has answered. */
@@ -214,58 +294,69 @@ static void take_answer(struct rebuild_files *f, struct rebuild_slot *slot)
 {
 	enum err err = slot->op.task.err;
 
-	if (err && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+	if (may_pass(slot)) {
 		if (++slot->tries < REBUILD_TRIES_MAX)
 			ask(f, slot);
 		else
-			give_up(f, err, slot->key, slot->op.task.why);
+			give_up(f, err ? err : ERR_IO, slot->key,
+				err ? slot->op.task.why : "the bucket gives less than there is");
 	} else if (err == ERR_NOT_FOUND) {
 		leave_out(f, slot, "is not there any more");
-	} else if (err && slot->is_whole) {
+	} else if (err && slot->part == REBUILD_BODY) {
 		keep_damaged(f, slot);
+	} else if (err && slot->part == REBUILD_HEADER) {
+		keep(f, slot); /* the footer is whole */
 	} else if (err) {
 		leave_out(f, slot, "is damaged");
-	} else if (slot->is_heading) {
-		slot->size = slot->op.ret_size;
-		ask_end(f, slot);
-	} else if (slot->op.ret_size != slot->size) {
+	} else if (slot->part != REBUILD_SIZE && slot->op.ret_size != slot->size) {
 		leave_out(f, slot, "has another size than the list says");
 	} else {
-		check(f, slot);
+		take_bytes(f, slot);
 	}
 }
 
-static void ask_whole(struct rebuild_files *f, struct rebuild_slot *slot)
+static void take_footer(struct rebuild_files *f, struct rebuild_slot *slot)
 {
-	slot->is_whole = true;
-	slot->is_damaged = arena_take_array(&slot->arena, slot->footer.entry_count, 1);
-	slot->controls = arena_take_array(&slot->arena, slot->footer.entry_count, 1);
-	ask(f, slot);
+	enum err err = slot->job.task.err;
+
+	if (err == ERR_UNSUPPORTED)
+		leave_out(f, slot, "was written by a newer program");
+	else if (err)
+		leave_out(f, slot, "is damaged: what it holds cannot be told");
+	else if (slot->needs_more)
+		ask_part(f, slot, REBUILD_TAIL);
+	else if (slot->is_another)
+		keep_own(f, slot);
+	else if (f->is_deep || slot->has_controls)
+		slot->is_waiting = true;
+	else if (slot->from > 0)
+		ask_part(f, slot, REBUILD_HEADER);
+	else
+		keep_own(f, slot);
 }
 
 static void take_checked(struct rebuild_files *f, struct rebuild_slot *slot)
 {
-	enum err err = slot->job.task.err;
-
 	slot->is_checking = false;
-	if (slot->is_whole && err)
-		keep_damaged(f, slot);
-	else if (slot->is_whole)
-		keep(f, slot);
-	else if (err == ERR_TOO_BIG && slot->footer_bytes.size == 0 && slot->tries == 0)
-		ask(f, slot);
-	else if (err == ERR_UNSUPPORTED)
-		leave_out(f, slot, "was written by a newer program");
-	else if (err)
-		leave_out(f, slot, "is damaged: what it holds cannot be told");
-	else if (f->is_deep || slot->has_controls)
-		ask_whole(f, slot);
+	if (slot->part == REBUILD_BODY)
+		keep_own(f, slot);
 	else
-		keep(f, slot);
+		take_footer(f, slot);
+}
+
+static void ask_whole(struct rebuild_files *f, struct rebuild_slot *slot)
+{
+	slot->is_waiting = false;
+	slot->is_damaged = arena_take_array(&slot->arena, slot->footer.entry_count, 1);
+	slot->controls = arena_take_array(&slot->arena, slot->footer.entry_count, 1);
+	f->whole_count++;
+	ask_part(f, slot, REBUILD_BODY);
 }
 
 static void advance(struct rebuild_files *f, struct rebuild_slot *slot)
 {
+	if (slot->is_waiting)
+		return;
 	if (slot->is_checking && !task_is_running(&slot->job.task))
 		take_checked(f, slot);
 	else if (slot->file.row && !slot->is_checking && !task_is_running(&slot->op.task))
@@ -273,8 +364,15 @@ static void advance(struct rebuild_files *f, struct rebuild_slot *slot)
 	if (slot->file.row || f->err || !plan_next_file(f->plan, f->last_row, &slot->file))
 		return;
 	f->last_row = slot->file.row;
-	slot->footer_bytes = (struct slice) { 0 };
 	begin_file(f, slot);
+}
+
+/* Whole files may be large, so that few of them are in memory at a time. */
+static void advance_waiting(struct rebuild_files *f)
+{
+	for (size_t i = 0; i < REBUILD_FILES_MAX && !f->err; i++)
+		if (f->slots[i].is_waiting && f->whole_count < REBUILD_WHOLE_MAX)
+			ask_whole(f, &f->slots[i]);
 }
 
 /* --- what is there -----------------------------------------------------------------------------
@@ -320,10 +418,9 @@ static enum step finish(struct rebuild_files *f)
 
 static enum step read_files(struct rebuild_files *f)
 {
-	size_t slots = f->is_deep ? REBUILD_WHOLE_MAX : REBUILD_FILES_MAX;
-
-	for (size_t i = 0; i < slots; i++)
+	for (size_t i = 0; i < REBUILD_FILES_MAX; i++)
 		advance(f, &f->slots[i]);
+	advance_waiting(f);
 	tell(f, "read %" PRId64 " of %" PRId64 " data files", f->done_count, f->listed_count);
 	return f->task.children > 0 ? task_wait(&f->task, FILES_READING) : finish(f);
 }

@@ -1,7 +1,8 @@
 /* What the data files of a bucket say, for a rebuild.
  *
- *	LIST of all data files -> of each the end: trailer and footer -> with is_deep, or where it
- *	holds ends of transactions, all of it -> the plan
+ *	LIST of all data files -> of each the end: trailer and footer, in a second read if they are
+ *	larger than most -> with is_deep, or where it holds ends of transactions, all of it; else
+ *	its header -> the plan
  *
  * A file that cannot be what it should is noted with the reason, and the others go on.  A bucket
  * that does not answer ends it: what it did not give is not known to be gone. */
@@ -21,6 +22,9 @@ enum {
 	REBUILD_END_BYTES = 64 * 1024, /* of a file, read first: most footers are smaller */
 };
 
+/* What is asked of a file. */
+enum rebuild_part { REBUILD_SIZE, REBUILD_TAIL, REBUILD_HEADER, REBUILD_BODY };
+
 struct rebuild_slot {
 	struct bucket_op op;
 	struct worker_job job;
@@ -29,8 +33,12 @@ struct rebuild_slot {
 	struct plan_file file; /* row 0: idle */
 	char key[DATA_FILE_KEY_BYTES + 1];
 	uint64_t from, size; /* the part that was asked for, and of the whole file */
-	int tries;
-	bool is_heading, is_whole, is_checking;
+	enum rebuild_part part;
+	int tries; /* of this part */
+	bool is_checking;
+	bool is_waiting;	   /* to read all of it: as many others do */
+	bool needs_more;	   /* of its end: from `from` on, which was asked for only once */
+	bool is_another;	   /* its header says that it belongs under another name */
 	struct slice footer_bytes; /* kept while the whole file is read */
 	struct data_file_footer footer;
 	bool is_final, has_controls;
@@ -54,6 +62,7 @@ struct rebuild_files {
 	struct arena page;
 	char after[BUCKET_KEY_BYTES_MAX + 1];
 	int64_t last_row, done_count;
+	int whole_count; /* files of which all is asked for */
 	enum err err;
 	char why[TASK_WHY_BYTES];
 	struct rebuild_slot slots[REBUILD_FILES_MAX];
