@@ -10,6 +10,7 @@
 #include "buckets/sealed.h"
 #include "cells/cluster.h"
 #include "cells/holder.h"
+#include "cells/journal_format.h"
 #include "cells/leader.h"
 #include "cells/standby.h"
 #include "server/control_role.h"
@@ -36,6 +37,8 @@ struct rebuild {
 	int at;		    /* journal bucket that is looked at */
 	bool has_object[JOURNAL_BUCKETS_MAX];
 	struct holder_find find;
+	char prefix[JOURNAL_KEY_BYTES]; /* of all that a journal ever was */
+	char after[BUCKET_KEY_BYTES_MAX + 1];
 	struct restore_tip tip;
 	struct standby *standby;
 	struct standby_stop standby_stop;
@@ -58,6 +61,7 @@ enum {
 	REBUILD_OBJECT,
 	REBUILD_EMPTY,
 	REBUILD_FOUND,
+	REBUILD_REST,
 	REBUILD_TIP,
 	REBUILD_READ,
 	REBUILD_FILES,
@@ -220,6 +224,54 @@ static enum step read_files(struct rebuild *r)
 	return task_wait(&r->task, REBUILD_FILES);
 }
 
+static enum step list_rest(struct rebuild *r, struct slice after)
+{
+	arena_reset(&r->page);
+	bucket_list(&r->op, &r->task, journal(r), &r->page, slice_from(r->prefix), after);
+	return task_wait(&r->task, REBUILD_REST);
+}
+
+static enum step look_for_rest(struct rebuild *r)
+{
+	if (r->at == r->config->journal_count)
+		return read_files(r);
+	return list_rest(r, SLICE(""));
+}
+
+/* Whoever runs for a journal marks and fences it before there is anything in it. */
+static bool is_of_no_journal(struct slice key)
+{
+	struct journal_name name;
+
+	return journal_key_parse(key, CONTROL_JOURNAL, &name) &&
+	       (name.kind == JOURNAL_OBJECT_MARK || name.kind == JOURNAL_OBJECT_FENCE);
+}
+
+/* Nobody is known to have led it.  Then either nobody did, or the names that would tell are gone
+ * and the rest is not: a journal begun beside it would in the end delete that, and read none. */
+static enum step rest_read(struct rebuild *r)
+{
+	const struct bucket_op *op = &r->op;
+
+	if (op->task.err)
+		return fail(r, op->task.err, "%s cannot be listed: %s", journal(r)->url,
+			    reason(&op->task));
+	for (size_t i = 0; i < op->ret_count; i++)
+		if (!is_of_no_journal(op->ret_names[i]))
+			return fail(r, ERR_EXISTS,
+				    "%s has a part of a journal, %.*s, and nothing that says who "
+				    "led it.  Put the rest of it back if you can; else move all "
+				    "below %s to another place.",
+				    journal(r)->url, SLICE_ARG(op->ret_names[i]), r->prefix);
+	if (op->ret_more && op->ret_count > 0) {
+		snprintf(r->after, sizeof(r->after), "%.*s",
+			 SLICE_ARG(op->ret_names[op->ret_count - 1]));
+		return list_rest(r, slice_from(r->after));
+	}
+	r->at++;
+	return look_for_rest(r);
+}
+
 /* Somebody led this journal.  Only a rebuild that was cut off may have, or a node that found what
  * it left, so the catalog is read, as it was when its leader went. */
 static enum step found(struct rebuild *r)
@@ -230,8 +282,10 @@ static enum step found(struct rebuild *r)
 		return fail(r, h->task.err ? h->task.err : ERR_UNAVAILABLE,
 			    "the buckets of the journal cannot be read, all of them: %s",
 			    reason(&h->task));
-	if (h->epoch.counter == 0 && h->epoch.nonce == 0)
-		return read_files(r);
+	if (h->epoch.counter == 0 && h->epoch.nonce == 0) {
+		r->at = 0;
+		return look_for_rest(r);
+	}
 	restore_tip(&r->tip, &r->task, r->config->journals, r->config->journal_count,
 		    CONTROL_JOURNAL, h->epoch);
 	return task_wait(&r->task, REBUILD_TIP);
@@ -501,6 +555,8 @@ static enum step rebuild_step(struct task *t)
 		return empty_read(r);
 	case REBUILD_FOUND:
 		return found(r);
+	case REBUILD_REST:
+		return rest_read(r);
 	case REBUILD_TIP:
 		return tip_known(r);
 	case REBUILD_READ:
@@ -522,13 +578,13 @@ static enum step rebuild_step(struct task *t)
 	abort();
 }
 
-static const char *const rebuild_places[] = { "open",  "cluster", "object",  "empty", "found",
-					      "tip",   "read",	  "files",   "put",   "campaign",
-					      "begun", "writing", "stopped", "end" };
+static const char *const rebuild_places[] = { "open",	  "cluster", "object",	"empty",   "found",
+					      "rest",	  "tip",     "read",	"files",   "put",
+					      "campaign", "begun",   "writing", "stopped", "end" };
 static const struct task_kind rebuild_kind = {
 	.name = "rebuild",
 	.places = rebuild_places,
-	.place_count = 14,
+	.place_count = sizeof(rebuild_places) / sizeof(rebuild_places[0]),
 	.step = rebuild_step,
 };
 
@@ -541,6 +597,7 @@ enum err rebuild_run(struct arena *a, const struct rebuild_config *config,
 	r->config = config;
 	r->arena = a;
 	r->report = ret;
+	snprintf(r->prefix, sizeof(r->prefix), "v1/j/%s/", CONTROL_JOURNAL);
 	r->plan = plan_new();
 	if (!r->plan) {
 		snprintf(why, REBUILD_WHY_BYTES, "there is no room for the scratch database");
