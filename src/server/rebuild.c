@@ -1,5 +1,6 @@
 #include "server/rebuild.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "server/rebuild_files.h"
 #include "server/restore_tip.h"
 #include "streams/catalog/catalog.h"
+#include "streams/coordinator/unsure.h"
 #include "streams/rebuild/write.h"
 
 /* In the start records of a rebuild, for people. */
@@ -377,6 +379,13 @@ static enum step files_read(struct rebuild *r)
 		return fail(r, err,
 			    "the scratch database cannot be written: is there room in the "
 			    "directory for temporary files?");
+	if (r->report->plan.next_incarnation > REBUILD_INCARNATION_MAX)
+		return fail(
+			r, ERR_INVALID,
+			"%s has a data file whose name begins with %016" PRIx64
+			", which is higher than any that is ever given.  Move it to another place.",
+			c->bucket->url,
+			(uint64_t)(r->report->plan.next_incarnation - INCARNATION_SKIP));
 	if (c->is_dry)
 		return end(r);
 	int64_t undecided = undecided_records(&r->report->plan);

@@ -21,6 +21,10 @@ enum {
 	REBUILD_FAILURES_MAX = 3, /* of reading a journal that is there */
 };
 
+/* Names above it leave too little room for those that are given after a rebuild: half of what the
+ * next one believes. */
+#define REBUILD_INCARNATION_MAX (PLAN_OFFSET_MAX / 2)
+
 struct rebuild_config {
 	struct bucket *const *journals; /* all outlive the call */
 	int journal_count;

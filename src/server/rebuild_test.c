@@ -172,6 +172,24 @@ static void test_an_empty_journal_is_begun_once(void **state)
 	rig_close(&r);
 }
 
+/* Whatever it is: names that are given afterwards have to be above it, and yet be names. */
+static void test_a_name_that_was_never_given_stops_it(void **state)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	struct rig r;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		rig_open(&r);
+		data_file_key(key, REBUILD_INCARNATION_MAX >> i, 1);
+		put(&r, r.bucket, key, SLICE("no data file"));
+		assert_int_equal(rebuild(&r), i ? OK : ERR_INVALID);
+		if (i == 0)
+			assert_non_null(strstr(r.why, "0800000000000000"));
+		rig_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_found_behind_the_first_page_of_a_list),
 		cmocka_unit_test(test_marks_and_fences_may_stay),
 		cmocka_unit_test(test_an_empty_journal_is_begun_once),
+		cmocka_unit_test(test_a_name_that_was_never_given_stops_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

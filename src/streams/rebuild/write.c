@@ -198,9 +198,15 @@ int64_t write_next_incarnation(struct plan *p)
 	return (last > INCARNATION_FIRST ? last : INCARNATION_FIRST) + INCARNATION_SKIP;
 }
 
+/* Clients can put any id into their batches: one that is never reached by giving them is theirs. */
 int64_t write_next_producer_id(struct plan *p)
 {
-	int64_t last = plan_number(p, "SELECT coalesce(max(producer_id), 0) FROM batch");
+	sqlite3_stmt *st = plan_statement(p, "SELECT coalesce(max(producer_id), 0) FROM batch"
+					     " WHERE producer_id <= ?1");
+
+	cell_bind_int(st, 1, PLAN_OFFSET_MAX);
+	int64_t last = plan_next(p, st) ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
 
 	return (last > PRODUCER_ID_FIRST ? last : PRODUCER_ID_FIRST) + WRITE_PRODUCER_IDS_SKIP;
 }
