@@ -92,10 +92,18 @@ static int64_t undecided_of(const struct plan_report *p)
 
 static void print_lost(void)
 {
-	say_more("No data file has these, and they are lost: committed offsets of groups, settings "
-		 "of topics, users and\ntheir rights, quotas, transactional ids.  Until you set "
-		 "retention again, no record goes by age:\nlog.retention.ms is -1.  Objects that "
-		 "were left out stay in the bucket until `hanse fsck --settle`.");
+	say_more(
+		"No data file has these, and they are lost: committed offsets of groups, the state "
+		"of share groups,\nsettings of topics, users and their rights, quotas, "
+		"transactional ids; topics and partitions that no\nfile tells of.  Until you set "
+		"retention again, no record goes by age: log.retention.ms is -1.");
+	say_more("WITHOUT USERS WHOEVER REACHES KAFKA MAY DO EVERYTHING: this machine and those of "
+		 "its mesh, and with\n--kafka-open everybody.  Add them before you let anybody in: "
+		 "`hanse user add --admin NAME` first.");
+	say_more("The bucket of the records is only read, but nodes that start on the new journal "
+		 "compact its files,\nand delete them ten minutes later with what was left out of "
+		 "them: if anything was, copy the bucket\nfirst.  Objects of which nothing is used "
+		 "stay until `hanse fsck --settle`.");
 }
 
 static enum command_status print_text(struct arena *a, const struct restore_buckets *from,
