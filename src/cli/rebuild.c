@@ -20,12 +20,23 @@ enum {
 
 enum { BAD_FILES_SHOWN_MAX = 1000 };
 
+/* What compaction by key may have left out, and may not. */
+static int64_t doubtful_of(const struct plan_topic *t)
+{
+	return t->records[PLACE_DOUBTFUL] + t->records[PLACE_LEFT] + t->doubtful_offsets;
+}
+
+static bool is_topic_whole(const struct plan_topic *t)
+{
+	return t->hole_offsets == 0 && doubtful_of(t) == 0 && !t->is_left_out;
+}
+
 static bool is_whole(const struct rebuild_report *r)
 {
 	if (r->plan.bad_count > 0 || r->foreign_count > 0)
 		return false;
 	for (size_t i = 0; i < r->plan.topic_count; i++)
-		if (r->plan.topics[i].hole_offsets > 0 || r->plan.topics[i].is_left_out)
+		if (!is_topic_whole(&r->plan.topics[i]))
 			return false;
 	return true;
 }
@@ -45,7 +56,7 @@ static const char *note_of(const struct plan_topic *t)
 static void print_topics(struct arena *a, const struct plan_report *p)
 {
 	const char *const headings[] = { "TOPIC",   "PARTITIONS", "CERTAIN", "LIKELY", "UNDECIDED",
-					 "MISSING", "BYTES",	  "NOTE",    NULL };
+					 "MISSING", "DOUBTFUL",	  "BYTES",   "NOTE",   NULL };
 	struct table t;
 
 	table_init(&t, a, headings);
@@ -57,6 +68,7 @@ static void print_topics(struct arena *a, const struct plan_report *p)
 		table_add_number(&t, topic->records[PLACE_LIKELY]);
 		table_add_number(&t, topic->undecided_records);
 		table_add_number(&t, topic->hole_offsets);
+		table_add_number(&t, doubtful_of(topic));
 		table_add_number(&t, topic->bytes);
 		table_add_text(&t, slice_from(note_of(topic)));
 	}
@@ -146,21 +158,25 @@ static json_t *json_of_topics(const struct plan_report *p)
 	for (size_t i = 0; i < p->topic_count; i++) {
 		const struct plan_topic *t = &p->topics[i];
 		uuid_text(id, t->topic_id.bytes);
-		json_array_append_new(
-			topics,
-			json_pack(
-				"{s:o, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}",
-				"name", output_json_text(t->name), "id", id, "partitions",
-				(int)t->partition_count, "certain",
-				(json_int_t)t->records[PLACE_CERTAIN], "likely",
-				(json_int_t)t->records[PLACE_LIKELY], "copies",
-				(json_int_t)t->records[PLACE_COPY], "refused",
-				(json_int_t)t->records[PLACE_REFUSED], "damaged",
-				(json_int_t)t->records[PLACE_DAMAGED], "undecided",
-				(json_int_t)t->undecided_records, "missing",
-				(json_int_t)t->hole_offsets, "bytes", (json_int_t)t->bytes,
-				"is_unnamed", (int)t->is_unnamed, "is_left_out",
-				(int)t->is_left_out));
+		json_array_append_new(topics,
+				      json_pack("{s:o, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, "
+						"s:I, s:I, s:I, s:I, s:I,"
+						" s:b, s:b}",
+						"name", output_json_text(t->name), "id", id,
+						"partitions", (int)t->partition_count, "certain",
+						(json_int_t)t->records[PLACE_CERTAIN], "likely",
+						(json_int_t)t->records[PLACE_LIKELY], "copies",
+						(json_int_t)t->records[PLACE_COPY], "refused",
+						(json_int_t)t->records[PLACE_REFUSED], "damaged",
+						(json_int_t)t->records[PLACE_DAMAGED], "undecided",
+						(json_int_t)t->undecided_records, "missing",
+						(json_int_t)t->hole_offsets, "doubtful",
+						(json_int_t)t->records[PLACE_DOUBTFUL], "left_out",
+						(json_int_t)t->records[PLACE_LEFT],
+						"doubtful_offsets", (json_int_t)t->doubtful_offsets,
+						"bytes", (json_int_t)t->bytes, "is_unnamed",
+						(int)t->is_unnamed, "is_left_out",
+						(int)t->is_left_out));
 	}
 	return topics;
 }

@@ -12,6 +12,7 @@
 #include "streams/agent/key_scan.h"
 #include "streams/agent/replica.h"
 #include "streams/agent/sync.h"
+#include "wire/peer/compaction.h"
 #include "wire/streams/data_file.h"
 
 enum { STRETCH_RUNS_MAX = 1024 };
@@ -105,7 +106,7 @@ static enum step begin(struct key_compactor *c)
 	c->has_pass = true;
 	c->is_filtering = c->is_over = false;
 	c->next = c->job.clean;
-	c->sequence = 0;
+	c->sequence = COMPACTION_SEQUENCE; /* its files say so that they are of a pass */
 	c->tries = 0;
 	c->stretch_bytes = KEY_COMPACTOR_STRETCH_BYTES;
 	sync_start(&c->sync, &c->task, c->agent);

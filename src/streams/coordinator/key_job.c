@@ -9,6 +9,7 @@
 #include "streams/coordinator/expiry.h"
 #include "streams/coordinator/key_compaction.h"
 #include "streams/coordinator/runs.h"
+#include "wire/peer/compaction.h"
 #include "wire/streams/data_file.h"
 
 struct key_job {
@@ -214,8 +215,9 @@ static bool request_is_sound(const struct peer_key_swap_request *request)
 {
 	int64_t position = DATA_FILE_HEADER_BYTES, next = request->base_offset;
 
-	if (request->sequence <= 0 || request->size <= 0 || request->size > DATA_FILE_BYTES_MAX ||
-	    request->base_offset < 0 || request->last_offset < request->base_offset ||
+	if (request->sequence <= COMPACTION_SEQUENCE || request->size <= 0 ||
+	    request->size > DATA_FILE_BYTES_MAX || request->base_offset < 0 ||
+	    request->last_offset < request->base_offset ||
 	    request->markers_end > request->last_offset ||
 	    request->runs_count > KEY_JOB_SWAP_RUNS_MAX)
 		return false;

@@ -5,6 +5,7 @@
 #include "streams/coordinator/expiry.h"
 #include "streams/coordinator/key_compaction.h"
 #include "streams/coordinator/runs.h"
+#include "wire/peer/compaction.h"
 #include "wire/streams/data_file.h"
 
 enum { AGENT = 7, OTHER_AGENT = 8, RUNS = 4, RUN_RECORDS = 10, RUN_BYTES = 100 };
@@ -181,7 +182,7 @@ static struct peer_key_swap_request *swap_request(int64_t job, int64_t base, int
 						       20, 6 };
 	request = (struct peer_key_swap_request) {
 		.job = job,
-		.sequence = 1,
+		.sequence = COMPACTION_SEQUENCE + 1,
 		.size = 200,
 		.base_offset = base,
 		.last_offset = last,

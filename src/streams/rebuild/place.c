@@ -1,4 +1,4 @@
-#include "streams/rebuild/place.h"
+#include "streams/rebuild/place_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -6,33 +6,6 @@
 #include "base/memory.h"
 #include "streams/catalog/producer.h"
 #include "wire/kafka/record_batch.h"
-
-/* What is known of all batches that are the same one. */
-struct group {
-	uint32_t left;	 /* without offset, and not yet looked at */
-	bool is_placed;	 /* idempotent only */
-	uint32_t next;	 /* of `finals`: the first of the group that nobody is a copy of */
-	uint32_t finals; /* first in w->by_group */
-	uint32_t behind; /* the last one of those */
-};
-
-struct place_producer {
-	int64_t producer_id;
-	int16_t epoch;
-	int32_t last_sequence;
-	bool is_known;
-};
-
-struct place {
-	struct place_batch *finals, *others; /* halves of one array */
-	size_t final_count, other_count;
-	struct place_batch **by_group; /* finals that stand, by group and offset */
-	struct group *groups;
-	struct place_producer *producers; /* by id */
-	size_t producer_count;
-	int64_t next;			/* the first offset that is free */
-	const struct place_batch *last; /* that stands before it; NULL: none */
-};
 
 int64_t place_behind(const struct place_batch *b)
 {
@@ -147,6 +120,8 @@ static void stand_finals(struct place *p)
 		b->offset = b->base_offset;
 		b->outcome = b->is_damaged ? PLACE_DAMAGED : PLACE_CERTAIN;
 		next = place_behind(b);
+		if (place_is_of_pass(b))
+			p->pass_end = next;
 	}
 }
 
@@ -169,25 +144,79 @@ static struct place_batch *find_original(struct place *p, const struct place_bat
 	return p->by_group[first];
 }
 
+/* Where a batch without an original would be in the log, by the one behind it in its file; what is
+ * before the beginning went by age or was deleted. */
+static bool is_gone(const struct place *p, int64_t offset)
+{
+	return offset >= 0 && offset < p->finals[0].base_offset;
+}
+
+/* Neighbours without sequences were accepted together, and are compacted together.  If one of them
+ * was not, another one that looks like what was compacted is not that: somebody wrote the same
+ * bytes before. */
+static void forget_twins(struct place *p, size_t first, size_t end)
+{
+	bool is_whole = true;
+	int64_t at = -1;
+
+	for (size_t i = end; i-- > first;) {
+		const struct place_batch *b = &p->others[i];
+		if (p->originals[i])
+			at = p->originals[i]->base_offset;
+		else if (at >= 0)
+			at -= (int64_t)b->last_offset_delta + 1;
+		if (!p->originals[i])
+			is_whole &= is_gone(p, at);
+	}
+	for (size_t i = end; i-- > first && !is_whole;) {
+		struct place_batch *b = &p->others[i];
+		if (!p->originals[i])
+			continue;
+		p->groups[b->group].next = (uint32_t)b->offset;
+		p->originals[i] = NULL;
+	}
+}
+
 /* A damaged batch has its offset from the copy that is whole, or the other way round. */
+static void take_original(struct place *p, struct place_batch *b, struct place_batch *original)
+{
+	b->offset = -1;
+	if (!original)
+		return;
+	p->groups[b->group].left--;
+	b->outcome = PLACE_COPY;
+	if (b->is_damaged || original->outcome != PLACE_DAMAGED)
+		return;
+	b->offset = original->offset;
+	b->outcome = PLACE_CERTAIN;
+	original->offset = -1;
+	original->outcome = PLACE_COPY;
+}
+
+static void match_file(struct place *p, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++) {
+		struct place_batch *b = &p->others[i];
+		b->outcome = PLACE_LIKELY;
+		b->offset = p->groups[b->group].next; /* for forget_twins() */
+		p->originals[i] = find_original(p, b);
+	}
+	for (size_t i = first, from = first; p->pass_end == 0 && i <= end; i++)
+		if (i == end || is_idempotent(&p->others[i])) {
+			forget_twins(p, from, i);
+			from = i + 1;
+		}
+	for (size_t i = first; i < end; i++)
+		take_original(p, &p->others[i], p->originals[i]);
+}
+
 static void match_copies(struct place *p)
 {
-	for (size_t i = 0; i < p->other_count; i++) {
-		struct place_batch *b = &p->others[i];
-		struct place_batch *original = find_original(p, b);
-
-		b->offset = -1;
-		b->outcome = PLACE_LIKELY;
-		if (!original)
+	for (size_t first = 0, i = 1; i <= p->other_count; i++) {
+		if (i < p->other_count && p->others[i].file == p->others[first].file)
 			continue;
-		p->groups[b->group].left--;
-		b->outcome = PLACE_COPY;
-		if (b->is_damaged || original->outcome != PLACE_DAMAGED)
-			continue;
-		b->offset = original->offset;
-		b->outcome = PLACE_CERTAIN;
-		original->offset = -1;
-		original->outcome = PLACE_COPY;
+		match_file(p, first, i);
+		first = i;
 	}
 }
 
@@ -253,13 +282,11 @@ static void stand(struct place *p, struct place_batch *b)
 {
 	note_producer(p, b);
 	p->next = place_behind(b);
-	p->last = b;
 }
 
-/* Between two batches of one compaction lies what it left out. */
-static bool is_free_before(const struct place *p, const struct place_batch *final)
+static bool is_to_be_placed(const struct place_batch *b)
 {
-	return !p->last || !p->last->is_final || p->last->incarnation != final->incarnation;
+	return b->outcome == PLACE_LIKELY || b->outcome == PLACE_DOUBTFUL;
 }
 
 static void place_other(struct place *p, struct place_batch *b, int64_t offset)
@@ -267,11 +294,12 @@ static void place_other(struct place *p, struct place_batch *b, int64_t offset)
 	struct group *g = &p->groups[b->group];
 
 	g->left--;
+	b->offset = -1;
 	if (is_idempotent(b) && g->is_placed)
 		b->outcome = PLACE_COPY;
 	else if (is_idempotent(b) && is_early(p, b))
 		b->outcome = PLACE_REFUSED;
-	if (b->outcome != PLACE_LIKELY)
+	if (!is_to_be_placed(b))
 		return;
 	if (b->is_damaged)
 		b->outcome = PLACE_DAMAGED;
@@ -304,25 +332,46 @@ static struct place_batch **gather_standing(struct place *p, size_t *ret_count)
 	return standing;
 }
 
+/* May it stand before `final`, NULL: behind all? */
+static bool fits(const struct place *p, const struct place_batch *b, int64_t offset,
+		 const struct place_batch *final)
+{
+	if (!final)
+		return true;
+	if (b->outcome == PLACE_DOUBTFUL && b->offset != final->offset)
+		return false; /* its room is another one */
+	return place_is_room(p, p->standing, final) &&
+	       offset <= final->offset - b->last_offset_delta - 1;
+}
+
+/* Others have its room, and behind it it must not come. */
+static bool is_too_late(const struct place_batch *b, int64_t offset)
+{
+	return b->outcome == PLACE_DOUBTFUL && offset > b->offset - b->last_offset_delta - 1;
+}
+
 static void fill(struct place *p)
 {
 	size_t count, at = 0;
 	struct place_batch **standing = gather_standing(p, &count);
 
+	place_settle_passes(p, standing, count);
 	for (size_t i = 0; i < p->other_count || at < count;) {
 		struct place_batch *final = next_standing(standing, count, &at);
 		struct place_batch *b = i < p->other_count ? &p->others[i] : NULL;
-		if (b && b->outcome != PLACE_LIKELY) {
+		if (b && !is_to_be_placed(b)) {
 			i++;
 			continue;
 		}
 		int64_t offset = b && b->base_offset > p->next ? b->base_offset : p->next;
-		if (b && (!final || (is_free_before(p, final) &&
-				     offset <= final->offset - b->last_offset_delta - 1))) {
+		if (b && is_too_late(b, offset)) {
+			place_leave(p, b);
+		} else if (b && fits(p, b, offset, final)) {
 			place_other(p, b, offset);
 			i++;
 		} else {
 			stand(p, final);
+			p->standing = final;
 			at++;
 		}
 	}
@@ -358,7 +407,12 @@ static int64_t *gather_marks(const struct place *p, size_t *ret_count)
 
 static bool is_placed_here(const struct place_batch *b)
 {
-	return b->outcome == PLACE_LIKELY || (b->outcome == PLACE_DAMAGED && !b->is_final);
+	return is_to_be_placed(b) || (b->outcome == PLACE_DAMAGED && !b->is_final);
+}
+
+static bool is_doubtful(const struct place_batch *b)
+{
+	return b->outcome == PLACE_DOUBTFUL || b->outcome == PLACE_LEFT;
 }
 
 /* Batches of one file from `first` on, without gaps; returns the index behind them, and the next
@@ -377,7 +431,8 @@ static size_t find_stretch(const struct place *p, size_t first, int64_t *ret_end
 	}
 	*ret_end = place_behind(&p->others[last]);
 	*ret_next = last + 1;
-	while (*ret_next < p->other_count && !is_placed_here(&p->others[*ret_next]))
+	while (*ret_next < p->other_count && !is_placed_here(&p->others[*ret_next]) &&
+	       !is_doubtful(&p->others[*ret_next]))
 		++*ret_next;
 	return last + 1;
 }
@@ -387,7 +442,8 @@ static void judge(struct place *p)
 	size_t mark_count, next;
 	int64_t *marks = gather_marks(p, &mark_count), end;
 
-	for (size_t i = 0; i < p->other_count;) {
+	/* who is not where it was may have been before any that comes later */
+	for (size_t i = 0; i < p->other_count && !is_doubtful(&p->others[i]);) {
 		struct place_batch *b = &p->others[i];
 		if (!is_placed_here(b)) {
 			i++;
@@ -436,6 +492,7 @@ void place_batches(struct place_batch *batches, size_t count, struct place_end *
 	struct place p = {
 		.finals = batches,
 		.by_group = memory_take_array(count, sizeof(*p.by_group)),
+		.originals = memory_take_array(count, sizeof(*p.originals)),
 		.groups = memory_take_array(count, sizeof(*p.groups)),
 		.producers = memory_take_array(count, sizeof(*p.producers)),
 	};
@@ -457,6 +514,7 @@ void place_batches(struct place_batch *batches, size_t count, struct place_end *
 	if (count > 0)
 		qsort(batches, count, sizeof(*batches), compare_result);
 	memory_free(p.by_group);
+	memory_free(p.originals);
 	memory_free(p.groups);
 	memory_free(p.producers);
 }

@@ -10,9 +10,14 @@
  *	2. A batch without, which is a copy of one with (by producer and sequence, or by checksum,
  *	   size and time), is left out; or takes its place, if that one is damaged.
  *	3. The others come in the order of their least offsets, then of files, and go where the log
- *	   has room: between stretches of compaction, and behind the last.
+ *	   has room: between batches of compaction, and behind the last.  In a file of compaction by
+ *	   key there is none: what is not there was left out.
  *	4. Of an idempotent producer a batch comes once, and one that is ahead of its turn waits
  *	   for its repetition, as control did.
+ *
+ *	5. Where compaction by key was, nothing goes behind it that it may have left out: an old
+ *	   record would be the last of its key.  Such a batch takes the first room between two files
+ *	   that it fits into, and is doubtful; or it is left out, and counted.
  *
  * What is certain: offsets of compaction; and of a producer's file where the least offset is the
  * one it got, the batches behind it begin exactly where it ends, and no other file can have been in
@@ -26,10 +31,12 @@
 
 enum place_outcome {
 	PLACE_CERTAIN,
-	PLACE_LIKELY,  /* its records are whole, its offset is the best that can be told */
-	PLACE_COPY,    /* the same records are at an offset already */
-	PLACE_REFUSED, /* came too early, and again later: control did not take it */
-	PLACE_DAMAGED, /* its offsets are left free */
+	PLACE_LIKELY,	/* its records are whole, its offset is the best that can be told */
+	PLACE_COPY,	/* the same records are at an offset already */
+	PLACE_REFUSED,	/* came too early, and again later: control did not take it */
+	PLACE_DAMAGED,	/* its offsets are left free */
+	PLACE_DOUBTFUL, /* placed, but it may be that it should not be there any more */
+	PLACE_LEFT,	/* left out: compaction by key may have done so, or it stands behind */
 	PLACE_OUTCOMES,
 };
 
@@ -64,6 +71,9 @@ struct place_end {
 
 /* Orders the batches: those that have an offset come first, by it; damaged ones have one. */
 void place_batches(struct place_batch *batches, size_t count, struct place_end *ret);
+
+/* Of compaction by key: offsets between the batches of one of its files were left out. */
+bool place_is_of_pass(const struct place_batch *b);
 
 /* The offset behind a placed batch. */
 int64_t place_behind(const struct place_batch *b);

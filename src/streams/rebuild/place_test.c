@@ -15,6 +15,7 @@ enum {
 	BATCHES_MAX = 1000,
 	PRODUCERS = 4,
 	COMPACTION_INCARNATION = 100,
+	KEYS = 12, /* of compaction by key: each batch has one, crc % KEYS */
 };
 
 static uint64_t seed;
@@ -30,6 +31,7 @@ struct file {
 	int64_t least; /* what its agent had heard of */
 	size_t first, count;
 	bool is_open, is_committed;
+	bool is_large; /* jobs leave it alone */
 };
 
 struct history {
@@ -152,13 +154,13 @@ static void make_history(struct history *h, uint32_t agents, uint32_t ahead)
 		struct file *f = &h->files[h->file_count - 1];
 		if (ahead > 0 && below(8) == 0 && h->count + 10 < BATCHES_MAX) {
 			struct file *again = &h->files[h->file_count++];
-			*again = (struct file) { f->incarnation,
-						 (int64_t)h->file_count,
-						 h->high_watermark,
-						 h->count,
-						 0,
-						 true,
-						 false };
+			*again = (struct file) {
+				.incarnation = f->incarnation,
+				.sequence = (int64_t)h->file_count,
+				.least = h->high_watermark,
+				.first = h->count,
+				.is_open = true,
+			};
 			repeat_batches(h, again, f);
 			again->count = h->count - again->first;
 		}
@@ -171,36 +173,52 @@ static void make_history(struct history *h, uint32_t agents, uint32_t ahead)
 		commit(h, f);
 }
 
-/* What is in the bucket: with compaction up to `compacted`, and some of what it read. */
+static const struct file *file_of(const struct history *h, size_t batch)
+{
+	size_t i = 0;
+
+	while (batch < h->files[i].first || batch >= h->files[i].first + h->files[i].count)
+		i++;
+	return &h->files[i];
+}
+
+static bool is_compacted(const struct history *h, const struct file *f, int64_t compacted)
+{
+	for (size_t i = f->first; i < f->first + f->count; i++)
+		if (h->truth[i] >= compacted)
+			return false;
+	return !f->is_large;
+}
+
+/* What is in the bucket: with compaction up to `compacted` but for large files, and some of what it
+ * read. */
 static size_t make_bucket(const struct history *h, int64_t compacted, uint32_t kept,
 			  struct place_batch *ret)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < h->count; i++) {
-		bool is_final = h->truth[i] >= 0 && h->truth[i] < compacted;
+		const struct file *f = file_of(h, i);
+		bool is_final = h->truth[i] >= 0 && is_compacted(h, f, compacted);
 		if (is_final) {
 			ret[count] = h->written[i];
 			ret[count].file = ret[count].incarnation = COMPACTION_INCARNATION;
+			ret[count].sequence = 1;
 			ret[count].base_offset = h->truth[i];
 			ret[count].position = 64 + 100 * h->truth[i];
 			ret[count++].is_final = true;
 		}
-		/* a file of which something is read stays as a whole */
-		bool is_read = false;
-		for (size_t k = 0; k < h->count; k++)
-			is_read |= h->written[k].file == h->written[i].file &&
-				   h->truth[k] >= compacted;
-		if (is_read || h->written[i].file % 4 < kept)
+		if (!is_compacted(h, f, compacted) || h->written[i].file % 4 < kept)
 			ret[count++] = h->written[i];
 	}
 	return count;
 }
 
+/* Of one that lost its records too. */
 static int64_t truth_of(const struct history *h, const struct place_batch *b)
 {
 	for (size_t i = 0; i < h->count; i++)
-		if (h->truth[i] >= 0 && h->written[i].crc == b->crc)
+		if (h->truth[i] >= 0 && h->written[i].crc == b->crc % (BATCHES_MAX * KEYS))
 			return h->truth[i];
 	return -1;
 }
@@ -252,6 +270,8 @@ static void test_nothing_is_lost_twice_or_called_certain_that_is_not(void **unus
 	for (int n = 0; n < HISTORIES; n++) {
 		make_history(&h, 1 + below(AGENTS), below(5));
 		int64_t compacted = below((uint32_t)h.high_watermark + 1);
+		for (size_t i = 0; n % 2 && i < h.file_count; i++)
+			h.files[i].is_large = below(6) == 0;
 		size_t count = make_bucket(&h, compacted, below(5), found);
 		place_batches(found, count, &end);
 		check_sound(found, count, &end);
@@ -282,6 +302,110 @@ static void test_what_one_agent_wrote_piece_by_piece_is_certain_but_the_end(void
 	}
 }
 
+/* --- compaction by key -------------------------------------------------------------------------
+ */
+
+enum { STRETCHES_MAX = 100, PASS_INCARNATION = 200 };
+
+/* A pass over everything below `end`, a stretch at a time: the
+ * last of each key stays, and a stretch of which nothing goes is not written. */
+static size_t make_passed_bucket(const struct history *h, int64_t end, uint32_t kept,
+				 struct place_batch *ret)
+{
+	bool changes[STRETCHES_MAX] = { false }, goes[BATCHES_MAX] = { false };
+	int64_t stretch = 1 + below(40), last[STRETCHES_MAX] = { 0 };
+	size_t count = 0;
+
+	for (size_t i = 0; i < h->count; i++) {
+		if (h->truth[i] < 0 || h->truth[i] >= end)
+			continue;
+		int64_t at = h->truth[i] / stretch % STRETCHES_MAX;
+		if (h->truth[i] > last[at])
+			last[at] = h->truth[i];
+		for (size_t k = 0; k < h->count; k++)
+			goes[i] |= h->truth[k] > h->truth[i] && h->truth[k] < end &&
+				   h->written[k].crc % KEYS == h->written[i].crc % KEYS;
+		changes[at] |= goes[i];
+	}
+	for (size_t i = 0; i < h->count; i++) {
+		bool is_in = h->truth[i] >= 0 && h->truth[i] < end;
+		int64_t at = is_in ? h->truth[i] / stretch % STRETCHES_MAX : 0;
+		bool is_empty = goes[i] && h->truth[i] == last[at];
+		if (is_in && changes[at] && (!goes[i] || is_empty)) {
+			struct place_batch *b = &ret[count++];
+			*b = h->written[i];
+			b->incarnation = PASS_INCARNATION;
+			b->sequence = 2 + at;
+			b->file = PASS_INCARNATION * 1000 + b->sequence;
+			b->base_offset = h->truth[i];
+			b->position = 64 + 100 * h->truth[i];
+			b->is_final = true;
+			b->record_count = is_empty ? 0 : b->record_count;
+			b->crc += is_empty ? BATCHES_MAX * KEYS : 0;
+		}
+		const struct file *f = file_of(h, i);
+		bool is_read = false;
+		for (size_t k = f->first; k < f->first + f->count; k++)
+			is_read |= h->truth[k] >= end ||
+				   (h->truth[k] >= 0 &&
+				    !changes[h->truth[k] / stretch % STRETCHES_MAX]);
+		if (is_read || h->written[i].file % 4 < kept)
+			ret[count++] = h->written[i];
+	}
+	return count;
+}
+
+/* The newest of a key is never before an older one, and is there, or counted.  Behind what the pass
+ * wrote last is only what it did not touch, in the likely order. */
+static void check_keys(const struct history *h, int64_t end, const struct place_batch *b,
+		       size_t count)
+{
+	int64_t written = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (b[i].is_final && b[i].offset >= 0)
+			written = place_behind(&b[i]);
+	for (size_t i = 0; i < count && b[i].offset >= 0; i++) {
+		int64_t truth = truth_of(h, &b[i]);
+		for (size_t k = 0; k < i; k++)
+			if (b[k].crc % KEYS == b[i].crc % KEYS && b[i].record_count > 0 &&
+			    b[k].record_count > 0 && b[i].outcome != PLACE_DOUBTFUL &&
+			    b[k].outcome != PLACE_DOUBTFUL && truth < written && truth >= 0)
+				assert_true(truth_of(h, &b[k]) < truth);
+	}
+	for (size_t i = 0; i < h->count; i++) {
+		bool is_found = false;
+		for (size_t k = 0; k < count; k++)
+			is_found |= b[k].crc == h->written[i].crc &&
+				    (b[k].offset >= 0 || b[k].outcome == PLACE_LEFT);
+		if (h->truth[i] >= end)
+			assert_true(is_found);
+	}
+}
+
+static void test_old_records_do_not_come_behind_the_newest_of_their_key(void **unused)
+{
+	static struct place_batch found[2 * BATCHES_MAX];
+	static struct history h;
+	struct place_end end;
+	size_t left = 0, all = 0;
+
+	(void)unused;
+	for (int n = 0; n < HISTORIES; n++) {
+		make_history(&h, 1 + below(AGENTS), below(5));
+		int64_t passed = below((uint32_t)h.high_watermark + 1);
+		size_t count = make_passed_bucket(&h, passed, below(5), found);
+		place_batches(found, count, &end);
+		check_sound(found, count, &end);
+		check_keys(&h, passed, found, count);
+		(void)check_truth(&h, found, count);
+		for (size_t i = 0; i < count; i++)
+			left += found[i].outcome == PLACE_LEFT;
+		all += count;
+	}
+	assert_true(left > 0 && left < all / 2);
+}
+
 /* --- cases -------------------------------------------------------------------------------------
  */
 
@@ -305,6 +429,15 @@ static struct place_batch compacted_batch(int64_t incarnation, int64_t offset, u
 
 	b.file = b.incarnation = incarnation;
 	b.is_final = true;
+	return b;
+}
+
+/* Of compaction by key. */
+static struct place_batch passed_batch(int64_t incarnation, int64_t offset, uint32_t crc)
+{
+	struct place_batch b = compacted_batch(incarnation, offset, crc);
+
+	b.sequence = 2;
 	return b;
 }
 
@@ -374,17 +507,97 @@ static void test_of_two_compactions_the_newer_counts(void **unused)
 	assert_int_equal(end.high_watermark, 10);
 }
 
-static void test_what_compaction_left_out_is_no_room(void **unused)
+static void test_what_compaction_by_key_left_out_does_not_come_back(void **unused)
 {
-	struct place_batch b[] = { compacted_batch(9, 0, 1), compacted_batch(9, 30, 2),
+	struct place_batch b[] = { passed_batch(9, 0, 1), passed_batch(9, 30, 2),
 				   producer_batch(5, 0, 3) };
 	struct place_end end;
 
 	(void)unused;
 	place_batches(b, 3, &end);
 	assert_int_equal(b[2].crc, 3);
-	assert_int_equal(b[2].offset, 40);
-	assert_int_equal(b[2].outcome, PLACE_LIKELY);
+	assert_int_equal(b[2].offset, -1);
+	assert_int_equal(b[2].outcome, PLACE_LEFT);
+	assert_int_equal(end.high_watermark, 40);
+}
+
+static void test_records_that_a_pass_left_out_of_a_batch_do_not_come_back(void **unused)
+{
+	struct place_batch b[] = { passed_batch(9, 0, 1), passed_batch(9, 10, 2),
+				   producer_batch(5, 0, 3), producer_batch(6, 20, 4) };
+	struct place_end end;
+
+	(void)unused;
+	b[1].record_count = 4;
+	place_batches(b, 4, &end);
+	assert_int_equal(b[2].crc, 4);
+	assert_int_equal(b[2].offset, 20);
+	assert_int_equal(b[3].crc, 3);
+	assert_int_equal(b[3].outcome, PLACE_LEFT);
+}
+
+static void test_a_file_of_which_a_pass_took_a_batch_was_taken_whole(void **unused)
+{
+	struct place_batch b[] = { passed_batch(9, 0, 1),    passed_batch(9, 20, 2),
+				   producer_batch(5, 0, 1),  producer_batch(5, 0, 3),
+				   producer_batch(6, 20, 2), producer_batch(6, 20, 4) };
+	struct place_end end;
+
+	(void)unused;
+	b[3].position = b[5].position = 100;
+	b[1].file = 10; /* there is room before it */
+	place_batches(b, 6, &end);
+	assert_int_equal(b[2].crc, 4); /* behind the end of the pass */
+	assert_int_equal(b[2].offset, 30);
+	assert_int_equal(end.last_placed, 40);
+	for (size_t i = 3; i < 6; i++)
+		assert_int_equal(b[i].outcome, b[i].crc == 3 ? PLACE_LEFT : PLACE_COPY);
+}
+
+static void test_a_stretch_that_a_pass_did_not_change_is_doubtful(void **unused)
+{
+	struct place_batch b[] = { passed_batch(9, 0, 1), passed_batch(9, 30, 2),
+				   producer_batch(5, 10, 3), producer_batch(6, 10, 4),
+				   producer_batch(7, 10, 5) };
+	struct place_end end;
+
+	(void)unused;
+	b[1].file = 10;
+	place_batches(b, 5, &end);
+	for (size_t i = 1; i < 3; i++) {
+		assert_int_equal(b[i].offset, 10 * i);
+		assert_int_equal(b[i].outcome, PLACE_DOUBTFUL);
+	}
+	assert_int_equal(b[4].crc, 5); /* there is no room for it, and behind would be wrong */
+	assert_int_equal(b[4].outcome, PLACE_LEFT);
+	assert_int_equal(end.last_placed, 40);
+}
+
+static void test_between_groups_of_one_job_there_is_room(void **unused)
+{
+	struct place_batch b[] = { compacted_batch(9, 0, 1), compacted_batch(9, 20, 2),
+				   producer_batch(5, 10, 3) };
+	struct place_end end;
+
+	(void)unused;
+	place_batches(b, 3, &end);
+	assert_int_equal(b[1].crc, 3);
+	assert_int_equal(b[1].offset, 10);
+	assert_int_equal(b[1].outcome, PLACE_CERTAIN);
+}
+
+static void test_the_same_bytes_beside_what_was_not_compacted_are_no_copy(void **unused)
+{
+	struct place_batch b[] = { compacted_batch(9, 0, 1), producer_batch(5, 0, 1),
+				   producer_batch(5, 0, 2) };
+	struct place_end end;
+
+	(void)unused;
+	b[2].position = 100;
+	place_batches(b, 3, &end);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(b[i].offset, 10 * i);
+	assert_int_equal(end.high_watermark, 30);
 }
 
 static void test_between_two_compactions_there_is_room(void **unused)
@@ -463,12 +676,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_lost_twice_or_called_certain_that_is_not),
 		cmocka_unit_test(test_what_one_agent_wrote_piece_by_piece_is_certain_but_the_end),
+		cmocka_unit_test(test_old_records_do_not_come_behind_the_newest_of_their_key),
 		cmocka_unit_test(test_a_damaged_batch_keeps_its_offsets_free),
 		cmocka_unit_test(test_a_file_that_is_gone_leaves_a_hole),
 		cmocka_unit_test(test_a_whole_copy_takes_the_place_of_a_damaged_one),
 		cmocka_unit_test(test_the_same_bytes_later_are_another_batch),
 		cmocka_unit_test(test_of_two_compactions_the_newer_counts),
-		cmocka_unit_test(test_what_compaction_left_out_is_no_room),
+		cmocka_unit_test(test_what_compaction_by_key_left_out_does_not_come_back),
+		cmocka_unit_test(test_records_that_a_pass_left_out_of_a_batch_do_not_come_back),
+		cmocka_unit_test(test_a_file_of_which_a_pass_took_a_batch_was_taken_whole),
+		cmocka_unit_test(test_a_stretch_that_a_pass_did_not_change_is_doubtful),
+		cmocka_unit_test(test_between_groups_of_one_job_there_is_room),
+		cmocka_unit_test(test_the_same_bytes_beside_what_was_not_compacted_are_no_copy),
 		cmocka_unit_test(test_between_two_compactions_there_is_room),
 		cmocka_unit_test(test_each_copy_counts_once),
 		cmocka_unit_test(test_what_came_too_early_waits_for_its_repetition),

@@ -25,8 +25,9 @@ static const char scratch_schema[] =
 	" is_left_out INTEGER NOT NULL DEFAULT 0, r0 INTEGER NOT NULL DEFAULT 0,"
 	" r1 INTEGER NOT NULL DEFAULT 0, r2 INTEGER NOT NULL DEFAULT 0,"
 	" r3 INTEGER NOT NULL DEFAULT 0, r4 INTEGER NOT NULL DEFAULT 0,"
+	" r5 INTEGER NOT NULL DEFAULT 0, r6 INTEGER NOT NULL DEFAULT 0,"
 	" bytes INTEGER NOT NULL DEFAULT 0, undecided INTEGER NOT NULL DEFAULT 0,"
-	" holes INTEGER NOT NULL DEFAULT 0);"
+	" holes INTEGER NOT NULL DEFAULT 0, doubts INTEGER NOT NULL DEFAULT 0);"
 	"CREATE INDEX topic_name ON topic (name);"
 	"CREATE TABLE batch (topic INTEGER NOT NULL, number INTEGER NOT NULL,"
 	" file INTEGER NOT NULL, position INTEGER NOT NULL, size INTEGER NOT NULL,"
@@ -406,15 +407,16 @@ static void place_partition(struct plan_walk *w, int64_t topic, int32_t number,
 static void save_sum(struct plan *p, int64_t topic, const struct plan_sum *sum)
 {
 	sqlite3_stmt *st = plan_statement(
-		p, "UPDATE topic SET r0 = ?2, r1 = ?3, r2 = ?4, r3 = ?5, r4 = ?6, bytes = ?7,"
-		   " undecided = ?8, holes = ?9 WHERE id = ?1");
+		p, "UPDATE topic SET r0 = ?2, r1 = ?3, r2 = ?4, r3 = ?5, r4 = ?6, r5 = ?7, r6 = ?8,"
+		   " bytes = ?9, undecided = ?10, holes = ?11, doubts = ?12 WHERE id = ?1");
 
 	cell_bind_int(st, 1, topic);
 	for (int i = 0; i < PLACE_OUTCOMES; i++)
 		cell_bind_int(st, i + 2, sum->records[i]);
-	cell_bind_int(st, 7, sum->bytes);
-	cell_bind_int(st, 8, sum->undecided_records);
-	cell_bind_int(st, 9, sum->hole_offsets);
+	cell_bind_int(st, 9, sum->bytes);
+	cell_bind_int(st, 10, sum->undecided_records);
+	cell_bind_int(st, 11, sum->hole_offsets);
+	cell_bind_int(st, 12, sum->doubtful_offsets);
 	plan_execute(p, st);
 }
 

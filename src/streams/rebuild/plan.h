@@ -74,9 +74,10 @@ struct plan_topic {
 	int64_t records[PLACE_OUTCOMES];
 	int64_t bytes; /* of what is placed */
 	int64_t undecided_records;
-	int64_t hole_offsets; /* between the first and the last, that nothing holds */
-	bool is_unnamed;      /* no file says how it was called */
-	bool is_left_out;     /* a newer topic has its name */
+	int64_t hole_offsets;	  /* between the first and the last, that nothing holds */
+	int64_t doubtful_offsets; /* the same, but compaction by key may have left them out */
+	bool is_unnamed;	  /* no file says how it was called */
+	bool is_left_out;	  /* a newer topic has its name */
 };
 
 struct plan_bad_file {

@@ -33,7 +33,7 @@ int64_t plan_number(struct plan *p, const char *sql);
 /* What one topic comes to. */
 struct plan_sum {
 	int64_t records[PLACE_OUTCOMES];
-	int64_t bytes, undecided_records, hole_offsets;
+	int64_t bytes, undecided_records, hole_offsets, doubtful_offsets;
 };
 
 struct plan_walk {

@@ -23,7 +23,8 @@ static void report_topics(struct arena *a, struct plan *p, struct plan_report *r
 {
 	sqlite3_stmt *st = plan_statement(
 		p, "SELECT name, topic_id, partition_count, bytes, undecided, holes, is_unnamed,"
-		   " is_left_out, r0, r1, r2, r3, r4 FROM topic ORDER BY name, is_left_out, id");
+		   " is_left_out, doubts, r0, r1, r2, r3, r4, r5, r6 FROM topic ORDER BY name, "
+		   "is_left_out, id");
 	struct buf rows;
 
 	buf_init(&rows);
@@ -36,11 +37,12 @@ static void report_topics(struct arena *a, struct plan *p, struct plan_report *r
 			.hole_offsets = sqlite3_column_int64(st, 5),
 			.is_unnamed = sqlite3_column_int(st, 6) != 0,
 			.is_left_out = sqlite3_column_int(st, 7) != 0,
+			.doubtful_offsets = sqlite3_column_int64(st, 8),
 		};
 		memcpy(topic.topic_id.bytes, cell_column_blob(st, 1).data,
 		       sizeof(topic.topic_id.bytes));
 		for (int i = 0; i < PLACE_OUTCOMES; i++)
-			topic.records[i] = sqlite3_column_int64(st, 8 + i);
+			topic.records[i] = sqlite3_column_int64(st, 9 + i);
 		buf_add(&rows, &topic, sizeof(topic));
 	}
 	sqlite3_reset(st);

@@ -30,8 +30,9 @@ struct walking {
 	struct list open;		/* struct walker, the oldest transaction first */
 	const struct place_batch *last; /* in the run that is open; NULL: none is */
 	int64_t run_base, run_position, run_size, run_max_timestamp;
-	int64_t next;		  /* the first offset that nothing holds yet */
-	int64_t last_incarnation; /* of the compaction whose batch ends there; -1: none */
+	int64_t next;	      /* the first offset that nothing holds yet */
+	int64_t last_file;    /* of the batch that ends there */
+	bool is_after_damage; /* a damaged one is behind it */
 	int64_t bytes;
 };
 
@@ -48,7 +49,7 @@ static void close_run(struct walking *k)
 
 	if (!b)
 		return;
-	bool is_large = k->run_size >= COMPACTION_RUN_BYTES_LARGE;
+	bool is_last = k->run_size >= COMPACTION_RUN_BYTES_LARGE || place_is_of_pass(b);
 	cell_bind_int(st, 1, k->w->partition);
 	cell_bind_int(st, 2, place_behind(b) - 1);
 	cell_bind_int(st, 3, k->run_base);
@@ -56,7 +57,7 @@ static void close_run(struct walking *k)
 	cell_bind_int(st, 5, k->run_position);
 	cell_bind_int(st, 6, k->run_size);
 	cell_bind_int(st, 7, k->run_max_timestamp);
-	cell_bind_int(st, 8, b->is_final ? (is_large ? COMPACTION_LEVEL_LAST : 1) : 0);
+	cell_bind_int(st, 8, b->is_final ? (is_last ? COMPACTION_LEVEL_LAST : 1) : 0);
 	plan_execute(k->w->plan, st);
 	k->bytes += k->run_size;
 	k->last = NULL;
@@ -112,24 +113,29 @@ static bool continues_run(const struct walking *k, const struct place_batch *b)
 
 	return last && last->file == b->file &&
 	       b->position == last->position + (int64_t)last->size &&
-	       (b->offset == k->next || b->is_final) &&
+	       (b->offset == k->next || (place_is_of_pass(b) && !k->is_after_damage)) &&
 	       k->run_size + (int64_t)b->size <= PLAN_RUN_BYTES_MAX;
 }
 
-/* What one compaction left out between two of its batches is no hole: their run answers for it. */
-static int64_t base_of(const struct walking *k, const struct place_batch *b)
+/* Between two batches of a file of compaction by key nothing is missing: their run answers for it.
+ * Between two files it is not known: the second may begin with what was left out, or a file that
+ * did not have to be changed is gone.  Any other compaction leaves nothing out. */
+static int64_t pass_hole(const struct walking *k, const struct place_batch *b, struct plan_sum *sum)
 {
-	bool is_same = b->is_final && k->last_incarnation == b->incarnation;
-
-	return is_same ? k->next : b->offset;
+	if (!place_is_of_pass(b) || k->is_after_damage) {
+		sum->hole_offsets += b->offset - k->next;
+		return b->offset;
+	}
+	if (k->last_file != b->file)
+		sum->doubtful_offsets += b->offset - k->next;
+	return k->next;
 }
 
 static void add_to_run(struct walking *k, const struct place_batch *b, struct plan_sum *sum)
 {
 	if (!continues_run(k, b)) {
-		int64_t base = base_of(k, b);
+		int64_t base = pass_hole(k, b, sum);
 		close_run(k);
-		sum->hole_offsets += base - k->next;
 		k->run_base = base;
 		k->run_position = b->position;
 		k->run_size = 0;
@@ -140,7 +146,8 @@ static void add_to_run(struct walking *k, const struct place_batch *b, struct pl
 		k->run_max_timestamp = b->max_timestamp;
 	k->last = b;
 	k->next = place_behind(b);
-	k->last_incarnation = b->is_final ? b->incarnation : -1;
+	k->last_file = b->file;
+	k->is_after_damage = false;
 }
 
 /* --- producers ---------------------------------------------------------------------------------
@@ -277,7 +284,7 @@ static void keep_producers(struct walking *k)
 void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_bytes,
 	       struct plan_sum *sum)
 {
-	struct walking k = { .w = w, .next = w->end.log_start, .last_incarnation = -1 };
+	struct walking k = { .w = w, .next = w->end.log_start, .last_file = -1 };
 
 	arena_init(&k.arena);
 	map_init(&k.producers);
@@ -288,7 +295,7 @@ void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_by
 		if (b->offset < 0)
 			continue;
 		if (b->outcome == PLACE_DAMAGED)
-			k.last_incarnation = -1; /* a hole indeed */
+			k.is_after_damage = true; /* a hole indeed */
 		else
 			add_to_run(&k, b, sum);
 		note_producer(&k, b);

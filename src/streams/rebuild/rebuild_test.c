@@ -362,26 +362,41 @@ static void test_records_of_open_transactions_are_counted(void **state)
 	end(&b);
 }
 
-static void test_what_one_compaction_left_out_is_no_gap(void **state)
+/* Three batches with holes between them, in a file or in three. */
+static void check_holes(int64_t sequence, bool is_one_file, int64_t missing, int64_t doubtful)
 {
+	struct plan_report report;
 	struct survey found;
 	struct bench b;
 
-	(void)state;
 	begin(&b);
-	for (int64_t i = 0; i < 3; i++)
-		add_file(&b, 40, i + 1,
-			 &(struct content) { .entries = { entry(1, 0, 50 * i) },
-					     .entry_count = 1,
-					     .topics = { topic(1, "orders", 1) },
-					     .topic_count = 1,
-					     .is_final = true });
+	for (int64_t i = 0; i < (is_one_file ? 1 : 3); i++) {
+		struct content c = { .entries = { entry(1, 0, 50 * i) },
+				     .entry_count = 1,
+				     .topics = { topic(1, "orders", 1) },
+				     .topic_count = 1,
+				     .is_final = true };
+		for (; is_one_file && c.entry_count < 3; c.entry_count++)
+			c.entries[c.entry_count] = entry(1, 0, 50 * (int64_t)c.entry_count);
+		add_file(&b, 40, sequence + i, &c);
+	}
 	assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
+	assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
+	assert_int_equal(report.topics[0].hole_offsets, missing);
+	assert_int_equal(report.topics[0].doubtful_offsets, doubtful);
 	write_all(&b);
 	check(&b, &found);
-	assert_int_equal(found.gap_count, 0);
+	assert_int_equal(found.gap_count, missing > 0 ? 2 : 0);
 	assert_int_equal(partition_of(&b, "orders", 0).high_watermark, 110);
 	end(&b);
+}
+
+static void test_only_compaction_by_key_leaves_out_what_is_not_missing(void **state)
+{
+	(void)state;
+	check_holes(1, true, 80, 0);
+	check_holes(2, true, 0, 0);
+	check_holes(2, false, 0, 80);
 }
 
 static void test_a_file_that_says_what_cannot_be_is_left_out(void **state)
@@ -413,7 +428,7 @@ int main(void)
 		cmocka_unit_test(test_readers_come_to_the_end_behind_a_damaged_file),
 		cmocka_unit_test(test_transactions_end_as_files_say_or_as_it_is_chosen),
 		cmocka_unit_test(test_records_of_open_transactions_are_counted),
-		cmocka_unit_test(test_what_one_compaction_left_out_is_no_gap),
+		cmocka_unit_test(test_only_compaction_by_key_leaves_out_what_is_not_missing),
 		cmocka_unit_test(test_a_file_that_says_what_cannot_be_is_left_out),
 	};
 
