@@ -16,8 +16,13 @@ struct walker {
 	int64_t producer_id;
 	struct producer_state state;
 	int64_t last_ms;
-	int64_t open_first;   /* offset of its open transaction; -1: none */
-	int64_t open_records; /* in it */
+	/* what is open: several transactions, if an end may be missing between its batches */
+	int64_t open_first;   /* offset of its first batch; -1: none */
+	int64_t sure_first;   /* of those that are of the last transaction for sure; -1: none */
+	int64_t sure_behind;  /* behind its last batch */
+	int64_t sure_records; /* of the last transaction */
+	int64_t unsure_records;
+	int64_t hole; /* a free offset between the two kinds, for an end; -1: none */
 	int16_t open_epoch;
 	bool is_idempotent; /* state says something */
 	struct list open;   /* in walking.open while it has one */
@@ -34,6 +39,8 @@ struct walking {
 	int64_t last_file;    /* of the batch that ends there */
 	bool is_after_damage; /* a damaged one is behind it */
 	int64_t bytes;
+	int64_t doubt;		      /* before it, something may be missing; -1: nothing yet */
+	int64_t free_first, free_end; /* the last free offsets that no run answers for */
 };
 
 /* --- rows --------------------------------------------------------------------------------------
@@ -134,8 +141,15 @@ static int64_t pass_hole(const struct walking *k, const struct place_batch *b, s
 static void add_to_run(struct walking *k, const struct place_batch *b, struct plan_sum *sum)
 {
 	if (!continues_run(k, b)) {
+		bool is_one_file = place_is_of_pass(b) && k->last_file == b->file;
 		int64_t base = pass_hole(k, b, sum);
 		close_run(k);
+		if (b->offset > k->next && (!is_one_file || k->is_after_damage))
+			k->doubt = b->offset;
+		if (base > k->next) {
+			k->free_first = k->next;
+			k->free_end = base;
+		}
 		k->run_base = base;
 		k->run_position = b->position;
 		k->run_size = 0;
@@ -188,14 +202,62 @@ static int64_t stable_offset(const struct walking *k, int64_t behind)
 	return CONTAINER(k->open.next, struct walker, open)->open_first;
 }
 
-static void end_transaction(struct walking *k, struct walker *producer, const struct place_batch *b)
+/* What came before the last doubtful place may have been ended there, by the row of an end that is
+ * lost: nobody can tell how. */
+static void part_doubtful(struct walking *k, struct walker *producer)
 {
-	int64_t first = producer->open_first < 0 ? b->offset : producer->open_first;
+	if (producer->sure_first < 0 || k->doubt < producer->sure_behind)
+		return;
+	producer->unsure_records += producer->sure_records;
+	producer->sure_records = 0;
+	producer->sure_first = -1;
+	producer->hole = -1;
+	if (k->free_first >= producer->sure_behind && k->free_first < k->free_end)
+		producer->hole = k->free_first++;
+}
 
-	if (producer->open_first >= 0)
+/* The end of another transaction of the same producer must not decide it.  A commit needs no row:
+ * the list of aborted ones begins behind it. */
+static void decide_unsure(struct walking *k, const struct walker *producer,
+			  const struct place_batch *end, struct plan_sum *sum)
+{
+	int64_t offset = producer->hole;
+
+	sum->undecided_records += producer->unsure_records;
+	if (k->w->undecided != PLAN_UNDECIDED_ABORT || end->control == PLACE_ABORT)
+		return;
+	if (offset < 0) { /* it stays visible */
+		sum->records[PLACE_DOUBTFUL] += producer->unsure_records;
+		return;
+	}
+	int64_t stable = stable_offset(k, offset + 1);
+	sum->hole_offsets--;
+	add_marker(k, &(struct marker) {
+			      .offset = offset,
+			      .producer_id = producer->producer_id,
+			      .epoch = producer->open_epoch,
+			      .first_offset = producer->open_first,
+			      .stable_offset = stable <= offset ? stable : offset + 1,
+			      .written_ms = k->w->now_ms,
+		      });
+}
+
+static void end_transaction(struct walking *k, struct walker *producer, const struct place_batch *b,
+			    struct plan_sum *sum)
+{
+	int64_t first = b->offset;
+
+	if (producer->open_first >= 0) {
+		part_doubtful(k, producer);
 		list_remove(&producer->open);
+		first = producer->sure_first < 0 ? b->offset : producer->sure_first;
+		if (producer->open_first != producer->sure_first) {
+			decide_unsure(k, producer, b, sum);
+			if (k->w->undecided == PLAN_UNDECIDED_ABORT)
+				first = producer->open_first;
+		}
+	}
 	producer->open_first = -1;
-	producer->open_records = 0;
 	if (b->control == PLACE_ABORT)
 		add_marker(k, &(struct marker) {
 				      .offset = b->offset,
@@ -208,24 +270,37 @@ static void end_transaction(struct walking *k, struct walker *producer, const st
 			      });
 }
 
-static void note_producer(struct walking *k, const struct place_batch *b)
+static void add_to_transaction(struct walking *k, struct walker *producer,
+			       const struct place_batch *b)
+{
+	if (producer->open_first < 0) {
+		producer->open_first = b->offset;
+		producer->sure_first = producer->hole = -1;
+		producer->sure_records = producer->unsure_records = 0;
+		list_add(&k->open, &producer->open);
+	}
+	part_doubtful(k, producer);
+	if (producer->sure_first < 0)
+		producer->sure_first = b->offset;
+	producer->sure_behind = place_behind(b);
+	producer->sure_records += b->record_count;
+	producer->open_epoch = b->producer_epoch;
+}
+
+static void note_producer(struct walking *k, const struct place_batch *b, struct plan_sum *sum)
 {
 	if (b->producer_id < 0)
 		return;
 	struct walker *producer = walker_of(k, b);
 	if (b->attributes & RECORD_BATCH_CONTROL) {
-		end_transaction(k, producer, b);
+		if (b->outcome != PLACE_DAMAGED) /* else it does not say which end it is */
+			end_transaction(k, producer, b, sum);
 		return;
 	}
 	note_batch(producer, b);
-	if (!(b->attributes & RECORD_BATCH_TRANSACTIONAL))
-		return;
-	if (producer->open_first < 0) {
-		producer->open_first = b->offset;
-		list_add(&k->open, &producer->open);
-	}
-	producer->open_epoch = b->producer_epoch;
-	producer->open_records += b->record_count;
+	/* what compaction by key has left of transactions was committed */
+	if ((b->attributes & RECORD_BATCH_TRANSACTIONAL) && !place_is_of_pass(b))
+		add_to_transaction(k, producer, b);
 }
 
 /* --- the end -----------------------------------------------------------------------------------
@@ -238,7 +313,7 @@ static void decide_open(struct walking *k, struct plan_sum *sum)
 
 	while ((link = list_pop(&k->open))) {
 		struct walker *producer = CONTAINER(link, struct walker, open);
-		sum->undecided_records += producer->open_records;
+		sum->undecided_records += producer->sure_records + producer->unsure_records;
 		if (k->w->undecided == PLAN_UNDECIDED_UNSAID)
 			continue;
 		add_marker(k, &(struct marker) {
@@ -284,7 +359,7 @@ static void keep_producers(struct walking *k)
 void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_bytes,
 	       struct plan_sum *sum)
 {
-	struct walking k = { .w = w, .next = w->end.log_start, .last_file = -1 };
+	struct walking k = { .w = w, .next = w->end.log_start, .last_file = -1, .doubt = -1 };
 
 	arena_init(&k.arena);
 	map_init(&k.producers);
@@ -298,7 +373,9 @@ void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_by
 			k.is_after_damage = true; /* a hole indeed */
 		else
 			add_to_run(&k, b, sum);
-		note_producer(&k, b);
+		note_producer(&k, b, sum);
+		if (b->outcome != PLACE_CERTAIN)
+			k.doubt = place_behind(b);
 	}
 	close_run(&k);
 	fill_end(&k, w->end.high_watermark, sum);

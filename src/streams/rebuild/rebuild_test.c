@@ -348,6 +348,105 @@ static void test_transactions_end_as_files_say_or_as_it_is_chosen(void **state)
 	}
 }
 
+static void test_a_damaged_end_decides_nothing(void **state)
+{
+	struct plan_report report;
+	struct bench b;
+
+	(void)state;
+	for (int has_later = 0; has_later < 2; has_later++) {
+		begin(&b);
+		struct content c = { .entries = { transactional(entry(1, 0, 0), 7),
+						  ending(entry(1, 0, 10), 7),
+						  transactional(entry(1, 0, 11), 7),
+						  ending(entry(1, 0, 21), 7) },
+				     .entry_count = has_later ? 4 : 2,
+				     .topics = { topic(1, "orders", 1) },
+				     .topic_count = 1,
+				     .is_final = true,
+				     .is_damaged = { false, true },
+				     .controls = { 0, 0, 0, PLACE_COMMIT } };
+		c.entries[2].base_sequence = RECORDS;
+		add_file(&b, 40, 1, &c);
+		assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
+		assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
+		assert_int_equal(report.topics[0].undecided_records, RECORDS);
+		end(&b);
+	}
+}
+
+/* Offsets 0 to 9 are of a transaction whose end at 10 was a row; 11 to 20 of one of the same
+ * producer, which ends at 21. */
+static void add_two_transactions(struct bench *b, enum place_control how)
+{
+	struct content c = { .entries = { transactional(entry(1, 0, 11), 7),
+					  ending(entry(1, 0, 21), 7) },
+			     .entry_count = 2,
+			     .is_final = true,
+			     .controls = { 0, (uint8_t)how } };
+
+	c.entries[0].base_sequence = RECORDS;
+	add_file(b, 40, 1,
+		 &(struct content) { .entries = { transactional(entry(1, 0, 0), 7) },
+				     .entry_count = 1,
+				     .topics = { topic(1, "orders", 1) },
+				     .topic_count = 1 });
+	add_file(b, 41, 1, &c);
+}
+
+static void test_an_end_does_not_decide_the_transaction_before(void **state)
+{
+	static const struct {
+		enum place_control end;
+		enum plan_undecided undecided;
+		int64_t aborted_first, aborted_at; /* -1: nothing */
+	} cases[] = {
+		{ PLACE_ABORT, PLAN_UNDECIDED_COMMIT, 11, 21 },
+		{ PLACE_ABORT, PLAN_UNDECIDED_ABORT, 0, 21 },
+		{ PLACE_COMMIT, PLAN_UNDECIDED_COMMIT, -1, -1 },
+		{ PLACE_COMMIT, PLAN_UNDECIDED_ABORT, 0, 10 },
+	};
+	struct plan_report report;
+	struct survey found;
+	struct bench b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(&b);
+		add_two_transactions(&b, cases[i].end);
+		assert_int_equal(plan_place(b.plan, cases[i].undecided, NOW_MS), OK);
+		assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
+		assert_int_equal(report.topics[0].undecided_records, RECORDS);
+		write_all(&b);
+		check(&b, &found);
+		assert_int_equal(number(&b, "SELECT first_offset FROM marker WHERE is_commit = 0"),
+				 cases[i].aborted_first);
+		assert_int_equal(number(&b, "SELECT marker_offset FROM marker WHERE is_commit = 0"),
+				 cases[i].aborted_at);
+		assert_int_equal(partition_of(&b, "orders", 0).high_watermark, 22);
+		end(&b);
+	}
+}
+
+static void test_compaction_by_key_has_left_what_was_committed(void **state)
+{
+	struct plan_report report;
+	struct bench b;
+
+	(void)state;
+	begin(&b);
+	add_file(&b, 40, 2,
+		 &(struct content) { .entries = { transactional(entry(1, 0, 0), 7) },
+				     .entry_count = 1,
+				     .topics = { topic(1, "orders", 1) },
+				     .topic_count = 1,
+				     .is_final = true });
+	assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
+	assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
+	assert_int_equal(report.topics[0].undecided_records, 0);
+	end(&b);
+}
+
 static void test_records_of_open_transactions_are_counted(void **state)
 {
 	struct plan_report report;
@@ -427,6 +526,9 @@ int main(void)
 		cmocka_unit_test(test_the_newest_topic_has_the_name_and_files_without_one_are_told),
 		cmocka_unit_test(test_readers_come_to_the_end_behind_a_damaged_file),
 		cmocka_unit_test(test_transactions_end_as_files_say_or_as_it_is_chosen),
+		cmocka_unit_test(test_a_damaged_end_decides_nothing),
+		cmocka_unit_test(test_an_end_does_not_decide_the_transaction_before),
+		cmocka_unit_test(test_compaction_by_key_has_left_what_was_committed),
 		cmocka_unit_test(test_records_of_open_transactions_are_counted),
 		cmocka_unit_test(test_only_compaction_by_key_leaves_out_what_is_not_missing),
 		cmocka_unit_test(test_a_file_that_says_what_cannot_be_is_left_out),
