@@ -28,7 +28,7 @@ static int64_t doubtful_of(const struct plan_topic *t)
 
 static bool is_topic_whole(const struct plan_topic *t)
 {
-	return t->hole_offsets == 0 && doubtful_of(t) == 0 && !t->is_left_out;
+	return t->hole_offsets == 0 && doubtful_of(t) == 0 && !t->is_renamed;
 }
 
 static bool is_whole(const struct rebuild_report *r)
@@ -43,8 +43,8 @@ static bool is_whole(const struct rebuild_report *r)
 
 static const char *note_of(const struct plan_topic *t)
 {
-	if (t->is_left_out)
-		return "left out: a newer topic has its name";
+	if (t->is_renamed)
+		return "renamed: a newer topic has its name";
 	if (t->is_unnamed)
 		return "no file says its name";
 	return "";
@@ -175,8 +175,8 @@ static json_t *json_of_topics(const struct plan_report *p)
 						(json_int_t)t->records[PLACE_LEFT],
 						"doubtful_offsets", (json_int_t)t->doubtful_offsets,
 						"bytes", (json_int_t)t->bytes, "is_unnamed",
-						(int)t->is_unnamed, "is_left_out",
-						(int)t->is_left_out));
+						(int)t->is_unnamed, "is_renamed",
+						(int)t->is_renamed));
 	}
 	return topics;
 }

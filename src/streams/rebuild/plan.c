@@ -22,7 +22,8 @@ static const char scratch_schema[] =
 	"CREATE TABLE topic (id INTEGER PRIMARY KEY, topic_id BLOB NOT NULL UNIQUE, name TEXT,"
 	" partition_count INTEGER NOT NULL, incarnation INTEGER NOT NULL,"
 	" sequence INTEGER NOT NULL, is_unnamed INTEGER NOT NULL DEFAULT 0,"
-	" is_left_out INTEGER NOT NULL DEFAULT 0, r0 INTEGER NOT NULL DEFAULT 0,"
+	" is_renamed INTEGER NOT NULL DEFAULT 0, newest_ms INTEGER NOT NULL DEFAULT 0, r0 INTEGER "
+	"NOT NULL DEFAULT 0,"
 	" r1 INTEGER NOT NULL DEFAULT 0, r2 INTEGER NOT NULL DEFAULT 0,"
 	" r3 INTEGER NOT NULL DEFAULT 0, r4 INTEGER NOT NULL DEFAULT 0,"
 	" r5 INTEGER NOT NULL DEFAULT 0, r6 INTEGER NOT NULL DEFAULT 0,"
@@ -288,7 +289,68 @@ static void name_unnamed(struct plan *p, int64_t row, struct slice topic_id)
 	plan_execute(p, st);
 }
 
-static void settle_topics(struct plan *p)
+static bool has_name(struct plan *p, struct slice name)
+{
+	sqlite3_stmt *st = plan_statement(p, "SELECT 1 FROM topic WHERE name = ?1");
+
+	cell_bind_text(st, 1, name);
+	bool has = plan_next(p, st);
+	sqlite3_reset(st);
+	return has;
+}
+
+/* NAME-ID; somebody may have called a topic so. */
+static void rename_topic(struct plan *p, int64_t row, const char *name, const uint8_t topic_id[16])
+{
+	char text[CATALOG_TOPIC_NAME_BYTES_MAX + 1], id[23];
+	sqlite3_stmt *st = plan_statement(p, "UPDATE topic SET name = ?2 WHERE id = ?1");
+	int copy = 0;
+
+	uuid_text(id, topic_id);
+	snprintf(text, sizeof(text), "%.*s-%s", CATALOG_TOPIC_NAME_BYTES_MAX - 40, name, id);
+	while (has_name(p, slice_from(text)))
+		snprintf(text, sizeof(text), "%.*s-%s-%d", CATALOG_TOPIC_NAME_BYTES_MAX - 40, name,
+			 id, ++copy);
+	cell_bind_int(st, 1, row);
+	cell_bind_text(st, 2, slice_from(text));
+	plan_execute(p, st);
+}
+
+/* Of those of one name, who wrote last keeps it: the numbers of files do not tell, an agent has one
+ * incarnation for its life, and compaction always a newer one.  Times that lie ahead are no times.
+ * The others come back too: which one had been deleted is not known. */
+static void rename_older(struct plan *p, int64_t now_ms)
+{
+	sqlite3_stmt *st = plan_statement(
+		p, "UPDATE topic SET newest_ms = coalesce((SELECT min(max(max_timestamp), ?1)"
+		   " FROM batch WHERE batch.topic = topic.id), 0)");
+	int64_t row = 0;
+
+	cell_bind_int(st, 1, now_ms);
+	plan_execute(p, st);
+	plan_execute(p, plan_statement(p, "UPDATE topic SET is_renamed = 1 WHERE EXISTS (SELECT 1"
+					  " FROM topic AS other WHERE other.name = topic.name AND"
+					  " (other.newest_ms, other.incarnation, other.sequence,"
+					  " other.id) > (topic.newest_ms, topic.incarnation,"
+					  " topic.sequence, topic.id))"));
+	for (;;) {
+		char name[CATALOG_TOPIC_NAME_BYTES_MAX + 1];
+		uint8_t id[16];
+		st = plan_statement(p, "SELECT id, name, topic_id FROM topic WHERE is_renamed = 1"
+				       " AND id > ?1 ORDER BY id LIMIT 1");
+		cell_bind_int(st, 1, row);
+		if (p->err || !plan_next(p, st))
+			break;
+		row = sqlite3_column_int64(st, 0);
+		snprintf(name, sizeof(name), "%.*s", SLICE_ARG(cell_column_text(st, 1)));
+		memcpy(id, cell_column_blob(st, 2).data, sizeof(id));
+		sqlite3_reset(st);
+		rename_topic(p, row, name, id);
+	}
+	sqlite3_reset(st);
+}
+
+static void settle_topics(struct plan *p, int64_t now_ms)
 {
 	sqlite3_stmt *st =
 		plan_statement(p, "SELECT id, topic_id FROM topic WHERE name IS NULL LIMIT 1");
@@ -304,10 +366,7 @@ static void settle_topics(struct plan *p)
 	plan_execute(p, plan_statement(p, "UPDATE topic SET partition_count = max(partition_count,"
 					  " 1 + coalesce((SELECT max(number) FROM batch"
 					  " WHERE batch.topic = topic.id), 0))"));
-	plan_execute(p, plan_statement(p, "UPDATE topic SET is_left_out = 1 WHERE EXISTS (SELECT 1"
-					  " FROM topic AS other WHERE other.name = topic.name AND"
-					  " (other.incarnation, other.sequence, other.id) >"
-					  " (topic.incarnation, topic.sequence, topic.id))"));
+	rename_older(p, now_ms);
 }
 
 /* --- partitions --------------------------------------------------------------------------------
@@ -424,7 +483,7 @@ static void save_sum(struct plan *p, int64_t topic, const struct plan_sum *sum)
 static bool next_topic(struct plan *p, int64_t *row, int32_t *ret_partition_count)
 {
 	sqlite3_stmt *st = plan_statement(p, "SELECT id, partition_count FROM topic WHERE id > ?1"
-					     " AND is_left_out = 0 ORDER BY id LIMIT 1");
+					     " ORDER BY id LIMIT 1");
 
 	cell_bind_int(st, 1, *row);
 	bool found = plan_next(p, st);
@@ -451,7 +510,7 @@ enum err plan_place(struct plan *p, enum plan_undecided undecided, int64_t now_m
 	int64_t topic = 0;
 
 	plan_execute(p, plan_statement(p, "CREATE INDEX batch_of ON batch (topic, number)"));
-	settle_topics(p);
+	settle_topics(p, now_ms);
 	w.filler_producer_id = write_next_producer_id(p);
 	w.producers_since_ms = producers_since(p, now_ms);
 	while (!p->err && next_topic(p, &topic, &partition_count)) {

@@ -77,7 +77,7 @@ struct plan_topic {
 	int64_t hole_offsets;	  /* between the first and the last, that nothing holds */
 	int64_t doubtful_offsets; /* the same, but compaction by key may have left them out */
 	bool is_unnamed;	  /* no file says how it was called */
-	bool is_left_out;	  /* a newer topic has its name */
+	bool is_renamed;	  /* a newer topic has its name */
 };
 
 struct plan_bad_file {

@@ -23,8 +23,8 @@ static void report_topics(struct arena *a, struct plan *p, struct plan_report *r
 {
 	sqlite3_stmt *st = plan_statement(
 		p, "SELECT name, topic_id, partition_count, bytes, undecided, holes, is_unnamed,"
-		   " is_left_out, doubts, r0, r1, r2, r3, r4, r5, r6 FROM topic ORDER BY name, "
-		   "is_left_out, id");
+		   " is_renamed, doubts, r0, r1, r2, r3, r4, r5, r6 FROM topic ORDER BY name, "
+		   "id");
 	struct buf rows;
 
 	buf_init(&rows);
@@ -36,7 +36,7 @@ static void report_topics(struct arena *a, struct plan *p, struct plan_report *r
 			.undecided_records = sqlite3_column_int64(st, 4),
 			.hole_offsets = sqlite3_column_int64(st, 5),
 			.is_unnamed = sqlite3_column_int(st, 6) != 0,
-			.is_left_out = sqlite3_column_int(st, 7) != 0,
+			.is_renamed = sqlite3_column_int(st, 7) != 0,
 			.doubtful_offsets = sqlite3_column_int64(st, 8),
 		};
 		memcpy(topic.topic_id.bytes, cell_column_blob(st, 1).data,

@@ -224,7 +224,8 @@ static void test_a_rebuild_that_was_cut_off_begins_anew(void **state)
 	end(&b);
 }
 
-static void test_the_newest_topic_has_the_name_and_files_without_one_are_told(void **state)
+/* Compaction of the deleted one has the newest incarnation, and time is what the other has. */
+static void test_who_wrote_last_has_the_name_and_nobody_is_left_out(void **state)
 {
 	struct plan_report report;
 	struct survey found;
@@ -232,26 +233,31 @@ static void test_the_newest_topic_has_the_name_and_files_without_one_are_told(vo
 
 	(void)state;
 	begin(&b);
-	add_file(&b, 40, 1,
+	struct content newer = { .entries = { entry(2, 0, 0) },
+				 .entry_count = 1,
+				 .topics = { topic(2, "orders", 1) },
+				 .topic_count = 1 };
+	newer.entries[0].max_timestamp += 500;
+	add_file(&b, 10, 900, &newer);
+	add_file(&b, 500, 1,
 		 &(struct content) { .entries = { entry(1, 0, 0), entry(3, 0, 0) },
 				     .entry_count = 2,
 				     .topics = { topic(1, "orders", 1) },
-				     .topic_count = 1 });
-	add_file(&b, 40, 2,
-		 &(struct content) { .entries = { entry(2, 0, 0) },
-				     .entry_count = 1,
-				     .topics = { topic(2, "orders", 1) },
-				     .topic_count = 1 });
+				     .topic_count = 1,
+				     .is_final = true });
 	assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
 	assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
 	assert_int_equal(report.topic_count, 3);
-	assert_false(report.topics[0].is_left_out);
+	assert_true(slice_equal(report.topics[0].name, SLICE("orders")));
+	assert_false(report.topics[0].is_renamed);
 	assert_int_equal(report.topics[0].topic_id.bytes[0], 2);
-	assert_true(report.topics[1].is_left_out);
+	assert_true(slice_starts_with(report.topics[1].name, SLICE("orders-")));
+	assert_true(report.topics[1].is_renamed);
+	assert_int_equal(report.topics[1].records[PLACE_CERTAIN], RECORDS);
 	assert_true(report.topics[2].is_unnamed);
 	write_all(&b);
 	check(&b, &found);
-	assert_int_equal(found.topic_count, 2);
+	assert_int_equal(found.topic_count, 3);
 	end(&b);
 }
 
@@ -523,7 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_topics_runs_and_numbers_come_back),
 		cmocka_unit_test(test_a_rebuild_that_was_cut_off_begins_anew),
-		cmocka_unit_test(test_the_newest_topic_has_the_name_and_files_without_one_are_told),
+		cmocka_unit_test(test_who_wrote_last_has_the_name_and_nobody_is_left_out),
 		cmocka_unit_test(test_readers_come_to_the_end_behind_a_damaged_file),
 		cmocka_unit_test(test_transactions_end_as_files_say_or_as_it_is_chosen),
 		cmocka_unit_test(test_a_damaged_end_decides_nothing),

@@ -20,7 +20,7 @@ static const struct write_table tables[] = {
 	  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)" },
 	{ "DELETE FROM topic WHERE id IN (SELECT id FROM topic LIMIT ?1)",
 	  "SELECT id, topic_id, name, partition_count, ?2 FROM topic WHERE id > ?1"
-	  " AND is_left_out = 0 ORDER BY id LIMIT ?4",
+	  " ORDER BY id LIMIT ?4",
 	  "INSERT INTO topic (id, topic_id, name, partition_count, created_ms)"
 	  " VALUES (?1, ?2, ?3, ?4, ?5)" },
 	{ "DELETE FROM partition WHERE id IN (SELECT id FROM partition LIMIT ?1)",
