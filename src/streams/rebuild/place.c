@@ -250,15 +250,36 @@ static struct place_producer *producer_of(const struct place *p, const struct pl
 	return bsearch(&key, p->producers, p->producer_count, sizeof(key), compare_producers);
 }
 
-static void note_producer(struct place *p, const struct place_batch *b)
+/* Does control know better by then? */
+static bool is_behind(int16_t epoch, int32_t last_sequence, const struct place_batch *b)
 {
+	return b->producer_epoch < epoch ||
+	       (b->producer_epoch == epoch &&
+		producer_sequence_is_behind(b->base_sequence, last_sequence));
+}
+
+/* What comes out of order takes nothing back. */
+static void note_producer(struct place *p, struct place_batch *b)
+{
+	struct group *g = &p->groups[b->group];
+
 	if (!is_idempotent(b))
 		return;
 	struct place_producer *producer = producer_of(p, b);
-	producer->epoch = b->producer_epoch;
-	producer->last_sequence = producer_sequence_add(b->base_sequence, b->last_offset_delta);
-	producer->is_known = true;
-	p->groups[b->group].is_placed = true;
+	int32_t last = producer_sequence_add(b->base_sequence, b->last_offset_delta);
+	if (!producer->is_known || !is_behind(producer->epoch, producer->last_sequence, b)) {
+		producer->epoch = b->producer_epoch;
+		producer->last_sequence = last;
+		producer->is_known = true;
+	}
+	if (b->is_final && (!producer->has_final ||
+			    !is_behind(producer->final_epoch, producer->final_sequence, b))) {
+		producer->final_epoch = b->producer_epoch;
+		producer->final_sequence = last;
+		producer->has_final = true;
+	}
+	g->is_placed = true;
+	g->damaged = b->outcome == PLACE_DAMAGED ? b : NULL;
 }
 
 /* Control refuses a batch whose turn it is not, and the producer sends it again. */
@@ -289,20 +310,61 @@ static bool is_to_be_placed(const struct place_batch *b)
 	return b->outcome == PLACE_LIKELY || b->outcome == PLACE_DOUBTFUL;
 }
 
+/* The same records came before; whole they take the place of damaged ones. */
+static void place_repetition(struct group *g, struct place_batch *b)
+{
+	struct place_batch *damaged = g->damaged;
+
+	b->outcome = PLACE_COPY;
+	if (!damaged || b->is_damaged)
+		return;
+	b->offset = damaged->offset;
+	b->outcome = damaged->is_final ? PLACE_CERTAIN : PLACE_LIKELY;
+	damaged->offset = -1;
+	damaged->outcome = PLACE_COPY;
+	g->damaged = NULL;
+}
+
+/* Of a producer that control knew to be farther: one whose epoch was over by then, or, where a pass
+ * was, a repetition of what it left out. */
+static enum place_outcome judge_producer(const struct place *p, const struct place_batch *b,
+					 int64_t offset)
+{
+	const struct place_producer *producer = producer_of(p, b);
+
+	if (is_early(p, b))
+		return PLACE_REFUSED;
+	if (offset >= p->pass_end && p->pass_end > 0 && producer->has_final &&
+	    is_behind(producer->final_epoch, producer->final_sequence, b))
+		return PLACE_LEFT;
+	if (producer->is_known && b->producer_epoch < producer->epoch)
+		return PLACE_DOUBTFUL;
+	return b->outcome;
+}
+
 static void place_other(struct place *p, struct place_batch *b, int64_t offset)
 {
 	struct group *g = &p->groups[b->group];
 
 	g->left--;
 	b->offset = -1;
-	if (is_idempotent(b) && g->is_placed)
-		b->outcome = PLACE_COPY;
-	else if (is_idempotent(b) && is_early(p, b))
-		b->outcome = PLACE_REFUSED;
+	if (is_idempotent(b) && g->is_placed) {
+		place_repetition(g, b);
+		return;
+	}
+	if (is_idempotent(b))
+		b->outcome = judge_producer(p, b, offset);
+	if (b->outcome == PLACE_REFUSED && !b->is_damaged)
+		g->refused = b;
 	if (!is_to_be_placed(b))
 		return;
-	if (b->is_damaged)
+	if (b->is_damaged && g->refused) {
+		b->outcome = PLACE_COPY;
+		b = g->refused;
+		b->outcome = PLACE_LIKELY;
+	} else if (b->is_damaged) {
 		b->outcome = PLACE_DAMAGED;
+	}
 	b->offset = offset;
 	stand(p, b);
 }

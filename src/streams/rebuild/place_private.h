@@ -11,13 +11,17 @@ struct group {
 	uint32_t next;	 /* of `finals`: the first of the group that nobody is a copy of */
 	uint32_t finals; /* first in w->by_group */
 	uint32_t behind; /* the last one of those */
+	struct place_batch *damaged; /* it has a place, and waits for a whole repetition */
+	struct place_batch *refused; /* whole, if the repetition it was left for is damaged */
 };
 
 struct place_producer {
 	int64_t producer_id;
 	int16_t epoch;
 	int32_t last_sequence;
-	bool is_known;
+	int32_t final_sequence; /* the same, of batches that compaction wrote */
+	int16_t final_epoch;
+	bool is_known, has_final;
 };
 
 struct place {

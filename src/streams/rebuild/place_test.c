@@ -283,6 +283,41 @@ static void test_nothing_is_lost_twice_or_called_certain_that_is_not(void **unus
 	assert_true(certain > all / 2);
 }
 
+/* Of two of the same batch the whole one comes, whatever the other is. */
+static void test_what_is_whole_anywhere_comes_whole_and_once(void **unused)
+{
+	static struct place_batch found[2 * BATCHES_MAX];
+	static struct history h;
+	struct place_end end;
+	size_t saved = 0;
+
+	(void)unused;
+	for (int n = 0; n < HISTORIES; n++) {
+		bool is_whole[BATCHES_MAX + 8] = { false };
+		make_history(&h, 1 + below(AGENTS), below(5));
+		size_t count = make_bucket(&h, below((uint32_t)h.high_watermark + 1), 4, found);
+		for (size_t i = 0; i < count; i++) {
+			found[i].is_damaged = below(8) == 0;
+			is_whole[found[i].crc] |= !found[i].is_damaged;
+		}
+		place_batches(found, count, &end);
+		check_sound(found, count, &end);
+		(void)check_truth(&h, found, count);
+		for (size_t i = 0; i < h.count; i++) {
+			int whole = 0, damaged = 0;
+			for (size_t k = 0; k < count; k++)
+				if (found[k].crc == h.written[i].crc) {
+					whole += found[k].offset >= 0 && !found[k].is_damaged;
+					damaged += found[k].is_damaged;
+				}
+			if (h.truth[i] >= 0 && is_whole[h.written[i].crc])
+				assert_int_equal(whole, 1);
+			saved += whole > 0 && damaged > 0;
+		}
+	}
+	assert_true(saved > HISTORIES);
+}
+
 static void test_what_one_agent_wrote_piece_by_piece_is_certain_but_the_end(void **unused)
 {
 	static struct place_batch found[2 * BATCHES_MAX];
@@ -629,6 +664,66 @@ static void test_each_copy_counts_once(void **unused)
 	assert_int_equal(end.high_watermark, 30);
 }
 
+static struct place_batch of_producer(struct place_batch b, int16_t epoch, int32_t sequence)
+{
+	b.producer_id = 7;
+	b.producer_epoch = epoch;
+	b.base_sequence = sequence;
+	return b;
+}
+
+static void test_a_whole_repetition_takes_the_place_of_a_damaged_batch(void **unused)
+{
+	(void)unused;
+	for (int is_final = 0; is_final < 2; is_final++) {
+		struct place_batch first =
+			is_final ? compacted_batch(9, 0, 1) : producer_batch(1, 0, 1);
+		struct place_batch b[] = { of_producer(first, 0, 0),
+					   of_producer(producer_batch(2, 10, 1), 0, 0),
+					   of_producer(producer_batch(3, 10, 2), 0, 10) };
+		struct place_end end;
+		b[0].is_damaged = true;
+		place_batches(b, 3, &end);
+		assert_int_equal(b[0].sequence, 2);
+		assert_int_equal(b[0].offset, 0);
+		assert_int_equal(b[0].outcome, is_final ? PLACE_CERTAIN : PLACE_LIKELY);
+		assert_int_equal(b[1].offset, 10);
+		assert_int_equal(b[2].outcome, PLACE_COPY);
+		assert_int_equal(end.high_watermark, 20);
+	}
+}
+
+static void test_a_producer_whose_epoch_is_over_is_doubtful(void **unused)
+{
+	struct place_batch b[] = { of_producer(producer_batch(1, 0, 1), 4, 0),
+				   of_producer(producer_batch(2, 10, 2), 3, 70),
+				   of_producer(producer_batch(3, 20, 3), 4, 10),
+				   of_producer(producer_batch(4, 30, 3), 4, 10) };
+	struct place_end end;
+
+	(void)unused;
+	place_batches(b, 4, &end);
+	assert_int_equal(b[1].producer_epoch, 3);
+	assert_int_equal(b[1].outcome, PLACE_DOUBTFUL);
+	assert_int_equal(b[2].sequence, 3); /* it is not early: the epoch did not go down */
+	assert_int_equal(b[2].offset, 20);
+	assert_int_equal(b[3].outcome, PLACE_COPY);
+}
+
+static void test_a_repetition_of_what_a_pass_left_out_does_not_come(void **unused)
+{
+	struct place_batch b[] = { of_producer(passed_batch(9, 10, 2), 0, 10),
+				   of_producer(producer_batch(5, 20, 1), 0, 0),
+				   of_producer(producer_batch(6, 20, 3), 0, 20) };
+	struct place_end end;
+
+	(void)unused;
+	place_batches(b, 3, &end);
+	assert_int_equal(b[1].crc, 3);
+	assert_int_equal(b[1].offset, 20);
+	assert_int_equal(b[2].outcome, PLACE_LEFT);
+}
+
 static void test_what_came_too_early_waits_for_its_repetition(void **unused)
 {
 	struct place_batch b[] = { producer_batch(1, 0, 1), producer_batch(2, 0, 2),
@@ -675,6 +770,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_lost_twice_or_called_certain_that_is_not),
+		cmocka_unit_test(test_what_is_whole_anywhere_comes_whole_and_once),
 		cmocka_unit_test(test_what_one_agent_wrote_piece_by_piece_is_certain_but_the_end),
 		cmocka_unit_test(test_old_records_do_not_come_behind_the_newest_of_their_key),
 		cmocka_unit_test(test_a_damaged_batch_keeps_its_offsets_free),
@@ -690,6 +786,9 @@ int main(void)
 		cmocka_unit_test(test_the_same_bytes_beside_what_was_not_compacted_are_no_copy),
 		cmocka_unit_test(test_between_two_compactions_there_is_room),
 		cmocka_unit_test(test_each_copy_counts_once),
+		cmocka_unit_test(test_a_whole_repetition_takes_the_place_of_a_damaged_batch),
+		cmocka_unit_test(test_a_producer_whose_epoch_is_over_is_doubtful),
+		cmocka_unit_test(test_a_repetition_of_what_a_pass_left_out_does_not_come),
 		cmocka_unit_test(test_what_came_too_early_waits_for_its_repetition),
 		cmocka_unit_test(test_who_came_first_is_not_guessed_to_be_certain),
 		cmocka_unit_test(test_nothing_is_an_empty_log),

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "cells/cell.h"
+#include "streams/catalog/producer.h"
 #include "streams/coordinator/compaction.h"
 #include "streams/coordinator/producer_state.h"
 #include "wire/kafka/record_batch.h"
@@ -185,8 +186,15 @@ static struct walker *walker_of(struct walking *k, const struct place_batch *b)
 
 static void note_batch(struct walker *producer, const struct place_batch *b)
 {
+	const struct producer_state *state = &producer->state;
+
 	if (b->base_sequence < 0)
 		return;
+	if (producer->is_idempotent &&
+	    (b->producer_epoch < state->epoch ||
+	     (b->producer_epoch == state->epoch &&
+	      producer_sequence_is_behind(b->base_sequence, state->last_sequence))))
+		return; /* a producer that is older is not let in again */
 	if (!producer->is_idempotent)
 		producer->state.epoch = b->producer_epoch;
 	producer->is_idempotent = true;

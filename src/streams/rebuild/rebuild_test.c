@@ -354,6 +354,31 @@ static void test_transactions_end_as_files_say_or_as_it_is_chosen(void **state)
 	}
 }
 
+static void test_a_producer_does_not_get_its_old_epoch_again(void **state)
+{
+	struct survey found;
+	struct bench b;
+
+	(void)state;
+	begin(&b);
+	struct content c = { .entries = { entry(1, 0, 0), entry(1, 0, 10) },
+			     .entry_count = 2,
+			     .topics = { topic(1, "orders", 1) },
+			     .topic_count = 1 };
+	for (int i = 0; i < 2; i++) {
+		c.entries[i].producer_id = 7;
+		c.entries[i].base_sequence = 50 * i;
+		c.entries[i].producer_epoch = (int16_t)(4 - i);
+	}
+	add_file(&b, 40, 1, &c);
+	assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
+	write_all(&b);
+	check(&b, &found);
+	assert_int_equal(number(&b, "SELECT epoch FROM producer"), 4);
+	assert_int_equal(number(&b, "SELECT last_sequence FROM producer"), RECORDS - 1);
+	end(&b);
+}
+
 static void test_a_damaged_end_decides_nothing(void **state)
 {
 	struct plan_report report;
@@ -532,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_who_wrote_last_has_the_name_and_nobody_is_left_out),
 		cmocka_unit_test(test_readers_come_to_the_end_behind_a_damaged_file),
 		cmocka_unit_test(test_transactions_end_as_files_say_or_as_it_is_chosen),
+		cmocka_unit_test(test_a_producer_does_not_get_its_old_epoch_again),
 		cmocka_unit_test(test_a_damaged_end_decides_nothing),
 		cmocka_unit_test(test_an_end_does_not_decide_the_transaction_before),
 		cmocka_unit_test(test_compaction_by_key_has_left_what_was_committed),
