@@ -85,11 +85,11 @@ sqlite3 *plan_database(struct plan *p)
 
 sqlite3_stmt *plan_statement(struct plan *p, const char *sql)
 {
-	struct plan_statement *s = p->statements;
+	struct plan_statement *s = p->statements, *end = s + PLAN_STATEMENTS_MAX;
 
-	while (s->sql && s->sql != sql)
+	while (s < end && s->sql && s->sql != sql)
 		s++;
-	assert(s < p->statements + PLAN_STATEMENTS_MAX);
+	assert(s < end);
 	if (!s->sql) {
 		int code = sqlite3_prepare_v2(p->db, sql, -1, &s->statement, NULL);
 		assert(code == SQLITE_OK);

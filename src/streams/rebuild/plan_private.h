@@ -5,7 +5,7 @@
 
 #include "streams/rebuild/plan.h"
 
-enum { PLAN_STATEMENTS_MAX = 40 };
+enum { PLAN_STATEMENTS_MAX = 64 };
 
 struct plan_statement {
 	const char *sql; /* compared by address */
