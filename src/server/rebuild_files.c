@@ -81,16 +81,18 @@ static void check_batch(struct rebuild_slot *slot, struct slice file, size_t i)
 	slot->is_damaged[i] = slot->controls[i] == PLACE_RECORDS;
 }
 
-/* A header that is damaged says nothing: the footer and the batches have checksums of their own. */
-static bool is_another(const struct rebuild_slot *slot, struct slice file)
+/* One that is damaged says nothing: the footer and the batches have checksums of their own. */
+static void take_header(struct rebuild_slot *slot, struct slice file)
 {
 	struct data_file_header header;
 
-	return data_file_decode_header(file, &header) == OK &&
-	       (memcmp(header.cluster_id, slot->files->cluster_id.bytes,
-		       sizeof(header.cluster_id)) != 0 ||
-		header.incarnation != (uint64_t)slot->file.incarnation ||
-		header.sequence != (uint64_t)slot->file.sequence);
+	if (data_file_decode_header(file, &header))
+		return;
+	slot->created_ms = header.created_ms;
+	slot->is_another = memcmp(header.cluster_id, slot->files->cluster_id.bytes,
+				  sizeof(header.cluster_id)) != 0 ||
+			   header.incarnation != (uint64_t)slot->file.incarnation ||
+			   header.sequence != (uint64_t)slot->file.sequence;
 }
 
 static enum err whole_work(struct worker_job *job)
@@ -98,7 +100,7 @@ static enum err whole_work(struct worker_job *job)
 	struct rebuild_slot *slot = CONTAINER(job, struct rebuild_slot, job);
 	struct slice file = blob_slice(slot->op.ret_body);
 
-	slot->is_another = is_another(slot, file);
+	take_header(slot, file);
 	for (size_t i = 0; i < slot->footer.entry_count; i++)
 		check_batch(slot, file, i);
 	return OK;
@@ -137,7 +139,8 @@ static enum err footer_work(struct worker_job *job)
 		slot->needs_more = !is_second;
 		return is_second ? ERR_CORRUPT : OK;
 	}
-	slot->is_another = slot->from == 0 && is_another(slot, end);
+	if (slot->from == 0)
+		take_header(slot, end);
 	slot->is_final = trailer.flags & DATA_FILE_FINAL_OFFSETS;
 	slot->footer_bytes =
 		arena_copy(&slot->arena,
@@ -187,6 +190,7 @@ static void begin_file(struct rebuild_files *f, struct rebuild_slot *slot)
 {
 	slot->footer_bytes = (struct slice) { 0 };
 	slot->is_waiting = slot->needs_more = slot->is_another = false;
+	slot->created_ms = 0;
 	slot->size = slot->file.size < 0 ? 0 : (uint64_t)slot->file.size;
 	data_file_key(slot->key, (uint64_t)slot->file.incarnation, (uint64_t)slot->file.sequence);
 	if (slot->file.size >= 0)
@@ -219,6 +223,7 @@ static void keep(struct rebuild_files *f, struct rebuild_slot *slot)
 					.footer = &slot->footer,
 					.is_final = slot->is_final,
 					.size = (int64_t)slot->size,
+					.created_ms = slot->created_ms,
 					.is_damaged = is_whole ? slot->is_damaged : NULL,
 					.controls = is_whole ? slot->controls : NULL,
 				}));
@@ -278,7 +283,7 @@ static void take_bytes(struct rebuild_files *f, struct rebuild_slot *slot)
 			ask_end(f, slot);
 		return;
 	case REBUILD_HEADER:
-		slot->is_another = is_another(slot, blob_slice(slot->op.ret_body));
+		take_header(slot, blob_slice(slot->op.ret_body));
 		keep_own(f, slot);
 		return;
 	case REBUILD_TAIL:

@@ -42,6 +42,7 @@ struct rebuild_slot {
 	struct slice footer_bytes; /* kept while the whole file is read */
 	struct data_file_footer footer;
 	bool is_final, has_controls;
+	int64_t created_ms; /* 0: its header is damaged */
 	bool *is_damaged;
 	uint8_t *controls;
 };

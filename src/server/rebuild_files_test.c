@@ -146,7 +146,11 @@ static void make_file(struct buf *ret, uint64_t sequence, int batches, bool has_
 	struct data_file_topic topic = { .partition_count = 1000, .name = SLICE("orders") };
 	memcpy(topic.topic_id, topic_id, sizeof(topic_id));
 	assert_int_equal(data_file_writer_name(&w, &topic), OK);
-	struct data_file_header header = { .incarnation = INCARNATION, .sequence = sequence };
+	struct data_file_header header = {
+		.incarnation = INCARNATION,
+		.sequence = sequence,
+		.created_ms = sequence == 1 ? NOW_MS - 2 * PLAN_PRODUCER_MS : NOW_MS,
+	};
 	memcpy(header.cluster_id, cluster_id.bytes, sizeof(header.cluster_id));
 	data_file_writer_finish(&w, &header);
 	buf_clear(ret);
@@ -200,6 +204,8 @@ static void test_files_of_all_sizes_are_read(void **state)
 		assert_int_equal(r.err, OK);
 		assert_int_equal(r.report.bad_count, 0);
 		assert_int_equal(records(&r), THREE);
+		/* the header of the first is old, and all records are */
+		assert_int_equal(r.report.producer_count, 2 + LARGE / 2);
 		rig_close(&r);
 	}
 }

@@ -49,6 +49,7 @@ struct place_batch {
 	int64_t position;
 	int64_t base_offset; /* with is_final its own; else the least it can be, -1: unknown */
 	int64_t base_timestamp, max_timestamp;
+	int64_t written_ms;  /* as its file has it, or else the batch */
 	int64_t producer_id; /* -1: none */
 	uint32_t size, crc;
 	int32_t record_count, last_offset_delta, base_sequence;

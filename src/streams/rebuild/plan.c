@@ -18,7 +18,8 @@ static const char scratch_schema[] =
 	"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536;"
 	"CREATE TABLE file (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL,"
 	" sequence INTEGER NOT NULL, size INTEGER NOT NULL, is_final INTEGER NOT NULL DEFAULT 0,"
-	" state INTEGER NOT NULL DEFAULT 0, why TEXT, UNIQUE (incarnation, sequence));"
+	" state INTEGER NOT NULL DEFAULT 0, created_ms INTEGER NOT NULL DEFAULT 0, why TEXT,"
+	" UNIQUE (incarnation, sequence));"
 	"CREATE TABLE topic (id INTEGER PRIMARY KEY, topic_id BLOB NOT NULL UNIQUE, name TEXT,"
 	" partition_count INTEGER NOT NULL, incarnation INTEGER NOT NULL,"
 	" sequence INTEGER NOT NULL, is_unnamed INTEGER NOT NULL DEFAULT 0,"
@@ -263,12 +264,12 @@ enum err plan_read(struct plan *p, const struct plan_file *file, const struct pl
 		add_batch(p, topic, file->row, e, content->is_damaged && content->is_damaged[i],
 			  content->controls ? content->controls[i] : PLACE_RECORDS);
 	}
-	sqlite3_stmt *st =
-		plan_statement(p,
-			       "UPDATE file SET state = 1, size = ?2, is_final = ?3 WHERE id = ?1");
+	sqlite3_stmt *st = plan_statement(p, "UPDATE file SET state = 1, size = ?2, is_final = ?3,"
+					     " created_ms = max(?4, 0) WHERE id = ?1");
 	cell_bind_int(st, 1, file->row);
 	cell_bind_int(st, 2, content->size);
 	cell_bind_int(st, 3, content->is_final);
+	cell_bind_int(st, 4, content->created_ms);
 	plan_execute(p, st);
 	return p->err;
 }
@@ -375,7 +376,8 @@ static void settle_topics(struct plan *p, int64_t now_ms)
 static const char partition_batches[] =
 	"SELECT batch.file, file.incarnation, file.sequence, position, batch.size, record_count,"
 	" last_delta, base_timestamp, max_timestamp, producer_id, epoch, base_sequence,"
-	" attributes, crc, base_offset, is_final, is_damaged, control FROM batch"
+	" attributes, crc, base_offset, is_final, is_damaged, control,"
+	" CASE created_ms WHEN 0 THEN max_timestamp ELSE created_ms END FROM batch"
 	" JOIN file ON file.id = batch.file WHERE topic = ?1 AND number = ?2";
 
 static struct place_batch read_batch(sqlite3_stmt *st)
@@ -399,6 +401,7 @@ static struct place_batch read_batch(sqlite3_stmt *st)
 		.is_final = sqlite3_column_int(st, 15) != 0,
 		.is_damaged = sqlite3_column_int(st, 16) != 0,
 		.control = (enum place_control)sqlite3_column_int(st, 17),
+		.written_ms = sqlite3_column_int64(st, 18),
 	};
 }
 
@@ -495,11 +498,14 @@ static bool next_topic(struct plan *p, int64_t *row, int32_t *ret_partition_coun
 	return found;
 }
 
-/* A time that lies ahead is no time to forget producers by. */
+/* Files have the time of who wrote them, and batches one that clients made up.  A time that lies
+ * ahead is no time to forget producers by. */
 static int64_t producers_since(struct plan *p, int64_t now_ms)
 {
-	int64_t newest = plan_number(p, "SELECT coalesce(max(max_timestamp), 0) FROM batch");
+	int64_t newest = plan_number(p, "SELECT coalesce(max(created_ms), 0) FROM file");
 
+	if (newest == 0)
+		newest = plan_number(p, "SELECT coalesce(max(max_timestamp), 0) FROM batch");
 	return (newest < now_ms ? newest : now_ms) - PLAN_PRODUCER_MS;
 }
 

@@ -54,6 +54,7 @@ struct plan_content {
 	const struct data_file_footer *footer;
 	bool is_final;
 	int64_t size;
+	int64_t created_ms; /* as its writer had it; 0: not known */
 	const bool *is_damaged;
 	const uint8_t *controls; /* enum place_control */
 };

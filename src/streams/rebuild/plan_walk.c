@@ -198,7 +198,8 @@ static void note_batch(struct walker *producer, const struct place_batch *b)
 	if (!producer->is_idempotent)
 		producer->state.epoch = b->producer_epoch;
 	producer->is_idempotent = true;
-	producer->last_ms = b->max_timestamp;
+	if (producer->last_ms < b->written_ms)
+		producer->last_ms = b->written_ms;
 	producer_remember(&producer->state, b->producer_epoch, b->base_sequence,
 			  b->last_offset_delta + 1, b->offset);
 }
