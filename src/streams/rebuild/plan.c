@@ -48,6 +48,7 @@ static const char scratch_schema[] =
 	"CREATE TABLE out_producer (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
 	" producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
 	" last_ms INTEGER NOT NULL, recent BLOB NOT NULL);"
+	"CREATE TABLE out_left (file INTEGER PRIMARY KEY, records INTEGER NOT NULL);"
 	"CREATE TABLE out_marker (id INTEGER PRIMARY KEY, partition INTEGER NOT NULL,"
 	" marker_offset INTEGER NOT NULL, producer_id INTEGER NOT NULL, epoch INTEGER NOT NULL,"
 	" is_commit INTEGER NOT NULL, first_offset INTEGER NOT NULL,"

@@ -52,11 +52,14 @@ static void report_topics(struct arena *a, struct plan *p, struct plan_report *r
 static void report_bad_files(struct arena *a, struct plan *p, struct plan_report *ret)
 {
 	sqlite3_stmt *st = plan_statement(
-		p, "SELECT incarnation, sequence, coalesce(why, (SELECT count(*) || ' of its ' ||"
-		   " (SELECT count(*) FROM batch WHERE file = file.id) || ' batches are damaged'"
-		   " FROM batch WHERE file = file.id AND is_damaged = 1)) FROM file WHERE state = 2"
-		   " OR id IN (SELECT file FROM batch WHERE is_damaged = 1)"
-		   " ORDER BY incarnation, sequence");
+		p, "SELECT incarnation, sequence, why FROM file WHERE state = 2 UNION ALL"
+		   " SELECT incarnation, sequence, (SELECT count(*) || ' of its ' || (SELECT"
+		   " count(*) FROM batch WHERE file = file.id) || ' batches are damaged' FROM batch"
+		   " WHERE file = file.id AND is_damaged = 1) FROM file WHERE state <> 2 AND id IN"
+		   " (SELECT file FROM batch WHERE is_damaged = 1) UNION ALL"
+		   " SELECT incarnation, sequence, records || ' of its records were left out:"
+		   " compaction by key may have left them out before' FROM out_left JOIN file"
+		   " ON file.id = out_left.file ORDER BY 1, 2");
 	struct buf rows;
 
 	buf_init(&rows);

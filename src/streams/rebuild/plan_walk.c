@@ -365,6 +365,18 @@ static void keep_producers(struct walking *k)
 			add_producer(k, producer);
 }
 
+/* Who has to decide what becomes of it finds it there. */
+static void name_left(struct plan *p, const struct place_batch *b)
+{
+	sqlite3_stmt *st =
+		plan_statement(p, "INSERT INTO out_left (file, records) VALUES (?1, ?2) ON CONFLICT"
+				  " (file) DO UPDATE SET records = records + excluded.records");
+
+	cell_bind_int(st, 1, b->file);
+	cell_bind_int(st, 2, b->record_count);
+	plan_execute(p, st);
+}
+
 void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_bytes,
 	       struct plan_sum *sum)
 {
@@ -376,6 +388,8 @@ void plan_walk(struct plan_walk *w, int64_t *ret_high_watermark, int64_t *ret_by
 	for (size_t i = 0; i < w->count; i++) {
 		const struct place_batch *b = &w->batches[i];
 		sum->records[b->outcome] += b->control ? 0 : b->record_count;
+		if (b->outcome == PLACE_LEFT)
+			name_left(w->plan, b);
 		if (b->offset < 0)
 			continue;
 		if (b->outcome == PLACE_DAMAGED)

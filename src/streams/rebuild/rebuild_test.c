@@ -379,6 +379,32 @@ static void test_a_producer_does_not_get_its_old_epoch_again(void **state)
 	end(&b);
 }
 
+static void test_files_of_which_records_are_left_out_are_named(void **state)
+{
+	struct plan_report report;
+	struct bench b;
+
+	(void)state;
+	begin(&b);
+	add_file(&b, 10, 3,
+		 &(struct content) { .entries = { entry(1, 0, 0) },
+				     .entry_count = 1,
+				     .topics = { topic(1, "orders", 1) },
+				     .topic_count = 1 });
+	add_file(&b, 40, 2,
+		 &(struct content) { .entries = { entry(1, 0, 0), entry(1, 0, 50) },
+				     .entry_count = 2,
+				     .is_final = true });
+	assert_int_equal(plan_place(b.plan, PLAN_UNDECIDED_UNSAID, NOW_MS), OK);
+	assert_int_equal(plan_report(&b.arena, b.plan, &report), OK);
+	assert_int_equal(report.topics[0].records[PLACE_LEFT], RECORDS);
+	assert_int_equal(report.bad_count, 1);
+	assert_int_equal(report.bad_files[0].incarnation, 10);
+	assert_int_equal(report.bad_files[0].sequence, 3);
+	assert_true(slice_starts_with(report.bad_files[0].why, SLICE("10 of its records")));
+	end(&b);
+}
+
 static void test_a_damaged_end_decides_nothing(void **state)
 {
 	struct plan_report report;
@@ -558,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_readers_come_to_the_end_behind_a_damaged_file),
 		cmocka_unit_test(test_transactions_end_as_files_say_or_as_it_is_chosen),
 		cmocka_unit_test(test_a_producer_does_not_get_its_old_epoch_again),
+		cmocka_unit_test(test_files_of_which_records_are_left_out_are_named),
 		cmocka_unit_test(test_a_damaged_end_decides_nothing),
 		cmocka_unit_test(test_an_end_does_not_decide_the_transaction_before),
 		cmocka_unit_test(test_compaction_by_key_has_left_what_was_committed),
