@@ -37,7 +37,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 			  "where other nodes reach this one (default: port of --kafka plus 100)",
 			  FOR_SERVE },
 	[OPTION_BLOCKS] = { "blocks", "HOST:PORT|NONE", NULL,
-			    "where agents of --site get blocks (default: port of --kafka plus 300)",
+			    "where agents of --site get blocks of this one (default: none)",
 			    FOR_SERVE },
 	[OPTION_SITE] = { "site", "NAME", "home", "what this node fails together with", FOR_SERVE },
 	[OPTION_ROLES] = { "roles", "ROLE,...", NULL, "the processes to run", FOR_BOTH },
@@ -559,6 +559,8 @@ enum err options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 	err = o->command == OPTIONS_UP ? up_options_finish(o, why) : serve_options_finish(o, why);
 	if (!err)
 		err = read_metrics(o, why);
+	if (!err)
+		err = serve_options_check_ports(o, why);
 	if (err)
 		return err;
 	if (!log_level_from_name(o->values[OPTION_LOG_LEVEL], &level)) {

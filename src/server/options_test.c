@@ -259,6 +259,41 @@ static void test_streams_may_use_the_control_of_others(void **state)
 	assert_int_equal(finish_flags(&o, too_long), ERR_INVALID);
 }
 
+static void test_blocks_are_given_only_where_it_is_said(void **state)
+{
+	static const struct {
+		char *flags[5];
+		const char *complaint; /* NULL: it is right */
+	} rows[] = {
+		{ { "--key-file=k" }, NULL },
+		{ { "--key-file=k", "--blocks=none" }, NULL },
+		{ { "--key-file=k", "--blocks=192.0.2.7:9392" }, NULL },
+		{ { "--blocks=192.0.2.7:9392" }, "--key-file" },
+		{ { "--key-file=k", "--blocks=0.0.0.0:9392" }, "leads each to itself" },
+		{ { "--key-file=k", "--blocks=[::]:9392" }, "leads each to itself" },
+		{ { "--key-file=k", "--blocks=192.0.2.7" }, "--blocks" },
+		{ { "--key-file=k", "--blocks=127.0.0.1:9092" }, "--kafka have the same port" },
+		{ { "--key-file=k", "--blocks=127.0.0.1:9192" }, "--peer have the same port" },
+		{ { "--key-file=k", "--blocks=127.0.0.1:9292" }, "--metrics have the same port" },
+		{ { "--key-file=k", "--blocks=127.0.0.1:9292", "--metrics=none" }, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct options o;
+		char *argv[5];
+		memcpy(argv, rows[i].flags, sizeof(argv));
+		enum err err = finish_flags(&o, argv);
+		assert_int_equal(err, rows[i].complaint ? ERR_INVALID : OK);
+		if (err)
+			assert_non_null(strstr(why, rows[i].complaint));
+		else
+			assert_int_equal(o.blocks.port != 0,
+					 strstr(o.values[OPTION_BLOCKS], ":") != NULL);
+		assert_false(!err && i < 2 && o.blocks.port != 0);
+	}
+}
+
 /* Nodes tell each other by this address: two that listen on 0.0.0.0 must not have the same. */
 static void test_a_node_that_listens_everywhere_is_named_as_advertised(void **state)
 {
@@ -341,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_a_role_alone_needs_no_place_of_the_other),
 		cmocka_unit_test(test_what_others_keep_is_sealed_unless_told_otherwise),
 		cmocka_unit_test(test_streams_may_use_the_control_of_others),
+		cmocka_unit_test(test_blocks_are_given_only_where_it_is_said),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 		cmocka_unit_test(test_an_empty_bucket_may_become_a_cluster_unless_it_is_said),
 		cmocka_unit_test(test_help_has_the_meaning_and_defaults_of_each_command),

@@ -178,20 +178,25 @@ static enum err find_peer(struct options *o, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
-/* The door for agents of the same site; only with keys, which say who is one. */
+/* The door for agents of the same site; only with keys, which say who is one.  Others are told the
+ * address as it is given, so it must be one that leads here. */
 static enum err find_blocks(struct options *o, char why[OPTION_WHY_BYTES])
 {
 	char *value = o->values[OPTION_BLOCKS];
 
-	if (value[0] && strcmp(value, "none") != 0) {
-		enum err err = options_read_address(o, OPTION_BLOCKS, &o->blocks, why);
-		if (err)
-			return err;
-	} else if (value[0] || !o->is_sealed || o->kafka.port > UINT16_MAX - BLOCKS_PORT_DISTANCE) {
+	if (value[0] == '\0' || strcmp(value, "none") == 0) {
 		snprintf(value, OPTION_VALUE_BYTES_MAX, "none");
 		return OK;
-	} else {
-		place_beside(o, OPTION_BLOCKS, BLOCKS_PORT_DISTANCE, &o->blocks);
+	}
+	enum err err = options_read_address(o, OPTION_BLOCKS, &o->blocks, why);
+	if (err)
+		return err;
+	if (is_any_host(o->blocks.host)) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--blocks %.100s: other agents are told this address, and it leads each "
+			 "to itself: give the one at which they reach this node",
+			 value);
+		return ERR_INVALID;
 	}
 	find_listen(o, o->blocks.host, o->blocks_listen);
 	if (o->is_sealed)
@@ -199,6 +204,28 @@ static enum err find_blocks(struct options *o, char why[OPTION_WHY_BYTES])
 	snprintf(why, OPTION_WHY_BYTES,
 		 "--blocks needs --key-file: agents know each other by their keys");
 	return ERR_INVALID;
+}
+
+/* The others open first or not at all: whoever came second would take the place for busy. */
+enum err serve_options_check_ports(const struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const struct {
+		const char *name;
+		uint16_t port;
+	} others[] = {
+		{ "kafka", o->kafka.port },
+		{ "peer", o->peer.port },
+		{ "metrics", o->metrics.port },
+	};
+
+	for (size_t i = 0; o->blocks.port && i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i].port != o->blocks.port)
+			continue;
+		snprintf(why, OPTION_WHY_BYTES, "--blocks and --%s have the same port %u",
+			 others[i].name, o->blocks.port);
+		return ERR_INVALID;
+	}
+	return OK;
 }
 
 static enum err read_kafka_tls(struct options *o, char why[OPTION_WHY_BYTES])

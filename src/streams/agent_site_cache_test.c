@@ -474,6 +474,42 @@ static enum err await_answer(void)
 	return err;
 }
 
+static void on_stranger(void *context, struct stream *s)
+{
+	(void)context;
+	stream_close(s);
+}
+
+/* Nobody is sent to a place that somebody else has. */
+static void test_a_door_that_another_program_has_is_told_to_nobody(void **state)
+{
+	struct listener *stranger;
+	char why[TASK_WHY_BYTES], here[32];
+
+	(void)state;
+	for (int waits = 0; waits < 2; waits++) {
+		set_up(0);
+		assert_int_equal(listener_open_tcp(w.loop, "127.0.0.1", 0, on_stranger, NULL,
+						   &stranger, why),
+				 OK);
+		a.blocks_port = listener_port(stranger);
+		testing_restart_agent(&a, &ca);
+		assert_string_equal(site_place(a.agent->site), "");
+		uint64_t gets = testing_get_count(&w);
+		fetch(&cb, 0, 0, produce(&ca, 0, 0));
+		assert_int_equal(testing_get_count(&w), gets + 1);
+		assert_int_equal(numbers(&b)->fallbacks, 0); /* it asked nobody */
+		assert_false(site_is_open(a.agent->site));   /* and nobody is asked from here */
+		if (waits)
+			testing_run_ms(&w, SITE_DOOR_PATIENCE_MS + SITE_DOOR_RETRY_MS);
+		listener_close(stranger);
+		testing_run_ms(&w, 3 * SITE_DOOR_RETRY_MS);
+		snprintf(here, sizeof(here), "127.0.0.1:%u", a.blocks_port);
+		assert_string_equal(site_place(a.agent->site), waits ? "" : here);
+		tear_down();
+	}
+}
+
 static void test_only_blocks_of_data_files_can_be_asked_for(void **state)
 {
 	static const struct {
@@ -530,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_an_agent_that_is_asked_can_stop),
 		cmocka_unit_test(test_whatever_an_agent_does_readers_get_what_was_written),
 		cmocka_unit_test(test_an_agent_that_is_not_there_is_not_asked_again),
+		cmocka_unit_test(test_a_door_that_another_program_has_is_told_to_nobody),
 		cmocka_unit_test(test_only_blocks_of_data_files_can_be_asked_for),
 		cmocka_unit_test(test_one_asker_has_a_limited_number_of_reads),
 	};

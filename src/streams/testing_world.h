@@ -29,6 +29,7 @@ struct testing_world {
 	struct tls_identity *identity, *mates; /* for control; for agents of the site */
 	uint16_t port;			       /* of Kafka */
 	uint16_t advertise_port;
+	uint16_t blocks_port; /* 0: any */
 	const char *site;
 	uint64_t control_silence_ms;
 	int closed_count; /* times Kafka was closed */
@@ -106,6 +107,7 @@ static inline void testing_begin_agent(struct testing_world *w)
 					      .site_identity = w->mates,
 					      .blocks_host = w->mates ? "127.0.0.1" : NULL,
 					      .blocks_advertise = "127.0.0.1",
+					      .blocks_port = w->blocks_port,
 					      .control_silence_ms = w->control_silence_ms,
 					      .bucket = w->bucket,
 					      .default_partitions = 3,

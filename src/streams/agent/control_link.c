@@ -25,7 +25,7 @@ struct control_link {
 	int redirect_count;	  /* in a row */
 	uint64_t missed_since_ms; /* while it is not ready */
 	uint64_t quiet_until_ms;  /* no log line about refused connections before */
-	char node[256], host[256], site[256], blocks[256];
+	char node[256], host[256], site[256];
 	struct connect connect;
 	struct sleep sleep;
 	struct stream *stream;	   /* NULL: not connected */
@@ -78,7 +78,7 @@ static void say_hello(struct control_link *link)
 		.kafka_host = slice_from(link->host),
 		.kafka_port = link->config.kafka_port,
 		.site = slice_from(link->site),
-		.blocks = slice_from(link->blocks),
+		.blocks = slice_from(link->config.blocks ? link->config.blocks : ""),
 		.incarnation = link->incarnation,
 		.condition = (int8_t)link->condition,
 		.follows = link->config.identity != NULL,
@@ -484,7 +484,6 @@ struct control_link *control_link_new(struct loop *loop, const struct control_li
 	snprintf(link->node, sizeof(link->node), "%s", config->node);
 	snprintf(link->host, sizeof(link->host), "%s", config->kafka_host);
 	snprintf(link->site, sizeof(link->site), "%s", config->site);
-	snprintf(link->blocks, sizeof(link->blocks), "%s", config->blocks ? config->blocks : "");
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
 	link->missed_since_ms = loop_now_ms(loop);
 	link->condition = AGENT_OPENS;

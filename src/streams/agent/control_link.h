@@ -89,7 +89,8 @@ struct control_link_config {
 	const char *kafka_host;
 	int32_t kafka_port;
 	const char *site;
-	const char *blocks;  /* HOST:PORT where the site asks for blocks; "": nowhere */
+	const char *blocks;  /* HOST:PORT where the site asks for blocks; "": nowhere; read at each
+			      * hello, so it outlives the link */
 	uint64_t silence_ms; /* 0: CONTROL_LINK_SILENCE_MS */
 	const struct control_link_owner *owner;
 	void *context;

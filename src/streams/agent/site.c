@@ -16,7 +16,6 @@ struct site {
 	struct agent *agent;
 	struct list peers;	/* struct member */
 	struct site_door *door; /* NULL: nobody asks us, and we ask nobody */
-	char place[SITE_HOST_BYTES + 16];
 	struct site_numbers numbers;
 };
 
@@ -241,12 +240,8 @@ static void open_door(struct site *site)
 {
 	const struct agent_config *c = &site->agent->config;
 
-	if (!c->site_identity || !c->blocks_host || !bucket_is_far(c->bucket))
-		return;
-	site->door = site_door_open(site->agent, &site->numbers);
-	bool is_v6 = strchr(c->blocks_advertise, ':');
-	snprintf(site->place, sizeof(site->place), is_v6 ? "[%s]:%u" : "%s:%u", c->blocks_advertise,
-		 site_door_port(site->door));
+	if (c->site_identity && c->blocks_host && bucket_is_far(c->bucket))
+		site->door = site_door_open(site->agent, &site->numbers);
 }
 
 struct site *site_new(struct agent *agent)
@@ -261,12 +256,12 @@ struct site *site_new(struct agent *agent)
 
 const char *site_place(const struct site *site)
 {
-	return site->place;
+	return site->door ? site_door_place(site->door) : "";
 }
 
 bool site_is_open(const struct site *site)
 {
-	return site->door != NULL;
+	return site_place(site)[0] != '\0';
 }
 
 void site_stop(struct site *site)

@@ -19,7 +19,8 @@ struct site_numbers {
 };
 
 /* Opens a door for the other agents, if the configuration says where, and has keys, and the bucket
- * is far away.  `place` is then what they are to be told: "HOST:PORT", else "". */
+ * is far away.  `place` is what they are to be told: "HOST:PORT" while the door is open, else "";
+ * it is the same memory as long as the site lives. */
 struct site *site_new(struct agent *agent);
 const char *site_place(const struct site *site);
 

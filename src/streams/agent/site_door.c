@@ -1,7 +1,9 @@
 #include "streams/agent/site_door.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,8 +17,9 @@ struct site_door {
 	struct agent *agent;
 	struct site_numbers *numbers;
 	struct listener *listener; /* NULL: not open, or stopped */
+	char place[SITE_HOST_BYTES + 16];
 	struct timer retry;
-	bool is_refused;      /* that was said */
+	uint64_t retry_until_ms;
 	struct list visitors; /* who came first is the first */
 	size_t visitor_count;
 	struct list reads; /* struct door_read */
@@ -279,19 +282,31 @@ static void on_accept(void *context, struct stream *s)
 
 static void on_retry(struct timer *t);
 
+static void write_place(struct site_door *door)
+{
+	const char *host = door->agent->config.blocks_advertise;
+
+	snprintf(door->place, sizeof(door->place), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+		 listener_port(door->listener));
+}
+
 static void listen_for_agents(struct site_door *door)
 {
 	struct loop *loop = door->agent->loop;
 	const struct agent_config *c = &door->agent->config;
 	char why[TASK_WHY_BYTES];
 
-	if (!listener_open_tls(loop, c->blocks_host, c->blocks_port, c->site_identity, on_accept,
-			       door, &door->listener, why))
+	enum err err = listener_open_tls(loop, c->blocks_host, c->blocks_port, c->site_identity,
+					 on_accept, door, &door->listener, why);
+	if (!err) {
+		write_place(door);
 		return;
-	if (!door->is_refused)
-		log_warn("other agents of this site get no blocks here yet: %s", why);
-	door->is_refused = true;
-	timer_set(&door->retry, loop, loop_now_ms(loop) + SITE_DOOR_RETRY_MS, on_retry);
+	}
+	uint64_t next_ms = loop_now_ms(loop) + SITE_DOOR_RETRY_MS;
+	if (err == ERR_BUSY && next_ms < door->retry_until_ms)
+		timer_set(&door->retry, loop, next_ms, on_retry);
+	else
+		log_warn("other agents of this site get no blocks here: %s", why);
 }
 
 static void on_retry(struct timer *t)
@@ -307,13 +322,14 @@ struct site_door *site_door_open(struct agent *agent, struct site_numbers *numbe
 	door->numbers = numbers;
 	list_init(&door->visitors);
 	list_init(&door->reads);
+	door->retry_until_ms = loop_now_ms(agent->loop) + SITE_DOOR_PATIENCE_MS;
 	listen_for_agents(door);
 	return door;
 }
 
-uint16_t site_door_port(const struct site_door *door)
+const char *site_door_place(const struct site_door *door)
 {
-	return door->listener ? listener_port(door->listener) : door->agent->config.blocks_port;
+	return door->place;
 }
 
 void site_door_stop(struct site_door *door)
@@ -322,6 +338,7 @@ void site_door_stop(struct site_door *door)
 	if (door->listener)
 		listener_close(door->listener);
 	door->listener = NULL;
+	door->place[0] = '\0';
 	LIST_EACH (&door->visitors, struct visitor, link, v)
 		close_visitor(v);
 }
