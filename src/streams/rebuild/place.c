@@ -400,7 +400,7 @@ static bool fits(const struct place *p, const struct place_batch *b, int64_t off
 {
 	if (!final)
 		return true;
-	if (b->outcome == PLACE_DOUBTFUL && b->offset != final->offset)
+	if (b->outcome == PLACE_DOUBTFUL ? b->offset != final->offset : final->offset < p->pass_end)
 		return false; /* its room is another one */
 	return place_is_room(p, p->standing, final) &&
 	       offset <= final->offset - b->last_offset_delta - 1;
