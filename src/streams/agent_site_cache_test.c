@@ -167,6 +167,31 @@ static void test_two_who_want_a_block_at_once_wait_for_one_get(void **state)
 	}
 }
 
+/* Each asks the other for half of what it wants, and reads for it meanwhile. */
+static void test_two_who_ask_each_other_do_not_wait_for_each_other(void **state)
+{
+	enum { FILES = 30 }; /* more than BLOCK_CACHE_READS_MAX, and each asked for at once */
+	struct testing_fetch f = { .topic = "alpha" };
+
+	(void)state;
+	set_up(0);
+	for (int64_t i = 0; i < FILES; i++) {
+		produce(&ca, 0, i * 3);
+		produce(&cb, 1, i * 3);
+	}
+	forget_all();
+	uint64_t gets = testing_get_count(&w);
+	testing_send_fetch(&cb, f);
+	f.partition = 1;
+	testing_send_fetch(&ca, f);
+	assert_int_equal(testing_receive_fetch(&cb)->error_code, KAFKA_NONE);
+	assert_int_equal(testing_receive_fetch(&ca)->error_code, KAFKA_NONE);
+	assert_int_equal(testing_get_count(&w), gets + 2 * FILES);
+	assert_int_equal(numbers(&a)->fallbacks + numbers(&b)->fallbacks, 0);
+	assert_true(numbers(&a)->from_bucket > 0 && numbers(&b)->from_bucket > 0);
+	tear_down();
+}
+
 static void test_a_slow_store_is_not_taken_for_a_dead_agent(void **state)
 {
 	(void)state;
@@ -562,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_an_agent_of_another_site_is_not_asked),
 		cmocka_unit_test(test_a_block_nobody_has_is_read_once_for_the_site),
 		cmocka_unit_test(test_two_who_want_a_block_at_once_wait_for_one_get),
+		cmocka_unit_test(test_two_who_ask_each_other_do_not_wait_for_each_other),
 		cmocka_unit_test(test_a_slow_store_is_not_taken_for_a_dead_agent),
 		cmocka_unit_test(test_an_agent_that_is_asked_can_stop),
 		cmocka_unit_test(test_whatever_an_agent_does_readers_get_what_was_written),

@@ -20,7 +20,7 @@ struct block {
 	struct block_key key;
 	struct block_cache *cache;
 	struct blob *bytes; /* NULL while it is being read */
-	struct list link;   /* with bytes: in its row; without: in cache->queued or none */
+	struct list link;   /* with bytes: in its row; without: in a queue or none */
 	struct list waits;  /* struct block_wait, while it is being read */
 	bool is_cold;	    /* from the bucket, or another agent, */
 	bool is_given;	    /* which gave it; */
@@ -35,11 +35,13 @@ struct block_wait {
 	size_t index; /* in read->ret.blocks */
 };
 
-/* One GET, which belongs to the cache: its reader may go, others may come. */
+/* One question to the site, or one GET, which belongs to the cache: its reader may go, others may
+ * come. */
 struct block_load {
 	struct task task;
 	struct block_cache *cache;
 	struct block *block;
+	bool asks;
 	struct site_ask ask;
 	struct bucket_op get;
 	struct sleep sleep;
@@ -61,9 +63,11 @@ struct block_cache {
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
 	struct row passed;     /* for those who pass by */
-	struct list queued;    /* blocks that wait for one of load_count_max places */
+	struct list unasked;   /* blocks that the site is to be asked for */
+	struct list queued;    /* blocks that wait for one of get_count_max places */
 	size_t bytes_max;
-	size_t load_count, load_count_max;
+	size_t ask_count;
+	size_t get_count, get_count_max;
 	uint64_t hits, misses;
 	struct block_key doubts[BLOCK_CACHE_DOUBTS]; /* a ring */
 	size_t doubt_count;			     /* that were ever put there */
@@ -77,12 +81,13 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 	cache->loop = loop;
 	cache->bucket = bucket;
 	cache->bytes_max = bytes_max;
-	cache->load_count_max =
+	cache->get_count_max =
 		bucket_is_far(bucket) ? BLOCK_CACHE_READS_MAX : BLOCK_CACHE_READS_NEAR_MAX;
 	map_init(&cache->blocks);
 	list_init(&cache->warm.blocks);
 	list_init(&cache->cold.blocks);
 	list_init(&cache->passed.blocks);
+	list_init(&cache->unasked);
 	list_init(&cache->queued);
 	return cache;
 }
@@ -128,7 +133,7 @@ void block_cache_free(struct block_cache *cache)
 
 bool block_cache_is_busy(const struct block_cache *cache)
 {
-	return cache->load_count > 0;
+	return cache->ask_count + cache->get_count > 0;
 }
 
 void block_cache_set_health(struct block_cache *cache, struct health *health)
@@ -390,12 +395,18 @@ static bool is_doubted(const struct block_cache *cache, const struct block_key *
 	return false;
 }
 
-static bool may_ask_site(const struct block_load *load)
+static bool may_ask_site(const struct block *b)
 {
-	const struct block_cache *cache = load->cache;
+	const struct block_cache *cache = b->cache;
 
-	return cache->site && site_is_open(cache->site) && !load->block->is_here &&
-	       !is_doubted(cache, &load->block->key);
+	return cache->site && site_is_open(cache->site) && !b->is_here &&
+	       !is_doubted(cache, &b->key);
+}
+
+/* A question holds no place of a GET: two agents that ask each other would wait for each other. */
+static void queue_block(struct block *b)
+{
+	list_add(may_ask_site(b) ? &b->cache->unasked : &b->cache->queued, &b->link);
 }
 
 enum { LOAD_BEGIN, LOAD_ASKED, LOAD_GET, LOAD_GOT };
@@ -415,7 +426,7 @@ static enum step load_begin(struct block_load *load)
 {
 	const struct block_key *key = &load->block->key;
 
-	if (!may_ask_site(load))
+	if (!load->asks)
 		return load_get(load);
 	site_ask(&load->ask, &load->task, load->cache->site,
 		 &(struct site_block) { key->incarnation, key->sequence, key->number });
@@ -424,8 +435,11 @@ static enum step load_begin(struct block_load *load)
 
 static enum step load_asked(struct block_load *load)
 {
-	if (load->ask.task.err)
-		return load_get(load);
+	if (load->ask.task.err) {
+		load->block->is_here = true;
+		queue_block(load->block);
+		return task_done(&load->task, OK);
+	}
 	load->block->is_given = true;
 	fill_block(load->block, load->ask.ret_block, true);
 	tell_waiting(load->block, OK, "");
@@ -478,10 +492,13 @@ static void load_on_end(struct task *t)
 	struct block_load *load = CONTAINER(t, struct block_load, task);
 	struct block_cache *cache = load->cache;
 
+	if (load->asks)
+		cache->ask_count--;
+	else
+		cache->get_count--;
 	memory_free(load);
-	cache->load_count--;
 	start_loads(cache);
-	if (cache->load_count == 0 && cache->idle)
+	if (!block_cache_is_busy(cache) && cache->idle)
 		task_wake(cache->idle);
 }
 
@@ -494,20 +511,40 @@ static const struct task_kind load_kind = {
 	.on_end = load_on_end,
 };
 
-static void start_loads(struct block_cache *cache)
+/* The next one that is still waited for; NULL: none. */
+static struct block *take_queued(struct list *queue)
 {
-	while (cache->load_count < cache->load_count_max) {
-		struct list *link = list_pop(&cache->queued);
-		if (!link)
-			return;
+	struct list *link;
+
+	while ((link = list_pop(queue))) {
+		struct block *b = CONTAINER(link, struct block, link);
+		if (!list_is_empty(&b->waits))
+			return b;
+		drop_block(b);
+	}
+	return NULL;
+}
+
+static void start_some(struct block_cache *cache, struct list *queue, bool asks, size_t *count,
+		       size_t count_max)
+{
+	struct block *b;
+
+	while (*count < count_max && (b = take_queued(queue))) {
 		struct block_load *load = NEW(struct block_load);
 		load->cache = cache;
-		load->block = CONTAINER(link, struct block, link);
-		data_file_key(load->key, (uint64_t)load->block->key.incarnation,
-			      (uint64_t)load->block->key.sequence);
-		cache->load_count++;
+		load->block = b;
+		load->asks = asks;
+		data_file_key(load->key, (uint64_t)b->key.incarnation, (uint64_t)b->key.sequence);
+		++*count;
 		task_start_root(&load->task, &load_kind, cache->loop);
 	}
+}
+
+static void start_loads(struct block_cache *cache)
+{
+	start_some(cache, &cache->unasked, true, &cache->ask_count, BLOCK_CACHE_ASKS_MAX);
+	start_some(cache, &cache->queued, false, &cache->get_count, cache->get_count_max);
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -572,7 +609,7 @@ static void want_block(struct block_read *read, size_t index, const struct block
 		b = new_block(cache, key);
 		b->is_passed = true;
 		b->is_here = read->is_here;
-		list_add(&cache->queued, &b->link);
+		queue_block(b);
 	}
 	b->is_passed &= read->use == BLOCK_PASSED;
 	read->waits[index] = (struct block_wait) { .read = read, .index = index };
@@ -652,6 +689,6 @@ void block_cache_get_status(const struct block_cache *cache, struct block_cache_
 		.warm_bytes = cache->warm.bytes,
 		.cold_bytes = cache->cold.bytes + cache->passed.bytes,
 		.bytes_max = cache->bytes_max,
-		.loads = cache->load_count,
+		.loads = cache->ask_count + cache->get_count,
 	};
 }

@@ -13,6 +13,7 @@
 enum {
 	BLOCK_CACHE_BLOCK_BYTES = 1 << 20,
 	BLOCK_CACHE_READS_MAX = 16,	/* GETs at the same time; the rest wait */
+	BLOCK_CACHE_ASKS_MAX = 64,	/* questions to the site at the same time */
 	BLOCK_CACHE_READS_NEAR_MAX = 2, /* of a directory: they and producers' puts share the four
 					 * threads of libuv, and a put must find one */
 	BLOCK_CACHE_GETS_MAX = 3,	/* tries, of one block */
@@ -95,7 +96,7 @@ struct blob *block_cache_find(struct block_cache *cache, int64_t incarnation, in
 struct block_cache_status {
 	uint64_t hits, misses; /* blocks wanted, since the process began */
 	size_t warm_bytes, cold_bytes, bytes_max;
-	size_t loads; /* under way */
+	size_t loads; /* under way, and questions */
 };
 void block_cache_get_status(const struct block_cache *cache, struct block_cache_status *ret);
 

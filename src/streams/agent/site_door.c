@@ -158,6 +158,7 @@ static void start_read(struct visitor *v, const struct site_block *block, uint32
 	v->read_count++;
 	list_add(&v->door->reads, &r->link);
 	task_start_root(&r->task, &door_read_kind, v->door->agent->loop);
+	task_set_deadline(&r->task, loop_now_ms(r->task.loop) + SITE_ANSWER_MS); /* as who asks */
 	give_sign(r);
 }
 
