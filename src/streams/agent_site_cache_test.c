@@ -464,7 +464,8 @@ static void close_asker(void)
 
 static void ask(int64_t incarnation, int64_t sequence, int32_t number, bool reads)
 {
-	struct peer_block_request request = { incarnation, sequence, number, reads };
+	struct peer_block_request request = { a.agent->incarnation, incarnation, sequence, number,
+					      reads };
 	struct buf out;
 
 	buf_init(&out);
@@ -497,6 +498,30 @@ static enum err await_answer(void)
 	assert_int_equal(answer.bytes.size == 0, err != OK);
 	arena_done(&arena);
 	return err;
+}
+
+/* As behind a proxy: what leads to `a` is the door of `b`, which so would ask itself. */
+static void test_an_agent_that_is_taken_for_another_says_so(void **state)
+{
+	char sql[200];
+	struct slice batch;
+
+	(void)state;
+	set_up(0);
+	for (int32_t i = 0; i < 3; i++)
+		batch = produce(&ca, i, 0);
+	testing_restart_agent(&b, &cb);
+	settle();
+	snprintf(sql, sizeof(sql), "UPDATE agent SET blocks = '%s' WHERE incarnation = %lld",
+		 site_place(b.agent->site), (long long)a.agent->incarnation);
+	testing_control_sql(&w.control, sql);
+	WAIT_FOR(&w, replica_index(b.agent->replica) == w.control.index);
+	for (int32_t i = 0; i < 3; i++)
+		fetch(&cb, i, 0, batch);
+	assert_int_equal(numbers(&b)->fallbacks, 1); /* and it is not asked again */
+	assert_int_equal(numbers(&b)->gave_none, 1);
+	assert_int_equal(numbers(&b)->gave_memory + numbers(&b)->gave_bucket, 0);
+	tear_down();
 }
 
 static void on_stranger(void *context, struct stream *s)
@@ -592,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_an_agent_that_is_asked_can_stop),
 		cmocka_unit_test(test_whatever_an_agent_does_readers_get_what_was_written),
 		cmocka_unit_test(test_an_agent_that_is_not_there_is_not_asked_again),
+		cmocka_unit_test(test_an_agent_that_is_taken_for_another_says_so),
 		cmocka_unit_test(test_a_door_that_another_program_has_is_told_to_nobody),
 		cmocka_unit_test(test_only_blocks_of_data_files_can_be_asked_for),
 		cmocka_unit_test(test_one_asker_has_a_limited_number_of_reads),

@@ -98,7 +98,7 @@ def both_see_both(agents):
 
 def ask_as_nobody(place):
     """What the door answers to a sound question of somebody without a key."""
-    question = struct.pack(">HHI", 90, 0, 1) + struct.pack(">qqi?", 1, 1, 0, False) + b"\0"
+    question = struct.pack(">HHI", 90, 0, 1) + struct.pack(">qqqi?", 1, 1, 1, 0, False) + b"\0"
     frame = struct.pack(">I", len(question) + 4) + question + struct.pack(">I", crc32c(question))
     host, port = place.split(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -230,7 +230,10 @@ static enum err take_question(struct visitor *v, struct slice *in)
 	struct site_block block = { request.incarnation, request.sequence, request.number };
 	if (!block_is_sound(&block))
 		return ERR_INVALID;
-	serve(v, &block, request.reads, frame.correlation_id);
+	if (request.to == v->door->agent->incarnation)
+		serve(v, &block, request.reads, frame.correlation_id);
+	else
+		refuse(v, frame.correlation_id, ERR_DENIED); /* another agent is meant */
 	return OK;
 }
 

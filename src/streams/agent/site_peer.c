@@ -88,6 +88,7 @@ static void await_sign(struct site_call *call)
 static void write_call(const struct site_call *call)
 {
 	struct peer_block_request request = {
+		.to = call->peer->place.incarnation,
 		.incarnation = call->block.incarnation,
 		.sequence = call->block.sequence,
 		.number = (int32_t)call->block.number,
@@ -114,24 +115,26 @@ static struct site_call *find_call(struct site_peer *p, uint32_t correlation_id)
 	return NULL;
 }
 
-/* False: no agent says that. */
-static bool take_answer(struct site_call *call, const struct peer_block_response *answer)
+/* ERR_DENIED: it is another one than it is taken for.  ERR_CORRUPT: no agent says that. */
+static enum err take_answer(struct site_call *call, const struct peer_block_response *answer)
 {
 	if (answer->error) {
 		enum err err = peer_error_decode(answer->error);
+		if (err == ERR_DENIED)
+			return err;
 		end_call(call, err == ERR_NOT_FOUND || err == ERR_BUSY ? err : ERR_UNAVAILABLE);
-		return true;
+		return OK;
 	}
 	if (answer->is_reading) {
 		call->is_promised = true;
 		await_sign(call);
-		return call->reads && answer->bytes.size == 0;
+		return call->reads && answer->bytes.size == 0 ? OK : ERR_CORRUPT;
 	}
 	if (answer->bytes.size == 0 || answer->bytes.size > BLOCK_CACHE_BLOCK_BYTES)
-		return false;
+		return ERR_CORRUPT;
 	call->ret_block = blob_from(answer->bytes);
 	end_call(call, OK);
-	return true;
+	return OK;
 }
 
 /* ERR_NOT_FOUND: it has not all arrived. */
@@ -150,8 +153,8 @@ static enum err take_frame(struct site_peer *p, struct slice *in)
 	if (err == ERR_NOT_FOUND)
 		err = ERR_CORRUPT;
 	struct site_call *call = err ? NULL : find_call(p, frame.correlation_id);
-	if (call && !take_answer(call, &answer))
-		err = ERR_CORRUPT;
+	if (call)
+		err = take_answer(call, &answer);
 	arena_done(&a);
 	return err;
 }
@@ -168,11 +171,14 @@ static void on_readable(void *context, struct stream *s)
 		if (!err)
 			stream_consume(s, before - in.size);
 	} while (!err);
-	if (err != ERR_NOT_FOUND) {
+	if (err == ERR_DENIED)
+		log_warn("who answers at the --blocks of agent %d of this site is another one",
+			 p->place.node_id);
+	else if (err != ERR_NOT_FOUND)
 		log_warn("agent %d of this site says what makes no sense: %s", p->place.node_id,
 			 err_name(err));
+	if (err != ERR_NOT_FOUND)
 		site_peer_avoid(p);
-	}
 }
 
 static void on_end(void *context, struct stream *s, enum err err)
