@@ -3,166 +3,7 @@
 #include "streams/agent/share_call.h"
 #include "streams/agent/share_session.h"
 #include "streams/agent/sign_in.h"
-#include "streams/catalog/share.h"
-#include "streams/testing_world.h"
-
-static struct testing_world w;
-static struct testing_client c;
-
-enum { TOPIC = 7 };
-
-static struct uuid topic_id(void)
-{
-	struct catalog_topic topic;
-	struct arena a;
-
-	arena_init(&a);
-	assert_int_equal(catalog_topic_by_name(&a, w.control.cell, SLICE("t"), &topic), OK);
-	arena_done(&a);
-	return topic.topic_id;
-}
-
-/* A topic with one group on it, which begins at the first record. */
-static void set_up(uint64_t seed)
-{
-	testing_world_open(&w, seed);
-	testing_client_open(&c, &w);
-	testing_create_topic(&w.control, "t", TOPIC, 2);
-	testing_control_sql(&w.control,
-			    "INSERT INTO consumer_group (id, name, state, generation,"
-			    " protocol_type, updated_ms) VALUES (1, 's', 0, 1, 'share', 1)");
-	testing_control_sql(&w.control,
-			    "INSERT INTO share_group (consumer_group, topics_hash) VALUES (1, 0)");
-	testing_control_sql(&w.control, "INSERT INTO config (kind, resource, name, value)"
-					" VALUES (32, 's', 'share.auto.offset.reset', 'earliest')");
-}
-
-static void tear_down(void)
-{
-	testing_client_close(&c);
-	testing_world_close(&w);
-}
-
-/* The group begins with records that are not older. */
-static void begin_by_age(int64_t age_ms)
-{
-	char sql[200];
-
-	snprintf(sql, sizeof(sql),
-		 "UPDATE config SET value = 'by_duration:PT%lld.%03lldS'"
-		 " WHERE name = 'share.auto.offset.reset'",
-		 (long long)(age_ms / 1000), (long long)(age_ms % 1000));
-	testing_control_sql(&w.control, sql);
-}
-
-/* --- requests ----------------------------------------------------------------------------------
- */
-
-struct ask {
-	const char *group;  /* NULL: "s" */
-	const char *member; /* NULL: "a" */
-	int32_t epoch;
-	bool names; /* the partition */
-	int64_t first, last;
-	int8_t said; /* 0: nothing */
-	int32_t wait_ms, wanted;
-	bool is_exact, is_empty; /* no byte is asked for */
-};
-
-static void send_fetch(struct testing_client *client, struct ask ask)
-{
-	struct kafka_share_fetch_request_batch batch = { ask.first, ask.last, &ask.said, 1 };
-	struct kafka_share_fetch_request_partition partition = {
-		.acknowledgement_batches = &batch,
-		.acknowledgement_batches_count = ask.said ? 1 : 0,
-	};
-	struct kafka_share_fetch_request_topic topic = { topic_id(), &partition, 1 };
-
-	testing_send(client, KAFKA_API_SHARE_FETCH, 2,
-		     &(struct kafka_share_fetch_request) {
-			     .group_id = slice_from(ask.group ? ask.group : "s"),
-			     .member_id = slice_from(ask.member ? ask.member : "a"),
-			     .share_session_epoch = ask.epoch,
-			     .max_wait_ms = ask.wait_ms,
-			     .min_bytes = 1,
-			     .max_bytes = ask.is_empty ? 0 : 1 << 20,
-			     .max_records = ask.wanted ? ask.wanted : 500,
-			     .share_acquire_mode = ask.is_exact,
-			     .topics = &topic,
-			     .topics_count = ask.names || ask.said ? 1 : 0,
-		     });
-}
-
-static const struct kafka_share_fetch_response *receive_fetch(struct testing_client *client)
-{
-	return testing_receive(client, KAFKA_API_SHARE_FETCH, 2);
-}
-
-static const struct kafka_share_fetch_response *share_fetch(struct testing_client *client,
-							    struct ask ask)
-{
-	send_fetch(client, ask);
-	return receive_fetch(client);
-}
-
-/* The one partition that was answered. */
-static const struct kafka_share_fetch_response_partition *only(
-	const struct kafka_share_fetch_response *response)
-{
-	assert_int_equal(response->error_code, KAFKA_NONE);
-	assert_int_equal(response->responses_count, 1);
-	assert_int_equal(response->responses[0].partitions_count, 1);
-	return &response->responses[0].partitions[0];
-}
-
-static void expect_got(const struct kafka_share_fetch_response *response, int64_t first,
-		       int64_t last, int deliveries)
-{
-	const struct kafka_share_fetch_response_partition *p = only(response);
-	struct slice records = p->records;
-	struct record_batch batch;
-
-	assert_int_equal(p->error_code, KAFKA_NONE);
-	assert_int_equal(p->acquired_records_count, 1);
-	assert_int_equal(p->acquired_records[0].first_offset, first);
-	assert_int_equal(p->acquired_records[0].last_offset, last);
-	assert_int_equal(p->acquired_records[0].delivery_count, deliveries);
-	assert_int_equal(record_batch_next(&records, &batch), OK);
-	assert_in_range(first, batch.base_offset, batch.base_offset + batch.last_offset_delta);
-}
-
-static void expect_nothing(const struct kafka_share_fetch_response *response)
-{
-	assert_int_equal(response->error_code, KAFKA_NONE);
-	for (size_t i = 0; i < response->responses_count; i++)
-		for (size_t k = 0; k < response->responses[i].partitions_count; k++) {
-			assert_int_equal(response->responses[i].partitions[k].error_code, 0);
-			assert_int_equal(
-				response->responses[i].partitions[k].acquired_records_count, 0);
-		}
-}
-
-static int16_t acknowledge(struct ask ask)
-{
-	struct kafka_share_acknowledge_request_batch batch = { ask.first, ask.last, &ask.said, 1 };
-	struct kafka_share_acknowledge_request_partition partition = { 0, &batch, 1 };
-	struct kafka_share_acknowledge_request_topic topic = { topic_id(), &partition, 1 };
-	const struct kafka_share_acknowledge_response *response =
-		testing_call(&c, KAFKA_API_SHARE_ACKNOWLEDGE, 2,
-			     &(struct kafka_share_acknowledge_request) {
-				     .group_id = SLICE("s"),
-				     .member_id = slice_from(ask.member ? ask.member : "a"),
-				     .share_session_epoch = ask.epoch,
-				     .topics = &topic,
-				     .topics_count = 1,
-			     });
-
-	return response->error_code ? response->error_code
-				    : response->responses[0].partitions[0].error_code;
-}
-
-#define FETCH(client, ...) share_fetch(client, (struct ask) { __VA_ARGS__ })
-#define ACKNOWLEDGE(...) acknowledge((struct ask) { __VA_ARGS__ })
+#include "streams/testing_share.h"
 
 /* --- tests -------------------------------------------------------------------------------------
  */
@@ -248,6 +89,47 @@ static void test_an_agent_that_stops_gives_back_what_its_members_had(void **stat
 }
 
 /* Control does not answer: nothing is given back, and nothing waits long for it. */
+/* The member has records from both agents, and goes on at the other. */
+static void stop_the_agent_of_a_member_that_moved(uint64_t seed, bool is_told)
+{
+	struct testing_world north;
+	struct testing_client n;
+
+	set_up(seed);
+	testing_join_world(&north, &w, 9093, "here");
+	testing_client_open(&n, &north);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 0);
+	WAIT_FOR(&w, replica_index(north.agent->replica) == w.control.index);
+	expect_got(FETCH(&n, .names = true), 0, 9, 1);
+	testing_stop_agent(&north);
+	WAIT_FOR(&w, north.agent->has_left);
+	if (is_told)
+		assert_int_equal(only(FETCH(&n, .epoch = 1))->error_code,
+				 KAFKA_NOT_LEADER_OR_FOLLOWER);
+	testing_produce(&c, "t", 0, testing_batch(&c.arena, "x", 0, 10), 10);
+	expect_got(FETCH(&c, .names = true), 10, 19, 1);
+	testing_close_agent(&north);
+	if (!is_told)
+		expect_got(FETCH(&c, .member = "b", .names = true), 0, 9, 1);
+	expect_nothing(FETCH(&c, .member = "b", .names = true));
+	assert_int_equal(ACKNOWLEDGE(.epoch = 1, .first = is_told ? 0 : 10, .last = 19, .said = 1),
+			 0);
+	testing_client_close(&n);
+	tear_down();
+}
+
+static void test_what_a_member_got_elsewhere_stays_when_an_agent_stops(void **state)
+{
+	(void)state;
+	stop_the_agent_of_a_member_that_moved(72, false);
+}
+
+static void test_who_goes_elsewhere_as_told_keeps_all_and_acknowledges_it_there(void **state)
+{
+	(void)state;
+	stop_the_agent_of_a_member_that_moved(73, true);
+}
+
 static void test_an_agent_that_stops_does_not_wait_for_a_mute_control(void **state)
 {
 	(void)state;
@@ -751,6 +633,9 @@ int main(void)
 		cmocka_unit_test(test_who_finds_nothing_any_more_leaves_the_queue_for_room),
 		cmocka_unit_test(test_a_group_begins_by_age),
 		cmocka_unit_test(test_an_agent_that_stops_gives_back_what_its_members_had),
+		cmocka_unit_test(test_what_a_member_got_elsewhere_stays_when_an_agent_stops),
+		cmocka_unit_test(
+			test_who_goes_elsewhere_as_told_keeps_all_and_acknowledges_it_there),
 		cmocka_unit_test(test_an_agent_that_stops_does_not_wait_for_a_mute_control),
 		cmocka_unit_test(test_who_may_not_read_gets_and_says_nothing),
 		cmocka_unit_test(test_looks_in_vain_have_pauses_and_cost_the_journal_nothing),

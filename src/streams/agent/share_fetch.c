@@ -132,8 +132,19 @@ static void fill_partition(struct request *r, const struct share_reading *it,
 		};
 }
 
+static bool is_sent_away(const struct share_fetch *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (f->readings[i].code == KAFKA_NOT_LEADER_OR_FOLLOWER)
+			return true;
+	return false;
+}
+
 static void tell_leader(struct request *r, struct share_fetch *f)
 {
+	struct share_session *session =
+		share_session_find(&r->agent->shares->sessions, f->request->group_id,
+				   f->request->member_id);
 	const struct catalog_agent *leader = r->agent->has_left ? brokers_elsewhere(r) : NULL;
 
 	for (size_t i = 0; leader && i < f->response.responses_count; i++)
@@ -146,6 +157,8 @@ static void tell_leader(struct request *r, struct share_fetch *f)
 					};
 	if (!leader)
 		return;
+	if (session && is_sent_away(f))
+		session->is_told = true;
 	f->response.node_endpoints = arena_take(&r->arena, sizeof(*f->response.node_endpoints));
 	f->response.node_endpoints_count = 1;
 	f->response.node_endpoints[0] =

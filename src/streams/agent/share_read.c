@@ -264,8 +264,22 @@ static void cut_records(struct share_reading *it)
 	records->size = end - begin;
 }
 
+static void hold(struct share_session *session, const struct share_reading *it)
+{
+	for (size_t i = 0; session && i < it->acquired_count; i++)
+		share_session_hold(session, &(struct share_held) {
+						    .place = it->place,
+						    .first = it->acquired[i].first,
+						    .last = it->acquired[i].last,
+						    .deliveries = it->acquired[i].deliveries,
+					    });
+}
+
 bool share_take_records(struct request *r, struct share_fetch *f)
 {
+	struct share_session *session =
+		share_session_find(&r->agent->shares->sessions, f->request->group_id,
+				   f->request->member_id);
 	bool has_news = false;
 
 	for (size_t i = 0; i < f->count; i++) {
@@ -276,6 +290,7 @@ bool share_take_records(struct request *r, struct share_fetch *f)
 			it->code = got->error;
 			it->acquired = got->acquired;
 			it->acquired_count = it->read.records ? got->acquired_count : 0;
+			hold(session, it);
 		}
 		if (it->acquired_count > 0)
 			cut_records(it);

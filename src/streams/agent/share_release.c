@@ -31,7 +31,60 @@ struct peer_share_request *share_release_request(struct arena *a,
 	return request;
 }
 
+static int compare_held(const void *left, const void *right)
+{
+	const struct share_held *a = left, *b = right;
+	int order = memcmp(a->place.topic_id.bytes, b->place.topic_id.bytes,
+			   sizeof(a->place.topic_id.bytes));
+
+	return order ? order
+		     : (a->place.partition > b->place.partition) -
+			       (a->place.partition < b->place.partition);
+}
+
+/* Only what it got through this agent: it may work on with what it got from others. */
+static struct peer_share_request *give_back_request(struct arena *a, struct share_session *session)
+{
+	struct peer_share_request *request = arena_take(a, sizeof(*request));
+	struct peer_share_request_partition *partition = NULL;
+	size_t count = session->held_count;
+	struct peer_share_request_given *given = arena_take_array(a, count + 1, sizeof(*given));
+
+	*request = (struct peer_share_request) {
+		.group = arena_copy(a, session->group),
+		.member_id = arena_copy(a, session->member),
+		.partitions = arena_take_array(a, count + 1, sizeof(*request->partitions)),
+	};
+	qsort(session->held, count, sizeof(*session->held), compare_held);
+	for (size_t i = 0; i < count; i++) {
+		const struct share_held *held = &session->held[i];
+		if (i == 0 || compare_held(held - 1, held)) {
+			partition = &request->partitions[request->partitions_count++];
+			*partition = (struct peer_share_request_partition) {
+				.topic_id = held->place.topic_id,
+				.partition = held->place.partition,
+				.gives_back = &given[i],
+			};
+		}
+		given[i] = (struct peer_share_request_given) {
+			held->first,
+			held->last,
+			held->deliveries,
+		};
+		partition->gives_back_count++;
+	}
+	return request;
+}
+
 enum { RELEASE_NEXT };
+
+/* A member that is back, or works on through another agent as it was told to, keeps what it had:
+ * if it does not, the locks end with their time. */
+static bool keeps(const struct share_release *r, const struct share_session *session)
+{
+	return session->held_count == 0 || session->is_told ||
+	       share_session_find(&r->sessions, session->group, session->member);
+}
 
 static enum step release_step(struct task *t)
 {
@@ -40,17 +93,14 @@ static enum step release_step(struct task *t)
 	if (t->children > 0)
 		return task_wait(t, t->at);
 	struct share_session *session = task_is_canceled(t) ? NULL : next_ended(r);
-	/* A member that is back may have records by now that it works on: what it had before goes
-	 * back when its lock ends. */
-	while (session && share_session_find(&r->sessions, session->group, session->member)) {
+	while (session && keeps(r, session)) {
 		share_session_free(session);
 		session = next_ended(r);
 	}
 	if (!session)
 		return task_done(t, OK);
 	arena_reset(&r->arena);
-	share_call_start(&r->call, t, r->agent, &r->arena,
-			 share_release_request(&r->arena, session));
+	share_call_start(&r->call, t, r->agent, &r->arena, give_back_request(&r->arena, session));
 	share_session_free(session);
 	return task_wait(t, RELEASE_NEXT);
 }

@@ -1,6 +1,7 @@
-/* Members of share groups that went without a word give back the records they had: when a
- * connection ends, in the background, also of an agent that stops.  When control cannot be asked,
- * the records' locks end with their time. */
+/* Members of share groups that went without a word give back the records they got through this
+ * agent: when a connection ends, in the background, also of an agent that stops, but not those of
+ * members it told to go elsewhere.  When control cannot be asked, the records' locks end with their
+ * time. */
 #ifndef STREAMS_AGENT_SHARE_RELEASE_H
 #define STREAMS_AGENT_SHARE_RELEASE_H
 
@@ -33,7 +34,7 @@ void share_release_cancel(struct share_release *r);
 /* The connection has ended, and with it its sessions. */
 void share_release_connection(struct share_release *r, uint64_t connection_id);
 
-/* What the member of the session has in its partitions goes back with this request. */
+/* All that the member of a session that it ends has in its partitions goes back with this. */
 struct peer_share_request *share_release_request(struct arena *a,
 						 const struct share_session *session);
 

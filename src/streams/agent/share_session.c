@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "wire/kafka/errors.h"
 
-enum { PLACES_FIRST = 4 };
+enum { PLACES_FIRST = 4, HELD_FIRST = 4 };
 
 void share_sessions_init(struct share_sessions *s)
 {
@@ -68,7 +68,23 @@ void share_session_free(struct share_session *session)
 {
 	memory_free((void *)(uintptr_t)session->key.data);
 	memory_free(session->places);
+	memory_free(session->held);
 	memory_free(session);
+}
+
+/* A member that begins anew still has what it got before. */
+static struct share_session *renew_session(struct share_sessions *s, struct share_session *old,
+					   uint64_t connection_id)
+{
+	share_session_take(s, old);
+	struct share_session *ret = open_session(s, old->group, old->member, connection_id);
+	ret->held = old->held;
+	ret->held_count = old->held_count;
+	ret->held_capacity = old->held_capacity;
+	ret->is_told = old->is_told;
+	old->held = NULL;
+	share_session_free(old);
+	return ret;
 }
 
 int16_t share_session_begin(struct share_sessions *s, struct slice group, struct slice member,
@@ -77,13 +93,10 @@ int16_t share_session_begin(struct share_sessions *s, struct slice group, struct
 	struct share_session *session = share_session_find(s, group, member);
 
 	if (epoch == SHARE_EPOCH_OPEN) {
-		if (session) {
-			share_session_take(s, session);
-			share_session_free(session);
-		} else if (s->by_key.count >= SHARE_SESSIONS_MAX) {
+		if (!session && s->by_key.count >= SHARE_SESSIONS_MAX)
 			return KAFKA_SHARE_SESSION_LIMIT_REACHED;
-		}
-		*ret = open_session(s, group, member, connection_id);
+		*ret = session ? renew_session(s, session, connection_id)
+			       : open_session(s, group, member, connection_id);
 		return KAFKA_NONE;
 	}
 	if (!session)
@@ -133,4 +146,51 @@ void share_session_remove(struct share_session *session, const struct share_plac
 	session->count--;
 	for (; at < session->count; at++)
 		session->places[at] = session->places[at + 1];
+}
+
+/* --- what it got -------------------------------------------------------------------------------
+ */
+
+static bool is_of(const struct share_held *held, const struct share_place *place)
+{
+	return held->place.partition == place->partition &&
+	       uuid_equal(held->place.topic_id, place->topic_id);
+}
+
+/* The latest of the partition, which what is new mostly follows. */
+static struct share_held *find_held(const struct share_session *session,
+				    const struct share_place *place)
+{
+	for (size_t i = session->held_count; i > 0; i--)
+		if (is_of(&session->held[i - 1], place))
+			return &session->held[i - 1];
+	return NULL;
+}
+
+/* The older half: the locks of what of it the member still has end with their time. */
+static void forget_old(struct share_session *session)
+{
+	size_t gone = session->held_count / 2;
+
+	session->held_count -= gone;
+	memmove(session->held, session->held + gone, session->held_count * sizeof(*session->held));
+}
+
+void share_session_hold(struct share_session *session, const struct share_held *got)
+{
+	struct share_held *before = find_held(session, &got->place);
+
+	if (before && before->deliveries == got->deliveries && before->last + 1 == got->first) {
+		before->last = got->last;
+		return;
+	}
+	if (session->held_count == SHARE_SESSION_HELD_MAX)
+		forget_old(session);
+	if (session->held_count == session->held_capacity) {
+		session->held_capacity =
+			session->held_capacity ? 2 * session->held_capacity : HELD_FIRST;
+		session->held =
+			memory_grow(session->held, session->held_capacity * sizeof(*session->held));
+	}
+	session->held[session->held_count++] = *got;
 }

@@ -12,10 +12,12 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/uuid.h"
+#include "streams/catalog/share_partition.h"
 
 enum {
 	SHARE_SESSIONS_MAX = 2000, /* Kafka's group.share.max.share.sessions */
 	SHARE_SESSION_PARTITIONS_MAX = 2000,
+	SHARE_SESSION_HELD_MAX = SHARE_GIVE_BACK_MAX, /* ranges; older ones are forgotten */
 	SHARE_EPOCH_OPEN = 0,
 	SHARE_EPOCH_END = -1,
 };
@@ -23,6 +25,13 @@ enum {
 struct share_place {
 	struct uuid topic_id;
 	int32_t partition;
+};
+
+/* What the member got through this agent.  Whether it still has it only control knows. */
+struct share_held {
+	struct share_place place;
+	int64_t first, last;
+	int16_t deliveries;
 };
 
 struct share_session {
@@ -33,6 +42,9 @@ struct share_session {
 	struct slice key;	    /* owned: both */
 	struct share_place *places; /* owned */
 	size_t count, capacity;
+	struct share_held *held; /* owned */
+	size_t held_count, held_capacity;
+	bool is_told; /* to go to another agent, where it works on with what it has */
 };
 
 struct share_sessions {
@@ -51,6 +63,9 @@ int16_t share_session_begin(struct share_sessions *s, struct slice group, struct
 /* False: it has too many. */
 bool share_session_add(struct share_session *session, const struct share_place *place);
 void share_session_remove(struct share_session *session, const struct share_place *place);
+
+/* It got this.  Ranges that follow each other become one. */
+void share_session_hold(struct share_session *session, const struct share_held *got);
 
 /* NULL: there is none. */
 struct share_session *share_session_find(const struct share_sessions *s, struct slice group,

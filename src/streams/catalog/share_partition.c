@@ -201,6 +201,42 @@ bool share_partition_release(struct share_partition *p, struct slice member)
 	return has_changed;
 }
 
+static bool give_back_range(struct share_partition *p, struct slice member,
+			    const struct share_range *range)
+{
+	int64_t first = range->first > p->start ? range->first : p->start;
+	int64_t end = share_partition_end(p);
+	bool has_changed = false;
+
+	if (range->last < first || first >= end)
+		return false;
+	if (range->last < end)
+		end = range->last + 1;
+	size_t at = cut(p, first);
+	(void)cut(p, end);
+	for (; at < p->count && p->ranges[at].last < end; at++) {
+		struct share_range *it = &p->ranges[at];
+		if (it->state != SHARE_ACQUIRED || it->deliveries != range->deliveries ||
+		    !slice_equal(it->holder, member))
+			continue;
+		it->deliveries--; /* as with all of them */
+		give_back(it);
+		has_changed = true;
+	}
+	return has_changed;
+}
+
+bool share_partition_give_back(struct share_partition *p, struct slice member,
+			       const struct share_range *ranges, size_t count)
+{
+	bool has_changed = false;
+
+	for (size_t i = 0; i < count; i++)
+		has_changed |= give_back_range(p, member, &ranges[i]);
+	settle(p);
+	return has_changed;
+}
+
 bool share_partition_move_start(struct share_partition *p, int64_t start)
 {
 	if (start <= p->start)

@@ -20,6 +20,7 @@ enum {
 	SHARE_RECORDS_IN_FLIGHT_MAX = 2000, /* of a partition: acquired, or given back */
 	SHARE_RANGES_MAX = 2 * SHARE_RECORDS_IN_FLIGHT_MAX + 1,
 	SHARE_DELIVERIES_MAX = 5,
+	SHARE_GIVE_BACK_MAX = 1000, /* ranges at once */
 	SHARE_MEMBER_ID_BYTES_MAX = 292,
 };
 
@@ -100,5 +101,10 @@ int16_t share_partition_acknowledge(struct share_partition *p, struct slice memb
 /* The member gives back all it has; as Kafka has it, that was no delivery.  True: there was
  * something. */
 bool share_partition_release(struct share_partition *p, struct slice member);
+
+/* The same for these ranges, as far as the member still has them from the same acquisition: with so
+ * many deliveries. */
+bool share_partition_give_back(struct share_partition *p, struct slice member,
+			       const struct share_range *ranges, size_t count);
 
 #endif

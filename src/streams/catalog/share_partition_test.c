@@ -158,6 +158,40 @@ static void test_what_nobody_has_seen_was_not_delivered(void **state)
 	assert_false(share_partition_release(&p, SLICE("a")));
 }
 
+static bool give_back(const char *member, int64_t first, int64_t last, int16_t deliveries)
+{
+	struct share_range range = { .first = first, .last = last, .deliveries = deliveries };
+
+	return share_partition_give_back(&p, slice_from(member), &range, 1);
+}
+
+static void test_only_what_is_named_and_still_held_from_then_goes_back(void **state)
+{
+	(void)state;
+	struct share_range *got;
+
+	assert_int_equal(acquire("a", 0, 100, false, 100, 119, &got), 1);
+	assert_false(give_back("b", 100, 119, 1));
+	assert_false(give_back("a", 100, 119, 2));
+	assert_false(give_back("a", INT64_MIN, 99, 1));
+	assert_false(give_back("a", 120, INT64_MAX, 1));
+	assert_false(give_back("a", 110, 105, 1));
+	assert_int_equal(p.count, 1);
+	assert_true(give_back("a", INT64_MIN, 104, 1));
+	assert_int_equal(p.count, 2);
+	assert_int_equal(say("a", 0, 105, 109, SHARE_ACCEPT), KAFKA_NONE);
+	assert_int_equal(acquire("b", 0, 100, false, 100, 104, &got), 1);
+	assert_int_equal(got[0].deliveries, 1);
+	assert_true(give_back("a", 100, INT64_MAX, 1));
+	assert_int_equal(say("b", 0, 100, 104, SHARE_ACCEPT), KAFKA_NONE);
+	assert_int_equal(p.start, 110);
+	assert_int_equal(acquire("a", 0, 100, false, 110, 119, &got), 1);
+	assert_int_equal(say("a", 0, 110, 119, SHARE_RELEASE), KAFKA_NONE);
+	assert_int_equal(acquire("a", 0, 100, false, 110, 119, &got), 1);
+	assert_false(give_back("a", 110, 119, 1)); /* that was another time */
+	assert_true(give_back("a", 110, 119, 2));
+}
+
 static void test_batches_are_whole_unless_the_limit_is_exact(void **state)
 {
 	(void)state;
@@ -380,6 +414,7 @@ int main(void)
 		TEST(test_a_lock_is_renewed),
 		TEST(test_only_who_has_records_answers_for_them_and_all_or_nothing),
 		TEST(test_what_nobody_has_seen_was_not_delivered),
+		TEST(test_only_what_is_named_and_still_held_from_then_goes_back),
 		TEST(test_batches_are_whole_unless_the_limit_is_exact),
 		TEST(test_no_more_than_the_limit_is_in_flight),
 		TEST(test_aborted_records_are_nobodys),

@@ -153,6 +153,27 @@ static bool acquire(struct share *s, const struct peer_share_request_partition *
 	return has_changed || got.count > 0;
 }
 
+static bool give_back(const struct share *s, const struct peer_share_request_partition *asked,
+		      struct share_partition *state)
+{
+	size_t count = asked->gives_back_count;
+	struct share_range *ranges = arena_take_array(s->scratch, count + 1, sizeof(*ranges));
+
+	for (size_t i = 0; i < count; i++)
+		ranges[i] = (struct share_range) {
+			.first = asked->gives_back[i].first,
+			.last = asked->gives_back[i].last,
+			.deliveries = asked->gives_back[i].deliveries,
+		};
+	return share_partition_give_back(state, s->acquire.member, ranges, count);
+}
+
+/* Of records it has or had; that begins no partition. */
+static bool speaks(const struct peer_share_request_partition *asked)
+{
+	return asked->releases || asked->gives_back_count > 0 || asked->answers_count > 0;
+}
+
 static enum err run_partition(struct share *s, const struct peer_share_request_partition *asked,
 			      struct peer_share_response_partition *ret)
 {
@@ -161,6 +182,8 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 	struct share_partition state;
 	bool has_changed;
 
+	if (asked->gives_back_count > SHARE_GIVE_BACK_MAX)
+		return ERR_INVALID;
 	arena_reset(s->scratch);
 	enum err err = catalog_topic_by_id(s->scratch, s->cell, &asked->topic_id, &topic);
 	if (err == ERR_NOT_FOUND) {
@@ -179,20 +202,21 @@ static enum err run_partition(struct share *s, const struct peer_share_request_p
 		return err;
 	/* Only an agent can look for a time.  One that did not know it should is asked again. */
 	if (!state.row && s->rules.begin == SHARE_BEGIN_BY_AGE && !asked->has_begin &&
-	    !asked->releases && asked->answers_count == 0) {
+	    !speaks(asked)) {
 		ret->error = KAFKA_NOT_LEADER_OR_FOLLOWER;
 		return OK;
 	}
 	take_answers(s, asked, &state, ret);
 	if (asked->releases)
 		has_changed |= share_partition_release(&state, s->acquire.member);
+	if (asked->gives_back_count > 0)
+		has_changed |= give_back(s, asked, &state);
 	has_changed |= acquire(s, asked, partition.high_watermark, &state, ret);
 	if (!has_changed &&
 	    asked->answers_count == 0) /* a fetch in vain costs the journal nothing */
 		return OK;
 	/* Who gives back, or speaks of records nobody can have, does not begin a partition. */
-	if (!state.row && asked->batches_count == 0 &&
-	    (asked->releases || asked->answers_count > 0))
+	if (!state.row && asked->batches_count == 0 && speaks(asked))
 		return OK;
 	return share_write(s->cell, s->group, topic.id, asked->partition, &state);
 }
