@@ -426,7 +426,8 @@ static void on_asker_readable(void *context, struct stream *s)
 {
 	struct slice in = stream_inbox(s);
 
-	(void)context;
+	if (context)
+		return; /* who takes nothing */
 	buf_add_slice(&asker.in, in);
 	stream_consume(s, in.size);
 }
@@ -440,11 +441,12 @@ static void on_asker_end(void *context, struct stream *s, enum err err)
 	asker.is_ended = true;
 }
 
+static const struct stream_owner asker_owner = { .on_readable = on_asker_readable,
+						 .on_end = on_asker_end };
+
 static void open_asker(void)
 {
 	static const struct task_kind kind = { .name = "asker", .step = asker_step };
-	static const struct stream_owner owner = { .on_readable = on_asker_readable,
-						   .on_end = on_asker_end };
 
 	asker = (struct asker) { 0 };
 	buf_init(&asker.in);
@@ -452,7 +454,7 @@ static void open_asker(void)
 	WAIT_FOR(&w, !task_is_running(&asker.task));
 	assert_int_equal(asker.task.err, OK);
 	asker.stream = asker.connect.ret;
-	stream_set_owner(asker.stream, &owner, NULL);
+	stream_set_owner(asker.stream, &asker_owner, NULL);
 }
 
 static void close_asker(void)
@@ -605,6 +607,37 @@ static void test_one_asker_has_a_limited_number_of_reads(void **state)
 	tear_down();
 }
 
+/* Who ask and take nothing: together they get no more than the door has memory for. */
+static void test_all_askers_together_have_a_limit(void **state)
+{
+	enum { ASKERS = 8, ASKED = 40, EACH = SITE_PENDING_BYTES_MAX / BLOCK_CACHE_BLOCK_BYTES };
+	static uint8_t bytes[BLOCK_CACHE_BLOCK_BYTES];
+	struct stream *all[ASKERS];
+	uint64_t given = 0, last = 0;
+
+	(void)state;
+	set_up(0);
+	block_cache_add_file(a.agent->cache, 1, 1000, &(struct slice) { bytes, sizeof(bytes) }, 1);
+	for (int i = 0; i < ASKERS; i++) {
+		uint64_t before = numbers(&a)->gave_memory + numbers(&a)->gave_busy;
+		open_asker();
+		stream_set_inbox_limit(asker.stream, 1);
+		stream_set_owner(asker.stream, &asker_owner, &asker);
+		all[i] = asker.stream;
+		given = numbers(&a)->gave_memory;
+		for (int n = 0; n < ASKED; n++)
+			ask(1, 1000, 0, false);
+		WAIT_FOR(&w, numbers(&a)->gave_memory + numbers(&a)->gave_busy == before + ASKED);
+		last = numbers(&a)->gave_memory - given;
+		assert_true(i > 0 || (last >= EACH && last < ASKED));
+	}
+	assert_true(last < EACH);
+	for (int i = 0; i < ASKERS; i++)
+		stream_close(all[i]);
+	buf_done(&asker.in);
+	tear_down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -621,6 +654,7 @@ int main(void)
 		cmocka_unit_test(test_a_door_that_another_program_has_is_told_to_nobody),
 		cmocka_unit_test(test_only_blocks_of_data_files_can_be_asked_for),
 		cmocka_unit_test(test_one_asker_has_a_limited_number_of_reads),
+		cmocka_unit_test(test_all_askers_together_have_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

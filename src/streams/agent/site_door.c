@@ -70,8 +70,25 @@ static void refuse(struct visitor *v, uint32_t correlation_id, enum err err)
 	answer(v, correlation_id, &(struct peer_block_response) { .error = (int16_t)err });
 }
 
-static void give(struct visitor *v, uint32_t correlation_id, const struct blob *block)
+/* Have they room for one more block? */
+static bool has_room(const struct visitor *v)
 {
+	size_t pending = 0;
+
+	LIST_EACH (&v->door->visitors, struct visitor, link, one)
+		pending += stream_pending_bytes(one->stream);
+	return stream_pending_bytes(v->stream) < SITE_PENDING_BYTES_MAX &&
+	       pending < SITE_DOOR_PENDING_BYTES_MAX;
+}
+
+static void give(struct visitor *v, uint32_t correlation_id, const struct blob *block,
+		 uint64_t *count)
+{
+	if (!has_room(v)) {
+		refuse(v, correlation_id, ERR_BUSY);
+		return;
+	}
+	++*count;
 	answer(v, correlation_id, &(struct peer_block_response) { .bytes = blob_slice(block) });
 }
 
@@ -116,8 +133,8 @@ static enum step door_read_step(struct task *t)
 	if (r->visitor && err) {
 		refuse(r->visitor, r->correlation_id, err == ERR_BUSY ? err : ERR_NOT_FOUND);
 	} else if (r->visitor) {
-		r->door->numbers->gave_bucket++;
-		give(r->visitor, r->correlation_id, r->read.ret.blocks[0]);
+		give(r->visitor, r->correlation_id, r->read.ret.blocks[0],
+		     &r->door->numbers->gave_bucket);
 	}
 	if (!err)
 		block_range_done(&r->read.ret);
@@ -192,15 +209,14 @@ static void serve(struct visitor *v, const struct site_block *block, bool reads,
 {
 	struct blob *bytes;
 
-	if (stream_pending_bytes(v->stream) >= SITE_PENDING_BYTES_MAX) {
+	if (!has_room(v)) {
 		refuse(v, correlation_id, ERR_BUSY);
 		return;
 	}
 	bytes = block_cache_find(v->door->agent->cache, block->incarnation, block->sequence,
 				 block->number);
 	if (bytes) {
-		v->door->numbers->gave_memory++;
-		give(v, correlation_id, bytes);
+		give(v, correlation_id, bytes, &v->door->numbers->gave_memory);
 		blob_unref(&bytes);
 	} else if (!reads) {
 		refuse(v, correlation_id, ERR_NOT_FOUND);
@@ -278,6 +294,7 @@ static void on_accept(void *context, struct stream *s)
 	list_add(&door->visitors, &v->link);
 	door->visitor_count++;
 	stream_set_inbox_limit(s, SITE_QUESTION_BYTES_MAX);
+	stream_set_patience(s, SITE_PATIENCE_MS, 0);
 	stream_set_owner(s, &stream_owner, v);
 }
 

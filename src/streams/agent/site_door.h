@@ -10,7 +10,8 @@ enum {
 	SITE_VISITORS_MAX = 128,      /* connections; the oldest makes room */
 	SITE_READS_MAX = 32,	      /* from the bucket, for one of them */
 	SITE_PENDING_BYTES_MAX = 16 << 20, /* of answers that one has not taken: then it is busy */
-	SITE_QUESTION_BYTES_MAX = 16 * 1024, /* of those that one sends, until they are read */
+	SITE_DOOR_PENDING_BYTES_MAX = 64 << 20, /* and all of them together */
+	SITE_QUESTION_BYTES_MAX = 16 * 1024,	/* of those that one sends, until they are read */
 };
 
 struct site_door;

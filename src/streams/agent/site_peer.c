@@ -12,7 +12,6 @@
 
 enum {
 	SITE_ANSWER_BYTES_MAX = BLOCK_CACHE_BLOCK_BYTES + 1024, /* a block, and the frame */
-	SITE_PATIENCE_MS = 10000, /* of TCP, for bytes that were sent */
 };
 
 struct site_peer {

@@ -16,7 +16,8 @@ enum {
 	SITE_SIGN_MS = 60, /* between two signs of life of who reads from the bucket */
 	SITE_ANSWER_MS = 600,
 	SITE_AVOID_MS = 10000,
-	SITE_CALLS_MAX = 32, /* at the same time, of one agent */
+	SITE_CALLS_MAX = 32,	  /* at the same time, of one agent */
+	SITE_PATIENCE_MS = 10000, /* of TCP, for bytes that were sent */
 	SITE_HOST_BYTES = 256,
 };
 
