@@ -229,7 +229,9 @@ static void test_an_agent_that_is_asked_can_stop(void **state)
 
 /* --- an agent that does not do what it should ------------------------------------------------ */
 
-enum deed { SILENT, HANGS_UP, GARBAGE, PROMISES, WRONG_BYTES, SHORT_BLOCK, HUGE, DEEDS };
+static void start_drip(struct stream *s, uint32_t correlation_id);
+
+enum deed { SILENT, HANGS_UP, GARBAGE, PROMISES, WRONG_BYTES, SHORT_BLOCK, HUGE, DEEDS, DRIPS };
 
 struct fake {
 	struct listener *listener;
@@ -277,6 +279,9 @@ static void misbehave(struct stream *s, const struct frame *frame)
 		stream_write(s, (struct slice) { (const uint8_t *)"\0\xff\0\0\0\x5b\0\0", 8 });
 		for (int i = 0; i < 2; i++)
 			stream_write(s, (struct slice) { bytes, sizeof(bytes) });
+		break;
+	case DRIPS:
+		start_drip(s, frame->correlation_id);
 		break;
 	case SILENT:
 	case HANGS_UP:
@@ -340,6 +345,40 @@ static void replace_by_fake(enum deed deed)
 	WAIT_FOR(&w, replica_index(b.agent->replica) == w.control.index);
 }
 
+/* A block in pieces, as a slow network brings it. */
+struct drip {
+	struct timer timer;
+	struct stream *stream;
+	struct buf block;
+	size_t piece_bytes;
+};
+
+static struct drip drip;
+
+static void on_drip(struct timer *t)
+{
+	size_t size = drip.block.size < drip.piece_bytes ? drip.block.size : drip.piece_bytes;
+
+	stream_write(drip.stream, slice_part(buf_slice(&drip.block), 0, size));
+	buf_drop_front(&drip.block, size);
+	if (drip.block.size > 0)
+		timer_set(t, w.loop, loop_now_ms(w.loop) + 45, on_drip);
+}
+
+static void start_drip(struct stream *s, uint32_t correlation_id)
+{
+	static uint8_t bytes[BLOCK_CACHE_BLOCK_BYTES];
+
+	drip = (struct drip) { .stream = s };
+	buf_init(&drip.block);
+	assert_int_equal(frame_encode(&drip.block, &peer_block_response_schema, 0, correlation_id,
+				      &(struct peer_block_response) {
+					      .bytes = { bytes, sizeof(bytes) } }),
+			 OK);
+	drip.piece_bytes = drip.block.size / 7;
+	on_drip(&drip.timer);
+}
+
 static void end_fake(void)
 {
 	listener_close(fake.listener);
@@ -377,6 +416,22 @@ static void test_whatever_an_agent_does_readers_get_what_was_written(void **stat
 		end_fake();
 		tear_down();
 	}
+}
+
+static void test_who_sends_slowly_is_not_taken_for_silent(void **state)
+{
+	(void)state;
+	set_up(0);
+	produce(&ca, 0, 0);
+	replace_by_fake(DRIPS);
+	testing_fetch(&cb, (struct testing_fetch) { .topic = "alpha" });
+	assert_int_equal(numbers(&b)->from_memory, 1); /* which is not what was written */
+	assert_int_equal(numbers(&b)->fallbacks, 0);
+	assert_int_equal(fake.asked, 1);
+	buf_done(&drip.block);
+	timer_clear(&drip.timer);
+	end_fake();
+	tear_down();
 }
 
 static void test_an_agent_that_is_not_there_is_not_asked_again(void **state)
@@ -649,6 +704,7 @@ int main(void)
 		cmocka_unit_test(test_a_slow_store_is_not_taken_for_a_dead_agent),
 		cmocka_unit_test(test_an_agent_that_is_asked_can_stop),
 		cmocka_unit_test(test_whatever_an_agent_does_readers_get_what_was_written),
+		cmocka_unit_test(test_who_sends_slowly_is_not_taken_for_silent),
 		cmocka_unit_test(test_an_agent_that_is_not_there_is_not_asked_again),
 		cmocka_unit_test(test_an_agent_that_is_taken_for_another_says_so),
 		cmocka_unit_test(test_a_door_that_another_program_has_is_told_to_nobody),

@@ -38,6 +38,8 @@ static void free_now(struct site_peer *p)
 /* --- calls -------------------------------------------------------------------------------------
  */
 
+static void await_sign(struct site_call *call);
+
 static void end_call(struct site_call *call, enum err err)
 {
 	timer_clear(&call->silence);
@@ -66,10 +68,20 @@ void site_peer_avoid(struct site_peer *p)
 	lose(p, ERR_UNAVAILABLE);
 }
 
+static uint64_t heard_bytes(const struct site_peer *p)
+{
+	return p->stream ? stream_get_traffic(p->stream).received_bytes : 0;
+}
+
+/* A block takes longer than SITE_SILENCE_MS where the network is slow. */
 static void on_silence(struct timer *t)
 {
 	struct site_call *call = CONTAINER(t, struct site_call, silence);
 
+	if (heard_bytes(call->peer) > call->heard_bytes) {
+		await_sign(call);
+		return;
+	}
 	if (call->peer->stream) {
 		site_peer_avoid(call->peer);
 		return;
@@ -80,6 +92,7 @@ static void on_silence(struct timer *t)
 
 static void await_sign(struct site_call *call)
 {
+	call->heard_bytes = heard_bytes(call->peer);
 	timer_set(&call->silence, call->task.loop, loop_now_ms(call->task.loop) + SITE_SILENCE_MS,
 		  on_silence);
 }

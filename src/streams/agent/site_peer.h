@@ -1,9 +1,10 @@
 /* Another agent of the site, and what it is asked for: blocks of data files.
  *
- * One connection, opened by the first question.  Whoever says nothing for SITE_SILENCE_MS while it
- * is asked is left: all questions fail at once, and there are none for SITE_AVOID_MS.  Who reads
- * from the bucket says so meanwhile, and has SITE_ANSWER_MS in all.  While connecting takes longer
- * than SITE_SILENCE_MS questions fail, the later ones without waiting, and it goes on. */
+ * One connection, opened by the first question.  Whoever sends not one byte for SITE_SILENCE_MS
+ * while it is asked is left: all questions fail at once, and there are none for SITE_AVOID_MS.
+ * Who reads from the bucket says so meanwhile, and has SITE_ANSWER_MS in all.  While connecting
+ * takes longer than SITE_SILENCE_MS questions fail, the later ones without waiting, and it goes
+ * on. */
 #ifndef STREAMS_AGENT_SITE_PEER_H
 #define STREAMS_AGENT_SITE_PEER_H
 
@@ -56,6 +57,7 @@ struct site_call {
 	struct site_peer *peer; /* NULL: over */
 	struct list link;
 	struct timer silence;
+	uint64_t heard_bytes; /* of its peer, when the timer was set */
 	uint32_t correlation_id;
 	struct site_block block;
 	bool reads;	  /* from the bucket, if it has to */
