@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/map.h"
+#include "base/text.h"
 
 struct reader {
 	struct arena *a;
@@ -182,27 +183,6 @@ static enum err read_escape(struct reader *r, uint8_t *ret, size_t *ret_size)
 	return fail(r, "unknown escape behind \\; a backslash itself is \\\\");
 }
 
-/* The size of the UTF-8 character at `p`; 0: it is none. */
-static size_t utf8_size(const uint8_t *p, const uint8_t *end)
-{
-	size_t size = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	uint32_t code = size == 1 ? p[0] : p[0] & (0xffu >> (size + 1));
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-
-	if (size == 1)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || (size_t)(end - p) < size)
-		return 0;
-	for (size_t i = 1; i < size; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 63);
-	}
-	if (code < least[size] || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
-		return 0;
-	return size;
-}
-
 static enum err read_text(struct reader *r, struct slice *ret)
 {
 	struct reader begin = *r;
@@ -214,7 +194,7 @@ static enum err read_text(struct reader *r, struct slice *ret)
 	text = arena_take(r->a, raw + 4);
 	r->p++;
 	while (!at_end(r) && *r->p != '"') {
-		size_t part = utf8_size(r->p, r->end);
+		size_t part = utf8_size((struct slice) { r->p, (size_t)(r->end - r->p) });
 
 		if (*r->p == '\\') {
 			enum err err = read_escape(r, text + size, &part);

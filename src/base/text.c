@@ -146,3 +146,19 @@ void uuid_text(char ret[23], const uint8_t uuid[16])
 	}
 	ret[22] = '\0';
 }
+
+size_t utf8_size(struct slice s)
+{
+	uint8_t first = s.data[0];
+	size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+	if (first > 0xf4 || size == 0 || s.size < size)
+		return 0;
+	for (size_t i = 1; i < size; i++)
+		if ((s.data[i] & 0xc0) != 0x80)
+			return 0;
+	if ((first == 0xe0 && s.data[1] < 0xa0) || (first == 0xed && s.data[1] > 0x9f) ||
+	    (first == 0xf0 && s.data[1] < 0x90) || (first == 0xf4 && s.data[1] > 0x8f))
+		return 0;
+	return size;
+}

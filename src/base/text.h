@@ -18,6 +18,10 @@ const char *text_nearest(const char *given, const char *const *words);
 /* "HOST:PORT" or "[V6]:PORT"; the host is copied NUL-terminated into host[host_size]. */
 MUST_CHECK enum err text_host_port(const char *text, char *host, size_t host_size, uint16_t *port);
 
+/* Bytes of the UTF-8 character at the front of a text that is not empty; 0: it is none.  Neither
+ * surrogates nor overlong forms (RFC 3629). */
+size_t utf8_size(struct slice s);
+
 /* Unpadded base64url of 16 bytes, as Kafka prints ids: 22 characters and a NUL. */
 void uuid_text(char ret[23], const uint8_t uuid[16]);
 

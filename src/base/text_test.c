@@ -124,9 +124,29 @@ static void test_an_id_is_printed_as_kafka_prints_it(void **state)
 	assert_string_equal(text, "_____________________w");
 }
 
+static void test_characters_of_utf8_are_known(void **state)
+{
+	(void)state;
+	assert_int_equal(utf8_size(SLICE("a")), 1);
+	assert_int_equal(utf8_size(SLICE("\xc3\xbc")), 2);
+	assert_int_equal(utf8_size(SLICE("\xe2\x82\xac.")), 3);
+	assert_int_equal(utf8_size(SLICE("\xf0\x9f\x98\x80")), 4);
+	assert_int_equal(utf8_size(SLICE("\xff")), 0);
+	assert_int_equal(utf8_size(SLICE("\xbc")), 0);		   /* begins nothing */
+	assert_int_equal(utf8_size(SLICE("\xc3")), 0);		   /* cut off */
+	assert_int_equal(utf8_size(SLICE("\xc3.")), 0);		   /* goes on otherwise */
+	assert_int_equal(utf8_size(SLICE("\xc0\x80")), 0);	   /* overlong */
+	assert_int_equal(utf8_size(SLICE("\xe0\x9f\xbf")), 0);	   /* overlong */
+	assert_int_equal(utf8_size(SLICE("\xf0\x8f\xbf\xbf")), 0); /* overlong */
+	assert_int_equal(utf8_size(SLICE("\xed\xa0\x80")), 0);	   /* a surrogate */
+	assert_int_equal(utf8_size(SLICE("\xf4\x90\x80\x80")), 0); /* beyond U+10FFFF */
+	assert_int_equal(utf8_size(SLICE("\xf5\x80\x80\x80")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_characters_of_utf8_are_known),
 		cmocka_unit_test(test_numbers_are_read_up_to_their_limit),
 		cmocka_unit_test(test_what_is_not_a_number_is_refused),
 		cmocka_unit_test(test_hexadecimal_goes_there_and_back),

@@ -6,25 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "wire/sasl/base64.h"
 
 enum { MESSAGE_BYTES_MAX = 2000, REAL_DIGITS = 15 };
-
-/* The size of the character of UTF-8 that begins with p[0]; 0: that is none. */
-static size_t character_size(const uint8_t *p, size_t size)
-{
-	size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-	if (want == 0 || want > size || p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_long_form = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-	bool is_surrogate = p[0] == 0xed && p[1] >= 0xa0;
-	bool is_beyond = p[0] == 0xf4 && p[1] >= 0x90;
-	return is_long_form || is_surrogate || is_beyond ? 0 : want;
-}
 
 /* Also those of ISO 8859, which terminals obey in UTF-8. */
 static bool is_control(const uint8_t *p)
@@ -36,7 +21,7 @@ static bool is_control(const uint8_t *p)
 static void make_text(uint8_t *p, size_t size, bool controls_stay)
 {
 	for (size_t i = 0; i < size;) {
-		size_t n = character_size(p + i, size - i);
+		size_t n = utf8_size((struct slice) { p + i, size - i });
 		bool stays = n > 0 && (controls_stay || !is_control(p + i));
 
 		if (!stays)

@@ -105,11 +105,12 @@ static void test_whatever_a_name_has_it_stays_json(void **state)
 
 	(void)state;
 	set_up(true);
-	deny("\"},{\"\\\n\xff");
+	deny("\"},{\"\\\n\xff\xc3\xbcn");
 	settle();
 	const char *text = read_all(&count);
 	assert_int_equal(count, 1);
-	assert_non_null(strstr(text, "\"name\":\"\\u0022},{\\u0022\\u005c\\u000a\\u00ff\","));
+	assert_non_null(strstr(text,
+			       "\"name\":\"\\u0022},{\\u0022\\u005c\\u000a\\u00ff\xc3\xbcn\""));
 	tear_down();
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "kafka_messages.h"
 #include "loop/timer.h"
 #include "peer_messages.h"
@@ -53,17 +54,20 @@ static void tell_soon(struct audit *a);
 /* --- what happened ----------------------------------------------------------------------------
  */
 
-/* Whatever the bytes are, it stays JSON: those that are no ASCII become U+0080 to U+00FF. */
+/* Whatever the bytes are, it stays JSON: those that are no UTF-8 become U+0080 to U+00FF. */
 static void add_text(struct buf *out, const char *name, struct slice text)
 {
 	text = slice_part(text, 0, AUDIT_TEXT_BYTES_MAX);
 	buf_add_format(out, ",\"%s\":\"", name);
-	for (size_t i = 0; i < text.size; i++) {
-		uint8_t c = text.data[i];
-		if (c == '"' || c == '\\' || c < 0x20 || c >= 0x7f)
+	for (size_t size; text.size > 0; text = slice_part(text, size, text.size)) {
+		uint8_t c = text.data[0];
+		size = utf8_size(text);
+		if (size == 0 || c == '"' || c == '\\' || c < 0x20 || c == 0x7f)
 			buf_add_format(out, "\\u%04x", c);
 		else
-			buf_add_u8(out, c);
+			buf_add_slice(out, slice_part(text, 0, size));
+		if (size == 0)
+			size = 1;
 	}
 	buf_add_text(out, "\"");
 }

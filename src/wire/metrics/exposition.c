@@ -5,35 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const char total[] = "_total";
 static const char *const kind_names[] = { "counter", "gauge", "histogram" };
 
 /* --- text that others chose ------------------------------------------------------------------- */
-
-/* Bytes of the UTF-8 character at the front; 0: it is none.  Neither surrogates nor overlong
- * forms. */
-static size_t character_size(struct slice s)
-{
-	uint8_t first = s.data[0];
-	size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-	if (first > 0xf4 || size == 0 || s.size < size)
-		return 0;
-	for (size_t i = 1; i < size; i++)
-		if ((s.data[i] & 0xc0) != 0x80)
-			return 0;
-	if ((first == 0xe0 && s.data[1] < 0xa0) || (first == 0xed && s.data[1] > 0x9f) ||
-	    (first == 0xf0 && s.data[1] < 0x90) || (first == 0xf4 && s.data[1] > 0x8f))
-		return 0;
-	return size;
-}
 
 bool metric_label_is_exact(struct slice value)
 {
 	if (value.size > METRIC_LABEL_BYTES_MAX)
 		return false;
 	while (value.size > 0) {
-		size_t size = character_size(value);
+		size_t size = utf8_size(value);
 		if (size == 0)
 			return false;
 		value = slice_part(value, size, value.size);
@@ -64,7 +48,7 @@ static void add_value(struct buf *out, struct slice value)
 	size_t left = METRIC_LABEL_BYTES_MAX;
 
 	while (value.size > 0) {
-		size_t size = character_size(value);
+		size_t size = utf8_size(value);
 		if (size > left)
 			return;
 		if (size == 0)
