@@ -61,7 +61,7 @@ static void lose(struct site_peer *p, enum err err)
 		end_call(call, err);
 }
 
-void site_peer_avoid(struct site_peer *p)
+static void avoid(struct site_peer *p)
 {
 	log_debug("agent %d of this site is not asked for blocks for a while", p->place.node_id);
 	p->avoid_until_ms = loop_now_ms(p->loop) + SITE_AVOID_MS;
@@ -83,7 +83,7 @@ static void on_silence(struct timer *t)
 		return;
 	}
 	if (call->peer->stream) {
-		site_peer_avoid(call->peer);
+		avoid(call->peer);
 		return;
 	}
 	call->peer->is_late = true;
@@ -190,7 +190,7 @@ static void on_readable(void *context, struct stream *s)
 		log_warn("agent %d of this site says what makes no sense: %s", p->place.node_id,
 			 err_name(err));
 	if (err != ERR_NOT_FOUND)
-		site_peer_avoid(p);
+		avoid(p);
 }
 
 static void on_end(void *context, struct stream *s, enum err err)
@@ -200,7 +200,7 @@ static void on_end(void *context, struct stream *s, enum err err)
 	(void)s;
 	(void)err;
 	if (p->call_count > 0)
-		site_peer_avoid(p);
+		avoid(p);
 	else
 		lose(p, ERR_UNAVAILABLE);
 }
@@ -238,7 +238,7 @@ static enum step peer_step(struct task *t)
 		return task_done(t, t->err);
 	}
 	if (p->connect.task.err)
-		site_peer_avoid(p);
+		avoid(p);
 	else
 		be_connected(p);
 	return task_done(t, OK);

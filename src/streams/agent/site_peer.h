@@ -47,7 +47,6 @@ const struct site_place *site_peer_place(const struct site_peer *p);
 
 /* It was silent, or is not there. */
 bool site_peer_is_avoided(const struct site_peer *p);
-void site_peer_avoid(struct site_peer *p);
 
 /* As a child task.  OK: ret_block is one reference for the caller.  ERR_NOT_FOUND: it does not have
  * it; ERR_BUSY: it, or the call, has too much to do; others: it is avoided now, or what it says

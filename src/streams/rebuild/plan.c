@@ -80,11 +80,6 @@ void plan_free(struct plan *p)
 	memory_free(p);
 }
 
-sqlite3 *plan_database(struct plan *p)
-{
-	return p->db;
-}
-
 sqlite3_stmt *plan_statement(struct plan *p, const char *sql)
 {
 	struct plan_statement *s = p->statements, *end = s + PLAN_STATEMENTS_MAX;

@@ -8,8 +8,6 @@
 #ifndef STREAMS_REBUILD_PLAN_H
 #define STREAMS_REBUILD_PLAN_H
 
-#include <sqlite3.h>
-
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/uuid.h"
@@ -97,8 +95,5 @@ struct plan_report {
 	int64_t next_incarnation, next_producer_id;
 };
 MUST_CHECK enum err plan_report(struct arena *a, struct plan *p, struct plan_report *ret);
-
-/* For write.c. */
-sqlite3 *plan_database(struct plan *p);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef STREAMS_REBUILD_PLAN_PRIVATE_H
 #define STREAMS_REBUILD_PLAN_PRIVATE_H
 
+#include <sqlite3.h>
+
 #include "streams/rebuild/plan.h"
 
 enum { PLAN_STATEMENTS_MAX = 64 };
