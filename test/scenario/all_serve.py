@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Nodes of a cluster with keys: every one of them serves Kafka, also those whose control stands by,
 and goes on while the leader is killed, stopped and replaced."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Everything burns: every process of a machine, control and two agents, is killed at a random
 moment under load, and every file of it deleted. On a new machine, with nothing but the bucket and
 the recovery key that the first start showed, typed in again, `hanse restore` says that everything

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 # What hanse cost counts is what lies in the bucket; what it says follows.  timeout: 300 s
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Users, SASL and access lists, with clients of others: who may in, and who may do what."""
 
 import json

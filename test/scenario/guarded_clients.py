@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """kafkajs and Kafka's Java client sign in: PLAIN, SCRAM and OAUTHBEARER, in the clear and over TLS,
 and with a certificate.
 

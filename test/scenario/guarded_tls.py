@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Kafka over TLS, clients known by certificates and tokens, and sessions that end."""
 
 import base64

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Consumer groups as kcat uses them: sharing, commits that survive, members that leave."""
 
 from kcat import produce

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 # What a crash leaves in the bucket between a put and its commit is found and deleted, what can be
 # read is not; and `hanse fsck` knows what every object is, beside a running cluster and without.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """The journal is gone, with all its copies, and the bucket of the records is there: `hanse rebuild`
 makes a journal from the data files alone, and clients find their records at their offsets.
 

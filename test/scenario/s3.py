@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """A broker on S3 stores that others wrote: what clients wrote survives kill -9 of node and store
 and the loss of everything local, another node takes over, and what is wrong is said in a sentence.
 

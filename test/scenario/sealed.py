@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """A sealed cluster: whoever keeps its bucket finds no word of ours in it, and whatever he does to
 objects is found when they are read; keys that are wrong are refused in a sentence; a first start
 that is cut off loses no key."""

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """Two agents of one site far away from the bucket of records: what one has written or read the
 other gets from it, and a block is read from the bucket once.  Then the one that is asked is frozen
 or killed while it is asked, and readers notice nothing.

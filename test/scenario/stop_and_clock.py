@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# runs beside others
 """A node that is stopped for a while and goes on, and a node that is asked to stop.
 
 PAUSE_S=n is how long everything stands still: longer than sessions last."""
