@@ -364,6 +364,7 @@ static void cut_power_everywhere(bool no_unnamed)
 	memory_free(r);
 }
 
+/* F10 */
 static void test_a_power_loss_after_any_call_keeps_what_was_acknowledged(void **state)
 {
 	(void)state;

@@ -226,6 +226,7 @@ static void test_a_renewal_that_hangs_holds_up_nobody(void **state)
 	assert_true(clock_now_ms() - begin_ms < S3_FETCH_MS / 2);
 }
 
+/* F11 */
 static void test_the_store_says_they_have_expired_and_they_are_fetched_once_more(void **state)
 {
 	struct place *p = *state;

@@ -168,6 +168,7 @@ static void test_a_busy_store_is_asked_again(void **state)
 	assert_int_equal(p->store.control->order_count, 0);
 }
 
+/* F2 */
 static void test_a_put_whose_answer_was_lost_is_done_again(void **state)
 {
 	struct place *p = *state;
@@ -439,6 +440,7 @@ static void test_an_expired_token_is_replaced_by_what_the_environment_has_now(vo
 	assert_why(p, "expired");
 }
 
+/* F12 */
 static void test_the_clock_of_the_store_is_used_when_ours_is_wrong(void **state)
 {
 	struct place *p = *state;
@@ -617,6 +619,7 @@ static void test_connections_are_kept_and_limited(void **state)
 }
 
 /* Without one pace for all each of them would be told several times. */
+/* F3 */
 static void test_a_store_that_wants_less_gets_less_and_everything_is_done(void **state)
 {
 	struct place *p = *state;

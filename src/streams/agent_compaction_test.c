@@ -143,6 +143,7 @@ static void test_a_fetch_whose_file_has_gone_plans_again(void **state)
 	end();
 }
 
+/* F6: it copies no wrong byte either. */
 static void test_a_bucket_that_fails_only_delays_it(void **state)
 {
 	static const struct fault faults[] = {

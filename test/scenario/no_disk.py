@@ -263,6 +263,7 @@ def use(s, words, store):
         kcat.produce(again.address, "lines", b"one more\n")
         assert kcat.consume(again.address, "lines", "-o", "-1") == b"one more\n"
         assert again.terminate() == 0
+    # F11
     with s.test("credentials that expire after seconds are renewed while it runs"):
         Metadata.life_s, Metadata.fetches = 5, 0
         third = make_node(s, words, "third", store, metadata)

@@ -112,6 +112,7 @@ def disk_tests(s):
     with s.test("what was written before is still served"):
         error, high, data = wait_until(lambda: fetch_or_none(node, TOPIC, 0, 0), 30, "a fetch")
         assert error == 0 and high > 0 and data
+    # F10
     with s.test("when there is space again it recovers by itself, and nothing is lost"):
         time.sleep(2)
         (disk / "filler").unlink()
@@ -135,6 +136,7 @@ def disk_tests(s):
         assert error is None or error in RETRIABLE
         error, high, data = wait_until(lambda: fetch_or_none(node, TOPIC, 0, 0), 30, "a fetch")
         assert error == 0 and high > 0 and data
+    # F10
     with s.test("when the disk can be written again it recovers by itself, and nothing is lost"):
         remount(disk, 0)
         goes_on(writer)
@@ -173,6 +175,7 @@ def flip(path, at):
 def damaged_data(s):
     bucket = s.scratch / "damaged"
     node = s.node("damaged", bucket=f"file:{bucket}", options=["--default-partitions", 2])
+    # F6
     with s.test("a damaged data file fails only the partition that needs it, and is named"):
         node.start()
         with Client(node.port) as client:
