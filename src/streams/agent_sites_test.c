@@ -215,6 +215,136 @@ static void test_clients_of_a_site_spread_and_only_those_move_that_have_to(void 
 	tear_down();
 }
 
+/* --- several agents of one node -------------------------------------------------------------- */
+
+/* Of the node "NAME:9092" in the site "wide", with numbers from 1 on. */
+static void add_mates(const char *name, int first_id, int count)
+{
+	char sql[300], number[16] = "";
+
+	for (int i = 0; i < count; i++) {
+		if (i > 0)
+			snprintf(number, sizeof(number), "#%d", i + 1);
+		snprintf(sql, sizeof(sql),
+			 "INSERT INTO agent (id, node, host, port, site, incarnation, low_sequence,"
+			 " is_live) VALUES (%d, '%s:9092%s', '%s', %d, 'wide', %d, 0, 1)",
+			 first_id + i, name, number, name, 9092 + i, 1000 + first_id + i);
+		testing_control_sql(&w.control, sql);
+	}
+	settle();
+}
+
+static void set_live(int id, bool is_live)
+{
+	char sql[100];
+
+	snprintf(sql, sizeof(sql), "UPDATE agent SET is_live = %d WHERE id = %d", is_live, id);
+	testing_control_sql(&w.control, sql);
+	settle();
+}
+
+enum { PARTITIONS = 3 };
+
+/* And each of them is a replica of what it leads. */
+static void leaders_of_all(struct testing_client *client, const char *client_id,
+			   int32_t ret[PARTITIONS])
+{
+	struct kafka_metadata_request_topic topic = { .name = SLICE("alpha") };
+	struct kafka_metadata_request request = { .topics = &topic, .topics_count = 1 };
+	struct kafka_describe_topic_partitions_request_topic named = { .name = SLICE("alpha") };
+	struct kafka_describe_topic_partitions_request describe = {
+		.topics = &named, .topics_count = 1, .response_partition_limit = 100
+	};
+
+	client->client_id = slice_from(client_id);
+	struct kafka_metadata_response *got = testing_call(client, KAFKA_API_METADATA, 5, &request);
+	assert_int_equal(got->topics[0].partitions_count, PARTITIONS);
+	for (size_t i = 0; i < PARTITIONS; i++) {
+		ret[i] = got->topics[0].partitions[i].leader_id;
+		assert_int_equal(got->topics[0].partitions[i].replica_nodes[0], ret[i]);
+		assert_int_equal(got->topics[0].partitions[i].isr_nodes[0], ret[i]);
+	}
+	struct kafka_describe_topic_partitions_response *told =
+		testing_call(client, KAFKA_API_DESCRIBE_TOPIC_PARTITIONS, 0, &describe);
+	assert_int_equal(told->topics[0].partitions_count, PARTITIONS);
+	for (size_t i = 0; i < PARTITIONS; i++)
+		assert_int_equal(told->topics[0].partitions[i].leader_id, ret[i]);
+}
+
+static void test_agents_of_a_node_share_the_partitions_out_for_every_client(void **state)
+{
+	int32_t leaders[PARTITIONS], others[PARTITIONS];
+	bool is_there[PARTITIONS] = { false };
+
+	(void)state;
+	set_up(0);
+	add_mates("cores", 100, PARTITIONS);
+	leaders_of_all(&c, "one,az=wide", leaders);
+	for (size_t i = 0; i < PARTITIONS; i++) {
+		assert_in_range(leaders[i], 100, 100 + PARTITIONS - 1);
+		is_there[leaders[i] - 100] = true;
+	}
+	for (size_t i = 0; i < PARTITIONS; i++)
+		assert_true(is_there[i]);
+	leaders_of_all(&n, "two,az=wide", others);
+	assert_memory_equal(leaders, others, sizeof(leaders));
+	assert_in_range(coordinator_for(&n), 100, 100 + PARTITIONS - 1);
+	tear_down();
+}
+
+static void test_without_one_agent_of_a_node_the_others_have_its_partitions(void **state)
+{
+	int32_t before[PARTITIONS], after[PARTITIONS];
+
+	(void)state;
+	set_up(0);
+	add_mates("cores", 100, PARTITIONS);
+	leaders_of_all(&c, "one,az=wide", before);
+	for (int id = 100; id < 100 + PARTITIONS; id++) {
+		set_live(id, false);
+		leaders_of_all(&c, "one,az=wide", after);
+		for (size_t i = 0; i < PARTITIONS; i++) {
+			assert_in_range(after[i], 100, 100 + PARTITIONS - 1);
+			assert_int_not_equal(after[i], id);
+			if (before[i] != id)
+				assert_int_equal(after[i], before[i]);
+		}
+		set_live(id, true);
+	}
+	set_live(100, false);
+	set_live(101, false);
+	leaders_of_all(&c, "one,az=wide", after);
+	for (size_t i = 0; i < PARTITIONS; i++)
+		assert_int_equal(after[i], 102);
+	tear_down();
+}
+
+/* A client belongs to a node, whichever of its agents are there. */
+static void test_clients_stay_with_a_node_that_lost_its_first_agent(void **state)
+{
+	char names[CLIENTS / 4][32];
+	int32_t before[PARTITIONS], after[PARTITIONS];
+	int counts[2] = { 0 };
+
+	(void)state;
+	set_up(0);
+	add_mates("left", 100, 2);
+	add_mates("right", 102, 2);
+	for (int i = 0; i < CLIENTS / 4; i++) {
+		snprintf(names[i], sizeof(names[i]), "client-%d,az=wide", i);
+		set_live(100, true);
+		leaders_of_all(&c, names[i], before);
+		counts[before[0] >= 102]++;
+		assert_int_equal(before[0] >= 102, before[1] >= 102);
+		set_live(100, false);
+		leaders_of_all(&c, names[i], after);
+		for (size_t k = 0; k < PARTITIONS; k++)
+			assert_int_equal(after[k], before[k] == 100 ? 101 : before[k]);
+	}
+	assert_in_range(counts[0], CLIENTS / 16, CLIENTS / 16 * 3);
+	tear_down();
+}
+
 /* --- where a consumer reads ------------------------------------------------------------------ */
 
 static struct kafka_fetch_response_partition *fetch_from(struct testing_client *client,
@@ -550,6 +680,9 @@ int main(void)
 		cmocka_unit_test(test_leader_coordinator_and_controller_are_one),
 		cmocka_unit_test(test_a_site_without_agents_is_served_by_others),
 		cmocka_unit_test(test_clients_of_a_site_spread_and_only_those_move_that_have_to),
+		cmocka_unit_test(test_agents_of_a_node_share_the_partitions_out_for_every_client),
+		cmocka_unit_test(test_without_one_agent_of_a_node_the_others_have_its_partitions),
+		cmocka_unit_test(test_clients_stay_with_a_node_that_lost_its_first_agent),
 		cmocka_unit_test(test_a_consumer_is_sent_to_its_site_without_records),
 		cmocka_unit_test(test_a_consumer_that_said_its_rack_has_its_leader_there),
 		cmocka_unit_test(test_a_consumer_reads_here_when_its_site_has_nobody),

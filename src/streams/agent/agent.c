@@ -445,6 +445,16 @@ static size_t connection_count_max(void)
 	return files < AGENT_CONNECTIONS_MAX ? files : AGENT_CONNECTIONS_MAX;
 }
 
+/* Its row in the catalog: HOST:PORT of the node's first agent, and for others their number. */
+static void name_agent(const struct agent_config *c, char *ret, size_t size)
+{
+	if (c->number <= 1)
+		snprintf(ret, size, "%s:%u", c->advertise_host, c->advertise_port);
+	else
+		snprintf(ret, size, "%s:%d" CATALOG_AGENT_NUMBER "%d", c->advertise_host,
+			 c->advertise_port - (c->number - 1), c->number);
+}
+
 struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 {
 	struct agent *agent = NEW(struct agent);
@@ -481,7 +491,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	quotas_init(&agent->connection_quotas);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
-	snprintf(node, sizeof(node), "%s:%u", config->advertise_host, config->advertise_port);
+	name_agent(config, node, sizeof(node));
 	agent->link = control_link_new(loop, &(struct control_link_config) {
 						     .places = config->controls,
 						     .place_count = config->control_count,

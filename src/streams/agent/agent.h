@@ -53,6 +53,7 @@ struct agent_config {
 	uint16_t kafka_port;
 	const char *advertise_host; /* what clients are told */
 	uint16_t advertise_port;
+	int number; /* among the agents of its node, whose ports follow each other; 0: as 1 */
 	const char *site;
 	const struct control_place *controls; /* borrowed; see control_link.h */
 	size_t control_count;

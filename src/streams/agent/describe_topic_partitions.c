@@ -75,12 +75,9 @@ static void set_cursor(struct page *p, struct slice name, int32_t partition)
 static void fill_partitions(struct page *p, const struct catalog_topic *topic, int32_t first,
 			    struct kafka_describe_topic_partitions_response_topic *ret)
 {
-	const struct brokers *b = &p->brokers;
+	struct brokers *b = &p->brokers;
 	size_t count = (size_t)(topic->partition_count - first);
-	int32_t *nodes = arena_take_array(&p->r->arena, b->replica_count, sizeof(*nodes));
 
-	for (size_t i = 0; i < b->replica_count; i++)
-		nodes[i] = b->replicas[i]->node_id;
 	if (count > p->left) {
 		count = p->left;
 		set_cursor(p, topic->name, first + (int32_t)count);
@@ -88,10 +85,13 @@ static void fill_partitions(struct page *p, const struct catalog_topic *topic, i
 	p->left -= count;
 	ret->partitions = arena_take_array(&p->r->arena, count, sizeof(*ret->partitions));
 	ret->partitions_count = count;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		const struct catalog_agent *leader =
+			brokers_leader(b, &topic->topic_id, first + (int32_t)i);
+		int32_t *nodes = brokers_replicas(p->r, b, leader);
 		ret->partitions[i] = (struct kafka_describe_topic_partitions_response_partition) {
 			.partition_index = first + (int32_t)i,
-			.leader_id = b->chosen->node_id,
+			.leader_id = leader->node_id,
 			.replica_nodes = nodes,
 			.replica_nodes_count = b->replica_count,
 			.isr_nodes = nodes,
@@ -100,6 +100,7 @@ static void fill_partitions(struct page *p, const struct catalog_topic *topic, i
 			.last_known_elr = nodes,
 			.offline_replicas = nodes,
 		};
+	}
 }
 
 static void fill_topic(struct page *p, struct slice name)

@@ -123,26 +123,45 @@ static int16_t missing_error(const struct metadata *m, struct slice name)
 /* --- describing --------------------------------------------------------------------------------
  */
 
-/* To one client the partitions of all topics are alike, so there is one list of them. */
+static struct kafka_metadata_response_partition partition_of(const struct brokers *b, size_t number,
+							     const struct catalog_agent *leader,
+							     int32_t *replicas)
+{
+	return (struct kafka_metadata_response_partition) {
+		.partition_index = (int32_t)number,
+		.leader_id = leader->node_id,
+		.replica_nodes = replicas,
+		.replica_nodes_count = b->replica_count,
+		.isr_nodes = replicas,
+		.isr_nodes_count = b->replica_count,
+		.offline_replicas = replicas,
+	};
+}
+
+/* For all topics, where partitions differ in nothing but their numbers. */
 static void make_partitions(struct request *r, struct metadata *m, size_t count)
 {
-	const struct brokers *b = &m->brokers;
-	int32_t *nodes = arena_take_array(&r->arena, b->replica_count, sizeof(*nodes));
+	int32_t *replicas = brokers_replicas(r, &m->brokers, m->brokers.chosen);
 
-	for (size_t i = 0; i < b->replica_count; i++)
-		nodes[i] = b->replicas[i]->node_id;
 	m->partitions = arena_take_array(&r->arena, count, sizeof(*m->partitions));
 	m->partition_count = count;
 	for (size_t i = 0; i < count; i++)
-		m->partitions[i] = (struct kafka_metadata_response_partition) {
-			.partition_index = (int32_t)i,
-			.leader_id = b->chosen->node_id,
-			.replica_nodes = nodes,
-			.replica_nodes_count = b->replica_count,
-			.isr_nodes = nodes,
-			.isr_nodes_count = b->replica_count,
-			.offline_replicas = nodes,
-		};
+		m->partitions[i] = partition_of(&m->brokers, i, m->brokers.chosen, replicas);
+}
+
+/* For one topic, where the client's node has several agents. */
+static void make_own_partitions(struct request *r, struct metadata *m,
+				const struct catalog_topic *topic,
+				struct kafka_metadata_response_topic *ret)
+{
+	ret->partitions =
+		arena_take_array(&r->arena, ret->partitions_count, sizeof(*ret->partitions));
+	for (size_t i = 0; i < ret->partitions_count; i++) {
+		const struct catalog_agent *leader =
+			brokers_leader(&m->brokers, &topic->topic_id, (int32_t)i);
+		ret->partitions[i] = partition_of(&m->brokers, i, leader,
+						  brokers_replicas(r, &m->brokers, leader));
+	}
 }
 
 static void fill_partitions(struct request *r, struct metadata *m,
@@ -151,11 +170,16 @@ static void fill_partitions(struct request *r, struct metadata *m,
 {
 	size_t count = (size_t)topic->partition_count;
 
+	ret->partitions_count = count;
+	m->answered_count += count;
+	/* what is too much is refused, and needs no memory */
+	if (!brokers_are_alike(&m->brokers) && m->answered_count <= METADATA_PARTITIONS_MAX) {
+		make_own_partitions(r, m, topic, ret);
+		return;
+	}
 	if (count > m->partition_count)
 		make_partitions(r, m, 2 * count);
 	ret->partitions = m->partitions;
-	ret->partitions_count = count;
-	m->answered_count += count;
 }
 
 static void fill_topic(struct request *r, const struct catalog_topic *topic,

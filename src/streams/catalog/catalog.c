@@ -306,7 +306,8 @@ enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **
 		return err;
 	struct catalog_agent *agents = arena_take_array(a, count + 1, sizeof(*agents));
 	sqlite3_stmt *st = cell_statement(
-		c, "SELECT id, host, port, site, is_live, incarnation FROM agent ORDER BY id");
+		c,
+		"SELECT id, host, port, site, is_live, incarnation, node FROM agent ORDER BY id");
 	for (size_t i = 0; i < count && !err; i++) {
 		err = step_row(c, st);
 		if (!err)
@@ -317,6 +318,7 @@ enum err catalog_agents(struct arena *a, struct cell *c, struct catalog_agent **
 				.site = arena_copy(a, cell_column_text(st, 3)),
 				.is_live = sqlite3_column_int(st, 4),
 				.incarnation = sqlite3_column_int64(st, 5),
+				.node = arena_copy(a, cell_column_text(st, 6)),
 			};
 	}
 	sqlite3_reset(st);

@@ -53,8 +53,14 @@ struct catalog_run {
 	bool is_compacted;
 };
 
+/* Several agents of one node are called as its first one, with their number after this: they stand
+ * in for one broker (brokers.h). */
+#define CATALOG_AGENT_NUMBER "#"
+enum { CATALOG_AGENT_NUMBER_MAX = 16 };
+
 struct catalog_agent {
 	int32_t node_id;
+	struct slice node; /* HOST:PORT, perhaps with its number */
 	struct slice host;
 	int32_t port;
 	struct slice site;
