@@ -415,7 +415,7 @@ int control_role_main(char **argv)
 	task_start_root(&c.task, &control_kind, c.loop);
 	c.page = role_page_open(&(struct role_page_config) { .loop = c.loop,
 							     .options = &options,
-							     .role = ROLE_CONTROL,
+							     .process = ROLE_CONTROL,
 							     .write = write_numbers,
 							     .check = check,
 							     .context = &c });

@@ -378,7 +378,7 @@ static void run(struct drop *d)
 	on_expire(&d->expire);
 	mesh_follow_start(&d->follow, d->loop, d->socket, on_netmap, d);
 	d->page = role_page_open(&(struct role_page_config) {
-		.loop = d->loop, .options = d->options, .role = ROLE_DROP, .context = d });
+		.loop = d->loop, .options = d->options, .process = ROLE_DROP, .context = d });
 	supervisor_tell_ready("files are taken");
 	loop_run(d->loop);
 	loop_free(d->loop);

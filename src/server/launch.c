@@ -35,21 +35,21 @@ enum err launch_make_run_dir(const char *path, char why[OPTION_WHY_BYTES])
 	return OK;
 }
 
-const char *const *launch_role_argv(const struct options *o, enum role_kind role)
+const char *const *launch_process_argv(const struct options *o, int process)
 {
-	static char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64], words[ROLE_COUNT][32];
-	static const char *argv[ROLE_COUNT][OPTION_COUNT + 3];
+	static char flags[OPTION_COUNT][OPTION_VALUE_BYTES_MAX + 64], words[PROCESS_COUNT][32];
+	static const char *argv[PROCESS_COUNT][OPTION_COUNT + 3];
 	int count = 0;
 
-	snprintf(words[role], sizeof(words[role]), "role:%s", role_name(role));
-	argv[role][count++] = "hanse";
-	argv[role][count++] = words[role];
+	snprintf(words[process], sizeof(words[process]), "role:%s", process_name(process));
+	argv[process][count++] = "hanse";
+	argv[process][count++] = words[process];
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		if (o->values[i][0] == '\0' || i == OPTION_JOIN)
 			continue; /* not needed there, or for the eyes of one role only */
 		snprintf(flags[i], sizeof(flags[i]), "--%s=%s", option_rows[i].name, o->values[i]);
-		argv[role][count++] = flags[i];
+		argv[process][count++] = flags[i];
 	}
-	argv[role][count] = NULL;
-	return argv[role];
+	argv[process][count] = NULL;
+	return argv[process];
 }

@@ -3,7 +3,7 @@
 #ifndef SERVER_LAUNCH_H
 #define SERVER_LAUNCH_H
 
-#include "server/options.h"
+#include "server/process.h"
 
 /* Flags, environment and file into `o`; options_finish() is still to come. */
 MUST_CHECK enum err launch_read_options(struct options *o, char **argv, char why[OPTION_WHY_BYTES]);
@@ -11,8 +11,8 @@ MUST_CHECK enum err launch_read_options(struct options *o, char **argv, char why
 /* --run-dir: made where it is missing, refused where others could write. */
 MUST_CHECK enum err launch_make_run_dir(const char *path, char why[OPTION_WHY_BYTES]);
 
-/* The arguments of a role's process: its word, and all options as flags, so that all of them mean
+/* The arguments of a process: its word, and all options as flags, so that all of them mean
  * the same; but no secret.  They live until the program ends. */
-const char *const *launch_role_argv(const struct options *o, enum role_kind role);
+const char *const *launch_process_argv(const struct options *o, int process);
 
 #endif

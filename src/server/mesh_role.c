@@ -504,7 +504,7 @@ static enum err start(struct mesh *m, char why[OPTION_WHY_BYTES])
 	}
 	m->page = role_page_open(&(struct role_page_config) { .loop = m->loop,
 							      .options = m->options,
-							      .role = ROLE_MESH,
+							      .process = ROLE_MESH,
 							      .write = write_numbers,
 							      .check = check,
 							      .context = m });

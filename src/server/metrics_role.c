@@ -55,8 +55,8 @@ struct metrics {
 	struct list gathers;
 	size_t gather_count;
 	struct kept_page kept[EXPOSITION_OPENMETRICS + 1];
-	uint64_t silent_since_ms[ROLE_COUNT]; /* 0: it answered last */
-	bool is_told;			      /* that the port could not be opened */
+	uint64_t silent_since_ms[PROCESS_COUNT]; /* 0: it answered last */
+	bool is_told;				 /* that the port could not be opened */
 };
 
 /* One question and the roles' answers to it. */
@@ -69,8 +69,8 @@ struct gather {
 	size_t other_count;
 	enum question question;
 	enum exposition_format format;
-	struct http_call calls[ROLE_COUNT];
-	bool is_asked[ROLE_COUNT];
+	struct http_call calls[PROCESS_COUNT];
+	bool is_asked[PROCESS_COUNT];
 };
 
 static const char plain[] = "text/plain; charset=utf-8";
@@ -83,22 +83,23 @@ static const struct metric_row role_up = {
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static bool has_answered(const struct gather *g, enum role_kind role)
+static bool has_answered(const struct gather *g, int process)
 {
-	const struct http_call *call = &g->calls[role];
+	const struct http_call *call = &g->calls[process];
 
-	return g->is_asked[role] && !call->task.err && call->status == HTTP_OK;
+	return g->is_asked[process] && !call->task.err && call->status == HTTP_OK;
 }
 
 /* A page that is none would spoil those of the others. */
-static bool take_page(const struct gather *g, enum role_kind role, struct slice *ret)
+static bool take_page(const struct gather *g, int process, struct slice *ret)
 {
-	if (!has_answered(g, role))
+	if (!has_answered(g, process))
 		return false;
-	*ret = buf_slice(&g->calls[role].body);
+	*ret = buf_slice(&g->calls[process].body);
 	enum err err = metrics_check(*ret);
 	if (err)
-		log_warn("the numbers of %s cannot be used: %s", role_name(role), err_name(err));
+		log_warn("the numbers of %s cannot be used: %s", process_name(process),
+			 err_name(err));
 	return !err;
 }
 
@@ -121,7 +122,7 @@ static void keep_page(struct gather *g, struct slice text)
 
 static void answer_metrics(struct gather *g)
 {
-	struct slice pages[ROLE_COUNT + 1];
+	struct slice pages[PROCESS_COUNT + 1];
 	struct buf own, all;
 	struct exposition e;
 	size_t count = 1;
@@ -130,14 +131,14 @@ static void answer_metrics(struct gather *g)
 	buf_init(&all);
 	exposition_init(&e, g->format, &own);
 	exposition_family(&e, &role_up);
-	for (enum role_kind role = 0; role < ROLE_COUNT; role++) {
-		if (!g->is_asked[role])
+	for (int process = 0; process < PROCESS_COUNT; process++) {
+		if (!g->is_asked[process])
 			continue;
-		bool is_up = take_page(g, role, &pages[count]);
-		exposition_add(&e, is_up, LABELS({ "role", slice_from(role_name(role)) }));
+		bool is_up = take_page(g, process, &pages[count]);
+		exposition_add(&e, is_up, LABELS({ "role", slice_from(process_name(process)) }));
 		count += is_up;
 	}
-	process_numbers_write(&e, role_name(ROLE_METRICS));
+	process_numbers_write(&e, process_name(ROLE_METRICS));
 	pages[0] = buf_slice(&own);
 	metrics_merge(pages, count, &all);
 	exposition_end(g->format, &all);
@@ -149,9 +150,9 @@ static void answer_metrics(struct gather *g)
 
 /* --- ready and alive -------------------------------------------------------------------------- */
 
-static void note_silence(struct gather *g, enum role_kind role, bool has_answer)
+static void note_silence(struct gather *g, int process, bool has_answer)
 {
-	uint64_t *since_ms = &g->metrics->silent_since_ms[role];
+	uint64_t *since_ms = &g->metrics->silent_since_ms[process];
 
 	if (has_answer)
 		*since_ms = 0;
@@ -159,19 +160,20 @@ static void note_silence(struct gather *g, enum role_kind role, bool has_answer)
 		*since_ms = loop_now_ms(g->task.loop);
 }
 
-static void add_role(struct gather *g, enum role_kind role, struct readiness *r)
+static void add_process(struct gather *g, int process, struct readiness *r)
 {
-	bool has_answer = has_answered(g, role);
+	bool has_answer = has_answered(g, process);
 	uint64_t now_ms = loop_now_ms(g->task.loop), *since_ms = g->metrics->silent_since_ms;
 
-	note_silence(g, role, has_answer);
+	note_silence(g, process, has_answer);
 	if (g->question == ASK_LIVE) {
-		bool is_alive = has_answer || now_ms - since_ms[role] < METRICS_LIVE_MS;
-		readiness_add(r, role_name(role), "", is_alive, "silent for more than a minute");
+		bool is_alive = has_answer || now_ms - since_ms[process] < METRICS_LIVE_MS;
+		readiness_add(r, process_name(process), "", is_alive,
+			      "silent for more than a minute");
 	} else if (!has_answer) {
-		readiness_add(r, role_name(role), "", false, "the process does not answer");
-	} else if (readiness_read(r, buf_slice(&g->calls[role].body))) {
-		readiness_add(r, role_name(role), "", false, "its answer makes no sense");
+		readiness_add(r, process_name(process), "", false, "the process does not answer");
+	} else if (readiness_read(r, buf_slice(&g->calls[process].body))) {
+		readiness_add(r, process_name(process), "", false, "its answer makes no sense");
 	}
 }
 
@@ -195,9 +197,9 @@ static void answer_health(struct gather *g)
 
 	q.only = name_in(g->exchange->path, q.word);
 	buf_init(&text);
-	for (enum role_kind role = 0; role < ROLE_COUNT; role++)
-		if (g->is_asked[role])
-			add_role(g, role, r);
+	for (int process = 0; process < PROCESS_COUNT; process++)
+		if (g->is_asked[process])
+			add_process(g, process, r);
 	if (readiness_answer(r, &q, &text, &is_ready))
 		http_answer(g->exchange, HTTP_NOT_FOUND, plain, SLICE("no such check\n"));
 	else
@@ -209,17 +211,17 @@ static void answer_health(struct gather *g)
 
 /* --- asking the roles ------------------------------------------------------------------------- */
 
-static void ask_role(struct gather *g, enum role_kind role)
+static void ask_process(struct gather *g, int process)
 {
 	const char *target = g->question != ASK_METRICS		   ? "/ready"
 			     : g->format == EXPOSITION_OPENMETRICS ? "/metrics?openmetrics"
 								   : "/metrics";
 	char path[OPTION_VALUE_BYTES_MAX + 32];
 
-	role_page_path(g->metrics->options, role, path);
-	g->is_asked[role] = true;
-	http_call_start(&g->calls[role], &g->task, path, "GET", target, (struct slice) { 0 });
-	task_set_deadline(&g->calls[role].task, loop_now_ms(g->task.loop) + METRICS_ASK_MS);
+	role_page_path(g->metrics->options, process, path);
+	g->is_asked[process] = true;
+	http_call_start(&g->calls[process], &g->task, path, "GET", target, (struct slice) { 0 });
+	task_set_deadline(&g->calls[process].task, loop_now_ms(g->task.loop) + METRICS_ASK_MS);
 }
 
 enum { GATHER_ASK, GATHER_TOLD, GATHER_PLACES };
@@ -235,9 +237,10 @@ static enum step gather_step(struct task *t)
 	}
 	switch (t->at) {
 	case GATHER_ASK:
-		for (enum role_kind role = 0; role < ROLE_METRICS; role++)
-			if (g->metrics->options->roles[role])
-				ask_role(g, role);
+		for (int process = 0; process < PROCESS_COUNT; process++)
+			if (process != (int)ROLE_METRICS &&
+			    process_is_there(g->metrics->options, process))
+				ask_process(g, process);
 		return task_wait(t, GATHER_TOLD);
 	case GATHER_TOLD:
 		if (t->children > 0)
@@ -255,8 +258,8 @@ static void on_gather_end(struct task *t)
 {
 	struct gather *g = CONTAINER(t, struct gather, task);
 
-	for (enum role_kind role = 0; role < ROLE_COUNT; role++)
-		buf_done(&g->calls[role].body);
+	for (int process = 0; process < PROCESS_COUNT; process++)
+		buf_done(&g->calls[process].body);
 	list_remove(&g->link);
 	g->metrics->gather_count--;
 	memory_free(g);
@@ -270,13 +273,13 @@ static const struct task_kind gather_kind = {
 	.on_end = on_gather_end,
 };
 
-static bool has_silent_role(const struct metrics *m)
+static bool has_silent_process(const struct metrics *m)
 {
 	uint64_t now_ms = loop_now_ms(m->loop);
 
-	for (enum role_kind role = 0; role < ROLE_METRICS; role++)
-		if (m->silent_since_ms[role] &&
-		    now_ms - m->silent_since_ms[role] >= METRICS_LIVE_MS)
+	for (int process = 0; process < PROCESS_COUNT; process++)
+		if (m->silent_since_ms[process] &&
+		    now_ms - m->silent_since_ms[process] >= METRICS_LIVE_MS)
 			return true;
 	return false;
 }
@@ -308,7 +311,7 @@ static void gather(struct metrics *m, struct http_exchange *x, enum question que
 	bool is_busy = m->gather_count >= METRICS_GATHERS_MAX;
 
 	/* Nobody is to be restarted because others ask much. */
-	if (is_busy && question == ASK_LIVE && !has_silent_role(m)) {
+	if (is_busy && question == ASK_LIVE && !has_silent_process(m)) {
 		http_answer(x, HTTP_OK, plain, SLICE("ok"));
 		return;
 	}

@@ -483,7 +483,7 @@ static void run(struct names *n)
 	stop_install(n->loop, on_stop, n);
 	n->page = role_page_open(&(struct role_page_config) { .loop = n->loop,
 							      .options = n->options,
-							      .role = ROLE_NAMES,
+							      .process = ROLE_NAMES,
 							      .write = write_numbers,
 							      .check = check,
 							      .context = n });

@@ -19,6 +19,7 @@ enum {
 	OPTION_HOST_BYTES = 256,
 	OPTION_PATH_BYTES = 108, /* of a Unix socket, as the system has it */
 	OPTION_CONTROLS_MAX = 16,
+	OPTION_AGENTS_MAX = 16,
 	REALM_PORT_DEFAULT = 8641,	/* TCP: control of the mesh */
 	REALM_PEER_PORT_DEFAULT = 8642, /* TCP: between machines that run control of the mesh */
 	RELAY_PORT_DEFAULT = 8643,	/* TCP: DERP */
@@ -40,6 +41,7 @@ enum option {
 	OPTION_KAFKA,
 	OPTION_KAFKA_ALSO,
 	OPTION_ADVERTISE,
+	OPTION_AGENTS,
 	OPTION_PEER,
 	OPTION_BLOCKS,
 	OPTION_SITE,
@@ -145,7 +147,8 @@ struct options {
 	struct address blocks; /* where agents of the site ask for blocks; host "": nowhere */
 	char blocks_listen[OPTION_HOST_BYTES];
 	int32_t default_partitions;
-	int puts_per_s;		  /* of data files, where requests cost */
+	int agent_count;	  /* processes of streams, with ports one after the other */
+	int puts_per_s;		  /* of data files, where requests cost; of all of them */
 	uint64_t kafka_reauth_ms; /* clients sign in again before that; 0: need not */
 	bool has_control, has_streams;
 	bool is_sealed;	 /* --seal */

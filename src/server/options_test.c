@@ -32,6 +32,7 @@ static void test_without_anything_there_are_defaults(void **state)
 	assert_string_equal(o.values[OPTION_PEER], "127.0.0.1:9192");
 	assert_int_equal(o.default_partitions, 1);
 	assert_int_equal(o.puts_per_s, 25);
+	assert_int_equal(o.agent_count, 1);
 	assert_true(o.has_control && o.has_streams);
 	assert_int_equal(o.control_count, 1);
 }
@@ -259,6 +260,36 @@ static void test_streams_may_use_the_control_of_others(void **state)
 	assert_int_equal(finish_flags(&o, too_long), ERR_INVALID);
 }
 
+static void test_agents_take_ports_that_nobody_else_has(void **state)
+{
+	const struct {
+		char *flags[3];
+		const char *problem; /* NULL: fine */
+	} cases[] = {
+		{ { "--agents=16" }, NULL },
+		{ { "--agents=0" }, "1 to 16" },
+		{ { "--agents=17" }, "1 to 16" },
+		{ { "--agents=2", "--kafka=127.0.0.1:65535", "--peer=127.0.0.1:9" }, "not enough" },
+		{ { "--agents=2", "--advertise=127.0.0.1:65535" }, "not enough" },
+		{ { "--agents=3", "--peer=127.0.0.1:9094" }, "same port 9094" },
+		{ { "--agents=2", "--peer=127.0.0.1:9094" }, NULL },
+		{ { "--agents=2", "--metrics=127.0.0.1:9093" }, "ports 9092 to 9093" },
+		{ { "--agents=2", "--key-file=k", "--blocks=127.0.0.1:9093" }, "--kafka (" },
+		{ { "--agents=2", "--key-file=k", "--blocks=127.0.0.1:9091" }, "--blocks (" },
+		{ { "--agents=2", "--key-file=k", "--blocks=127.0.0.1:9090" }, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *argv[4] = { cases[i].flags[0], cases[i].flags[1], cases[i].flags[2], NULL };
+		struct options o;
+		assert_int_equal(read_flags(&o, argv), OK);
+		assert_int_equal(options_finish(&o, why), cases[i].problem ? ERR_INVALID : OK);
+		if (cases[i].problem && !strstr(why, cases[i].problem))
+			fail_msg("%zu: %s", i, why);
+	}
+}
+
 static void test_blocks_are_given_only_where_it_is_said(void **state)
 {
 	static const struct {
@@ -376,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_a_role_alone_needs_no_place_of_the_other),
 		cmocka_unit_test(test_what_others_keep_is_sealed_unless_told_otherwise),
 		cmocka_unit_test(test_streams_may_use_the_control_of_others),
+		cmocka_unit_test(test_agents_take_ports_that_nobody_else_has),
 		cmocka_unit_test(test_blocks_are_given_only_where_it_is_said),
 		cmocka_unit_test(test_a_node_that_listens_everywhere_is_named_as_advertised),
 		cmocka_unit_test(test_an_empty_bucket_may_become_a_cluster_unless_it_is_said),

@@ -83,9 +83,9 @@ static double start_time(void)
 	return start;
 }
 
-void process_numbers_write(struct exposition *e, const char *role)
+void process_numbers_write(struct exposition *e, const char *process)
 {
-	const struct metric_label *labels = LABELS({ "role", slice_from(role) });
+	const struct metric_label *labels = LABELS({ "role", slice_from(process) });
 	uint64_t virtual, resident;
 	struct rusage usage;
 	struct rlimit limit = { 0 };
@@ -95,7 +95,8 @@ void process_numbers_write(struct exposition *e, const char *role)
 	read_memory(&virtual, &resident);
 	exposition_family(e, &build_info);
 	exposition_add(e, 1,
-		       LABELS({ "role", slice_from(role) }, { "version", SLICE(HANSE_VERSION) }));
+		       LABELS({ "role", slice_from(process) },
+			      { "version", SLICE(HANSE_VERSION) }));
 	exposition_family(e, &cpu_seconds);
 	exposition_add_real(e, seconds(&usage.ru_utime) + seconds(&usage.ru_stime), labels);
 	exposition_family(e, &resident_bytes);

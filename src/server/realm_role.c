@@ -488,7 +488,7 @@ int realm_role_main(char **argv)
 	task_start_root(&role.task, &realm_kind, role.loop);
 	role.page = role_page_open(&(struct role_page_config) { .loop = role.loop,
 								.options = &options,
-								.role = ROLE_REALM,
+								.process = ROLE_REALM,
 								.write = write_numbers,
 								.check = check,
 								.context = &role });

@@ -467,7 +467,7 @@ int relay_role_main(char **argv)
 	stop_install(r.loop, on_stop, &r);
 	r.page = role_page_open(&(struct role_page_config) { .loop = r.loop,
 							     .options = &options,
-							     .role = ROLE_RELAY,
+							     .process = ROLE_RELAY,
 							     .write = write_numbers,
 							     .context = &r });
 	say_ready(&r);

@@ -18,16 +18,15 @@ struct role_page {
 
 static const char plain[] = "text/plain; charset=utf-8";
 
-void role_page_path(const struct options *o, enum role_kind role,
-		    char ret[OPTION_VALUE_BYTES_MAX + 32])
+void role_page_path(const struct options *o, int process, char ret[OPTION_VALUE_BYTES_MAX + 32])
 {
 	const char *dir = o->values[OPTION_RUN_DIR];
 	enum { SIZE = OPTION_VALUE_BYTES_MAX + 32 };
 
 	if (o->command == OPTIONS_UP)
-		snprintf(ret, SIZE, "%.1000s/metrics-%s.sock", dir, role_name(role));
+		snprintf(ret, SIZE, "%.1000s/metrics-%s.sock", dir, process_name(process));
 	else
-		snprintf(ret, SIZE, "%.1000s/metrics-%s-%u.sock", dir, role_name(role),
+		snprintf(ret, SIZE, "%.1000s/metrics-%s-%u.sock", dir, process_name(process),
 			 o->kafka.port);
 }
 
@@ -38,11 +37,16 @@ static void answer_metrics(struct role_page *p, struct http_exchange *x)
 	bool is_open = slice_equal(x->query, SLICE("openmetrics"));
 	enum exposition_format format = is_open ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT;
 	struct exposition e;
+	char number[16];
 	struct buf text;
 
 	buf_init(&text);
 	exposition_init(&e, format, &text);
-	process_numbers_write(&e, role_name(p->config.role));
+	if (p->config.options->agent_count > 1 && process_role(p->config.process) == ROLE_STREAMS) {
+		snprintf(number, sizeof(number), "%d", process_agent(p->config.process));
+		e.common = (struct metric_label) { "agent", slice_from(number) };
+	}
+	process_numbers_write(&e, process_name(p->config.process));
 	if (p->config.write)
 		p->config.write(p->config.context, &e);
 	if (e.left_out > 0)
@@ -57,7 +61,7 @@ static void answer_ready(struct role_page *p, struct http_exchange *x)
 	struct buf text;
 
 	buf_init(&text);
-	readiness_add(r, role_name(p->config.role), "", true, "");
+	readiness_add(r, process_name(p->config.process), "", true, "");
 	if (p->config.check)
 		p->config.check(p->config.context, r);
 	readiness_write(r, &text);
@@ -98,7 +102,7 @@ static void open_page(struct role_page *p)
 					     .leave_ms = ROLE_PAGE_LEAVE_MS };
 	char path[OPTION_VALUE_BYTES_MAX + 32], why[TASK_WHY_BYTES];
 
-	role_page_path(p->config.options, p->config.role, path);
+	role_page_path(p->config.options, p->config.process, path);
 	enum err err = http_server_open_unix(p->config.loop, path, &config, &p->server, why);
 	if (!err)
 		return;

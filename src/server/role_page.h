@@ -1,6 +1,6 @@
 /* What a role tells of itself: its numbers, and whether it is ready.  HTTP on a Unix socket of each
- * process, RUNDIR/metrics-ROLE-PORT.sock (of `hanse up`: metrics-ROLE.sock), which the process
- * `metrics` asks, for people and for Prometheus.
+ * process, RUNDIR/metrics-PROCESS-PORT.sock (of `hanse up`: metrics-PROCESS.sock), which the
+ * process `metrics` asks, for people and for Prometheus.
  *
  *	GET /metrics               the families of this process, without an end (wire/metrics/)
  *	GET /metrics?openmetrics   the same as OpenMetrics has it
@@ -11,7 +11,7 @@
 #define SERVER_ROLE_PAGE_H
 
 #include "loop/loop.h"
-#include "server/options.h"
+#include "server/process.h"
 #include "server/readiness.h"
 #include "wire/metrics/exposition.h"
 
@@ -26,7 +26,7 @@ struct role_page;
 struct role_page_config {
 	struct loop *loop;
 	const struct options *options; /* outlive it */
-	enum role_kind role;
+	int process;		       /* process.h */
 	/* The role's own families; NULL: only those that every process has. */
 	void (*write)(void *context, struct exposition *e);
 	/* The role's own checks; NULL: ready while it answers. */
@@ -38,11 +38,10 @@ struct role_page_config {
 struct role_page *role_page_open(const struct role_page_config *config);
 void role_page_close(struct role_page **page); /* and sets it to NULL */
 
-/* Where a role of this node has it. */
-void role_page_path(const struct options *o, enum role_kind role,
-		    char ret[OPTION_VALUE_BYTES_MAX + 32]);
+/* Where a process of this node has it. */
+void role_page_path(const struct options *o, int process, char ret[OPTION_VALUE_BYTES_MAX + 32]);
 
 /* What every process has: CPU, memory, files, since when, which version. */
-void process_numbers_write(struct exposition *e, const char *role);
+void process_numbers_write(struct exposition *e, const char *process);
 
 #endif

@@ -9,7 +9,12 @@
 #include "server/first_start.h"
 #include "server/launch.h"
 #include "server/mesh_address.h"
+#include "server/process.h"
 #include "server/supervisor.h"
+#include "streams/agent/flush_budget.h"
+
+enum { SERVE_PROCESSES_MAX = OPTION_AGENTS_MAX + 2 }; /* with control and metrics */
+_Static_assert((int)SERVE_PROCESSES_MAX <= (int)SUPERVISOR_ROLES_MAX, "they have a supervisor");
 
 static void print_help(void)
 {
@@ -28,6 +33,8 @@ static void print_help(void)
 	     "unix:/run/h/control-9092.sock\n"
 	     "                                           a second agent of the first node's "
 	     "control\n"
+	     "  hanse serve --agents 4                   four cores for Kafka, at ports 9092 to "
+	     "9095\n"
 	     "\n"
 	     "Usage: hanse serve [OPTION VALUE]...\n"
 	     "\n"
@@ -85,7 +92,7 @@ static void make_default_parent(const struct options *o)
 struct banner {
 	const struct options *options;
 	struct first_start *first_start;
-	bool is_control_ready, is_streams_ready, is_printed;
+	bool is_ready[PROCESS_COUNT], is_printed;
 	char cluster[256];
 };
 
@@ -136,18 +143,28 @@ static void print_control(const struct options *o)
 			program, path, bucket, o->values[OPTION_KAFKA]);
 }
 
+static bool are_all_ready(const struct banner *b)
+{
+	for (int process = 0; process < PROCESS_COUNT; process++)
+		if (process != (int)ROLE_METRICS && process_is_there(b->options, process) &&
+		    !b->is_ready[process])
+			return false;
+	return true;
+}
+
 static void print_banner(struct banner *b)
 {
 	const struct options *o = b->options;
-	char flags[2 * OPTION_VALUE_BYTES_MAX + 32];
+	char flags[2 * OPTION_VALUE_BYTES_MAX + 32], others[64] = "";
 
-	if (b->is_printed || (o->has_streams && !b->is_streams_ready) ||
-	    (o->has_control && !b->is_control_ready))
+	if (o->agent_count > 1)
+		snprintf(others, sizeof(others), " to %d", o->advertise.port + o->agent_count - 1);
+	if (b->is_printed || !are_all_ready(b))
 		return;
 	b->is_printed = true;
 	if (o->has_streams)
-		fprintf(stderr, "\n  Hanse serves Kafka on %s\n  records are in %s",
-			o->values[OPTION_ADVERTISE], o->values[OPTION_BUCKET]);
+		fprintf(stderr, "\n  Hanse serves Kafka on %s%s\n  records are in %s",
+			o->values[OPTION_ADVERTISE], others, o->values[OPTION_BUCKET]);
 	else
 		fprintf(stderr, "\n  Hanse's control is ready\n  the journal is in %s",
 			o->values[OPTION_JOURNAL]);
@@ -168,13 +185,13 @@ static void print_banner(struct banner *b)
 static void on_ready(void *context, const char *role, const char *text)
 {
 	struct banner *b = context;
+	int process;
 
+	if (process_from_name(role, &process))
+		b->is_ready[process] = true;
 	if (strcmp(role, "control") == 0) {
-		b->is_control_ready = true;
 		snprintf(b->cluster, sizeof(b->cluster), "%s", text);
 		first_start_on_ready(b->first_start);
-	} else if (strcmp(role, "streams") == 0) {
-		b->is_streams_ready = true;
 	}
 	print_banner(b);
 }
@@ -206,25 +223,52 @@ static void on_status(void *context, const char *role, const char *text)
 /* --- starting -----------------------------------------------------------------------------------
  */
 
-static int start(const struct options *o, struct first_start *f)
+/* The budget is one, but each agent puts FLUSH_PUTS_PER_S_MIN a second in any case. */
+static void warn_of_puts(const struct options *o)
 {
-	struct supervisor_role roles[3];
-	struct banner banner = { .options = o, .first_start = f };
+	int least = o->agent_count * FLUSH_PUTS_PER_S_MIN;
+
+	if (o->has_streams && least > o->puts_per_s &&
+	    strncmp(o->values[OPTION_BUCKET], "file:", 5))
+		log_warn("--puts-per-second %d is less than %d agents put in any case: up to %d",
+			 o->puts_per_s, o->agent_count, least);
+}
+
+/* In the order in which they start: control, agents, metrics. */
+static size_t list_roles(const struct options *o, const struct first_start *f,
+			 struct supervisor_role ret[SERVE_PROCESSES_MAX])
+{
 	size_t count = 0;
 
-	open_files_raise(); /* for the roles, too */
 	if (o->has_control)
-		roles[count++] =
-			(struct supervisor_role) { "control", launch_role_argv(o, ROLE_CONTROL),
-						   buf_slice(&f->texts[KEY_ROLE_CONTROL]) };
-	if (o->has_streams)
-		roles[count++] =
-			(struct supervisor_role) { "streams", launch_role_argv(o, ROLE_STREAMS),
-						   buf_slice(&f->texts[KEY_ROLE_STREAMS]) };
+		ret[count++] = (struct supervisor_role) {
+			.name = process_name(ROLE_CONTROL),
+			.argv = launch_process_argv(o, ROLE_CONTROL),
+			.secret = buf_slice(&f->texts[KEY_ROLE_CONTROL]),
+		};
+	for (int number = 1; o->has_streams && number <= o->agent_count; number++)
+		ret[count++] = (struct supervisor_role) {
+			.name = process_name(process_of_agent(number)),
+			.argv = launch_process_argv(o, process_of_agent(number)),
+			.secret = buf_slice(&f->texts[KEY_ROLE_STREAMS]),
+			.stops_with_previous = number > 1,
+		};
 	if (o->has_metrics)
-		roles[count++] = (struct supervisor_role) { "metrics",
-							    launch_role_argv(o, ROLE_METRICS),
-							    { 0 } };
+		ret[count++] = (struct supervisor_role) {
+			.name = process_name(ROLE_METRICS),
+			.argv = launch_process_argv(o, ROLE_METRICS),
+		};
+	return count;
+}
+
+static int start(const struct options *o, struct first_start *f)
+{
+	struct supervisor_role roles[SERVE_PROCESSES_MAX];
+	struct banner banner = { .options = o, .first_start = f };
+	size_t count = list_roles(o, f, roles);
+
+	open_files_raise(); /* for the roles, too */
+	warn_of_puts(o);
 	return supervisor_run(&(struct supervisor_config) {
 		.roles = roles,
 		.role_count = count,

@@ -16,7 +16,7 @@ int up_main(char **argv);
 /* One role, in the process the supervisor started for it; argv after the word that names it,
  * "role:" and its name.  roles.c has the table. */
 int control_role_main(char **argv);
-int streams_role_main(char **argv);
+int streams_role_main(int number, char **argv); /* of --agents; 1 is the first */
 int mesh_role_main(char **argv);
 int relay_role_main(char **argv);
 int realm_role_main(char **argv);

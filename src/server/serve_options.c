@@ -206,23 +206,81 @@ static enum err find_blocks(struct options *o, char why[OPTION_WHY_BYTES])
 	return ERR_INVALID;
 }
 
-/* The others open first or not at all: whoever came second would take the place for busy. */
+/* Ports that one process after the other opens. */
+struct ports {
+	const char *name;
+	unsigned first, count; /* 0: none */
+};
+
+static void say_ports(const struct ports *p, char *ret, size_t size)
+{
+	if (p->count > 1)
+		snprintf(ret, size, "--%s (ports %u to %u)", p->name, p->first,
+			 p->first + p->count - 1);
+	else
+		snprintf(ret, size, "--%s", p->name);
+}
+
+static enum err check_apart(const struct ports *p, const struct ports *other,
+			    char why[OPTION_WHY_BYTES])
+{
+	char names[2][64];
+
+	if (p->first + p->count <= other->first || other->first + other->count <= p->first)
+		return OK;
+	say_ports(p, names[0], sizeof(names[0]));
+	say_ports(other, names[1], sizeof(names[1]));
+	snprintf(why, OPTION_WHY_BYTES, "%s and %s have the same port %u", names[0], names[1],
+		 p->first > other->first ? p->first : other->first);
+	return ERR_INVALID;
+}
+
+/* The others open first or not at all: whoever came second would take the place for busy.  Which
+ * address each port is of does not count: one number for one thing. */
 enum err serve_options_check_ports(const struct options *o, char why[OPTION_WHY_BYTES])
 {
-	const struct {
-		const char *name;
-		uint16_t port;
-	} others[] = {
-		{ "kafka", o->kafka.port },
-		{ "peer", o->peer.port },
-		{ "metrics", o->metrics.port },
+	unsigned agents = (unsigned)o->agent_count;
+	const struct ports blocks = { "blocks", o->blocks.port, o->blocks.port ? agents : 0 };
+	const struct ports kafka = { "kafka", o->kafka.port, o->has_streams ? agents : 1 };
+	const struct ports others[] = {
+		{ "peer", o->peer.port, o->peer.port > 0 },
+		{ "metrics", o->metrics.port, o->metrics.port > 0 },
 	};
 
-	for (size_t i = 0; o->blocks.port && i < sizeof(others) / sizeof(others[0]); i++) {
-		if (others[i].port != o->blocks.port)
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		enum err err = OK;
+		if (blocks.count > 0)
+			err = check_apart(&blocks, &others[i], why);
+		if (!err && kafka.count > 1)
+			err = check_apart(&kafka, &others[i], why);
+		if (err)
+			return err;
+	}
+	return blocks.count > 0 ? check_apart(&blocks, &kafka, why) : OK;
+}
+
+/* N agents take the port that is given and those after it. */
+static enum err read_agents(struct options *o, char why[OPTION_WHY_BYTES])
+{
+	const struct ports given[] = {
+		{ "kafka", o->kafka.port, 1 },
+		{ "advertise", o->advertise.port, 1 },
+		{ "blocks", o->blocks.port, 1 },
+	};
+	uint64_t count;
+
+	if (text_to_u64(slice_from(o->values[OPTION_AGENTS]), OPTION_AGENTS_MAX, &count) ||
+	    count == 0) {
+		snprintf(why, OPTION_WHY_BYTES, "--agents is 1 to %d", OPTION_AGENTS_MAX);
+		return ERR_INVALID;
+	}
+	o->agent_count = (int)count;
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		if (given[i].first + count - 1 <= UINT16_MAX)
 			continue;
-		snprintf(why, OPTION_WHY_BYTES, "--blocks and --%s have the same port %u",
-			 others[i].name, o->blocks.port);
+		snprintf(why, OPTION_WHY_BYTES,
+			 "after the port %u of --%s there are not enough for --agents %llu",
+			 given[i].first, given[i].name, (unsigned long long)count);
 		return ERR_INVALID;
 	}
 	return OK;
@@ -292,6 +350,8 @@ enum err serve_options_finish(struct options *o, char why[OPTION_WHY_BYTES])
 		err = options_read_journal(o, why);
 	if (!err && o->has_streams)
 		err = find_blocks(o, why);
+	if (!err)
+		err = read_agents(o, why);
 	if (!err)
 		err = read_controls(o, why);
 	if (!err)

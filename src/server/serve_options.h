@@ -8,7 +8,7 @@
  * everything read as what it means. */
 MUST_CHECK enum err serve_options_finish(struct options *o, char why[OPTION_WHY_BYTES]);
 
-/* After all addresses are read: --blocks has a port of its own. */
+/* After all addresses are read: --blocks and several --agents have ports of their own. */
 MUST_CHECK enum err serve_options_check_ports(const struct options *o, char why[OPTION_WHY_BYTES]);
 
 #endif

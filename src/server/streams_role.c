@@ -1,4 +1,4 @@
-/* The streams process: an agent, and nothing else. */
+/* A streams process: an agent, and nothing else. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +11,18 @@
 #include "server/kafka_tls.h"
 #include "server/key_file.h"
 #include "server/peer_identity.h"
+#include "server/process.h"
 #include "server/role_page.h"
 #include "server/serve.h"
 #include "server/supervisor.h"
 #include "streams/agent/agent.h"
 #include "streams/agent/agent_numbers.h"
+#include "streams/agent/flush_budget.h"
 #include "streams/agent/health.h"
+#include "streams/catalog/catalog.h"
 
 struct streams {
+	int number; /* of --agents; 1 is the first */
 	struct loop *loop;
 	struct agent *agent;
 	struct task task; /* waits for the agent to stop */
@@ -121,32 +125,47 @@ static void write_numbers(void *context, struct exposition *e)
 	struct streams *s = context;
 
 	agent_numbers_write(s->agent, e);
-	bucket_numbers_write(e, "streams", &s->agent->config.bucket, 1);
+	bucket_numbers_write(e, process_name(process_of_agent(s->number)), &s->agent->config.bucket,
+			     1);
 }
 
 static void check(void *context, struct readiness *r)
 {
 	const struct streams *s = context;
+	const char *name = process_name(process_of_agent(s->number));
 
-	readiness_add(r, "streams", "kafka", s->is_serving,
+	readiness_add(r, name, "kafka", s->is_serving,
 		      s->why[0] ? s->why : "control has not answered yet");
-	readiness_add(r, "streams", "bucket", s->agent && !health_is_sick(s->agent),
+	readiness_add(r, name, "bucket", s->agent && !health_is_sick(s->agent),
 		      "the bucket does not do what it is asked for");
+}
+
+_Static_assert((int)OPTION_AGENTS_MAX <= (int)CATALOG_AGENT_NUMBER_MAX, "agents can be numbered");
+
+/* One budget for all agents of the node; but none waits longer than FLUSH_WAIT_MS_MAX. */
+static int share_of_puts(const struct options *o)
+{
+	int share = o->puts_per_s / o->agent_count;
+
+	return share > FLUSH_PUTS_PER_S_MIN ? share : FLUSH_PUTS_PER_S_MIN;
 }
 
 /* All that the options say. */
 static struct agent_config config_of(const struct options *o, struct streams *s)
 {
+	uint16_t after = (uint16_t)(s->number - 1); /* ports of agents follow each other */
+
 	return (struct agent_config) {
 		.kafka_host = o->kafka.host,
 		.kafka_also = o->values[OPTION_KAFKA_ALSO],
-		.kafka_port = o->kafka.port,
+		.kafka_port = (uint16_t)(o->kafka.port + after),
 		.advertise_host = o->advertise.host,
-		.advertise_port = o->advertise.port,
+		.advertise_port = (uint16_t)(o->advertise.port + after),
+		.number = s->number,
 		.site = o->values[OPTION_SITE],
 		.blocks_host = o->blocks.host[0] ? o->blocks_listen : NULL,
 		.blocks_advertise = o->blocks.host,
-		.blocks_port = o->blocks.port,
+		.blocks_port = (uint16_t)(o->blocks.port + after),
 		.control_count = o->control_count,
 		.kafka_identity = s->tls.identity,
 		.is_open = strcmp(o->values[OPTION_KAFKA_OPEN], "yes") == 0,
@@ -158,14 +177,14 @@ static struct agent_config config_of(const struct options *o, struct streams *s)
 		.default_partitions = o->default_partitions,
 		.no_auto_create = !o->auto_creates_topics,
 		.no_group_lag = !o->tells_lag,
-		.puts_per_s = o->puts_per_s,
+		.puts_per_s = share_of_puts(o),
 		.on_serving = on_serving,
 		.on_fatal = on_fatal,
 		.context = s,
 	};
 }
 
-int streams_role_main(char **argv)
+int streams_role_main(int number, char **argv)
 {
 	static struct options options;
 	static struct control_place controls[OPTION_CONTROLS_MAX];
@@ -176,7 +195,8 @@ int streams_role_main(char **argv)
 	char why[OPTION_WHY_BYTES];
 
 	memory_keep_freed();
-	log_set_role("streams");
+	s.number = number;
+	log_set_role(process_name(process_of_agent(number)));
 	enum err err = options_from_flags(&options, argv, why);
 	if (!err)
 		err = options_finish(&options, why);
@@ -211,7 +231,7 @@ int streams_role_main(char **argv)
 	s.agent = agent_new(s.loop, &config);
 	s.page = role_page_open(&(struct role_page_config) { .loop = s.loop,
 							     .options = &options,
-							     .role = ROLE_STREAMS,
+							     .process = process_of_agent(number),
 							     .write = write_numbers,
 							     .check = check,
 							     .context = &s });

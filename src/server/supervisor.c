@@ -96,13 +96,15 @@ static void kill_roles(struct supervisor *s)
  * role that said FATAL exits by itself, with a status that is not to be spoiled. */
 static void ask_next_to_stop(struct supervisor *s)
 {
+	bool is_waiting = false;
+
 	for (struct role *r = s->end; r-- > s->roles;) {
-		if (r->state == ROLE_OVER)
-			continue;
 		if (r->state == ROLE_RUNNING && !r->is_fatal && !r->is_asked)
 			kill(r->pid, SIGTERM);
-		r->is_asked = true;
-		return;
+		if (r->state != ROLE_OVER)
+			r->is_asked = is_waiting = true;
+		if (is_waiting && !r->config->stops_with_previous)
+			return;
 	}
 }
 

@@ -14,9 +14,9 @@
  * A role that crashes or exits is started again after a back-off that doubles and begins anew after
  * a while of health.  FATAL, or the exit statuses EX_USAGE (64) and EX_CONFIG (78), stop everything
  * with that status.  SIGTERM or SIGINT is passed on as SIGTERM, to one role after the other, the
- * last first, since it may need the others to finish; roles that are still there after
- * `stop_timeout_ms`, or at a second signal, are killed.  Roles do not outlive the supervisor, even
- * when it is killed. */
+ * last first, since it may need the others to finish; those that stop with the previous one are
+ * asked together with it.  Roles that are still there after `stop_timeout_ms`, or at a second
+ * signal, are killed.  Roles do not outlive the supervisor, even when it is killed. */
 #ifndef SERVER_SUPERVISOR_H
 #define SERVER_SUPERVISOR_H
 
@@ -26,7 +26,7 @@
 #include "base/buf.h"
 
 enum {
-	SUPERVISOR_ROLES_MAX = 16,
+	SUPERVISOR_ROLES_MAX = 20,
 	STATUS_LINE_BYTES_MAX = 1024,
 	SUPERVISOR_SECRET_BYTES_MAX = 4096, /* what a pipe takes at once */
 	SUPERVISOR_BACKOFF_MIN_MS = 50,
@@ -37,8 +37,9 @@ enum {
 
 struct supervisor_role {
 	const char *name;
-	const char *const *argv; /* ends with NULL */
-	struct slice secret;	 /* empty: it gets none */
+	const char *const *argv;  /* ends with NULL */
+	struct slice secret;	  /* empty: it gets none */
+	bool stops_with_previous; /* and not before it */
 };
 
 struct supervisor_config {

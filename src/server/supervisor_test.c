@@ -20,8 +20,10 @@
 #include "base/log.h"
 
 /* Roles are shells here; the supervisor's socket is their descriptor 3. */
-#define SHELL_WITH(script, secret) ((const char *const[]) { "sh", "-c", script, NULL }), secret
-#define SHELL(script) SHELL_WITH(script, SLICE(""))
+#define SHELL_WITH(script, secret, is_together)                                                    \
+	((const char *const[]) { "sh", "-c", script, NULL }), secret, is_together
+#define SHELL(script) SHELL_WITH(script, SLICE(""), false)
+#define SHELL_WITH_PREVIOUS(script) SHELL_WITH(script, SLICE(""), true)
 
 enum { PATIENCE_MS = 30 * 1000 }; /* with a machine that has other things to do */
 
@@ -174,6 +176,35 @@ static void test_the_last_role_stops_before_the_ones_it_needs(void **state)
 	(void)state;
 	assert_int_equal(run(&w, roles, 2), 0);
 	assert_non_null(strstr(w.texts, "b:last\na:first\n"));
+}
+
+/* And the one they need when both are over, whichever was first. */
+static void test_roles_that_stop_together_are_asked_at_once(void **state)
+{
+	struct watcher w = { .stop_at_readies = 3, .signals = 1 };
+	const struct supervisor_role roles[] = {
+		{ "needed", SHELL("trap 'echo STATUS gone >&3; exit 0' TERM; echo READY c >&3;"
+				  "while :; do sleep 0.02; done") },
+		{ "one",
+		  SHELL("trap 'echo STATUS asked >&3; sleep 0.4; echo STATUS over >&3; exit 0' "
+			"TERM; echo READY a >&3; while :; do sleep 0.02; done") },
+		{ "two",
+		  SHELL_WITH_PREVIOUS(
+			  "trap 'echo STATUS asked >&3; sleep 0.2; echo STATUS over >&3; exit 0' "
+			  "TERM; echo READY b >&3; while :; do sleep 0.02; done") },
+	};
+
+	(void)state;
+	assert_int_equal(run(&w, roles, 3), 0);
+	const char *one_asked = strstr(w.texts, "one:asked"),
+		   *two_over = strstr(w.texts, "two:over");
+	assert_non_null(one_asked);
+	assert_non_null(two_over);
+	assert_true(one_asked < two_over);
+	const char *gone = strstr(w.texts, "needed:gone"), *one_over = strstr(w.texts, "one:over");
+	assert_non_null(gone);
+	assert_non_null(one_over);
+	assert_true(two_over < gone && one_over < gone);
 }
 
 static void test_a_role_that_crashes_as_it_stops_is_not_passed_over(void **state)
@@ -333,7 +364,7 @@ static void test_a_secret_comes_through_a_pipe_again_after_a_restart(void **stat
 	const struct supervisor_role roles[] = {
 		{ "keeper", SHELL_WITH("read -r secret <&4; echo STATUS $HANSE_SECRET_FD $secret "
 				       ">&3; kill -9 $$",
-				       SLICE("open sesame\n")) },
+				       SLICE("open sesame\n"), false) },
 		{ "other", SHELL("trap 'exit 0' TERM; (read -r x <&4) 2>/dev/null &&"
 				 "echo READY $x $HANSE_SECRET_FD >&3; echo READY none >&3;"
 				 "while :; do sleep 0.02; done") },
@@ -370,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_a_role_is_told_that_an_earlier_life_was_ready),
 		cmocka_unit_test(test_a_stop_lets_the_roles_drain),
 		cmocka_unit_test(test_the_last_role_stops_before_the_ones_it_needs),
+		cmocka_unit_test(test_roles_that_stop_together_are_asked_at_once),
 		cmocka_unit_test(test_a_role_that_crashes_as_it_stops_is_not_passed_over),
 		cmocka_unit_test(test_a_role_that_does_not_stop_is_killed),
 		cmocka_unit_test(test_a_second_signal_kills_at_once),

@@ -285,8 +285,11 @@ static int run(const struct options *o, struct first_start *f, FILE *out)
 			secret = buf_slice(&f->texts[KEY_ROLE_CONTROL]);
 		if (role == ROLE_MESH)
 			secret = slice_from(o->values[OPTION_JOIN]);
-		roles[count++] = (struct supervisor_role) { role_name(role),
-							    launch_role_argv(o, role), secret };
+		roles[count++] = (struct supervisor_role) {
+			.name = role_name(role),
+			.argv = launch_process_argv(o, (int)role),
+			.secret = secret,
+		};
 	}
 	return supervisor_run(&(struct supervisor_config) {
 		.roles = roles,

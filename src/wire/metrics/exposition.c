@@ -63,7 +63,8 @@ static void add_value(struct buf *out, struct slice value)
 
 /* --- samples ---------------------------------------------------------------------------------- */
 
-/* The name and its labels; `extra` is one more, of which the value needs no care. */
+/* The name, its labels and the common one; `extra` is one more, of which the value needs no
+ * care. */
 static void add_name(struct exposition *e, const char *suffix, const struct metric_label *labels,
 		     const char *extra, const char *extra_value)
 {
@@ -74,6 +75,12 @@ static void add_name(struct exposition *e, const char *suffix, const struct metr
 		assert(i < METRIC_LABELS_MAX);
 		buf_add_format(e->out, "%c%s=\"", separator, labels[i].name);
 		add_value(e->out, labels[i].value);
+		buf_add_text(e->out, "\"");
+		separator = ',';
+	}
+	if (e->common.name) {
+		buf_add_format(e->out, "%c%s=\"", separator, e->common.name);
+		add_value(e->out, e->common.value);
 		buf_add_text(e->out, "\"");
 		separator = ',';
 	}

@@ -46,6 +46,7 @@ struct metric_label {
 struct exposition {
 	struct buf *out; /* borrowed; grows */
 	enum exposition_format format;
+	struct metric_label common;   /* of all samples; none unless it is set after the init */
 	const struct metric_row *row; /* private from here on */
 	size_t samples;
 	size_t left_out;

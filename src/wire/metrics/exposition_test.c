@@ -30,6 +30,28 @@ static void expect(struct buf *out, const char *text)
 	buf_done(out);
 }
 
+static void test_a_common_label_is_in_all_samples(void **state)
+{
+	struct buf out;
+	struct exposition e = begin(&out, EXPOSITION_TEXT);
+	struct histogram h = { 0 };
+
+	(void)state;
+	e.common = (struct metric_label) { "agent", SLICE("2") };
+	exposition_family(&e, &requests);
+	exposition_add(&e, 7, LABELS({ "api", SLICE("Fetch") }));
+	exposition_one(&e, &bytes, 3);
+	exposition_family(&e, &latency);
+	exposition_add_histogram(&e, &h, NO_LABELS);
+	buf_add_u8(&out, 0);
+	const char *text = (const char *)out.data;
+	assert_non_null(strstr(text, "hanse_requests_total{api=\"Fetch\",agent=\"2\"} 7\n"));
+	assert_non_null(strstr(text, "hanse_buffered_bytes{agent=\"2\"} 3\n"));
+	assert_non_null(strstr(text, "_bucket{agent=\"2\",le=\"+Inf\"} 0\n"));
+	assert_non_null(strstr(text, "_count{agent=\"2\"} 0\n"));
+	buf_done(&out);
+}
+
 static void test_a_counter_keeps_its_name_in_text(void **state)
 {
 	struct buf out;
@@ -176,6 +198,7 @@ static void test_openmetrics_is_for_who_names_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_common_label_is_in_all_samples),
 		cmocka_unit_test(test_a_counter_keeps_its_name_in_text),
 		cmocka_unit_test(test_a_family_of_openmetrics_is_called_without_total),
 		cmocka_unit_test(test_values_of_labels_are_escaped_and_made_utf8),

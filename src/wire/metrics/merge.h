@@ -6,7 +6,7 @@
 #include "wire/metrics/exposition.h"
 
 enum {
-	MERGE_PAGES_MAX = 16,
+	MERGE_PAGES_MAX = 32,
 	MERGE_PAGE_BYTES_MAX = 16 << 20,
 	MERGE_FAMILIES_MAX = 1000, /* of a page */
 };
