@@ -6,7 +6,8 @@ usage: bench/compare.py HANSE PROGRAMS [WHAT...]
 PROGRAMS is where broker_load is (bench/load/).  WHAT, by default `rate max`:
 
   rate         open loop, 5000 records/s of 1 KiB: latencies, and what they cost
-  max          closed loop, batches of 16 KiB, as of Kafka's own producers: as much as it takes
+  max          closed loop, batches of 16 KiB, as of Kafka's own producers: as much as it takes;
+               Hanse also with --agents 2
   max-large    the same with batches of 256 KiB
   far          rate and max on a store with the latencies of S3, journals here and there
   partitions   open loop on 10, 1,000 and 50,000 partitions
@@ -68,19 +69,23 @@ class Hanse:
 
     stays = False
 
-    def __init__(self, name, program, root, storage):
+    def __init__(self, name, program, root, storage, agents=1):
         self.name, self.program, self.root, self.storage = name, program, root, storage
+        self.agents = agents
         self.broker = self.reports = None
 
     def start(self):
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
         words, self.reports = self.storage(self.root)
-        self.broker = common.Broker(self.program, self.root, words)
+        if self.agents > 1:
+            words = [*words, "--agents", str(self.agents)]
+        self.broker = common.Broker(self.program, self.root, words, ports=self.agents)
         self.broker.start()
 
-    def port(self):
-        return self.broker.port
+    def addresses(self):
+        """Connections go to them in turn, whoever leads: each serves everything."""
+        return [f"127.0.0.1:{port}" for port in self.broker.ports()]
 
     def pids(self):
         return list(self.broker.processes())
@@ -164,6 +169,9 @@ class Kafka:
     def port(self):
         return int(self.address.rpartition(":")[2])
 
+    def addresses(self):
+        return [self.address]
+
     def pids(self):
         return [self.process.pid]
 
@@ -182,6 +190,7 @@ def brokers(program, directory, memory, names):
     """Those that `names` has, or that begin so; Kafka only where it can be had."""
     every = [
         Hanse("hanse, directory", program, directory / "hanse", in_directory),
+        Hanse("hanse, directory, 2 agents", program, directory / "agents", in_directory, agents=2),
         Kafka("kafka, as it comes", directory / "kafka"),
         Kafka("kafka, flushing every batch", directory / "kafka-flush",
               **{"log.flush.interval.messages": 1}),
@@ -194,7 +203,7 @@ def brokers(program, directory, memory, names):
               (not ONLY or any(b.name.startswith(only) for only in ONLY))]
     if BESIDE:
         chosen += [Hanse(f"{b.name}, beside", Path(BESIDE).resolve(), b.root, b.storage)
-                   for b in chosen if isinstance(b, Hanse)]
+                   for b in chosen if isinstance(b, Hanse) and b.agents == 1]
     why = apache_kafka.why_not() if any(isinstance(b, Kafka) for b in chosen) else None
     if why:
         for broker in [b for b in chosen if isinstance(b, Kafka)]:
@@ -204,6 +213,7 @@ def brokers(program, directory, memory, names):
 
 
 HERE = ("hanse, directory", "kafka, as it comes", "kafka, flushing every batch")
+CORES = ("hanse, directory", "hanse, directory, 2 agents", *HERE[1:])
 FAR = ("hanse, far store, own journal", "hanse, far store", "hanse, far store with errors")
 
 
@@ -214,7 +224,7 @@ class Failed(Exception):
 
 
 def load_command(programs, broker, options):
-    words = {"broker": f"127.0.0.1:{broker.port()}", "seconds": SECONDS, "warm_seconds": WARM_S,
+    words = {"broker": ",".join(broker.addresses()), "seconds": SECONDS, "warm_seconds": WARM_S,
              "pids": ",".join(map(str, broker.pids())), **options}
     return [programs / "broker_load", *(f"{name}={value}" for name, value in words.items())]
 
@@ -310,8 +320,8 @@ def topics_for(partitions):
 # What -> (brokers, [(row, load)]).
 WHATS = {
     "rate": (HERE, [("5000 records/s", open_loop(5000))]),
-    "max": (HERE, [("as fast as it goes, 16 KiB", closed_loop(16 << 10))]),
-    "max-large": (HERE, [("as fast as it goes, 256 KiB", closed_loop(256 << 10))]),
+    "max": (CORES, [("as fast as it goes, 16 KiB", closed_loop(16 << 10))]),
+    "max-large": (CORES, [("as fast as it goes, 256 KiB", closed_loop(256 << 10))]),
     "far": (FAR, [("200 records/s", open_loop(200)), ("5000 records/s", open_loop(5000)),
                   ("as fast as it goes, 256 KiB", closed_loop(256 << 10))]),
     "partitions": (HERE, [(f"{n} partitions", open_loop(2000, **topics_for(n)))

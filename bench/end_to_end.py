@@ -10,6 +10,7 @@ budgets are in ARCHITECTURE.md.
 SECONDS   about how long each load should take (5)
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -44,6 +45,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def free_ports(count):
+    """The first of so many in a row."""
+    while True:
+        first = free_port()
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+
+
 def frame(body):
     return struct.pack(">i", len(body)) + body
 
@@ -70,13 +81,14 @@ def stat_of(pid):
 
 
 class Broker:
-    def __init__(self, program, directory, storage=None, partitions=PARTITIONS):
+    def __init__(self, program, directory, storage=None, partitions=PARTITIONS, ports=1):
         self.program = program
         self.directory = directory
         self.storage = storage or ["--bucket", f"file:{directory}/bucket"]
         self.partitions = partitions
         self.process = None
-        self.port = free_port()
+        self.port_count = ports
+        self.port = free_ports(ports)
         self.start_ms = 0.0
 
     def start(self):
@@ -86,11 +98,14 @@ class Broker:
         with open(self.directory / "log", "ab") as log:
             start = time.monotonic()
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
-        while not answers_metadata(self.port):
+        while not all(answers_metadata(port) for port in self.ports()):
             if self.process.poll() is not None or time.monotonic() > start + START_LIMIT_S:
                 sys.exit(f"the broker does not serve; its log is {self.directory}/log")
             time.sleep(0.0005)
         self.start_ms = (time.monotonic() - start) * 1000
+
+    def ports(self):
+        return range(self.port, self.port + self.port_count)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

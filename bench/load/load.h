@@ -33,7 +33,8 @@ enum {
 
 /* What a user chose, with the stock client's defaults where it has any. */
 struct load_options {
-	const char *broker, *topic, *keys, *from;
+	const char *broker; /* HOST:PORT,...: connections go to them in turn */
+	const char *topic, *keys, *from;
 	size_t topics, partitions; /* of each topic */
 	size_t connections, consumers;
 	size_t record_bytes, batch_bytes, linger_ms, in_flight;
@@ -52,6 +53,7 @@ struct load_spent {
 struct load {
 	struct load_options options;
 	struct peers peers;
+	const char *next_broker; /* in options.broker; NULL or its end: the first one */
 	uint64_t mark;
 	uint64_t start_us, from_us, until_us; /* counted is what is due in [from, until) */
 	uint64_t now_us;

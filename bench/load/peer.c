@@ -30,17 +30,29 @@ void peers_open(struct peers *all)
 		load_die("epoll", strerror(errno));
 }
 
+/* "HOST:PORT,HOST:PORT...": one after the other, and again from the first. */
+static void next_address(struct load *l, char *ret_host, size_t size, uint16_t *ret_port)
+{
+	const char *at = l->next_broker && *l->next_broker ? l->next_broker : l->options.broker;
+	size_t length = strcspn(at, ":,");
+
+	if (at[length] != ':' || length >= size)
+		load_die(l->options.broker, "not HOST:PORT,...");
+	snprintf(ret_host, size, "%.*s", (int)length, at);
+	*ret_port = (uint16_t)strtoul(at + length + 1, NULL, 10);
+	l->next_broker = at + strcspn(at, ",");
+	l->next_broker += *l->next_broker == ',';
+}
+
 void peer_open(struct peer *p, struct load *l)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
-	const char *colon = strchr(l->options.broker, ':');
 	char host[64];
+	uint16_t port;
 	int on = 1;
 
-	if (!colon || (size_t)(colon - l->options.broker) >= sizeof(host))
-		load_die(l->options.broker, "not HOST:PORT");
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - l->options.broker), l->options.broker);
-	address.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+	next_address(l, host, sizeof(host), &port);
+	address.sin_port = htons(port);
 	*p = (struct peer) { .load = l };
 	buf_init(&p->out);
 	buf_init(&p->in);
