@@ -8,7 +8,7 @@ REALM_LOAD := $(B)/bench/realm_load
 KAFKA_LOAD := $(B)/bench/kafka_load
 BROKER_LOAD := $(B)/bench/broker_load
 
-BENCH_COMPARED := rate max max-large far partitions connections backlog replay
+BENCH_COMPARED := rate max max-large far partitions connections backlog replay cold
 BENCH_PARTS := end-to-end s3 control-traffic relay realm compare
 BENCH ?= $(notdir $(BENCHES)) $(BENCH_PARTS)
 

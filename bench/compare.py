@@ -14,6 +14,7 @@ PROGRAMS is where broker_load is (bench/load/).  WHAT, by default `rate max`:
   connections  open loop from 10, 1,000 and 10,000 connections
   backlog      reading 64, 512 and 2048 MiB that were written before, beside producers
   replay       producers with and without somebody who reads all of an old topic again and again
+  cold         reading from far away what nobody has in memory, of 1, 10 and 50 partitions
 
 Each round loads every broker once, one after the other (A B C, A B C), and the table has medians.
 Hanse begins each round anew; Kafka keeps running, so that its code is compiled, and gets a new
@@ -53,6 +54,8 @@ BESIDE = os.environ.get("BESIDE")
 WARM_S = 3
 MIB = 1 << 20
 RECORD_BYTES = 1024  # as broker_load has it
+COLD_S = 4
+COLD_BYTES = 1 << 30
 LOAD_LIMIT_S = 400  # beyond SECONDS: topics, connections, what is under way at the end
 KAFKA_START_S = 180  # on a machine with much else to do
 # What Kafka's own start script says.
@@ -81,6 +84,11 @@ class Hanse:
         if self.agents > 1:
             words = [*words, "--agents", str(self.agents)]
         self.broker = common.Broker(self.program, self.root, words, ports=self.agents)
+        self.broker.start()
+
+    def restart(self):
+        """With nothing in memory."""
+        self.broker.stop()
         self.broker.start()
 
     def addresses(self):
@@ -264,9 +272,9 @@ def closed_loop(batch_bytes):
     return load
 
 
-def fill(programs, broker, size):
+def fill(programs, broker, size, **more):
     """A topic that holds at least `size` bytes: its name, and how many."""
-    topic = new_topic()
+    topic = {**new_topic(), **more}
     written = 0
     while written < size:  # fetches nothing, keeps nothing but the topic
         told = run_load(programs, broker, rate=0, consumers=0, batch_bytes=256 << 10,
@@ -310,6 +318,17 @@ def read_backlog(size):
     return load
 
 
+def read_cold(partitions):
+    """One reader from the beginning; it ends before what was written does."""
+    def load(programs, broker):
+        old, filled = fill(programs, broker, COLD_BYTES, partitions=partitions)
+        broker.restart()
+        told = run_load(programs, broker, topic=old, partitions=partitions, connections=0,
+                        consumers=1, seconds=COLD_S, warm_seconds=1, **{"from": "start"})
+        return {**told, "filled_bytes": filled}
+    return load
+
+
 def topics_for(partitions):
     """In topics of at most 10,000."""
     topics = -(-partitions // 10000)
@@ -334,6 +353,7 @@ WHATS = {
     "replay": (("hanse, directory", "kafka, as it comes", "hanse, far store, own journal"),
                [("alone", beside_reader(512 * MIB, 1000, False)),
                 ("beside a replay", beside_reader(512 * MIB, 1000, True))]),
+    "cold": (FAR[:1], [(f"{n} partitions", read_cold(n)) for n in (1, 10, 50)]),
 }
 
 

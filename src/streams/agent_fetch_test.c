@@ -1,5 +1,6 @@
 /* Fetch through a whole agent: testing_world.h has the stage. */
 #include "buckets/bucket_ask.h"
+#include "streams/agent/block_cache.h"
 #include "streams/agent/connection.h"
 #include "streams/testing_stage.h"
 #include "wire/streams/data_file.h"
@@ -303,6 +304,48 @@ static void test_a_run_is_read_in_helpings(void **state)
 		tear_down();
 		arena_done(&a);
 	}
+}
+
+/* Far away each GET takes its time, so who reads on has the next ones under way. */
+static void test_who_reads_on_far_away_is_read_ahead_of(void **state)
+{
+	enum { COUNT = 24, SIZE = 300000 };
+	struct slice batches[COUNT];
+	struct block_cache_status status;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	set_up(0);
+	for (int i = 0; i < COUNT; i++) {
+		batches[i] = testing_batch_of(&a, &RECORD_BATCH_PLAIN, "x", i, 1, SIZE);
+		testing_produce(&c, "beta", 0, batches[i], i);
+	}
+	fault_set_store(w.bucket, &(struct fault_store) { .get = { 5, 9 } });
+	testing_restart_agent(&w, &c);
+	uint64_t before = testing_get_count(&w);
+	for (int i = COUNT - 1; i >= COUNT - 3; i--) { /* looks here and there */
+		struct slice records =
+			FETCH(.topic = "beta", .offset = i, .partition_max_bytes = 1)->records;
+		testing_same_batch(&records, batches[i], i);
+	}
+	assert_int_equal(testing_get_count(&w), before + 3);
+	block_cache_get_status(w.agent->cache, &status);
+	assert_int_equal(status.aheads, 0);
+	for (int i = 0; i < COUNT - 3; i++) {
+		struct slice records =
+			FETCH(.topic = "beta", .offset = i, .partition_max_bytes = 1)->records;
+		testing_same_batch(&records, batches[i], i);
+		block_cache_get_status(w.agent->cache, &status);
+		if (i == 0)
+			assert_int_equal(status.aheads, 0);
+		else
+			assert_in_range(status.aheads, 3, COUNT - 4);
+	}
+	assert_int_equal(testing_get_count(&w), before + COUNT);
+	assert_int_equal(status.aheads_unused, 0);
+	tear_down();
+	arena_done(&a);
 }
 
 static struct kafka_fetch_response *fetch_partitions(int32_t count, int32_t max_bytes)
@@ -711,6 +754,7 @@ int main(void)
 		cmocka_unit_test(test_an_offset_inside_a_batch_gives_the_whole_batch),
 		cmocka_unit_test(test_limits_cut_between_batches),
 		cmocka_unit_test(test_a_run_is_read_in_helpings),
+		cmocka_unit_test(test_who_reads_on_far_away_is_read_ahead_of),
 		cmocka_unit_test(test_every_partition_is_served_in_turn),
 		cmocka_unit_test(test_out_of_range_is_said_only_when_it_is_sure),
 		cmocka_unit_test(test_an_offset_ahead_of_the_replica_waits_for_it),

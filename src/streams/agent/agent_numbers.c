@@ -341,10 +341,17 @@ static const struct metric_row cache_misses = {
 };
 static const struct metric_row cache_bytes = { "hanse_block_cache_bytes", METRIC_GAUGE,
 					       "Memory of blocks: warm are those that were just "
-					       "written, cold those from elsewhere.",
+					       "written, cold those from elsewhere, ahead "
+					       "those of them that nobody has wanted yet.",
 					       NULL };
 static const struct metric_row cache_max = { "hanse_block_cache_limit_bytes", METRIC_GAUGE,
 					     "How much memory blocks may take.", NULL };
+static const struct metric_row cache_aheads = { "hanse_block_cache_ahead_total", METRIC_COUNTER,
+						"Blocks read ahead of their readers.", NULL };
+static const struct metric_row cache_aheads_unused = {
+	"hanse_block_cache_ahead_unused_total", METRIC_COUNTER,
+	"Blocks read ahead that went before anybody came for them.", NULL
+};
 static const struct metric_row cache_loads = { "hanse_block_cache_loads", METRIC_GAUGE,
 					       "Blocks that are being read or asked for.", NULL };
 
@@ -358,6 +365,9 @@ static void write_cache(struct agent *agent, struct exposition *e)
 	exposition_family(e, &cache_bytes);
 	exposition_add(e, s.warm_bytes, LABELS({ "kind", SLICE("warm") }));
 	exposition_add(e, s.cold_bytes, LABELS({ "kind", SLICE("cold") }));
+	exposition_add(e, s.ahead_bytes, LABELS({ "kind", SLICE("ahead") }));
+	exposition_one(e, &cache_aheads, s.aheads);
+	exposition_one(e, &cache_aheads_unused, s.aheads_unused);
 	exposition_one(e, &cache_max, s.bytes_max);
 	exposition_one(e, &cache_loads, s.loads);
 }

@@ -26,6 +26,8 @@ struct block {
 	bool is_given;	    /* which gave it; */
 	bool is_passed;	    /* and read only by who passes by */
 	bool is_here;	    /* while it is being read: from the bucket */
+	bool is_ahead;	    /* nobody has wanted it yet; */
+	uint64_t since_ms;  /* it has its bytes, then */
 };
 
 /* One block that a read waits for. */
@@ -63,12 +65,16 @@ struct block_cache {
 	struct map blocks;
 	struct row warm, cold; /* what the writer left, and what came from the bucket */
 	struct row passed;     /* for those who pass by */
+	struct row ahead;      /* and for those who have not come yet */
 	struct list unasked;   /* blocks that the site is to be asked for */
 	struct list queued;    /* blocks that wait for one of get_count_max places */
+	struct list to_come;   /* blocks to be read ahead */
 	size_t bytes_max;
+	size_t ahead_count; /* without bytes: of to_come, or under way */
+	bool is_far;	    /* the bucket */
 	size_t ask_count;
 	size_t get_count, get_count_max;
-	uint64_t hits, misses;
+	uint64_t hits, misses, aheads, aheads_unused;
 	struct block_key doubts[BLOCK_CACHE_DOUBTS]; /* a ring */
 	size_t doubt_count;			     /* that were ever put there */
 	struct task *idle;
@@ -81,14 +87,16 @@ struct block_cache *block_cache_new(struct loop *loop, struct bucket *bucket, si
 	cache->loop = loop;
 	cache->bucket = bucket;
 	cache->bytes_max = bytes_max;
-	cache->get_count_max =
-		bucket_is_far(bucket) ? BLOCK_CACHE_READS_MAX : BLOCK_CACHE_READS_NEAR_MAX;
+	cache->is_far = bucket_is_far(bucket);
+	cache->get_count_max = cache->is_far ? BLOCK_CACHE_READS_MAX : BLOCK_CACHE_READS_NEAR_MAX;
 	map_init(&cache->blocks);
 	list_init(&cache->warm.blocks);
 	list_init(&cache->cold.blocks);
 	list_init(&cache->passed.blocks);
+	list_init(&cache->ahead.blocks);
 	list_init(&cache->unasked);
 	list_init(&cache->queued);
+	list_init(&cache->to_come);
 	return cache;
 }
 
@@ -104,6 +112,8 @@ static size_t block_cost(const struct block *b)
 
 static struct row *row_of(const struct block *b)
 {
+	if (b->is_ahead)
+		return &b->cache->ahead;
 	if (b->is_passed)
 		return &b->cache->passed;
 	return b->is_cold ? &b->cache->cold : &b->cache->warm;
@@ -115,6 +125,9 @@ static void drop_block(struct block *b)
 	list_remove(&b->link);
 	if (b->bytes)
 		row_of(b)->bytes -= block_cost(b);
+	else if (b->is_ahead)
+		b->cache->ahead_count--;
+	b->cache->aheads_unused += b->is_ahead;
 	blob_unref(&b->bytes);
 	memory_free(b);
 }
@@ -178,13 +191,14 @@ static void touch(struct block *b, enum block_use use)
 		return;
 	row_of(b)->bytes -= block_cost(b);
 	b->is_passed = use == BLOCK_PASSED;
+	b->is_ahead = false;
 	row_of(b)->bytes += block_cost(b);
 	list_remove(&b->link);
 	list_add(&row_of(b)->blocks, &b->link);
 }
 
 /* Readers of old records must not drive out the newest ones, which everybody else reads: above
- * their share, cold blocks make room first. */
+ * their share, cold blocks make room first.  Those read ahead never have more than theirs. */
 static struct row *row_to_shorten(struct block_cache *cache)
 {
 	if (!list_is_empty(&cache->passed.blocks))
@@ -192,6 +206,8 @@ static struct row *row_to_shorten(struct block_cache *cache)
 	bool is_cold = cache->cold.bytes > cache->bytes_max / BLOCK_CACHE_COLD_SHARE ||
 		       list_is_empty(&cache->warm.blocks);
 
+	if (is_cold && list_is_empty(&cache->cold.blocks))
+		return &cache->ahead;
 	return is_cold ? &cache->cold : &cache->warm;
 }
 
@@ -211,14 +227,17 @@ static void fill_block(struct block *b, struct blob *bytes, bool is_cold)
 {
 	struct block_cache *cache = b->cache;
 
+	cache->ahead_count -= b->is_ahead;
 	b->bytes = bytes;
 	b->is_cold = is_cold;
+	b->since_ms = loop_now_ms(cache->loop);
 	row_of(b)->bytes += block_cost(b);
 	list_remove(&b->link);
 	list_add(&row_of(b)->blocks, &b->link);
 	while (cache->passed.bytes > BLOCK_CACHE_PASSING_BYTES && drop_oldest(&cache->passed, b))
 		;
-	while (cache->warm.bytes + cache->cold.bytes + cache->passed.bytes > cache->bytes_max &&
+	while (cache->warm.bytes + cache->cold.bytes + cache->passed.bytes + cache->ahead.bytes >
+		       cache->bytes_max &&
 	       drop_oldest(row_to_shorten(cache), b))
 		;
 }
@@ -406,7 +425,9 @@ static bool may_ask_site(const struct block *b)
 /* A question holds no place of a GET: two agents that ask each other would wait for each other. */
 static void queue_block(struct block *b)
 {
-	list_add(may_ask_site(b) ? &b->cache->unasked : &b->cache->queued, &b->link);
+	struct list *asked = may_ask_site(b) ? &b->cache->unasked : &b->cache->queued;
+
+	list_add(b->is_ahead ? &b->cache->to_come : asked, &b->link);
 }
 
 enum { LOAD_BEGIN, LOAD_ASKED, LOAD_GET, LOAD_GOT };
@@ -525,26 +546,96 @@ static struct block *take_queued(struct list *queue)
 	return NULL;
 }
 
-static void start_some(struct block_cache *cache, struct list *queue, bool asks, size_t *count,
-		       size_t count_max)
+static void start_load(struct block *b, bool asks)
+{
+	struct block_cache *cache = b->cache;
+	struct block_load *load = NEW(struct block_load);
+
+	load->cache = cache;
+	load->block = b;
+	load->asks = asks;
+	data_file_key(load->key, (uint64_t)b->key.incarnation, (uint64_t)b->key.sequence);
+	if (asks)
+		cache->ask_count++;
+	else
+		cache->get_count++;
+	task_start_root(&load->task, &load_kind, cache->loop);
+}
+
+/* Those that somebody waits for come first; who stops begins nothing that nobody waits for. */
+static void start_loads(struct block_cache *cache)
 {
 	struct block *b;
+	struct list *link;
 
-	while (*count < count_max && (b = take_queued(queue))) {
-		struct block_load *load = NEW(struct block_load);
-		load->cache = cache;
-		load->block = b;
-		load->asks = asks;
-		data_file_key(load->key, (uint64_t)b->key.incarnation, (uint64_t)b->key.sequence);
-		++*count;
-		task_start_root(&load->task, &load_kind, cache->loop);
+	while (cache->ask_count < BLOCK_CACHE_ASKS_MAX && (b = take_queued(&cache->unasked)))
+		start_load(b, true);
+	while (cache->get_count < cache->get_count_max && (b = take_queued(&cache->queued)))
+		start_load(b, false);
+	while (!cache->idle && cache->ask_count + cache->get_count < BLOCK_CACHE_AHEAD_LOADS_MAX &&
+	       (link = list_pop(&cache->to_come))) {
+		b = CONTAINER(link, struct block, link);
+		start_load(b, may_ask_site(b));
 	}
 }
 
-static void start_loads(struct block_cache *cache)
+/* --- reading ahead -----------------------------------------------------------------------------
+ */
+
+/* For one more block; the oldest that nobody came for make it. */
+static bool make_room_ahead(struct block_cache *cache)
 {
-	start_some(cache, &cache->unasked, true, &cache->ask_count, BLOCK_CACHE_ASKS_MAX);
-	start_some(cache, &cache->queued, false, &cache->get_count, cache->get_count_max);
+	size_t max = cache->bytes_max / BLOCK_CACHE_AHEAD_SHARE;
+	size_t one = sizeof(struct block) + sizeof(struct blob) + BLOCK_CACHE_BLOCK_BYTES;
+
+	while (cache->ahead.bytes + (cache->ahead_count + 1) * one > max) {
+		if (list_is_empty(&cache->ahead.blocks))
+			return false;
+		struct block *oldest = CONTAINER(cache->ahead.blocks.next, struct block, link);
+		if (loop_now_ms(cache->loop) - oldest->since_ms < BLOCK_CACHE_AHEAD_MS)
+			return false;
+		drop_block(oldest);
+	}
+	return true;
+}
+
+bool block_cache_ahead(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+		       int64_t position, size_t size)
+{
+	struct block_key key = { incarnation, sequence, number_of(position) };
+	int64_t last = number_of(position + (int64_t)size - 1);
+
+	assert(position >= 0 && size > 0 && size <= DATA_FILE_BYTES_MAX &&
+	       position <= DATA_FILE_BYTES_MAX);
+	if (!cache->is_far)
+		return false;
+	for (; key.number <= last; key.number++) {
+		if (find_block(cache, &key))
+			continue;
+		if (!make_room_ahead(cache))
+			break;
+		struct block *b = new_block(cache, &key);
+		b->is_ahead = true;
+		cache->ahead_count++;
+		cache->aheads++;
+		queue_block(b);
+	}
+	start_loads(cache);
+	return key.number > last;
+}
+
+/* A block without bytes is wanted now, wherever it is on its way. */
+static void hurry_block(struct block *b, bool is_here)
+{
+	if (!b->is_ahead)
+		return;
+	b->is_ahead = false;
+	b->cache->ahead_count--;
+	if (!list_is_linked(&b->link))
+		return; /* under way */
+	b->is_here |= is_here;
+	list_remove(&b->link);
+	queue_block(b);
 }
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -612,6 +703,7 @@ static void want_block(struct block_read *read, size_t index, const struct block
 		queue_block(b);
 	}
 	b->is_passed &= read->use == BLOCK_PASSED;
+	hurry_block(b, read->is_here);
 	read->waits[index] = (struct block_wait) { .read = read, .index = index };
 	list_add(&b->waits, &read->waits[index].link);
 }
@@ -686,6 +778,9 @@ void block_cache_get_status(const struct block_cache *cache, struct block_cache_
 	*ret = (struct block_cache_status) {
 		.hits = cache->hits,
 		.misses = cache->misses,
+		.aheads = cache->aheads,
+		.aheads_unused = cache->aheads_unused,
+		.ahead_bytes = cache->ahead.bytes,
 		.warm_bytes = cache->warm.bytes,
 		.cold_bytes = cache->cold.bytes + cache->passed.bytes,
 		.bytes_max = cache->bytes_max,

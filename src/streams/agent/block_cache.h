@@ -2,7 +2,11 @@
  *
  * The writer puts a file's blocks here once it is durable, so tail reads need no GET; a block that
  * is not here is asked of other agents of the site (site.h) or read from the bucket once, however
- * many wait for it.  Readers get references to blocks, not copies. */
+ * many wait for it.  Readers get references to blocks, not copies.
+ *
+ * Blocks are read ahead for who reads a partition from one end to the other out of a bucket that is
+ * far.  They have a share of their own; a reader that has stopped leaves some behind, which go when
+ * others want the room and nobody has come for them for a while. */
 #ifndef STREAMS_AGENT_BLOCK_CACHE_H
 #define STREAMS_AGENT_BLOCK_CACHE_H
 
@@ -20,6 +24,9 @@ enum {
 	BLOCK_CACHE_RETRY_MS = 50,
 	BLOCK_CACHE_COLD_SHARE = 4, /* one in so many bytes is safe for blocks from the bucket */
 	BLOCK_CACHE_PASSING_BYTES = 8 << 20, /* of blocks that only who passes by has read */
+	BLOCK_CACHE_AHEAD_SHARE = 5, /* one in so many bytes is for blocks nobody has wanted yet */
+	BLOCK_CACHE_AHEAD_LOADS_MAX = 12, /* of all loads: who waits finds a place */
+	BLOCK_CACHE_AHEAD_MS = 2000,	  /* so long they are kept from who wants the room */
 	BLOCK_CACHE_DOUBTS = 16, /* blocks that the bucket is asked for, whoever has them */
 };
 
@@ -88,14 +95,22 @@ void block_read(struct block_read *read, struct task *parent, struct block_cache
 void block_read_here(struct block_read *read, struct task *parent, struct block_cache *cache,
 		     int64_t incarnation, int64_t sequence, int64_t position, size_t size);
 
+/* The range will be wanted soon: its blocks are read if there is room for them among those that
+ * nobody has wanted yet.  False: there is none, or the bucket is near; what is left of the
+ * range is not read. */
+bool block_cache_ahead(struct block_cache *cache, int64_t incarnation, int64_t sequence,
+		       int64_t position, size_t size);
+
 /* One block, if it is in memory: a reference for the caller; else NULL. */
 struct blob *block_cache_find(struct block_cache *cache, int64_t incarnation, int64_t sequence,
 			      int64_t number);
 
 /* For /metrics. */
 struct block_cache_status {
-	uint64_t hits, misses; /* blocks wanted, since the process began */
-	size_t warm_bytes, cold_bytes, bytes_max;
+	uint64_t hits, misses;	/* blocks wanted, since the process began */
+	uint64_t aheads;	/* blocks ordered ahead of their reader, */
+	uint64_t aheads_unused; /* and those that went before one came */
+	size_t warm_bytes, cold_bytes, ahead_bytes, bytes_max;
 	size_t loads; /* under way, and questions */
 };
 void block_cache_get_status(const struct block_cache *cache, struct block_cache_status *ret);

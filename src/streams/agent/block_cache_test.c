@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "buckets/bucket_ask.h"
 #include "buckets/fault.h"
+#include "loop/timer.h"
 #include "streams/agent/block_cache.h"
 #include "wire/streams/data_file.h"
 
@@ -233,6 +234,154 @@ static void test_who_passes_by_drives_out_nothing(void **state)
 	tear_down(&s);
 }
 
+/* --- reading ahead --------------------------------------------------------------------------- */
+
+/* A bucket of files with sequences 1 to `count`, which takes a moment to answer. */
+static void set_up_far(struct stage *s, uint64_t seed, int64_t count)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+
+	set_up(s, seed, 64 << 20);
+	for (int64_t i = 2; i <= count; i++) {
+		data_file_key(key, 7, (uint64_t)i);
+		assert_int_equal(bucket_ask_put(s->loop, fault_inner(s->bucket), slice_from(key),
+						(struct slice) { s->file, FILE_BYTES }),
+				 OK);
+	}
+	fault_set_store(s->bucket, &(struct fault_store) { .get = { 5, 9 } });
+	block_cache_free(s->cache);
+	s->cache = block_cache_new(s->loop, s->bucket, 64 << 20);
+}
+
+static bool is_in_memory(struct stage *s, int64_t sequence)
+{
+	struct block_range range = { 0 };
+	bool is_here = block_cache_peek(s->cache, 7, sequence, 0, FILE_BYTES, BLOCK_PASSED, &range);
+
+	block_range_done(&range);
+	return is_here;
+}
+
+static void settle(struct stage *s)
+{
+	while (block_cache_is_busy(s->cache))
+		loop_turn(s->loop);
+}
+
+static void on_passed(struct timer *t)
+{
+	loop_stop(t->loop);
+}
+
+static void pass_ms(struct stage *s, uint64_t ms)
+{
+	struct timer timer = { 0 };
+
+	timer_set(&timer, s->loop, loop_now_ms(s->loop) + ms, on_passed);
+	loop_run(s->loop);
+}
+
+static void test_what_was_read_ahead_needs_no_second_get(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		set_up_far(&s, seed, 2);
+		assert_true(block_cache_ahead(s.cache, 7, 1, 0, FILE_BYTES));
+		assert_true(block_cache_ahead(s.cache, 7, 2, 0, FILE_BYTES));
+		assert_true(block_cache_ahead(s.cache, 7, 2, 0, FILE_BYTES));
+		if (seed % 2)
+			settle(&s); /* else readers come while it is under way */
+		run_reads(&s, READERS);
+		for (size_t i = 0; i < READERS; i++)
+			check_range(&s, &s.reads[i].ret);
+		s.sequence = 2;
+		run_reads(&s, 1);
+		check_range(&s, &s.reads[0].ret);
+		assert_int_equal(get_count(&s), 6);
+		struct block_cache_status status;
+		block_cache_get_status(s.cache, &status);
+		assert_int_equal(status.aheads, 6);
+		assert_int_equal(status.aheads_unused, 0);
+		assert_int_equal(status.ahead_bytes, 0);
+		tear_down(&s);
+	}
+}
+
+/* Who waits comes before who has not come, also to a block that was to be read for the latter. */
+static void test_readers_do_not_wait_for_what_is_read_ahead(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	set_up_far(&s, 0, 6);
+	for (int64_t i = 1; i < 6; i++)
+		(void)block_cache_ahead(s.cache, 7, i, 0, FILE_BYTES);
+	for (s.sequence = 6; s.sequence >= 5; s.sequence--) {
+		run_reads(&s, 1);
+		assert_int_equal(s.reads[0].task.err, OK);
+		check_range(&s, &s.reads[0].ret);
+	}
+	settle(&s);
+	assert_in_range(get_count(&s), 13, 18);
+	tear_down(&s);
+}
+
+/* A reader that stopped: what was read for it stays for a while, and then makes room. */
+static void test_what_nobody_comes_for_has_a_limit_and_goes(void **state)
+{
+	struct stage s;
+	struct block_cache_status status;
+	int64_t sequence = 1;
+
+	(void)state;
+	set_up_far(&s, 0, 12);
+	while (block_cache_ahead(s.cache, 7, sequence, 0, FILE_BYTES))
+		sequence++;
+	assert_in_range(sequence, 3, 6);
+	settle(&s);
+	assert_true(is_in_memory(&s, 1));
+	block_cache_get_status(s.cache, &status);
+	assert_in_range(status.ahead_bytes, 8 << 20, (64 << 20) / BLOCK_CACHE_AHEAD_SHARE);
+	assert_false(block_cache_ahead(s.cache, 7, 9, 0, FILE_BYTES));
+	pass_ms(&s, BLOCK_CACHE_AHEAD_MS + 50);
+	assert_true(block_cache_ahead(s.cache, 7, 9, 0, FILE_BYTES));
+	settle(&s);
+	assert_true(is_in_memory(&s, 9));
+	block_cache_get_status(s.cache, &status);
+	assert_in_range(status.aheads_unused, 1, 3);
+	tear_down(&s);
+}
+
+static void test_nothing_is_read_ahead_of_a_near_bucket(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	set_up(&s, 0, 64 << 20);
+	assert_false(block_cache_ahead(s.cache, 7, 1, 0, FILE_BYTES));
+	settle(&s);
+	assert_int_equal(get_count(&s), 0);
+	tear_down(&s);
+}
+
+static void test_a_failure_ahead_is_nobodys(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	set_up_far(&s, 0, 1);
+	fault_add(s.bucket, &(struct fault) { .effect = FAULT_BEFORE, .err = ERR_DENIED });
+	assert_true(block_cache_ahead(s.cache, 7, 1, 0, FILE_BYTES));
+	settle(&s);
+	fault_clear(s.bucket);
+	run_reads(&s, 1);
+	assert_int_equal(s.reads[0].task.err, OK);
+	check_range(&s, &s.reads[0].ret);
+	tear_down(&s);
+}
+
 static void test_a_reader_may_give_up(void **state)
 {
 	struct stage s;
@@ -312,6 +461,11 @@ int main(void)
 		cmocka_unit_test(test_a_small_cache_still_reads_large_ranges),
 		cmocka_unit_test(test_cold_blocks_do_not_drive_out_what_was_just_written),
 		cmocka_unit_test(test_who_passes_by_drives_out_nothing),
+		cmocka_unit_test(test_what_was_read_ahead_needs_no_second_get),
+		cmocka_unit_test(test_readers_do_not_wait_for_what_is_read_ahead),
+		cmocka_unit_test(test_what_nobody_comes_for_has_a_limit_and_goes),
+		cmocka_unit_test(test_nothing_is_read_ahead_of_a_near_bucket),
+		cmocka_unit_test(test_a_failure_ahead_is_nobodys),
 		cmocka_unit_test(test_a_reader_may_give_up),
 		cmocka_unit_test(test_failures_are_told_and_not_remembered),
 		cmocka_unit_test(test_a_file_that_is_too_short_is_corrupt),

@@ -9,7 +9,10 @@
 #include "wire/kafka/record_batch_build.h"
 #include "wire/streams/data_file.h"
 
-enum { PLAN_RUNS_MAX = 4 * CATALOG_RUNS_PER_READ_MAX };
+enum {
+	PLAN_RUNS_MAX = 4 * CATALOG_RUNS_PER_READ_MAX,
+	AHEAD_TIMES = 4, /* as many bytes as were read in a row are read ahead */
+};
 
 struct partition_run {
 	struct catalog_run run;
@@ -140,8 +143,11 @@ static bool hold_bytes(struct partition_read *p, struct partition_run *r, size_t
 
 	p->held_bytes += size;
 	if (block_cache_peek(cache, run->incarnation, run->sequence, r->first_position, size,
-			     p->use, &r->range))
+			     p->use, &r->range)) {
+		p->is_cold |= r->range.is_cold;
 		return true;
+	}
+	p->is_cold = true;
 	block_read(&r->read, parent, cache, run->incarnation, run->sequence, r->first_position,
 		   size, p->use);
 	return false;
@@ -159,6 +165,39 @@ static bool run_is_sound(const struct catalog_run *run)
 	       run->size <= DATA_FILE_BYTES_MAX - run->position;
 }
 
+/* Of what follows, more the more was read in a row: who looks at one place costs nothing more, and
+ * who reads on soon has all under way that may be. */
+static void read_ahead(struct partition_read *p, struct arena *a, struct cell *cell)
+{
+	struct block_cache *cache = p->agent->cache;
+	int64_t left = PARTITION_AHEAD_BYTES_MAX;
+	const struct partition_run *last = &p->runs[p->run_count - 1];
+	int64_t end = last->run.position + last->run.size;
+	int64_t held_end = last->first_position + (int64_t)needed_bytes(p, last);
+	struct catalog_run *runs;
+	size_t count;
+
+	if (p->row_bytes < PARTITION_AHEAD_BYTES_MAX / AHEAD_TIMES)
+		left = AHEAD_TIMES * (int64_t)p->row_bytes;
+	if (held_end < end) {
+		size_t size = (size_t)(end - held_end < left ? end - held_end : left);
+		if (!block_cache_ahead(cache, last->run.incarnation, last->run.sequence, held_end,
+				       size))
+			return;
+		left -= (int64_t)size;
+	}
+	if (left <= 0 ||
+	    catalog_runs(a, cell, p->partition, last->run.last_offset + 1, left, &runs, &count))
+		return;
+	for (size_t i = 0; i < count && left > 0 && run_is_sound(&runs[i]); i++) {
+		size_t size = (size_t)(runs[i].size < left ? runs[i].size : left);
+		if (!block_cache_ahead(cache, runs[i].incarnation, runs[i].sequence,
+				       runs[i].position, size))
+			return;
+		left -= (int64_t)size;
+	}
+}
+
 static enum err plan(struct partition_read *p, struct arena *a, struct task *parent,
 		     const struct catalog_partition *partition)
 {
@@ -166,6 +205,7 @@ static enum err plan(struct partition_read *p, struct arena *a, struct task *par
 
 	p->leader_epoch = partition->leader_epoch;
 	p->partition = partition->id;
+	p->row_bytes = read_places_row_bytes(p->agent->places, p->partition, p->offset);
 	if (p->offset >= p->end)
 		return OK;
 	enum err err = find_markers(p, a, cell, partition->id);
@@ -180,6 +220,9 @@ static enum err plan(struct partition_read *p, struct arena *a, struct task *par
 			return ERR_CORRUPT;
 	for (size_t i = 0; i < p->run_count; i++)
 		hold_run(p, &p->runs[i], parent);
+	if (p->is_cold && p->use == BLOCK_USED && p->row_bytes > 0 &&
+	    bucket_is_far(p->agent->config.bucket))
+		read_ahead(p, a, cell);
 	if (p->planned_bytes > p->limit)
 		p->planned_bytes = p->limit;
 	return OK;
@@ -395,11 +438,11 @@ static enum err gather_run(struct partition_read *p, const struct partition_run 
 	if (err)
 		return err;
 	size = p->records->size - before;
-	if (size < left) {
+	if (size < left || r == &p->runs[p->run_count - 1])
 		read_places_note(p->agent->places, p->partition, offset, &r->run,
-				 first.position + (int64_t)size);
+				 first.position + (int64_t)size, p->row_bytes + p->records->size);
+	if (size < left)
 		return size > 0 ? ERR_NOT_FOUND : ERR_CORRUPT;
-	}
 	return offset == r->run.last_offset + 1 || r->run.is_compacted ? OK : ERR_CORRUPT;
 }
 

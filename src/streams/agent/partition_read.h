@@ -21,6 +21,8 @@ struct partition_read {
 	size_t run_count;
 	struct catalog_marker *markers; /* between the runs and behind them */
 	size_t marker_count, markers_told;
+	uint64_t row_bytes;   /* that were read in a row before the offset */
+	bool is_cold;	      /* some of it comes from the bucket */
 	size_t held_bytes;    /* of blocks, until it is gathered */
 	size_t planned_bytes; /* about what there will be, at most `limit` */
 	struct blob *records; /* gathered; whole batches; may be NULL */
@@ -32,7 +34,8 @@ struct partition_read {
 /* Find the runs and hold their blocks, of the first one from the place on where another read ended;
  * what is not in memory is read by children of `parent`. Nothing is planned for an offset at or
  * behind `end`: the high watermark, or the last stable offset.  Where a transaction ended there is
- * a control batch, made of the catalog's marker. */
+ * a control batch, made of the catalog's marker.  Who goes on reading old records gets more and
+ * more of what follows read ahead. */
 MUST_CHECK enum err partition_read_plan(struct partition_read *p, struct arena *a,
 					struct task *parent, struct agent *agent,
 					const struct catalog_partition *partition, int64_t offset,
@@ -61,7 +64,10 @@ MUST_CHECK enum err partition_read_gather(struct partition_read *p, bool may_exc
 /* Zeroed ones are harmless. */
 void partition_read_done(struct partition_read *p);
 
-enum { PARTITION_MARKER_BYTES = 78 }; /* of such a control batch */
+enum {
+	PARTITION_MARKER_BYTES = 78,	      /* of such a control batch */
+	PARTITION_AHEAD_BYTES_MAX = 16 << 20, /* are read ahead for one reader */
+};
 
 /* About how many bytes a read of `runs` from `offset` on would give. */
 int64_t partition_runs_bytes(const struct catalog_run *runs, size_t count, int64_t offset);

@@ -6,6 +6,7 @@
 struct place {
 	int64_t partition, offset;
 	int64_t incarnation, sequence, position;
+	uint64_t row_bytes;
 };
 
 struct read_places {
@@ -30,7 +31,7 @@ static size_t slot_of(int64_t partition, int64_t offset)
 }
 
 void read_places_note(struct read_places *places, int64_t partition, int64_t offset,
-		      const struct catalog_run *run, int64_t position)
+		      const struct catalog_run *run, int64_t position, uint64_t row_bytes)
 {
 	places->places[slot_of(partition, offset)] = (struct place) {
 		.partition = partition,
@@ -38,7 +39,15 @@ void read_places_note(struct read_places *places, int64_t partition, int64_t off
 		.incarnation = run->incarnation,
 		.sequence = run->sequence,
 		.position = position,
+		.row_bytes = row_bytes,
 	};
+}
+
+uint64_t read_places_row_bytes(const struct read_places *places, int64_t partition, int64_t offset)
+{
+	const struct place *p = &places->places[slot_of(partition, offset)];
+
+	return p->partition == partition && p->offset == offset ? p->row_bytes : 0;
 }
 
 bool read_places_find(const struct read_places *places, int64_t partition, int64_t offset,

@@ -16,9 +16,14 @@ struct read_places;
 struct read_places *read_places_new(void);
 void read_places_free(struct read_places *places);
 
-/* The batch at `offset` of the partition (row) begins at `position` of the run's file. */
+/* An answer ended before `offset` of the partition (row), at `position` of the run's file, which is
+ * where the batch at `offset` begins unless the run ends there.  With it readers had `row_bytes`
+ * without a gap. */
 void read_places_note(struct read_places *places, int64_t partition, int64_t offset,
-		      const struct catalog_run *run, int64_t position);
+		      const struct catalog_run *run, int64_t position, uint64_t row_bytes);
+
+/* How many bytes before `offset` were read in a row; 0: nothing is known. */
+uint64_t read_places_row_bytes(const struct read_places *places, int64_t partition, int64_t offset);
 
 bool read_places_find(const struct read_places *places, int64_t partition, int64_t offset,
 		      const struct catalog_run *run, int64_t *ret_position);
