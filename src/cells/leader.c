@@ -557,6 +557,8 @@ void leader_get_status(const struct leader *l, struct leader_status *ret)
 		.is_cold = l->is_cold,
 		.is_refused = l->is_refused,
 	};
+	if (l->manifest.is_known)
+		ret->snapshot_ms = l->manifest.manifest.state.now_ms;
 	if (l->cell)
 		ret->content_hash = cell_hash(l->cell);
 }

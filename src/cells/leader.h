@@ -191,6 +191,7 @@ struct leader_status {
 	struct epoch epoch;
 	uint64_t committed_index;
 	uint64_t snapshot_index;
+	uint64_t snapshot_ms; /* the journal's time of that record; 0: not known */
 	uint64_t in_flight;
 	uint64_t record_bytes; /* since the last snapshot */
 	uint64_t warm_index;   /* this term began with a warm cell of that record; 0: it did not */

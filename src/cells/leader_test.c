@@ -365,6 +365,7 @@ static uint64_t wait_for_snapshot(struct node *n)
 		leader_get_status(n->leader, &status);
 	}
 	assert_true(status.snapshot_index > 0);
+	assert_in_range(status.snapshot_ms, clock_wall_ms() - 60000, clock_wall_ms());
 	return status.snapshot_index;
 }
 
@@ -395,8 +396,7 @@ static void test_snapshots_are_taken_and_used(void **state)
 static bool is_trimmed(struct node *n)
 {
 	return count_objects(n, "v1/j/main/snap/") <= 2 &&
-	       count_objects(n, "v1/j/main/chunk/") <= 8 &&
-	       count_objects(n, "v1/j/main/e/") <= 100;
+	       count_objects(n, "v1/j/main/chunk/") <= 8 && count_objects(n, "v1/j/main/e/") <= 100;
 }
 
 static void what_snapshots_cover_is_deleted(struct world *w)

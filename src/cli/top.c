@@ -97,7 +97,8 @@ static void look_at(struct node *n)
 	if (!err && status != HTTP_OK)
 		snprintf(n->why, sizeof(n->why), "it answered with HTTP status %u", status);
 	n->before = n->now;
-	n->now = (struct top_page) { older, (double)clock_now_us() / 1e6 };
+	n->now = (struct top_page) { older, (double)clock_now_us() / 1e6,
+				     (double)clock_wall_ms() / 1e3 };
 	buf_clear(&n->now.text);
 	if (!err && status == HTTP_OK)
 		buf_add_slice(&n->now.text, body);

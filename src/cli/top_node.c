@@ -7,7 +7,7 @@
 #include "cli/output.h"
 #include "wire/metrics/samples.h"
 
-enum { LIMITS_MAX = 32, LEVELS = 4 };
+enum { LIMITS_MAX = 32, LEVEL_LAST = 4 };
 
 /* A sample counts if it has the name and, where `label` is given, that value of it. */
 struct pick {
@@ -55,6 +55,14 @@ static double rate_of(const struct top *t, const char *name, const char *label, 
 	if (isnan(now) || isnan(before))
 		return (double)NAN;
 	return (now < before ? now : now - before) / t->passed_s;
+}
+
+/* Since the time that a number tells; clocks may differ. */
+static double age_of(const struct top *t, const char *name, const char *label, const char *value)
+{
+	double at_s = now_of(t, name, label, value);
+
+	return at_s > t->now->wall_s ? 0 : t->now->wall_s - at_s;
 }
 
 static void add(json_t *object, const char *name, double value)
@@ -224,10 +232,15 @@ static json_t *cache_json(const struct top *t)
 {
 	double hits = rate_of(t, "hanse_block_cache_hits_total", NULL, NULL);
 	double misses = rate_of(t, "hanse_block_cache_misses_total", NULL, NULL);
+	double misses_per_s = misses;
 	json_t *ret = json_object();
 
+	if (!(hits + misses > 0)) { /* nothing was read since: of all */
+		hits = now_of(t, "hanse_block_cache_hits_total", NULL, NULL);
+		misses = now_of(t, "hanse_block_cache_misses_total", NULL, NULL);
+	}
 	add(ret, "hits_percent", 100 * hits / (hits + misses));
-	add(ret, "misses_per_second", misses);
+	add(ret, "misses_per_second", misses_per_s);
 	add_now(ret, t, "memory_bytes", "hanse_block_cache_bytes");
 	add_now(ret, t, "limit_bytes", "hanse_block_cache_limit_bytes");
 	return ret;
@@ -260,6 +273,9 @@ static json_t *journal_json(const struct top *t)
 	add_rate(ret, t, "commands_per_second", "hanse_journal_commands_total");
 	add_times(ret, t, "hanse_journal_commit_duration_seconds_bucket", NULL, NULL);
 	add_now(ret, t, "takeovers", "hanse_journal_takeovers_total");
+	add(ret, "snapshot_age_seconds",
+	    age_of(t, "hanse_journal_snapshot_timestamp_seconds", NULL, NULL));
+	add_now(ret, t, "since_snapshot_bytes", "hanse_journal_since_snapshot_bytes");
 	return ret;
 }
 
@@ -272,12 +288,32 @@ static json_t *catalog_json(const struct top *t)
 	add_now(ret, t, "limit_bytes", "hanse_catalog_limit_bytes");
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		add(ret, tables[i], now_of(t, "hanse_catalog_rows", "table", tables[i]));
-	for (char level[] = "0"; level[0] < '0' + LEVELS; level[0]++) {
+	for (char level[] = "0"; level[0] <= '0' + LEVEL_LAST; level[0]++) {
 		char name[] = "level_0_files";
 		name[6] = level[0];
 		add(ret, name, now_of(t, "hanse_files", "level", level));
 	}
 	add_now(ret, t, "dead_files", "hanse_files_dead");
+	add_now(ret, t, "dead_bytes", "hanse_files_dead_bytes");
+	return ret;
+}
+
+/* Of who leads what is to be done, of agents what they did. */
+static json_t *compaction_json(const struct top *t)
+{
+	json_t *ret = json_object();
+
+	add_now(ret, t, "running_jobs", "hanse_compaction_running_jobs");
+	for (char level[] = "0"; level[0] < '0' + LEVEL_LAST; level[0]++) {
+		char name[] = "level_0_waiting_runs";
+		name[6] = level[0];
+		add(ret, name, now_of(t, "hanse_compaction_waiting_runs", "level", level));
+	}
+	add_rate(ret, t, "read_bytes_per_second", "hanse_compaction_read_bytes_total");
+	add_rate(ret, t, "written_bytes_per_second", "hanse_compaction_written_bytes_total");
+	add(ret, "merges", now_of(t, "hanse_compaction_jobs_total", "kind", "merge"));
+	add(ret, "key_passes", now_of(t, "hanse_compaction_jobs_total", "kind", "keys"));
+	add_now(ret, t, "failures", "hanse_compaction_failures_total");
 	return ret;
 }
 
@@ -423,6 +459,8 @@ json_t *top_node_json(const struct top_page *now, const struct top_page *before,
 		json_object_set_new(ret, "journal", journal_json(&t));
 	if (has_family(&t, "hanse_catalog_bytes"))
 		add_control(ret, &t, prices);
+	if (has_family(&t, "hanse_compaction_jobs_total") || has_family(&t, "hanse_catalog_bytes"))
+		json_object_set_new(ret, "compaction", compaction_json(&t));
 	json_object_set_new(ret, "topics",
 			    busiest_json(&t, "hanse_topic_produced_records_total", "topic", NULL,
 					 "records_per_second", true));

@@ -16,6 +16,7 @@ enum {
 struct top_page {
 	struct buf text; /* of /metrics */
 	double at_s;	 /* monotonic */
+	double wall_s;	 /* of the clock on the wall, for ages */
 };
 
 /* `before` may be empty: then there are no rates.  The caller releases it. */

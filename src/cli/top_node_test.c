@@ -21,6 +21,7 @@ static json_t *node(const char *old, const char *new)
 	buf_add_text(&now.text, new);
 	before.at_s = 10;
 	now.at_s = 12;
+	now.wall_s = 1000;
 	prices_default(&prices);
 	json_t *ret = top_node_json(&now, &before, &prices);
 	buf_done(&before.text);
@@ -155,6 +156,80 @@ static void test_values_have_the_unit_of_their_name(void **state)
 	expect_text("so_far_dollars", 1.5, "$1.50");
 	expect_text("records_per_second", 1234.5, "1234/s");
 	expect_text("connections", 3, "3");
+	expect_text("snapshot_age_seconds", 119, "119.0 s");
+	expect_text("snapshot_age_seconds", 7199, "120 min");
+	expect_text("snapshot_age_seconds", 7200, "2 h");
+	expect_text("snapshot_age_seconds", 10 * 24 * 3600, "10 d");
+}
+
+static void test_compaction_is_what_waits_and_what_was_done(void **state)
+{
+#define JOBS(merge, keys)                                                                          \
+	"hanse_compaction_jobs_total{kind=\"merge\"} " merge "\n"                                  \
+	"hanse_compaction_jobs_total{kind=\"keys\"} " keys "\n"
+#define READ(merge, keys)                                                                          \
+	"hanse_compaction_read_bytes_total{kind=\"merge\"} " merge "\n"                            \
+	"hanse_compaction_read_bytes_total{kind=\"keys\"} " keys "\n"
+	json_t *n = node(JOBS("1", "0") READ("100", "0"),
+			 JOBS("3", "2") READ("500", "200") "hanse_compaction_running_jobs{"
+							   "kind=\"merge\"} 2\n"
+							   "hanse_compaction_running_jobs{"
+							   "kind=\"keys\"} 1\n"
+							   "hanse_compaction_waiting_runs{"
+							   "level=\"3\"} 7\n");
+
+	(void)state;
+	assert_near(number(n, "compaction", "running_jobs"), 3);
+	assert_near(number(n, "compaction", "level_3_waiting_runs"), 7);
+	assert_near(number(n, "compaction", "level_0_waiting_runs"), -1);
+	assert_near(number(n, "compaction", "read_bytes_per_second"), 300);
+	assert_near(number(n, "compaction", "merges"), 3);
+	assert_near(number(n, "compaction", "key_passes"), 2);
+	json_decref(n);
+}
+
+static void test_hits_are_of_what_came_since_or_of_all(void **state)
+{
+#define READS(hits, misses)                                                                        \
+	"hanse_kafka_connections 1\n"                                                              \
+	"hanse_block_cache_hits_total " hits "\nhanse_block_cache_misses_total " misses "\n"
+	json_t *n = node(READS("60", "40"), READS("63", "41"));
+
+	(void)state;
+	assert_near(number(n, "cache", "hits_percent"), 75);
+	json_decref(n);
+	n = node(READS("60", "40"), READS("60", "40"));
+	assert_near(number(n, "cache", "hits_percent"), 60);
+	assert_near(number(n, "cache", "misses_per_second"), 0);
+	json_decref(n);
+	n = node(READS("0", "0"), READS("0", "0"));
+	assert_near(number(n, "cache", "hits_percent"), -1);
+	json_decref(n);
+}
+
+static void test_a_snapshot_has_an_age(void **state)
+{
+#define TAKEN(at) "hanse_journal_snapshot_timestamp_seconds{role=\"control\"} " at "\n"
+	json_t *n = node("", "hanse_journal_leading 1\n" TAKEN("900.5"));
+
+	(void)state;
+	assert_near(number(n, "journal", "snapshot_age_seconds"), 99.5);
+	json_decref(n);
+	n = node("", "hanse_journal_leading 1\n" TAKEN("1001")); /* its clock is ahead */
+	assert_near(number(n, "journal", "snapshot_age_seconds"), 0);
+	json_decref(n);
+	n = node("", "hanse_journal_leading 1\n"); /* there is none */
+	assert_near(number(n, "journal", "snapshot_age_seconds"), -1);
+	json_decref(n);
+}
+
+static void test_files_of_the_last_level_are_shown(void **state)
+{
+	json_t *n = node("", "hanse_catalog_bytes 1\nhanse_files{level=\"4\"} 9\n");
+
+	(void)state;
+	assert_near(number(n, "catalog", "level_4_files"), 9);
+	json_decref(n);
 }
 
 /* Groups may be called anything.  U+009B begins what steers a terminal. */
@@ -184,6 +259,10 @@ int main(void)
 		cmocka_unit_test(test_money_is_of_known_stores_only),
 		cmocka_unit_test(test_the_busiest_come_first),
 		cmocka_unit_test(test_values_have_the_unit_of_their_name),
+		cmocka_unit_test(test_compaction_is_what_waits_and_what_was_done),
+		cmocka_unit_test(test_hits_are_of_what_came_since_or_of_all),
+		cmocka_unit_test(test_a_snapshot_has_an_age),
+		cmocka_unit_test(test_files_of_the_last_level_are_shown),
 		cmocka_unit_test(test_names_do_not_steer_the_terminal),
 	};
 

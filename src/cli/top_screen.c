@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "cli/output.h"
 
-enum { VALUE_BYTES = 64, NAME_COLUMNS = 9 };
+enum { VALUE_BYTES = 64, NAME_COLUMNS = 10 };
 
 /* --- values ----------------------------------------------------------------------------------- */
 static bool ends_with(const char *name, const char *end)
@@ -34,8 +34,14 @@ static void seconds_text(double value, char *ret, size_t size)
 		snprintf(ret, size, "%.0f us", value * 1e6);
 	else if (value < 1)
 		snprintf(ret, size, value < 0.01 ? "%.1f ms" : "%.0f ms", value * 1e3);
-	else
+	else if (value < 120)
 		snprintf(ret, size, "%.1f s", value);
+	else if (value < 2 * 3600)
+		snprintf(ret, size, "%.0f min", value / 60);
+	else if (value < 48 * 3600)
+		snprintf(ret, size, "%.0f h", value / 3600);
+	else
+		snprintf(ret, size, "%.0f d", value / (24 * 3600));
 }
 
 void top_value_text(const char *name, const json_t *value, char *ret, size_t size)
@@ -165,8 +171,10 @@ static void draw_help(struct drawing *d)
 		"q, Ctrl-C   quit",
 		"h, ?        this, or no more",
 		"",
-		"Rates are of the last second.  p50 and p99 are of what happened in it, or of all",
-		"since the process began where nothing did.  month is what this month's requests",
+		"Rates are of the last second.  p50, p99 and hits are of what happened in it, or "
+		"of",
+		"all since the process began where nothing did.  month is what this month's "
+		"requests",
 		"of all buckets cost at list prices, so far; `hanse cost` says all of it.",
 	};
 

@@ -6,6 +6,7 @@
 #include "server/bucket_numbers.h"
 #include "server/control_role.h"
 #include "streams/catalog/usage.h"
+#include "streams/coordinator/compaction.h"
 
 /* --- the journal ------------------------------------------------------------------------------ */
 
@@ -28,6 +29,11 @@ static const struct metric_row in_flight = { "hanse_journal_in_flight_records", 
 static const struct metric_row snapshot_index = { "hanse_journal_snapshot_index", METRIC_GAUGE,
 						  "The last record the newest snapshot covers.",
 						  NULL };
+static const struct metric_row snapshot_time = {
+	"hanse_journal_snapshot_timestamp_seconds", METRIC_GAUGE,
+	"When the last record that the newest snapshot covers was written, while this node leads.",
+	NULL
+};
 static const struct metric_row since_snapshot = { "hanse_journal_since_snapshot_bytes",
 						  METRIC_GAUGE,
 						  "Bytes of records after the newest snapshot.",
@@ -83,6 +89,9 @@ void leadership_numbers_write(struct exposition *e, const char *role, const stru
 	write_one(e, &committed, is_leading ? status.committed_index : standby.index, labels);
 	write_one(e, &in_flight, status.in_flight, labels);
 	write_one(e, &snapshot_index, status.snapshot_index, labels);
+	exposition_family(e, &snapshot_time);
+	if (is_leading && status.snapshot_ms > 0)
+		exposition_add_real(e, (double)status.snapshot_ms / 1000, labels);
 	write_one(e, &since_snapshot, status.record_bytes, labels);
 	write_one(e, &commands, n->commands, labels);
 	write_histogram(e, &seal_seconds, &n->seal_waited, labels);
@@ -108,6 +117,8 @@ static const struct metric_row files_dead = {
 	"Data files that nothing needs any more, until their grace is over and they are deleted.",
 	NULL
 };
+static const struct metric_row files_dead_bytes = { "hanse_files_dead_bytes", METRIC_GAUGE,
+						    "Their sizes.", NULL };
 static const struct metric_row files = { "hanse_files", METRIC_GAUGE,
 					 "Data files that are needed, by level: 0 as producers "
 					 "wrote them, above as compaction did.",
@@ -115,6 +126,10 @@ static const struct metric_row files = { "hanse_files", METRIC_GAUGE,
 static const struct metric_row files_bytes = { "hanse_files_bytes", METRIC_GAUGE,
 					       "Sizes of data files that are needed, by level.",
 					       NULL };
+static const struct metric_row waiting_runs = {
+	"hanse_compaction_waiting_runs", METRIC_GAUGE,
+	"Runs that are merged with their neighbours when there are enough of them, by level.", NULL
+};
 static const struct metric_row month = {
 	"hanse_month_bucket_requests", METRIC_GAUGE,
 	"Requests of all nodes that this month's bill will have, as far as they were reported.",
@@ -159,6 +174,8 @@ static void write_rows(struct exposition *e, struct cell *cell)
 	exposition_add(e, COORDINATOR_GROUPS_MAX, LABELS({ "table", SLICE("groups") }));
 	exposition_one(e, &files_dead,
 		       count(cell, "SELECT count(*) FROM file WHERE dead_ms IS NOT NULL"));
+	exposition_one(e, &files_dead_bytes,
+		       count(cell, "SELECT sum(size) FROM file WHERE dead_ms IS NOT NULL"));
 }
 
 struct level {
@@ -188,6 +205,29 @@ static void write_levels(struct exposition *e, struct cell *cell)
 	exposition_family(e, &files_bytes);
 	for (size_t i = 0; i < n; i++)
 		exposition_add(e, levels[i].bytes, LABELS({ "level", slice_from(levels[i].name) }));
+}
+
+/* Of level 0 by files, since a file is taken as a whole, but for files of large runs, which stay;
+ * of levels above by the index of what is still to be merged. */
+static void write_waiting(struct exposition *e, struct cell *cell)
+{
+	sqlite3_stmt *fresh = cell_statement(
+		cell, "SELECT sum(run_count) FROM file INDEXED BY file_fresh WHERE level = 0"
+		      " AND dead_ms IS NULL AND run_count > 0 AND size / run_count < ?1");
+	sqlite3_stmt *above = cell_statement(
+		cell, "SELECT count(*) FROM run INDEXED BY run_level WHERE level > 0 AND level < 4"
+		      " AND level = ?1");
+
+	exposition_family(e, &waiting_runs);
+	for (int level = 0; level < COMPACTION_LEVEL_LAST; level++) {
+		const char name[] = { (char)('0' + level), '\0' };
+		sqlite3_stmt *st = level == 0 ? fresh : above;
+
+		cell_bind_int(st, 1, level == 0 ? COMPACTION_RUN_BYTES_LARGE : level);
+		uint64_t runs = cell_next(cell, st) ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
+		sqlite3_reset(st);
+		exposition_add(e, runs, LABELS({ "level", slice_from(name) }));
+	}
 }
 
 #define SUM_LABELS(sum)                                                                            \
@@ -238,6 +278,7 @@ static void write_catalog(struct control *c, struct exposition *e)
 		exposition_init(&kept, e->format, &c->numbers);
 		write_rows(&kept, cell);
 		write_levels(&kept, cell);
+		write_waiting(&kept, cell);
 		write_month(&kept, cell);
 		c->numbers_again_us = now_us + CATALOG_NUMBERS_SHARE * (clock_now_us() - now_us);
 	}
@@ -253,6 +294,12 @@ static const struct metric_row groups = { "hanse_control_groups", METRIC_GAUGE,
 static const struct metric_row calls = { "hanse_control_calls", METRIC_GAUGE,
 					 "Calls of agents that wait for an answer.", NULL };
 
+static const struct metric_row compactions = {
+	"hanse_compaction_running_jobs", METRIC_GAUGE,
+	"Compactions that agents are at: of neighbouring runs (merge), passes of one partition "
+	"(keys).",
+	NULL
+};
 static const struct metric_row orphans_ended = {
 	"hanse_orphan_scan_last_timestamp_seconds", METRIC_GAUGE,
 	"When the last scan for orphans came to its end, while this control leads.", NULL
@@ -293,6 +340,9 @@ void control_numbers_write(struct control *c, struct exposition *e)
 	exposition_one(e, &agents, status.sessions);
 	exposition_one(e, &groups, status.groups);
 	exposition_one(e, &calls, status.calls);
+	exposition_family(e, &compactions);
+	exposition_add(e, status.merge_jobs, LABELS({ "kind", SLICE("merge") }));
+	exposition_add(e, status.key_jobs, LABELS({ "kind", SLICE("keys") }));
 	write_orphans(&status.orphans, e, loop_now_ms(c->loop));
 	write_catalog(c, e);
 }

@@ -121,7 +121,12 @@ with Scenario() as s:
             assert value_of(now, "hanse_journal_leading", role="control") == 1
             assert value_of(now, "hanse_catalog_rows", table="topics") == 1
             assert value_of(now, "hanse_file_put_duration_seconds_count") >= 1
-            assert sum(n for (name, _), n in now.items() if name == "hanse_files") >= 1
+            files = sum(n for (name, _), n in now.items() if name == "hanse_files")
+            waiting = sum(n for (name, _), n in now.items()
+                          if name == "hanse_compaction_waiting_runs")
+            assert waiting == files >= 1, (waiting, files)  # one partition: a run in each
+            assert value_of(now, "hanse_compaction_running_jobs", kind="merge") == 0
+            assert value_of(now, "hanse_files_dead_bytes") == 0
             for role in (*ROLES, "metrics"):
                 assert value_of(now, "process_resident_memory_bytes", role=role) > 1 << 20
         wait_right(is_counted, "it is counted")
@@ -189,6 +194,7 @@ with Scenario() as s:
             assert {role["role"]: role["up"] for role in told["roles"]} == \
                 {"control": True, "streams": True, "metrics": True}
             assert told["journal"]["leads"] == 1 and told["catalog"]["topics"] == 1, told
+            assert told["compaction"]["level_0_waiting_runs"] == told["catalog"]["level_0_files"]
             assert told["groups"][0]["lag_records"] == RECORDS - 1000, told
         wait_right(is_told, "it is told")
         done = subprocess.run(words, check=True, capture_output=True, timeout=60, text=True)

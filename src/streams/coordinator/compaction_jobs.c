@@ -274,3 +274,12 @@ bool compaction_has_job(const struct compaction *c, int64_t incarnation, uint64_
 {
 	return find_lease(c, incarnation, loop_ms) != NULL;
 }
+
+size_t compaction_job_count(const struct compaction *c, uint64_t loop_ms)
+{
+	size_t ret = 0;
+
+	LIST_EACH (&c->leases, struct lease, link, lease)
+		ret += lease->incarnation && lease->deadline_ms > loop_ms;
+	return ret;
+}

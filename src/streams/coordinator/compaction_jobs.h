@@ -37,4 +37,7 @@ void compaction_end_job(struct compaction *c, int64_t incarnation);
 /* Does an agent have this job now?  `loop_ms`: the loop's. */
 bool compaction_has_job(const struct compaction *c, int64_t incarnation, uint64_t loop_ms);
 
+/* Jobs that agents have now. */
+size_t compaction_job_count(const struct compaction *c, uint64_t loop_ms);
+
 #endif

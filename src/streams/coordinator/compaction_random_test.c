@@ -429,7 +429,10 @@ static void finish_job(struct model *m)
 		if (below(m, 2)) /* else the answer was lost before it was noted */
 			compaction_end_job(m->compaction, job->incarnation);
 	}
+	size_t rest = compaction_job_count(m->compaction, m->loop_ms);
+	bool is_held = compaction_has_job(m->compaction, job->incarnation, m->loop_ms);
 	compaction_end_job(m->compaction, job->incarnation);
+	assert_int_equal(compaction_job_count(m->compaction, m->loop_ms), rest - is_held);
 	job->plan = NULL;
 }
 

@@ -316,10 +316,14 @@ void coordinator_accept(struct coordinator *c, struct stream *s)
 
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret)
 {
+	uint64_t now_ms = loop_now_ms(c->loop);
+
 	*ret = (struct coordinator_status) {
 		.sessions = c->session_count,
 		.groups = c->groups ? groups_count(c->groups) : 0,
 		.calls = c->call_count,
+		.merge_jobs = c->compaction ? compaction_job_count(c->compaction, now_ms) : 0,
+		.key_jobs = key_jobs_count(c->key_jobs, now_ms),
 		.orphans = c->orphans.last,
 	};
 }

@@ -74,6 +74,7 @@ struct coordinator_status {
 	size_t sessions;
 	size_t groups;
 	size_t calls;
+	size_t merge_jobs, key_jobs; /* of compaction, that agents have now */
 	struct orphan_pass orphans;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);

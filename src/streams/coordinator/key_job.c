@@ -62,6 +62,15 @@ bool key_jobs_has(const struct key_jobs *jobs, int64_t incarnation)
 	return false;
 }
 
+size_t key_jobs_count(const struct key_jobs *jobs, uint64_t loop_ms)
+{
+	size_t ret = 0;
+
+	LIST_EACH (&jobs->jobs, struct key_job, link, job)
+		ret += loop_ms < job->until_ms;
+	return ret;
+}
+
 /* --- granting ----------------------------------------------------------------------------------
  */
 

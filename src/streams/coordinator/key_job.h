@@ -32,6 +32,9 @@ void key_jobs_forget(struct key_jobs *jobs);
 /* Is there a job whose files have this incarnation? */
 bool key_jobs_has(const struct key_jobs *jobs, int64_t incarnation);
 
+/* Passes that agents make now; `loop_ms`: the loop's. */
+size_t key_jobs_count(const struct key_jobs *jobs, uint64_t loop_ms);
+
 /* Rows are used again: a partition is what it was by its topic's id and its number. */
 struct key_job_place {
 	struct uuid topic_id;

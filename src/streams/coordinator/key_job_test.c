@@ -192,13 +192,23 @@ static struct peer_key_swap_request *swap_request(int64_t job, int64_t base, int
 	return &request;
 }
 
+static size_t count_jobs(uint64_t later_ms)
+{
+	struct coordinator *c = town.coordinator;
+
+	return key_jobs_count(c->key_jobs, loop_now_ms(c->loop) + later_ms);
+}
+
 static void test_a_partition_has_one_job_and_an_agent_too(void **state)
 {
 	struct peer_key_job_response job, again;
 
 	(void)state;
 	open_town(4);
+	assert_int_equal(count_jobs(0), 0);
 	assert_int_equal(take(AGENT, &job), OK);
+	assert_int_equal(count_jobs(0), 1);
+	assert_int_equal(count_jobs(KEY_JOB_LEASE_MS + 1000), 0);
 	assert_int_equal(job.partition, 1);
 	assert_int_equal(job.clean, 0);
 	assert_int_equal(job.end, 40);
