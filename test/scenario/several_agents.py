@@ -26,6 +26,8 @@ SESSION_MS = 6000
 KILLS = 4
 RECORDS = 3000
 STOP_S = 10  # so long the supervisor waits
+PUTS_PER_S, PUTS_SAVED = 40, 16  # the latter of each agent
+LOAD_S = 5
 KEPT_S = 1   # longer than a page of /metrics is given to others
 
 
@@ -90,6 +92,15 @@ def produced(node):
                                     get(node, "/metrics")[1], re.M):
         found[int(re.search(r'agent="(\d+)"', labels)[1])] += float(value)
     return found
+
+
+def requests(node, verb):
+    """How often all agents asked the bucket of records that."""
+    time.sleep(KEPT_S)
+    return sum(float(value) for labels, value in
+               re.findall(r"^hanse_bucket_requests_total\{(.*)\} (\S+)$",
+                          get(node, "/metrics")[1], re.M)
+               if 'role="streams' in labels and f'"{verb}"' in labels)
 
 
 def agents_of(node):
@@ -214,6 +225,32 @@ with Scenario() as s:
         node.launch()
         wait_until(lambda: all(answers_kafka(port) for port in ports(node)), 30, "it serves")
         assert len(kcat.records(node.address, "t")) == before
+
+    slow = "fault_get_ms=20-30&fault_put_ms=20-30"
+    far = start(s, "far", bucket=f"fault:file:{s.scratch}/far?{slow}",
+                environment={"HANSE_TEST_FAULTS": "1"},
+                options=["--puts-per-second", str(PUTS_PER_S), "--journal",
+                         f"file:{s.scratch}/far"])
+
+    with s.test("far away, what one client wrote another one reads without a GET"):
+        kcat.produce(far.address, "t", b"first\n")
+        kcat.kcat(far.address, "-L", "-t", "t")
+        before = requests(far, "get")
+        lines = b"".join(b"%d\n" % i for i in range(RECORDS))
+        kcat.produce(far.address, "t", lines, "-X", "client.id=writer")
+        told = kcat.records(f"127.0.0.1:{far.port + 1}", "t", "-X", "client.id=reader")
+        assert len(told) == RECORDS + 1, len(told)
+        assert requests(far, "get") == before, (before, requests(far, "get"))
+
+    with s.test("the agents share one budget of puts"):
+        writer = NumberedWriter(everybody(far), "t", PARTITIONS, records_per_s=2000)
+        before, begin = requests(far, "put"), time.monotonic()
+        writer.start()
+        time.sleep(LOAD_S)
+        puts, took_s = requests(far, "put") - before, time.monotonic() - begin
+        writer.stop()
+        say(f"{puts} puts in {took_s:.1f} s")
+        assert LOAD_S < puts <= 1.1 * (PUTS_PER_S * took_s + PUTS_SAVED * AGENTS), puts
 
     with s.test("a port that is taken is named, and nothing is served"):
         other = s.node("b", bucket=f"file:{s.scratch}/other")
