@@ -454,14 +454,20 @@ static enum step campaign(struct rebuild *r)
 	return task_wait(&r->task, REBUILD_CAMPAIGN);
 }
 
-/* What a journal bucket lacks, before there is anything else in it. */
+/* What a journal bucket lacks, before there is anything else in it.  One that cannot create if
+ * absent was empty a moment ago, and who rebuilds at the same time puts the same bytes. */
 static enum step put_cluster(struct rebuild *r)
 {
 	while (r->at < r->config->journal_count && r->has_object[r->at])
 		r->at++;
 	if (r->at == r->config->journal_count)
 		return campaign(r);
-	bucket_put_new(&r->op, &r->task, journal(r), SLICE(CLUSTER_KEY), buf_slice(&r->cluster));
+	if (journal(r)->class == BUCKET_CAS)
+		bucket_put_new(&r->op, &r->task, journal(r), SLICE(CLUSTER_KEY),
+			       buf_slice(&r->cluster));
+	else
+		bucket_put(&r->op, &r->task, journal(r), SLICE(CLUSTER_KEY),
+			   buf_slice(&r->cluster));
 	return task_wait(&r->task, REBUILD_PUT);
 }
 

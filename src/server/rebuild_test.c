@@ -172,6 +172,26 @@ static void test_an_empty_journal_is_begun_once(void **state)
 	rig_close(&r);
 }
 
+/* Also v1/cluster went, and the bucket is one that cannot create if absent, as S3 stores are by
+ * default. */
+static void test_an_empty_bucket_of_either_class_is_begun(void **state)
+{
+	static const char *const urls[] = { "memory:?class=raw", "memory:?class=cas" };
+	char why[TASK_WHY_BYTES];
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		rig_open(&r);
+		bucket_close(r.journal);
+		assert_int_equal(bucket_open(urls[i], &r.journal, why), OK);
+		assert_int_equal(rebuild(&r), OK);
+		assert_true(r.report.is_written);
+		assert_int_equal(rebuild(&r), ERR_EXISTS);
+		rig_close(&r);
+	}
+}
+
 /* Whatever it is: names that are given afterwards have to be above it, and yet be names. */
 static void test_a_name_that_was_never_given_stops_it(void **state)
 {
@@ -197,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_it_is_found_behind_the_first_page_of_a_list),
 		cmocka_unit_test(test_marks_and_fences_may_stay),
 		cmocka_unit_test(test_an_empty_journal_is_begun_once),
+		cmocka_unit_test(test_an_empty_bucket_of_either_class_is_begun),
 		cmocka_unit_test(test_a_name_that_was_never_given_stops_it),
 	};
 
