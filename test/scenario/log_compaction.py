@@ -65,6 +65,7 @@ with Scenario() as s:
     node.start()
     pairs = [(f"k{i % KEYS}", f"{i}-" + "x" * 50) for i in range(KEYS * ROUNDS)]
 
+    # L1
     with s.test("the last value of each key stays, at its offset, in every codec"):
         for codec in CODECS:
             create(codec)
@@ -83,6 +84,7 @@ with Scenario() as s:
         assert kcat.consume(node.address, "gzip", "-o", "5", "-f", "%o\n").split() == \
             [b"%d" % offset for offset, _, _ in last_of_each(pairs)]
 
+    # L2
     with s.test("a tombstone takes the value before it, and goes when its time is over"):
         create("graves", **{"cleanup.policy": "compact,delete", "delete.retention.ms": "100"})
         produce("graves", pairs[:KEYS])
@@ -96,6 +98,7 @@ with Scenario() as s:
             return True
         wait_until(is_gone, 20, "the tombstone is gone")
 
+    # L3
     with s.test("of aborted transactions nothing is left, and an open one is waited for"):
         create("deals")
         first = TransactionalProducer(node.address, "first")
@@ -127,6 +130,7 @@ with Scenario() as s:
         except kcat.KcatError as error:
             assert "failed to validate record" in str(error), error
 
+    # L4
     with s.test("kill -9 of agent and control in the middle: what was acknowledged last is there"):
         create("kills")
         producer = rdkafka.Producer(node.address, enable_idempotence="true",

@@ -193,6 +193,7 @@ static void make_pass(struct partition *p, size_t keys_bytes, size_t batches_max
 	key_pass_done(&pass);
 }
 
+/* L1, L2, L3, L4: random partitions, tombstones, transactions and passes that end early. */
 static void test_readers_come_to_the_same_end_whatever_passes_were_made(void **state)
 {
 	(void)state;
@@ -283,6 +284,7 @@ static void test_records_without_a_key_and_markers_go(void **state)
 	buf_done(&bytes);
 }
 
+/* L6 */
 static void test_what_cannot_be_read_stays_and_is_counted(void **state)
 {
 	struct record record = { .timestamp_ms = 5, .key = SLICE("k"), .value = SLICE("v") };
@@ -312,7 +314,8 @@ static void test_what_cannot_be_read_stays_and_is_counted(void **state)
 	buf_done(&bytes);
 }
 
-/* A batch that breaks off behind its first record: that one is in the place of no other. */
+/* A batch that breaks off behind its first record: that one is in the place of no other.
+ * L6 */
 static void test_what_cannot_be_read_to_its_end_replaces_nothing(void **state)
 {
 	static uint8_t key[] = "k", value[] = "v";

@@ -117,6 +117,7 @@ static void test_a_pass_is_due_by_what_is_dirty_and_how_old_it_is(void **state)
 	town_close(&town);
 }
 
+/* L3 */
 static void test_a_pass_ends_before_what_is_not_decided(void **state)
 {
 	(void)state;
@@ -199,6 +200,7 @@ static size_t count_jobs(uint64_t later_ms)
 	return key_jobs_count(c->key_jobs, loop_now_ms(c->loop) + later_ms);
 }
 
+/* L4: another agent, or another control, has the job. */
 static void test_a_partition_has_one_job_and_an_agent_too(void **state)
 {
 	struct peer_key_job_response job, again;
@@ -264,6 +266,7 @@ static void test_runs_and_markers_of_a_stretch_are_replaced(void **state)
 	town_close(&town);
 }
 
+/* L5: records were deleted, or files compacted, meanwhile. */
 static void test_a_stretch_whose_runs_have_changed_stays_as_it_is(void **state)
 {
 	struct peer_key_swap_request_run runs[2];
@@ -296,6 +299,7 @@ static void test_a_stretch_whose_runs_have_changed_stays_as_it_is(void **state)
 	town_close(&town);
 }
 
+/* L5: the topic was deleted, and another one has its rows. */
 static void test_a_row_that_is_used_again_is_another_partition(void **state)
 {
 	struct peer_key_swap_request_run runs[2];

@@ -418,6 +418,7 @@ static void check_keys(const struct history *h, int64_t end, const struct place_
 	}
 }
 
+/* L7 */
 static void test_old_records_do_not_come_behind_the_newest_of_their_key(void **unused)
 {
 	static struct place_batch found[2 * BATCHES_MAX];
