@@ -8,6 +8,7 @@ loads it with PROGRAMS/kafka_load (librdkafka).  One table at the end; it judges
 budgets are in ARCHITECTURE.md.
 
 SECONDS   about how long each load should take (5)
+AGENTS    --agents of the broker (1)
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / "build" / "bench"
 SECONDS = float(os.environ.get("SECONDS", "5"))
+AGENTS = int(os.environ.get("AGENTS", "1"))
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 GIB = 1 << 30
@@ -354,7 +356,8 @@ def main():
     disk, (small_p50, small_p99) = bound_disk(8 << 20), bound_latency()
     memory, loopback = bound_memory(programs), bound_loopback()
     table = Table()
-    broker = Broker(program, directory)
+    broker = Broker(program, directory, ["--bucket", f"file:{directory}/bucket",
+                                         "--agents", str(AGENTS)], ports=AGENTS)
     try:
         measure_start(broker, table)
         measure_idle(broker, table)
