@@ -98,8 +98,11 @@ static void on_agent(void *context, struct stream *s)
 static struct heartbeat_answer on_heartbeat(void *context)
 {
 	struct control *c = context;
+	struct heartbeat_answer answer = leadership_answer(&c->leadership);
 
-	return leadership_answer(&c->leadership);
+	if (c->coordinator && !coordinator_has_noted_lives(c->coordinator))
+		answer.committed_index = 0; /* nobody follows yet */
+	return answer;
 }
 
 static enum err open_doors(struct control *c, char why[TASK_WHY_BYTES])

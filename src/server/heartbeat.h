@@ -38,7 +38,7 @@ struct heartbeat {
 	bool is_reached; /* out: the leader of the epoch has answered */
 	bool has_led;	 /* out: and it led, so that most buckets have its start */
 	/* May be set once it was started: records of the epoch's leader are committed up to this
-	 * index. */
+	 * index; 0: none that others may follow yet. */
 	void (*on_committed)(void *context, uint64_t index);
 	void *context;
 	uint64_t begun_ms;
@@ -59,7 +59,7 @@ struct heartbeat_answer {
 	bool is_leading;
 	bool is_starting; /* in the epoch: it campaigns, or has won and is not ready */
 	struct epoch epoch;
-	uint64_t committed_index;
+	uint64_t committed_index; /* 0: nobody is to follow yet */
 };
 
 struct heartbeat_server *heartbeat_server_new(const char *node, /* our name, borrowed */

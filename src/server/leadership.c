@@ -166,7 +166,8 @@ static void on_heartbeat_answer(void *context, uint64_t committed)
 {
 	struct leadership *l = context;
 
-	standby_aim(l->standby, l->find.epoch, committed);
+	if (committed > 0)
+		standby_aim(l->standby, l->find.epoch, committed);
 	l->config.on_leader(l->config.context, l->holder);
 }
 

@@ -235,6 +235,11 @@ void coordinator_lives_begun(struct coordinator *c)
 	c->is_cold = false;
 }
 
+bool coordinator_has_noted_lives(const struct coordinator *c)
+{
+	return !c->is_cold;
+}
+
 /* A term that ended before this was durable has left it to the next, which knows its records. */
 static void note_cold(struct coordinator *c)
 {

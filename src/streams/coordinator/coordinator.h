@@ -79,6 +79,10 @@ struct coordinator_status {
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
 
+/* Has the term noted the lives that nobody remembers (unsure.h)?  Who follows before that would
+ * take over without them, and believe to know everything. */
+bool coordinator_has_noted_lives(const struct coordinator *c);
+
 /* What an administrator did at the socket of this node, which is done: one agent writes it into the
  * audit topic.  It says no word back: what it cannot write is in control's log only.  `action` is
  * "topic purge", `name` of what it was done to, or nothing; all borrowed. */

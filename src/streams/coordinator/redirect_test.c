@@ -6,6 +6,7 @@
 
 #include "peer_messages.h"
 #include "streams/coordinator/coordinator_testing.h"
+#include "streams/coordinator/unsure.h"
 #include "wire/peer/frame.h"
 
 /* An agent's end of a session. */
@@ -143,6 +144,35 @@ static void test_who_cannot_follow_waits_until_this_node_leads(void **state)
 	town_close(&town);
 }
 
+/* The next leader would believe to remember what this one does not. */
+static void test_nobody_is_to_follow_before_forgotten_lives_are_noted(void **state)
+{
+	struct town town;
+	struct caller c;
+	bool never = false;
+
+	(void)state;
+	town_open(&town, 6);
+	caller_open(&c, &town, false);
+	town_wait(&town, &c.is_answered, "the answer");
+	int64_t next = unsure_next_incarnation(leader_cell(town.leader));
+	assert_true(coordinator_has_noted_lives(town.coordinator));
+	caller_close(&c);
+	coordinator_on_lost(town.coordinator, "as if somebody else had led");
+	fault_add(town.bucket, &(struct fault) { .effect = FAULT_HOLD, .verbs = FAULT_WRITES });
+	coordinator_on_leading(town.coordinator); /* the leader's term is a cold one */
+	assert_false(town_wait_ms(&town, &never, 30));
+	assert_false(coordinator_has_noted_lives(town.coordinator));
+	fault_clear(town.bucket);
+	fault_release(town.bucket, "");
+	for (int i = 0; i < 1000 && !coordinator_has_noted_lives(town.coordinator); i++)
+		(void)town_wait_ms(&town, &never, 10);
+	assert_true(coordinator_has_noted_lives(town.coordinator));
+	assert_int_equal(unsure_next_incarnation(leader_cell(town.leader)),
+			 next + INCARNATION_SKIP);
+	town_close(&town);
+}
+
 static void test_what_is_no_whole_hello_is_left_alone(void **state)
 {
 	struct loop *loop = loop_new(0);
@@ -164,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_who_can_follow_is_told_where_and_the_session_ends),
 		cmocka_unit_test(test_who_came_before_the_leader_was_known_is_told_then),
 		cmocka_unit_test(test_who_cannot_follow_waits_until_this_node_leads),
+		cmocka_unit_test(test_nobody_is_to_follow_before_forgotten_lives_are_noted),
 		cmocka_unit_test(test_what_is_no_whole_hello_is_left_alone),
 	};
 

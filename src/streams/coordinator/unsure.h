@@ -8,10 +8,11 @@
  * So a term that begins without anybody's memory (leader_status.is_cold) notes the incarnations of
  * all agents, and passes over INCARNATION_SKIP of those that would be granted next, which are noted
  * too: names of ours are never those of a state that was lost.  So are the INCARNATION_JOBS before,
- * which may be of compaction jobs that were under way in the state that came back.  An agent that
- * comes back with its incarnation tells by what it has seen that nothing is missing, and is sure
- * again.  Objects of incarnations that are noted are no orphans, until an operator says so:
- * unsure_settle(). */
+ * which may be of compaction jobs that were under way in the state that came back.  Until all of
+ * this is durable standbys are told of no record: one that had followed would take over and believe
+ * to remember.  An agent that comes back with its incarnation tells by what it has seen that
+ * nothing is missing, and is sure again.  Objects of incarnations that are noted are no orphans,
+ * until an operator says so: unsure_settle(). */
 #ifndef STREAMS_COORDINATOR_UNSURE_H
 #define STREAMS_COORDINATOR_UNSURE_H
 
