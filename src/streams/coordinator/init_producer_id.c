@@ -37,6 +37,17 @@ static int16_t check_named(const struct kafka_init_producer_id_request *request,
 	return KAFKA_PRODUCER_FENCED;
 }
 
+/* It is served on any connection, as in Kafka: Admin.fenceProducers may come on one that is older
+ * than that of the producer it fences.  With the next epoch this is the connection that speaks:
+ * what is late on others has an epoch before.  The same epoch once more makes none older. */
+static void note_session(struct operation_call *call, struct transaction *t, bool repeats)
+{
+	enum transaction_session_age age = transaction_session_look(t->sessions, call->session);
+
+	if (age == TRANSACTION_SESSION_NEWER || (age == TRANSACTION_SESSION_OLDER && !repeats))
+		t->sessions = transaction_session_note(call->arena, t->sessions, call->session);
+}
+
 static enum err take_next(struct cell *cell, struct operation_call *call, struct transaction *t)
 {
 	const struct kafka_init_producer_id_request *request = call->request;
@@ -57,6 +68,7 @@ static enum err take_next(struct cell *cell, struct operation_call *call, struct
 		err = transaction_bump(cell, t, names_producer(request));
 	if (err)
 		return err;
+	note_session(call, t, repeats);
 	t->state = TRANSACTION_EMPTY;
 	t->timeout_ms = request->transaction_timeout_ms;
 	t->updated_ms = call->now_ms;
@@ -92,7 +104,6 @@ static enum err init_transactional(struct cell *cell, struct operation_call *cal
 	const struct kafka_init_producer_id_request *request = call->request;
 	struct kafka_init_producer_id_response *response = call->response;
 	struct transaction t;
-	bool may = true;
 
 	if (request->transactional_id.size == 0 ||
 	    request->transactional_id.size > TRANSACTIONAL_ID_BYTES_MAX) {
@@ -113,9 +124,7 @@ static enum err init_transactional(struct cell *cell, struct operation_call *cal
 	enum err err = transaction_find(call->arena, cell, request->transactional_id, &t);
 	if (err == ERR_NOT_FOUND)
 		return begin(cell, call);
-	if (!err)
-		err = transaction_hear(call, cell, &t, &may);
-	return err || !may ? err : take_next(cell, call, &t);
+	return err ? err : take_next(cell, call, &t);
 }
 
 static enum err init_producer_id(struct cell *cell, struct operation_call *call)

@@ -3,7 +3,8 @@
  * EndTxn of the first protocol does not say which transaction it ends.  One that was delayed, on a
  * connection its client has given up long ago, would end a later transaction.  So each accepted
  * request notes its connection, and one on an older connection than the last one is not served: its
- * connection ends.  A client that is alive comes back on a newer one.
+ * connection ends.  A client that is alive comes back on a newer one.  InitProducerId is served on
+ * any: it takes the next epoch, which fences whoever spoke before.
  *
  * Connections of one life of an agent are numbered; of several lives it is remembered in which
  * order they came here: the newest first, each with its last connection. */

@@ -29,8 +29,10 @@ enum err transaction_find_as(struct operation_call *call, struct cell *cell,
 	return transaction_find_for(call->arena, cell, speaker, ret, ret_error);
 }
 
-enum err transaction_hear(struct operation_call *call, struct cell *cell, struct transaction *t,
-			  bool *ret_may)
+/* May the connection of this call speak?  It is noted if it is a newer one; false: the client
+ * speaks on a newer one already, and the call is marked so. */
+static enum err hear(struct operation_call *call, struct cell *cell, struct transaction *t,
+		     bool *ret_may)
 {
 	enum err err = OK;
 
@@ -58,7 +60,7 @@ enum err transaction_admit(struct operation_call *call, struct cell *cell,
 	enum err err = transaction_find_as(call, cell, speaker, ret, ret_error);
 
 	if (!err && !*ret_error)
-		err = transaction_hear(call, cell, ret, &may);
+		err = hear(call, cell, ret, &may);
 	if (!may)
 		*ret_error = KAFKA_INVALID_PRODUCER_EPOCH;
 	return err;

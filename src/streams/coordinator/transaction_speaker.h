@@ -23,12 +23,8 @@ MUST_CHECK enum err transaction_find_as(struct operation_call *call, struct cell
 					const struct transaction_speaker *speaker,
 					struct transaction *ret, int16_t *ret_error);
 
-/* May the connection of this call speak, and note it if it is a newer one; false: the client speaks
- * on a newer one already, and the call is marked so. */
-MUST_CHECK enum err transaction_hear(struct operation_call *call, struct cell *cell,
-				     struct transaction *t, bool *ret_may);
-
-/* Both, for requests of the first protocol.  *ret_error is set too when it may not speak. */
+/* The same, for requests of the first protocol: where the client speaks on a newer connection
+ * already, *ret_error is set and the call is marked as outdated. */
 MUST_CHECK enum err transaction_admit(struct operation_call *call, struct cell *cell,
 				      const struct transaction_speaker *speaker,
 				      struct transaction *ret, int16_t *ret_error);

@@ -458,12 +458,41 @@ static void test_t2_what_is_late_on_an_old_connection_is_not_served(void **state
 	assert_true(old.was_outdated);
 	assert_int_not_equal(writer_add(&old, "t", 1), KAFKA_NONE);
 	assert_true(old.was_outdated);
-	(void)writer_init_as(&old, false, 1000);
-	assert_true(old.was_outdated);
 	assert_int_equal(books_stable(&b, t, 0), 2);
 	assert_int_equal(writer_end(&w, false), KAFKA_NONE);
 	assert_false(w.was_outdated);
 	assert_int_equal(books_number(&b, "SELECT count(*) FROM marker WHERE is_commit = 1"), 1);
+	books_close(&b);
+}
+
+/* Admin.fenceProducers, on a connection that was there before the producer's. */
+static void test_t9_who_begins_on_an_older_connection_fences_too(void **state)
+{
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	open_books(&b, &t);
+	struct writer w = first(&b, "w"), other = first(&b, "w");
+	w.connection = 8;
+	writer_init(&w);
+	(void)writer_put(&w, t, "t", 0, 1);
+	other.connection = 3;
+	writer_init(&other);
+	assert_false(other.was_outdated);
+	assert_int_equal(other.producer_id, w.producer_id);
+	assert_true(other.epoch > w.epoch);
+	assert_int_equal(writer_write(&w, t, 0, 1).error, KAFKA_INVALID_PRODUCER_EPOCH);
+	assert_int_equal(writer_end(&w, true), KAFKA_PRODUCER_FENCED);
+	assert_int_equal(books_number(&b, "SELECT count(*) FROM marker WHERE is_commit = 0"), 1);
+
+	(void)writer_put(&other, t, "t", 0, 1); /* and may go on there */
+	struct writer late = other;
+	other.connection = 5;
+	assert_int_equal(writer_end(&other, true), KAFKA_NONE);
+	(void)writer_put(&other, t, "t", 0, 1);
+	assert_int_not_equal(writer_end(&late, true), KAFKA_NONE);
+	assert_true(late.was_outdated);
 	books_close(&b);
 }
 
@@ -674,6 +703,7 @@ int main(void)
 		cmocka_unit_test(
 			test_t2_what_is_late_of_the_second_protocol_never_touches_the_next_one),
 		cmocka_unit_test(test_t2_what_is_late_on_an_old_connection_is_not_served),
+		cmocka_unit_test(test_t9_who_begins_on_an_older_connection_fences_too),
 		cmocka_unit_test(test_t3_the_same_end_again_gets_the_same_answer_the_opposite_none),
 		cmocka_unit_test(test_t3_an_abort_of_nothing_takes_the_next_epoch),
 		cmocka_unit_test(test_t4_time_in_which_nobody_led_or_ran_is_not_counted),
