@@ -13,7 +13,10 @@ enum {
 	COMPARE_BYTES = 64 * 1024,
 	PARTS_MAX = 256, /* of one writev; IOV_MAX is 1024 */
 	DRAFT_NAME_BYTES = 40,
+	DIRECT_BYTES = 1 << 20, /* of one write past the page cache */
 };
+
+_Static_assert(DIRECT_BYTES % DIRECTORY_DIRECT_ALIGN == 0, "what is not the last is aligned");
 
 _Static_assert(PARTS_MAX <= IOV_MAX, "one writev takes that many");
 
@@ -251,10 +254,98 @@ static ssize_t write_some(struct put *p, size_t *piece, size_t *offset)
 	return written;
 }
 
+/* Copy `size` bytes from piece `*piece`, byte `*offset` on; advances both. */
+static void copy_some(const struct put *p, size_t *piece, size_t *offset, uint8_t *to, size_t size)
+{
+	while (size > 0) {
+		struct slice part = slice_part(p->pieces[*piece], *offset, size);
+
+		memcpy(to, part.data, part.size);
+		to += part.size;
+		size -= part.size;
+		*offset += part.size;
+		if (*offset < p->pieces[*piece].size)
+			continue;
+		*piece += 1;
+		*offset = 0;
+	}
+}
+
+static int set_direct(struct put *p, bool is_direct)
+{
+	return DIRECTORY_RETRY(p->d->system->set_direct(p->d->context, p->draft.fd, is_direct));
+}
+
+/* Where the device wants more than is known here, or a write was cut short, the rest of the draft
+ * goes through the page cache. */
+static enum err write_direct(struct put *p, const uint8_t *bytes, size_t size, bool *is_direct)
+{
+	const struct directory_system *s = p->d->system;
+
+	while (size > 0) {
+		struct iovec part = { (void *)(uintptr_t)bytes, size };
+		ssize_t written = DIRECTORY_RETRY(s->write(p->d->context, p->draft.fd, &part, 1));
+
+		if (written == -EINVAL && *is_direct) {
+			int err = set_direct(p, false);
+			if (err < 0)
+				return fail_change(p->result, err, "write", p->key);
+			*is_direct = false;
+			continue;
+		}
+		if (written <= 0)
+			return fail_change(p->result, written < 0 ? (int)written : -EIO, "write",
+					   p->key);
+		bytes += written;
+		size -= (size_t)written;
+	}
+	return OK;
+}
+
+static uint64_t body_size(const struct put *p)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < p->piece_count; i++)
+		size += p->pieces[i].size;
+	return size;
+}
+
+/* All but the last part of a page, by way of memory that is aligned; copying it once more costs
+ * less than pages that are filled only to be written.  Nothing is written where that cannot be. */
+static enum err draft_write_direct(struct put *p, size_t *piece, size_t *offset)
+{
+	uint64_t left = body_size(p) / DIRECTORY_DIRECT_ALIGN * DIRECTORY_DIRECT_ALIGN;
+	bool is_direct = set_direct(p, true) >= 0;
+	enum err err = OK;
+
+	if (!is_direct) {
+		(void)set_direct(p, false); /* whatever that failure left */
+		return OK;
+	}
+	uint8_t *memory = memory_grow(NULL, DIRECT_BYTES + DIRECTORY_DIRECT_ALIGN);
+	uint8_t *chunk =
+		memory + DIRECTORY_DIRECT_ALIGN - (uintptr_t)memory % DIRECTORY_DIRECT_ALIGN;
+	while (!err && is_direct && left > 0) {
+		size_t size = left < DIRECT_BYTES ? (size_t)left : (size_t)DIRECT_BYTES;
+		copy_some(p, piece, offset, chunk, size);
+		err = write_direct(p, chunk, size, &is_direct);
+		left -= size;
+	}
+	memory_free(memory);
+	int unset = is_direct ? set_direct(p, false) : 0;
+	return err || unset >= 0 ? err : fail_change(p->result, unset, "write", p->key);
+}
+
 static enum err draft_write(struct put *p)
 {
 	size_t piece = 0, offset = 0;
+	enum err err = OK;
 
+	if (p->d->direct_bytes_min && body_size(p) >= p->d->direct_bytes_min)
+		err = draft_write_direct(p, &piece, &offset);
+	if (err)
+		return err;
 	while (piece < p->piece_count) {
 		ssize_t written = write_some(p, &piece, &offset);
 
@@ -318,15 +409,6 @@ static enum err compare(struct put *p, int fd, bool *ret)
 	memory_free(chunk);
 	*ret = equal;
 	return err;
-}
-
-static uint64_t body_size(const struct put *p)
-{
-	uint64_t size = 0;
-
-	for (size_t i = 0; i < p->piece_count; i++)
-		size += p->pieces[i].size;
-	return size;
 }
 
 static enum err settle_with(struct put *p, int fd)

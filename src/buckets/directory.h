@@ -11,6 +11,10 @@
  *
  * Between linkat and the last fsync the object can be read but may vanish with the power.
  *
+ * A large object is written past the page cache (0050): it is to be on the disk before anything
+ * else is done, whoever wrote it has it in memory, and pages filled only to be written cost more
+ * than all the rest.
+ *
  * These functions are synchronous, use no clock and no globals, and may run on several threads at
  * once for one struct directory, which they do not change.  Keys were checked by the caller. */
 #ifndef BUCKETS_DIRECTORY_H
@@ -23,10 +27,13 @@
 
 #define DIRECTORY_DRAFTS "tmp~" /* in the root */
 
+enum { DIRECTORY_DIRECT_BYTES_MIN = 256 << 10 }; /* outside tests */
+
 struct directory {
 	const struct directory_system *system;
 	void *context; /* of the system */
 	int root;
+	uint64_t direct_bytes_min; /* objects from this size on are large; 0: none is */
 };
 
 /* How a change ended besides its err. */

@@ -350,8 +350,12 @@ enum err directory_bucket_open(struct bucket_url *u, struct bucket **ret, char w
 	if (err)
 		return err;
 	sweep_drafts(root);
-	*ret = directory_bucket_new(&(struct directory) { .system = &directory_system_real,
-							  .root = root },
-				    is_given ? class : class_of_root(root));
+	*ret = directory_bucket_new(
+		&(struct directory) {
+			.system = &directory_system_real,
+			.root = root,
+			.direct_bytes_min = DIRECTORY_DIRECT_BYTES_MIN,
+		},
+		is_given ? class : class_of_root(root));
 	return OK;
 }

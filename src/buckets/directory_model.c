@@ -23,6 +23,7 @@ struct entries {
 
 struct node {
 	bool is_directory;
+	bool is_direct;
 	bool is_dirty; /* a file with bytes that an fsync would write */
 	struct buf now, disk;
 	struct entries entries, changes, synced;
@@ -348,6 +349,29 @@ static int model_visit(void *context, int dir, directory_visit *visit, void *vis
 	return err;
 }
 
+static int model_set_direct(void *context, int fd, bool is_direct)
+{
+	struct directory_model *m = context;
+	struct node *node = handle_node(m, fd);
+	int err = begin(m);
+
+	if (err)
+		return err;
+	if (m->plan.no_direct)
+		return -EINVAL;
+	node->is_direct = is_direct;
+	return end(m);
+}
+
+static bool is_aligned(const struct node *node, const struct iovec *parts, int count)
+{
+	size_t bits = node->now.size;
+
+	for (int i = 0; i < count; i++)
+		bits |= (uintptr_t)parts[i].iov_base | parts[i].iov_len;
+	return bits % DIRECTORY_DIRECT_ALIGN == 0;
+}
+
 static ssize_t model_write(void *context, int fd, const struct iovec *parts, int count)
 {
 	struct directory_model *m = context;
@@ -357,6 +381,8 @@ static ssize_t model_write(void *context, int fd, const struct iovec *parts, int
 
 	if (err)
 		return err;
+	if (node->is_direct && !is_aligned(node, parts, count))
+		return -EINVAL;
 	for (int i = 0; i < count; i++)
 		total += parts[i].iov_len;
 	if (is_failing(m) && m->plan.short_write)
@@ -506,6 +532,7 @@ const struct directory_system directory_system_model = {
 	.sync = model_sync,
 	.status = model_status,
 	.visit = model_visit,
+	.set_direct = model_set_direct,
 	.write = model_write,
 	.read = model_read,
 	.close = model_close,

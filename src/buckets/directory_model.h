@@ -31,6 +31,7 @@ struct directory_model_plan {
 	int fail_with;	       /* errno */
 	bool fail_late;	       /* the call has its effect and then fails (where that can be) */
 	bool short_write;      /* in place of failing, write only a part */
+	bool no_direct;	       /* as file systems without O_DIRECT */
 	bool no_unnamed;       /* as file systems without O_TMPFILE */
 };
 

@@ -150,6 +150,12 @@ static int real_visit(void *context, int dir, directory_visit *visit, void *visi
 	return err;
 }
 
+static int real_set_direct(void *context, int fd, bool is_direct)
+{
+	(void)context;
+	return result(fcntl(fd, F_SETFL, is_direct ? O_DIRECT : 0));
+}
+
 static ssize_t real_write(void *context, int fd, const struct iovec *parts, int count)
 {
 	ssize_t size = writev(fd, parts, count);
@@ -184,6 +190,7 @@ const struct directory_system directory_system_real = {
 	.sync = real_sync,
 	.status = real_status,
 	.visit = real_visit,
+	.set_direct = real_set_direct,
 	.write = real_write,
 	.read = real_read,
 	.close = real_close,

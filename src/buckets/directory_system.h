@@ -7,10 +7,13 @@
 #define BUCKETS_DIRECTORY_SYSTEM_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+
+enum { DIRECTORY_DIRECT_ALIGN = 4096 };
 
 enum directory_entry { DIRECTORY_OBJECT, DIRECTORY_DIRECTORY, DIRECTORY_OTHER };
 
@@ -35,6 +38,9 @@ struct directory_system {
 	int (*sync)(void *context, int fd);
 	int (*status)(void *context, int fd, struct directory_status *ret);
 	int (*visit)(void *context, int dir, directory_visit *visit, void *visit_context);
+	/* From now on writes go past the page cache; EINVAL where that cannot be.  Memory, size and
+	 * place of each are multiples of DIRECTORY_DIRECT_ALIGN then, else it fails with EINVAL. */
+	int (*set_direct)(void *context, int fd, bool is_direct);
 	ssize_t (*write)(void *context, int fd, const struct iovec *parts, int count);
 	ssize_t (*read)(void *context, int fd, void *ret, size_t size, uint64_t offset);
 	void (*close)(void *context, int fd);

@@ -226,6 +226,104 @@ static void test_a_killed_process_does_so_where_files_must_have_names(void **sta
 	kill_often(&p->directory);
 }
 
+/* --- large objects ------------------------------------------------------------------------------
+ */
+
+/* In pieces that end anywhere. */
+static void put_and_get(const struct directory *d, size_t size)
+{
+	struct directory_result result = { 0 };
+	struct prng random = { size };
+	struct slice pieces[4];
+	uint8_t *bytes = memory_take(size);
+	struct blob *got = NULL;
+	uint64_t got_size = 0;
+	size_t from = 0;
+	char key[64];
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)prng_next(&random);
+	for (size_t i = 0; i < 4; i++) {
+		size_t part = i == 3 ? size - from : i == 1 ? 0 : size / 3 + i;
+		pieces[i] = (struct slice) { bytes + from, part };
+		from += part;
+	}
+	snprintf(key, sizeof(key), "large/%zu", size);
+	for (int round = 0; round < 2; round++) /* the second one compares */
+		assert_int_equal(directory_put(d, key, pieces, 4, 0, &result), OK);
+	assert_int_equal(directory_get(d, key, 0, UINT64_MAX, &got, &got_size, &result), OK);
+	assert_int_equal(got_size, size);
+	assert_memory_equal(got->data, bytes, size);
+	blob_unref(&got);
+	memory_free(bytes);
+}
+
+static void put_and_get_sizes(struct place *p, const struct directory_system *system)
+{
+	static const size_t sizes[] = { 50000,	 65535,		65536,	 65537,		  69632,
+					1 << 20, (1 << 20) + 1, 2 << 20, (3 << 20) + 4095 };
+
+	p->directory.system = system;
+	p->directory.direct_bytes_min = 65536;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		put_and_get(&p->directory, sizes[i]);
+}
+
+static size_t direct_count;
+static bool is_direct_now;
+
+static int count_direct(void *context, int fd, bool is_direct)
+{
+	direct_count++;
+	is_direct_now = is_direct;
+	return directory_system_real.set_direct(context, fd, is_direct);
+}
+
+/* A device that wants larger pieces than others. */
+static ssize_t write_pages(void *context, int fd, const struct iovec *parts, int count)
+{
+	if (is_direct_now && parts[0].iov_len % (16 * DIRECTORY_DIRECT_ALIGN) != 0)
+		return -EINVAL;
+	return directory_system_real.write(context, fd, parts, count);
+}
+
+static int refuse_direct(void *context, int fd, bool is_direct)
+{
+	(void)context;
+	(void)fd;
+	return is_direct ? -EINVAL : 0;
+}
+
+static void test_large_objects_of_any_size_are_whole(void **state)
+{
+	struct directory_system system = directory_system_real;
+
+	direct_count = 0;
+	system.set_direct = count_direct;
+	put_and_get_sizes(*state, &system);
+	assert_int_equal(direct_count, 2 * 2 * 7); /* on and off, each put of the large ones */
+}
+
+static void test_large_objects_are_whole_on_any_file_system(void **state)
+{
+	struct directory_system system = directory_system_real;
+
+	system.set_direct = refuse_direct;
+	put_and_get_sizes(*state, &system);
+}
+
+static void test_large_objects_are_whole_on_any_device(void **state)
+{
+	struct directory_system system = directory_system_real;
+
+	system.set_direct = count_direct;
+	system.write = write_pages;
+	put_and_get_sizes(*state, &system);
+}
+
+/* --- races --------------------------------------------------------------------------------------
+ */
+
 static void race(const struct directory *d, uint8_t racer, int said)
 {
 	char key[64];
@@ -532,7 +630,11 @@ static void test_after_a_failed_fsync_the_bucket_only_reads(void **state)
 {
 	struct place *p = *state;
 	struct directory_model *model = directory_model_new();
-	struct directory d = { &directory_system_model, model, DIRECTORY_MODEL_ROOT };
+	struct directory d = {
+		.system = &directory_system_model,
+		.context = model,
+		.root = DIRECTORY_MODEL_ROOT,
+	};
 	struct bucket *b = directory_bucket_new(&d, BUCKET_CAS);
 	struct directory_model_plan plan = { .fail_at = 1, .fail_count = 99, .fail_with = EIO };
 	struct blob *body = NULL;
@@ -563,6 +665,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_killed_process_leaves_only_whole_objects),
 		TEST(test_a_killed_process_does_so_where_files_must_have_names),
+		TEST(test_large_objects_of_any_size_are_whole),
+		TEST(test_large_objects_are_whole_on_any_file_system),
+		TEST(test_large_objects_are_whole_on_any_device),
 		TEST(test_of_racing_processes_one_wins),
 		TEST(test_a_directory_of_somebody_else_is_denied),
 		TEST(test_symbolic_links_are_not_followed),

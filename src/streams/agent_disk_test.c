@@ -21,7 +21,11 @@ static struct arena kept;
 
 static void put_on(struct directory_model *m)
 {
-	struct directory directory = { &directory_system_model, m, DIRECTORY_MODEL_ROOT };
+	struct directory directory = {
+		.system = &directory_system_model,
+		.context = m,
+		.root = DIRECTORY_MODEL_ROOT,
+	};
 
 	w.bucket = fault_bucket_new(directory_bucket_new(&directory, BUCKET_CAS), 1);
 	model = m;
