@@ -139,15 +139,17 @@ static bool may_listen(struct agent *agent)
 
 static void tell_nobody_signs_in(struct agent *agent)
 {
+	const struct agent_config *c = &agent->config;
 	char why[TASK_WHY_BYTES];
 
 	if (agent->is_waiting_for_users)
 		return;
 	agent->is_waiting_for_users = true;
+	bool is_also = host_is_shielded(c->kafka_host) && c->kafka_also && c->kafka_also[0];
 	snprintf(why, sizeof(why),
 		 "others reach %.40s, and there are no users: `hanse user add`, or --kafka-open",
-		 agent->config.kafka_host);
-	agent->config.on_serving(agent->config.context, false, why);
+		 is_also ? c->kafka_also : c->kafka_host);
+	c->on_serving(c->context, false, why);
 }
 
 /* Kafka is open exactly while the replica is whole and the link stands. */
