@@ -418,6 +418,34 @@ static void test_whatever_an_agent_does_readers_get_what_was_written(void **stat
 	}
 }
 
+/* A client is told of a wrong block once; it is not to be told of each block there is. */
+static void test_who_is_wrong_again_and_again_is_not_asked(void **state)
+{
+	struct slice batches[SITE_WRONG_MAX + 2];
+
+	(void)state;
+	int asked = 0;
+	set_up(3);
+	for (int i = 0; i < SITE_WRONG_MAX + 2; i++)
+		batches[i] = produce(&ca, 0, 3 * i);
+	replace_by_fake(WRONG_BYTES);
+	for (int i = 0; i < SITE_WRONG_MAX + 2; i++) {
+		struct testing_fetch f = { .topic = "alpha",
+					   .offset = 3 * i,
+					   .partition_max_bytes = 1 };
+		struct kafka_fetch_response_partition *got = testing_fetch(&cb, f);
+		if (i < SITE_WRONG_MAX) {
+			assert_int_equal(got->error_code, KAFKA_CORRUPT_MESSAGE);
+			asked = fake.asked;
+			got = testing_fetch(&cb, f);
+		}
+		check(got, batches[i], 3 * i);
+	}
+	assert_int_equal(fake.asked, asked);
+	end_fake();
+	tear_down();
+}
+
 static void test_who_sends_slowly_is_not_taken_for_silent(void **state)
 {
 	(void)state;
@@ -704,6 +732,7 @@ int main(void)
 		cmocka_unit_test(test_a_slow_store_is_not_taken_for_a_dead_agent),
 		cmocka_unit_test(test_an_agent_that_is_asked_can_stop),
 		cmocka_unit_test(test_whatever_an_agent_does_readers_get_what_was_written),
+		cmocka_unit_test(test_who_is_wrong_again_and_again_is_not_asked),
 		cmocka_unit_test(test_who_sends_slowly_is_not_taken_for_silent),
 		cmocka_unit_test(test_an_agent_that_is_not_there_is_not_asked_again),
 		cmocka_unit_test(test_an_agent_that_is_taken_for_another_says_so),

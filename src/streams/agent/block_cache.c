@@ -23,8 +23,8 @@ struct block {
 	struct list link;   /* with bytes: in its row; without: in a queue or none */
 	struct list waits;  /* struct block_wait, while it is being read */
 	bool is_cold;	    /* from the bucket, or another agent, */
-	bool is_given;	    /* which gave it; */
-	bool is_passed;	    /* and read only by who passes by */
+	int64_t giver;	    /* which gave it, its incarnation; 0: none did */
+	bool is_passed;	    /* read only by who passes by */
 	bool is_here;	    /* while it is being read: from the bucket */
 	bool is_ahead;	    /* nobody has wanted it yet; */
 	uint64_t since_ms;  /* it has its bytes, then */
@@ -112,10 +112,8 @@ static size_t block_cost(const struct block *b)
 
 static struct row *row_of(const struct block *b)
 {
-	if (b->is_ahead)
-		return &b->cache->ahead;
-	if (b->is_passed)
-		return &b->cache->passed;
+	if (b->is_ahead || b->is_passed)
+		return b->is_ahead ? &b->cache->ahead : &b->cache->passed;
 	return b->is_cold ? &b->cache->cold : &b->cache->warm;
 }
 
@@ -461,7 +459,7 @@ static enum step load_asked(struct block_load *load)
 		queue_block(load->block);
 		return task_done(&load->task, OK);
 	}
-	load->block->is_given = true;
+	load->block->giver = load->ask.ret_giver;
 	fill_block(load->block, load->ask.ret_block, true);
 	tell_waiting(load->block, OK, "");
 	return task_done(&load->task, OK);
@@ -757,6 +755,16 @@ struct blob *block_cache_find(struct block_cache *cache, int64_t incarnation, in
 	return blob_ref(b->bytes);
 }
 
+static void drop_given_by(struct block_cache *cache, int64_t giver)
+{
+	struct row *rows[] = { &cache->cold, &cache->passed, &cache->ahead };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		LIST_EACH (&rows[i]->blocks, struct block, link, b)
+			if (b->giver == giver)
+				drop_block(b);
+}
+
 void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t sequence,
 			int64_t position, size_t size)
 {
@@ -767,9 +775,12 @@ void block_cache_forget(struct block_cache *cache, int64_t incarnation, int64_t 
 		struct block *b = find_block(cache, &key);
 		if (!b || !b->bytes || !b->is_cold)
 			continue;
-		if (b->is_given)
-			cache->doubts[cache->doubt_count++ % BLOCK_CACHE_DOUBTS] = key;
+		int64_t giver = b->giver;
 		drop_block(b);
+		if (giver)
+			cache->doubts[cache->doubt_count++ % BLOCK_CACHE_DOUBTS] = key;
+		if (giver && site_note_wrong(cache->site, giver))
+			drop_given_by(cache, giver);
 	}
 }
 

@@ -159,7 +159,8 @@ enum { ASK_WRITER, ASK_OWNER, ASK_ANSWERED };
 static enum step ask_peer(struct site_ask *ask, struct site_peer *peer, bool reads, int at)
 {
 	ask->has_asked = true;
-	site_call(&ask->call, &ask->task, peer, &ask->block, reads);
+	ask->ret_giver = site_peer_place(peer)->incarnation;
+	site_call(&ask->call, &ask->task, peer, &ask->block, reads, ask->until_ms);
 	return task_wait(&ask->task, at);
 }
 
@@ -229,8 +230,20 @@ static const struct task_kind ask_kind = {
 void site_ask(struct site_ask *ask, struct task *parent, struct site *site,
 	      const struct site_block *block)
 {
-	*ask = (struct site_ask) { .site = site, .block = *block };
+	*ask = (struct site_ask) {
+		.site = site,
+		.block = *block,
+		.until_ms = loop_now_ms(site->agent->loop) + SITE_ANSWER_MS,
+	};
 	task_start(&ask->task, &ask_kind, parent);
+}
+
+bool site_note_wrong(struct site *site, int64_t giver)
+{
+	LIST_EACH (&site->peers, struct member, link, m)
+		if (site_peer_place(m->peer)->incarnation == giver)
+			return site_peer_note_wrong(m->peer);
+	return false;
 }
 
 /* --- life --------------------------------------------------------------------------------------

@@ -42,11 +42,17 @@ struct site_ask {
 	struct site *site;
 	struct site_block block;
 	struct site_call call;
+	uint64_t until_ms; /* all questions together */
 	bool has_asked;
+	int64_t ret_giver; /* incarnation of the agent that gave it */
 	struct blob *ret_block;
 };
 void site_ask(struct site_ask *ask, struct task *parent, struct site *site,
 	      const struct site_block *block);
+
+/* What this agent (by its incarnation) gave for a block was wrong.  True: so often that it is not
+ * asked any more for a while. */
+bool site_note_wrong(struct site *site, int64_t giver);
 
 const struct site_numbers *site_get_numbers(const struct site *site);
 

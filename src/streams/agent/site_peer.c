@@ -25,6 +25,8 @@ struct site_peer {
 	size_t call_count;
 	uint32_t last_correlation;
 	uint64_t avoid_until_ms;
+	uint64_t wrong_since_ms; /* the first of wrong_count */
+	int wrong_count;
 	bool is_late; /* connecting takes long */
 	bool is_closing;
 };
@@ -61,11 +63,36 @@ static void lose(struct site_peer *p, enum err err)
 		end_call(call, err);
 }
 
+static void avoid_for(struct site_peer *p, uint64_t ms)
+{
+	uint64_t until_ms = loop_now_ms(p->loop) + ms;
+
+	log_debug("agent %d of this site is not asked for blocks for a while", p->place.node_id);
+	if (p->avoid_until_ms < until_ms)
+		p->avoid_until_ms = until_ms;
+	lose(p, ERR_UNAVAILABLE);
+}
+
 static void avoid(struct site_peer *p)
 {
-	log_debug("agent %d of this site is not asked for blocks for a while", p->place.node_id);
-	p->avoid_until_ms = loop_now_ms(p->loop) + SITE_AVOID_MS;
-	lose(p, ERR_UNAVAILABLE);
+	avoid_for(p, SITE_AVOID_MS);
+}
+
+bool site_peer_note_wrong(struct site_peer *p)
+{
+	uint64_t now_ms = loop_now_ms(p->loop);
+
+	if (p->wrong_count == 0 || now_ms - p->wrong_since_ms > SITE_WRONG_MS) {
+		p->wrong_since_ms = now_ms;
+		p->wrong_count = 0;
+	}
+	if (++p->wrong_count < SITE_WRONG_MAX)
+		return false;
+	log_warn("agent %d of this site gave %d blocks with wrong bytes: it is not asked for %d s",
+		 p->place.node_id, p->wrong_count, SITE_WRONG_MS / 1000);
+	p->wrong_count = 0;
+	avoid_for(p, SITE_WRONG_MS);
+	return true;
 }
 
 static uint64_t heard_bytes(const struct site_peer *p)
@@ -294,7 +321,7 @@ static const struct task_kind call_kind = {
 };
 
 void site_call(struct site_call *call, struct task *parent, struct site_peer *p,
-	       const struct site_block *block, bool reads)
+	       const struct site_block *block, bool reads, uint64_t until_ms)
 {
 	bool is_connecting = task_is_running(&p->task);
 	bool is_useless = is_connecting && (p->is_late || task_is_canceled(&p->task));
@@ -310,7 +337,7 @@ void site_call(struct site_call *call, struct task *parent, struct site_peer *p,
 	list_add(&p->calls, &call->link);
 	p->call_count++;
 	await_sign(call);
-	task_set_deadline(&call->task, loop_now_ms(p->loop) + SITE_ANSWER_MS);
+	task_set_deadline(&call->task, until_ms);
 	if (p->stream)
 		write_call(call);
 	else if (!is_connecting)
