@@ -17,6 +17,13 @@ uint64_t clock_now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint64_t clock_boot_ms(void)
+{
+	struct timespec t = read_clock(CLOCK_BOOTTIME);
+
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 uint64_t clock_now_us(void)
 {
 	struct timespec t = read_clock(CLOCK_MONOTONIC);

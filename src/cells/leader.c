@@ -83,6 +83,8 @@ struct leader *leader_new(struct loop *loop, const struct leader_config *config)
 	list_init(&l->adopted);
 	list_init(&l->records);
 	list_init(&l->waiting);
+	list_init(&l->early);
+	list_init(&l->checked);
 	list_init(&l->stalled);
 	list_init(&l->fences);
 	list_init(&l->images);
@@ -120,6 +122,11 @@ unsigned leader_bucket_count(const struct leader *l)
 bool leader_is_quorum(const struct leader *l, unsigned buckets)
 {
 	return 2 * (unsigned)__builtin_popcount(buckets) > leader_bucket_count(l);
+}
+
+bool leader_is_far(const struct leader *l)
+{
+	return l->is_far;
 }
 
 bool leader_is_serving(const struct leader *l)

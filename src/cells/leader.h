@@ -3,7 +3,8 @@
  * While it leads, commands run on the cell one after the other, each in a transaction.  Their
  * changes gather until they are sealed into one record (group commit), which the engine makes
  * durable in the buckets.  The cell is therefore ahead of durability: every answer, also a negative
- * one, waits until the record it depends on is committed.  A leader that loses its journal throws
+ * one, waits until the record it depends on is committed, or could be made again (enum
+ * leader_kind).  A leader that loses its journal throws
  * the cell away; whoever waited gets ERR_UNKNOWN (it had changes under way) or ERR_UNAVAILABLE.
  *
  * Sealing: at once when nothing is in flight (after the run queue has drained, so that commands of
@@ -132,28 +133,61 @@ struct cell *leader_cell(struct leader *l);
 /* Time as commands see it: never decreases within a journal. */
 uint64_t leader_now_ms(struct leader *l);
 
+/* What a command is to those that are answered early (decision 0046).  A repeatable one is, when
+ * the last firm change before it is durable, and the record `after_index`: what can be lost with
+ * this leader are changes that the next one makes again, and those that do not matter to them. */
+enum leader_kind {
+	LEADER_FIRM,	   /* anything may depend on what it changes */
+	LEADER_SETTLING,   /* the same, and it runs before the term is settled */
+	LEADER_NEUTRAL,	   /* no repeatable command looks at what it changes */
+	LEADER_REPEATABLE, /* whoever leads next runs it again, with the same outcome */
+};
+
 /* Run one command.  `run` is called with the open transaction from the first step of the task;
  * what it returns decides commit or rollback.  The task ends when everything it saw is durable:
  * with what `run` returned, ERR_UNAVAILABLE (not leading: `run` was not called, or its changes are
- * certainly gone), ERR_UNKNOWN (its changes were sent and the journal was lost), ERR_BUSY. */
+ * certainly gone), ERR_UNKNOWN (its changes were sent, or will be made again, and the journal was
+ * lost), ERR_BUSY. */
 struct leader_call {
 	struct task task;
 	struct leader *leader;
 	enum err (*run)(struct cell *cell, void *argument);
 	void *argument;
-	uint64_t index;	     /* out: the record it depends on; known durable when OK */
-	struct list waiting; /* private */
-	uint64_t token;	     /* private: fence check */
-	bool has_changes;    /* private */
-	bool is_pending;     /* private */
+	/* `run` may set these three. */
+	enum leader_kind kind;
+	uint64_t after_index; /* of a repeatable one: it is not answered before this is durable */
+	bool waits;	      /* it is answered like any other, though it can be repeated */
+	uint64_t index;	      /* out: the record it depends on; known durable when OK, unless */
+	bool is_early;	      /* out: it was answered before that */
+	struct list waiting;  /* private, and so is what follows */
+	uint64_t due_index;   /* the record it waits for */
+	uint64_t token;	      /* fence check */
+	bool has_changes;
+	bool is_pending;
 	enum err result;
 };
 void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
 		enum err (*run)(struct cell *cell, void *argument), void *argument);
 
+/* The same for a command that is not firm. */
+void leader_run_kind(struct leader_call *call, struct task *parent, struct leader *l,
+		     enum leader_kind kind, enum err (*run)(struct cell *cell, void *argument),
+		     void *argument);
+
+/* Inside `run`: the record that carries what it changes. */
+uint64_t leader_next_index(const struct leader *l);
+
+/* While a term is not settled, firm commands end with ERR_UNAVAILABLE and do not run.  Called from
+ * on_leading, and when it is. */
+void leader_set_settling(struct leader *l, bool is_settling);
+
+/* An append takes long: a majority needs buckets that are far. */
+bool leader_is_far(const struct leader *l);
+
 /* Wait for a fence check begun after now: on OK this node was still the leader at some moment after
- * the call, and everything committed before the call has an index <= call->index.  ERR_TIMEOUT
- * when the buckets do not answer within LEADER_CHECK_MS: whether it leads is not known. */
+ * the call, and everything answered before the call is durable, at an index <= call->index.
+ * ERR_TIMEOUT when the buckets do not answer within LEADER_CHECK_MS: whether it leads is not
+ * known. */
 void leader_fence(struct leader_call *call, struct task *parent, struct leader *l);
 
 /* An image of the cell for a new follower: gets room for it on another thread, seals what is
@@ -178,6 +212,7 @@ void leader_image(struct leader_image *image, struct task *parent, struct leader
 struct leader_numbers {
 	uint64_t terms;			/* in which it came to lead */
 	uint64_t commands;		/* that ran on the cell */
+	uint64_t early;			/* of them, answered before their record was durable */
 	struct histogram seal_waited;	/* of records, from their first command until sealing: us */
 	struct histogram commit_took;	/* of records, from sealing until they are durable: us */
 	struct histogram record_bytes;	/* their sizes */

@@ -3,7 +3,11 @@
  * Why an answer waits for one index only: commands run one after the other, so what a command saw
  * is the changes of records up to the last one appended, and of the record being gathered.  If the
  * latter is empty the command depends on the former, else on the next record.  The index never
- * decreases from one command to the next, hence one queue in order of arrival. */
+ * decreases from one command to the next, hence one queue in order of arrival.
+ *
+ * A command that the next leader would repeat with the same outcome waits for less: that there is
+ * nothing before it that could be lost and matters to it, and that it would be repeated, which is
+ * what `after_index` says (decision 0046). */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -161,6 +165,43 @@ static enum step stall(struct leader_call *call)
 	return task_wait(&call->task, CALL_RUN);
 }
 
+/* The record it waits for.  `firm_index` is that of the last firm change before it. */
+static uint64_t find_due(const struct leader_call *call, uint64_t firm_index)
+{
+	uint64_t due = firm_index > call->after_index ? firm_index : call->after_index;
+
+	if (call->kind != LEADER_REPEATABLE || call->waits || call->result || due > call->index)
+		return call->index;
+	return due;
+}
+
+static void note_kind(struct leader_call *call)
+{
+	struct leader *l = call->leader;
+
+	call->due_index = find_due(call, l->firm_index);
+	call->is_early = call->due_index < call->index;
+	if (call->is_early && l->early_index < call->index)
+		l->early_index = call->index;
+	l->numbers.early += call->is_early;
+	if (call->has_changes && (call->kind == LEADER_FIRM || call->kind == LEADER_SETTLING))
+		l->firm_index = call->index;
+}
+
+static enum step wait_durable(struct leader_call *call)
+{
+	struct leader *l = call->leader;
+
+	if (!call->is_pending)
+		l->pending_calls++;
+	call->is_pending = true;
+	list_add(call->is_early ? &l->early : &l->waiting, &call->waiting);
+	seal_soon(l);
+	if (list_is_linked(&call->waiting) && call->due_index <= l->committed_index)
+		return end_call(call, call->result, "");
+	return task_wait(&call->task, CALL_WAIT);
+}
+
 static enum step run_command(struct leader_call *call)
 {
 	struct leader *l = call->leader;
@@ -174,15 +215,10 @@ static enum step run_command(struct leader_call *call)
 	if (call->has_changes && l->commands_gathered++ == 0)
 		l->gathering_us = clock_now_us();
 	call->index = l->last_index + (cell_has_changes(l->cell) ? 1 : 0);
+	note_kind(call);
 	if (call->index <= l->committed_index)
 		return end_call(call, call->result, "");
-
-	if (!call->is_pending)
-		l->pending_calls++;
-	call->is_pending = true;
-	list_add(&l->waiting, &call->waiting);
-	seal_soon(l);
-	return task_wait(&call->task, CALL_WAIT);
+	return wait_durable(call);
 }
 
 static enum step start_command(struct leader_call *call)
@@ -195,6 +231,8 @@ static enum step start_command(struct leader_call *call)
 		return task_wait(&call->task, CALL_RUN); /* stalled, woken for nothing */
 	if (!leader_is_serving(l))
 		return end_call(call, ERR_UNAVAILABLE, "this node does not lead the journal");
+	if (l->is_settling && call->kind == LEADER_FIRM)
+		return end_call(call, ERR_UNAVAILABLE, "the term is not settled yet");
 	if (!call->is_pending && l->pending_calls >= LEADER_PENDING_CALLS_MAX)
 		return end_call(call, ERR_BUSY, "too many calls are waiting");
 	if (l->in_flight_bytes + cell_change_bytes(l->cell) > LEADER_SPECULATIVE_BYTES_MAX)
@@ -233,12 +271,32 @@ static const struct task_kind run_kind = {
 	.step = run_step,
 };
 
+void leader_run_kind(struct leader_call *call, struct task *parent, struct leader *l,
+		     enum leader_kind kind, enum err (*run)(struct cell *cell, void *argument),
+		     void *argument)
+{
+	*call = (struct leader_call) {
+		.leader = l, .run = run, .argument = argument, .kind = kind
+	};
+	l->open_calls++;
+	task_start(&call->task, &run_kind, parent);
+}
+
 void leader_run(struct leader_call *call, struct task *parent, struct leader *l,
 		enum err (*run)(struct cell *cell, void *argument), void *argument)
 {
-	*call = (struct leader_call) { .leader = l, .run = run, .argument = argument };
-	l->open_calls++;
-	task_start(&call->task, &run_kind, parent);
+	leader_run_kind(call, parent, l, LEADER_FIRM, run, argument);
+}
+
+uint64_t leader_next_index(const struct leader *l)
+{
+	return l->last_index + 1;
+}
+
+void leader_set_settling(struct leader *l, bool is_settling)
+{
+	assert(l->state == LEADER_LEADING);
+	l->is_settling = is_settling;
 }
 
 static void release_call(struct leader_call *call, enum err err, const char *why)
@@ -284,9 +342,16 @@ void leader_on_checked(struct leader *l, uint64_t token)
 {
 	if (token >= l->token)
 		l->is_check_in_flight = false;
-	LIST_EACH (&l->fences, struct leader_call, waiting, call)
-		if (call->token && call->token <= token)
+	LIST_EACH (&l->fences, struct leader_call, waiting, call) {
+		if (!call->token || call->token > token)
+			continue;
+		if (call->index <= l->committed_index) {
 			release_call(call, OK, "");
+		} else {
+			list_remove(&call->waiting);
+			list_add(&l->checked, &call->waiting);
+		}
+	}
 	if (!list_is_empty(&l->fences))
 		deferred_set(&l->check, l->loop, on_check);
 }
@@ -307,7 +372,9 @@ static enum step fence_step(struct task *t)
 			return end_call(call, ERR_BUSY, "too many calls are waiting");
 		call->is_pending = true;
 		l->pending_calls++;
-		call->index = l->committed_index;
+		call->index =
+			l->committed_index > l->early_index ? l->committed_index : l->early_index;
+		call->due_index = call->index;
 		list_add(&l->fences, &call->waiting);
 		if (!l->is_check_in_flight)
 			deferred_set(&l->check, l->loop, on_check);
@@ -469,6 +536,14 @@ static void commit_records(struct leader *l, uint64_t index)
 	}
 }
 
+/* Of a list that is in no order: few are answered early. */
+static void release_due(struct list *calls, uint64_t index)
+{
+	LIST_EACH (calls, struct leader_call, waiting, call)
+		if (call->due_index <= index)
+			release_call(call, OK, "");
+}
+
 void leader_on_committed(struct leader *l, uint64_t index)
 {
 	commit_records(l, index);
@@ -479,6 +554,8 @@ void leader_on_committed(struct leader *l, uint64_t index)
 			break;
 		release_call(call, OK, "");
 	}
+	release_due(&l->early, index);
+	release_due(&l->checked, index);
 	while (!list_is_empty(&l->images)) {
 		struct leader_image *image =
 			CONTAINER(l->images.next, struct leader_image, waiting);
@@ -495,21 +572,27 @@ void leader_on_committed(struct leader *l, uint64_t index)
 	leader_wake(l);
 }
 
-/* A call whose changes were in a record that was sent cannot know; all others can. */
+/* A call whose changes were in a record that was sent cannot know, nor one that will be repeated;
+ * all others can. */
+static void drop_calls(struct leader *l, struct list *calls)
+{
+	while (!list_is_empty(calls)) {
+		struct leader_call *call = CONTAINER(calls->next, struct leader_call, waiting);
+		bool may_be = call->has_changes &&
+			      (call->index <= l->last_index || call->kind == LEADER_REPEATABLE);
+
+		release_call(call, may_be ? ERR_UNKNOWN : ERR_UNAVAILABLE, "the journal was lost");
+	}
+}
+
 static void drop_waiting(struct leader *l)
 {
 	struct list *node;
 
-	while (!list_is_empty(&l->waiting)) {
-		struct leader_call *call = CONTAINER(l->waiting.next, struct leader_call, waiting);
-		bool was_sent = call->has_changes && call->index <= l->last_index;
-
-		release_call(call, was_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE,
-			     "the journal was lost");
-	}
-	while (!list_is_empty(&l->fences))
-		release_call(CONTAINER(l->fences.next, struct leader_call, waiting),
-			     ERR_UNAVAILABLE, "the journal was lost");
+	drop_calls(l, &l->waiting);
+	drop_calls(l, &l->early);
+	drop_calls(l, &l->fences); /* which changed nothing */
+	drop_calls(l, &l->checked);
 	while ((node = list_pop(&l->images)) != NULL) {
 		struct leader_image *image = CONTAINER(node, struct leader_image, waiting);
 
@@ -528,6 +611,8 @@ void leader_call_drop_all(struct leader *l)
 		leader_record_free(CONTAINER(node, struct leader_record, link));
 	l->in_flight_bytes = 0;
 	l->is_check_in_flight = false;
+	l->firm_index = l->early_index = 0;
+	l->is_settling = false;
 	l->token = 0;
 	deferred_clear(&l->seal);
 	timer_clear(&l->seal_due);

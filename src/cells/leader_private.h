@@ -235,7 +235,12 @@ struct leader {
 	uint64_t last_index;	  /* appended */
 	uint64_t committed_index; /* durable */
 	uint64_t now_ms;
-	struct list waiting; /* calls, by index */
+	struct list waiting;  /* calls, by index */
+	struct list early;    /* calls that wait for less than their index, in no order */
+	struct list checked;  /* fence checks that wait for what was answered early */
+	uint64_t firm_index;  /* of the last firm change; 0: all are durable */
+	uint64_t early_index; /* of the last command that was or will be answered early */
+	bool is_settling;
 	struct list stalled; /* calls that have not run: the record is full */
 	struct list fences;
 	struct list images, stalled_images;
