@@ -328,6 +328,43 @@ static void write_orphans(const struct orphan_pass *pass, struct exposition *e, 
 		       LABELS({ "verdict", SLICE("unsure") }));
 }
 
+static const struct metric_row announced_files = {
+	"hanse_announced_files", METRIC_GAUGE,
+	"Data files that are announced: their PUT is under way.", NULL
+};
+static const struct metric_row early = {
+	"hanse_early_commits_total", METRIC_COUNTER,
+	"Commits of data files that were answered before their record was durable.", NULL
+};
+static const struct metric_row held = {
+	"hanse_held_commits_total", METRIC_COUNTER,
+	"Commits that waited for older files of the same partitions.", NULL
+};
+static const struct metric_row late = {
+	"hanse_late_commits_total", METRIC_COUNTER,
+	"Commits of announced files for which that took too long: they were answered when durable.",
+	NULL
+};
+static const struct metric_row settled = {
+	"hanse_settled_files_total", METRIC_COUNTER,
+	"Announced data files of which an agent had to find out what became of them.", NULL
+};
+
+static void write_announced(struct control *c, const struct announced_numbers *n,
+			    struct exposition *e)
+{
+	struct cell *cell = leader_cell(c->leadership.leader);
+
+	if (cell)
+		exposition_one(e, &announced_files, announced_count(cell));
+	exposition_one(e, &early, leader_get_numbers(c->leadership.leader)->early);
+	exposition_one(e, &held, n->held);
+	exposition_one(e, &late, n->late);
+	exposition_family(e, &settled);
+	exposition_add(e, n->there, LABELS({ "found", SLICE("there") }));
+	exposition_add(e, n->burnt, LABELS({ "found", SLICE("burnt") }));
+}
+
 void control_numbers_write(struct control *c, struct exposition *e)
 {
 	struct coordinator_status status;
@@ -344,5 +381,6 @@ void control_numbers_write(struct control *c, struct exposition *e)
 	exposition_add(e, status.merge_jobs, LABELS({ "kind", SLICE("merge") }));
 	exposition_add(e, status.key_jobs, LABELS({ "kind", SLICE("keys") }));
 	write_orphans(&status.orphans, e, loop_now_ms(c->loop));
+	write_announced(c, &status.announced, e);
 	write_catalog(c, e);
 }

@@ -310,6 +310,16 @@ const struct cell_schema catalog_schema[] = {
 			/* where its leader epoch begins, see epoch.h */
 		"ALTER TABLE partition ADD COLUMN epoch_offset INTEGER NOT NULL DEFAULT 0;",
 	},
+	{
+		.name = "streams",
+		.version = 16,
+		.sql =
+			/* files whose PUT is under way, in the order in which they were announced,
+			 * with the request that will commit them: coordinator/announced.h */
+		"CREATE TABLE announced (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL,"
+		" sequence INTEGER NOT NULL, size INTEGER NOT NULL, request BLOB NOT NULL,"
+		" UNIQUE (incarnation, sequence));",
+	},
 };
 
 const size_t catalog_schema_count = sizeof(catalog_schema) / sizeof(catalog_schema[0]);

@@ -121,6 +121,20 @@ static bool life_is_unsure(struct cell *c, int64_t incarnation)
 		       incarnation);
 }
 
+static bool is_announced(struct cell *c, int64_t incarnation, int64_t sequence)
+{
+	if (cell_schema_version(c, "streams") < CHECK_ANNOUNCED_VERSION)
+		return false;
+	sqlite3_stmt *st =
+		cell_statement(c,
+			       "SELECT 1 FROM announced WHERE incarnation = ?1 AND sequence = ?2");
+	cell_bind_int(st, 1, incarnation);
+	cell_bind_int(st, 2, sequence);
+	bool found = cell_next(c, st);
+	sqlite3_reset(st);
+	return found;
+}
+
 enum check_object check_object(struct cell *c, int64_t incarnation, int64_t sequence)
 {
 	sqlite3_stmt *st = cell_statement(c, "SELECT run_count FROM file WHERE incarnation = ?1"
@@ -133,6 +147,8 @@ enum check_object check_object(struct cell *c, int64_t incarnation, int64_t sequ
 	sqlite3_reset(st);
 	if (is_known)
 		return run_count > 0 ? CHECK_LIVE : CHECK_DEAD;
+	if (is_announced(c, incarnation, sequence))
+		return CHECK_PENDING;
 	if (incarnation <= 0 ||
 	    !has_row(c, "SELECT 1 FROM counter WHERE name = 'incarnation' AND next > ?1",
 		     incarnation))

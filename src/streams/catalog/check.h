@@ -6,8 +6,9 @@
 #include "streams/catalog/catalog.h"
 
 enum {
-	CHECK_FLAWS_MAX = 1000,	   /* more are counted, not told */
-	CHECK_UNSURE_VERSION = 10, /* of the tables: since then there is unsure_life */
+	CHECK_FLAWS_MAX = 1000,	      /* more are counted, not told */
+	CHECK_UNSURE_VERSION = 10,    /* of the tables: since then there is unsure_life, */
+	CHECK_ANNOUNCED_VERSION = 16, /* and announced */
 };
 
 struct check_flaws {
@@ -22,7 +23,7 @@ MUST_CHECK enum err check_catalog(struct arena *a, struct cell *c, struct check_
 enum check_object {
 	CHECK_LIVE,
 	CHECK_DEAD,    /* waits to be deleted */
-	CHECK_PENDING, /* of an agent that is there: it may be committed yet */
+	CHECK_PENDING, /* announced, or of an agent that is there: it may be committed yet */
 	CHECK_ORPHAN,  /* waits to be found by the scan and deleted */
 	CHECK_UNSURE,  /* of a life this catalog may know too little of: stays */
 	CHECK_NEWER,   /* of a life this catalog has never heard of */

@@ -12,27 +12,25 @@
 #include "streams/coordinator/roll.h"
 #include "wire/kafka/errors.h"
 
-enum { CALL_START, CALL_DURABLE, CALL_CHECKED };
-
 enum {
 	KAFKA_RESPONSE_EXTRA_BYTES = 64, /* of the message around the body */
 	KAFKA_RESPONSE_DENIAL_BYTES = 16 + DENIAL_NAME_BYTES_MAX + DENIAL_RULE_BYTES_MAX,
 };
 
-static enum step end(struct call *call, enum err err)
+enum step call_end(struct call *call, enum err err)
 {
 	list_remove(&call->link);
 	list_add(call->ended, &call->link);
 	return task_done(&call->task, err);
 }
 
-static enum step answer(struct call *call, const struct schema *schema, const void *value)
+enum step call_answer(struct call *call, const struct schema *schema, const void *value)
 {
 	enum err err = frame_encode(&call->response, schema, 0, call->correlation_id, value);
 
 	if (err)
 		log_error("an answer is larger than a frame: %s", schema->name);
-	return end(call, err);
+	return call_end(call, err);
 }
 
 int64_t call_agent(const struct call *call)
@@ -40,32 +38,26 @@ int64_t call_agent(const struct call *call)
 	return session_incarnation(session_from_task(call->task.parent));
 }
 
-static enum err decode(struct call *call, const struct schema *schema, void *ret)
+enum err call_decode(struct call *call, const struct schema *schema, void *ret)
 {
 	return schema_decode_all(&call->arena, schema, 0, call->body, ret) ? ERR_INVALID : OK;
 }
 
-/* What most calls are: a request, one command on the cell, and an answer when that is durable. */
-struct decision {
-	enum err (*begin)(struct call *call, void **ret_argument); /* decodes, and checks */
-	enum err (*run)(struct cell *cell, void *argument);
-	enum step (*answer)(struct call *call, enum err err);
-};
-
-static enum step decide(struct task *t, const struct decision *d)
+enum step call_decide(struct task *t, const struct call_decision *d)
 {
 	struct call *call = CONTAINER(t, struct call, task);
 	void *argument;
 	enum err err;
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		err = d->begin(call, &argument);
 		if (err)
 			return d->answer(call, err);
-		leader_run(&call->leader, t, call->coordinator->config.leader, d->run, argument);
+		leader_run_kind(&call->leader, t, call->coordinator->config.leader, d->kind, d->run,
+				argument);
 		return task_wait(t, CALL_DURABLE);
 	case CALL_DURABLE:
 		return d->answer(call, call->leader.task.err);
@@ -90,6 +82,7 @@ static enum step answer_hello(struct call *call, enum err err)
 		.epoch_counter = (int64_t)epoch.counter,
 		.epoch_nonce = (int64_t)epoch.nonce,
 		.usage_ms = (int32_t)usage_report_ms(),
+		.wants_announcements = leader_is_far(c->config.leader),
 	};
 
 	if (!err) {
@@ -99,7 +92,7 @@ static enum step answer_hello(struct call *call, enum err err)
 			 SLICE_ARG(call->hello.request.node), call->hello.run.node_id,
 			 (long long)call->incarnation);
 	}
-	return answer(call, &peer_hello_response_schema, &response);
+	return call_answer(call, &peer_hello_response_schema, &response);
 }
 
 static enum err run_hello(struct cell *cell, void *argument)
@@ -113,7 +106,8 @@ static enum err run_hello(struct cell *cell, void *argument)
 static enum step admit(struct call *call)
 {
 	call->hello.run = (struct hello) { .request = &call->hello.request };
-	leader_run(&call->leader, &call->task, call->coordinator->config.leader, run_hello, call);
+	leader_run_kind(&call->leader, &call->task, call->coordinator->config.leader,
+			LEADER_SETTLING, run_hello, call);
 	return task_wait(&call->task, CALL_DURABLE);
 }
 
@@ -156,7 +150,7 @@ static enum step hello_step(struct task *t)
 	enum err err;
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (schema_decode_all(&call->arena, &peer_hello_request_schema, 0, call->body,
@@ -181,79 +175,19 @@ static enum step sync_step(struct task *t)
 	struct peer_sync_response response = { 0 };
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
+		if (call->coordinator->announced.is_all_left) {
+			response.error = ERR_UNAVAILABLE;
+			return call_answer(call, &peer_sync_response_schema, &response);
+		}
 		leader_fence(&call->leader, t, call->coordinator->config.leader);
 		return task_wait(t, CALL_DURABLE);
 	case CALL_DURABLE:
 		response.error = (int16_t)(call->leader.task.err);
 		response.index = (int64_t)call->leader.index;
-		return answer(call, &peer_sync_response_schema, &response);
-	}
-	abort();
-}
-
-/* --- commit of a data file ---------------------------------------------------------------------
- */
-
-static enum err run_commit_file(struct cell *cell, void *argument)
-{
-	struct call *call = argument;
-
-	call->commit_file.run = (struct commit_file) {
-		.arena = &call->arena,
-		.request = &call->commit_file.request,
-		.now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader),
-		.response = &call->commit_file.response,
-	};
-	return commit_file_run(cell, &call->commit_file.run);
-}
-
-static enum step answer_commit_file(struct call *call, enum err err)
-{
-	struct peer_commit_file_response *response = &call->commit_file.response;
-
-	if (err)
-		*response = (struct peer_commit_file_response) { .error = (int16_t)(err) };
-	response->index = (int64_t)call->leader.index;
-	return answer(call, &peer_commit_file_response_schema, response);
-}
-
-/* The life of an agent says what its files are called: whoever could commit as another one could
- * take the names that this one is about to use. */
-static enum err take_commit_file(struct call *call)
-{
-	struct session *s = session_from_task(call->task.parent);
-	struct peer_commit_file_request *request = &call->commit_file.request;
-
-	if (schema_decode_all(&call->arena, &peer_commit_file_request_schema, 0, call->body,
-			      request))
-		return ERR_INVALID;
-	if (request->incarnation != session_incarnation(s))
-		return ERR_DENIED;
-	session_set_low_sequence(s, request->low_sequence);
-	orphan_turns_note_news(&call->coordinator->orphans);
-	return OK;
-}
-
-static enum step commit_file_step(struct task *t)
-{
-	struct call *call = CONTAINER(t, struct call, task);
-
-	if (task_is_canceled(t))
-		return end(call, t->err);
-	switch (t->at) {
-	case CALL_START: {
-		enum err err = take_commit_file(call);
-		if (err)
-			return answer_commit_file(call, err);
-		leader_run(&call->leader, t, call->coordinator->config.leader, run_commit_file,
-			   call);
-		return task_wait(t, CALL_DURABLE);
-	}
-	case CALL_DURABLE:
-		return answer_commit_file(call, call->leader.task.err);
+		return call_answer(call, &peer_sync_response_schema, &response);
 	}
 	abort();
 }
@@ -281,20 +215,21 @@ static enum step answer_share(struct call *call, enum err err)
 	if (err)
 		*response = (struct peer_share_response) { .error = (int16_t)(err) };
 	response->index = (int64_t)call->leader.index;
-	return answer(call, &peer_share_response_schema, response);
+	return call_answer(call, &peer_share_response_schema, response);
 }
 
 static enum err begin_share(struct call *call, void **ret_argument)
 {
 	*ret_argument = call;
-	return decode(call, &peer_share_request_schema, &call->share.request);
+	return call_decode(call, &peer_share_request_schema, &call->share.request);
 }
 
 static enum step share_step(struct task *t)
 {
-	static const struct decision decision = { begin_share, run_share, answer_share };
+	static const struct call_decision decision = { begin_share, run_share, answer_share,
+						       LEADER_FIRM };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- dead files that are gone ------------------------------------------------------------------
@@ -308,22 +243,22 @@ static enum step answer_forget_files(struct call *call, enum err err)
 		log_warn("an agent (incarnation %lld) deleted %lld data files before their time:"
 			 " is the date of its machine right?",
 			 (long long)call_agent(call), (long long)call->forget_files.too_early);
-	return answer(call, &peer_forget_files_response_schema, &response);
+	return call_answer(call, &peer_forget_files_response_schema, &response);
 }
 
 static enum err begin_forget_files(struct call *call, void **ret_argument)
 {
 	*ret_argument = &call->forget_files;
 	call->forget_files.now_ms = (int64_t)leader_now_ms(call->coordinator->config.leader);
-	return decode(call, &peer_forget_files_request_schema, &call->forget_files.request);
+	return call_decode(call, &peer_forget_files_request_schema, &call->forget_files.request);
 }
 
 static enum step forget_files_step(struct task *t)
 {
-	static const struct decision decision = { begin_forget_files, forget_files_run,
-						  answer_forget_files };
+	static const struct call_decision decision = { begin_forget_files, forget_files_run,
+						       answer_forget_files, LEADER_FIRM };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- the scan for orphans ----------------------------------------------------------------------
@@ -352,7 +287,7 @@ static enum step answer_orphans(struct call *call, enum err err)
 		response.wait_ms = (int32_t)orphan_turns_wait_ms(&c->orphans, now_ms, incarnation);
 	if (!err && response.wait_ms == 0)
 		response.after = slice_from(c->orphans.after);
-	return answer(call, &peer_orphans_response_schema, &response);
+	return call_answer(call, &peer_orphans_response_schema, &response);
 }
 
 static enum step orphans_step(struct task *t)
@@ -361,7 +296,7 @@ static enum step orphans_step(struct task *t)
 	struct coordinator *c = call->coordinator;
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (call_agent(call) == 0 ||
@@ -392,13 +327,13 @@ static enum step answer_usage(struct call *call, enum err err)
 {
 	struct peer_usage_response response = { .error = (int16_t)err };
 
-	return answer(call, &peer_usage_response_schema, &response);
+	return call_answer(call, &peer_usage_response_schema, &response);
 }
 
 static enum err begin_usage(struct call *call, void **ret_argument)
 {
 	*ret_argument = &call->usage.report;
-	if (decode(call, &peer_usage_request_schema, &call->usage.request) ||
+	if (call_decode(call, &peer_usage_request_schema, &call->usage.request) ||
 	    usage_from_request(&call->usage.request, clock_wall_ms(), &call->usage.report))
 		return ERR_INVALID;
 	usage_wake(call->coordinator);
@@ -407,9 +342,10 @@ static enum err begin_usage(struct call *call, void **ret_argument)
 
 static enum step usage_step(struct task *t)
 {
-	static const struct decision decision = { begin_usage, usage_run, answer_usage };
+	static const struct call_decision decision = { begin_usage, usage_run, answer_usage,
+						       LEADER_NEUTRAL };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- jobs of compaction ------------------------------------------------------------------------
@@ -428,7 +364,7 @@ static enum step answer_job_take(struct call *call, enum err err)
 		response.incarnation = call->job_take.incarnation;
 		compaction_plan_tell(&call->arena, plan, &response);
 	}
-	return answer(call, &peer_job_take_response_schema, &response);
+	return call_answer(call, &peer_job_take_response_schema, &response);
 }
 
 static enum err run_job_take(struct cell *cell, void *argument)
@@ -444,7 +380,7 @@ static enum step job_take_step(struct task *t)
 	enum err err;
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START:
 		if (!call_take_job(call, &err))
@@ -468,7 +404,7 @@ static enum step answer_job_finish(struct call *call, enum err err)
 	if (!err && call->coordinator->compaction)
 		compaction_end_job(call->coordinator->compaction,
 				   call->job_finish.request.incarnation);
-	return answer(call, &peer_job_finish_response_schema, &response);
+	return call_answer(call, &peer_job_finish_response_schema, &response);
 }
 
 static enum err begin_job_finish(struct call *call, void **ret_argument)
@@ -476,15 +412,15 @@ static enum err begin_job_finish(struct call *call, void **ret_argument)
 	*ret_argument = call;
 	if (call_agent(call) == 0)
 		return ERR_INVALID;
-	return decode(call, &peer_job_finish_request_schema, &call->job_finish.request);
+	return call_decode(call, &peer_job_finish_request_schema, &call->job_finish.request);
 }
 
 static enum step job_finish_step(struct task *t)
 {
-	static const struct decision decision = { begin_job_finish, call_finish_job,
-						  answer_job_finish };
+	static const struct call_decision decision = { begin_job_finish, call_finish_job,
+						       answer_job_finish, LEADER_FIRM };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- Kafka requests passed on ------------------------------------------------------------------
@@ -522,7 +458,7 @@ static enum step answer_kafka(struct call *call, enum err err)
 	} else if (!err) {
 		response.body = buf_slice(&call->kafka.response);
 	}
-	return answer(call, &peer_kafka_response_schema, &response);
+	return call_answer(call, &peer_kafka_response_schema, &response);
 }
 
 static enum err start_kafka(struct call *call)
@@ -557,7 +493,7 @@ static enum step kafka_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 
 	if (task_is_canceled(t))
-		return end(call, t->err);
+		return call_end(call, t->err);
 	switch (t->at) {
 	case CALL_START: {
 		enum err err = start_kafka(call);
@@ -589,7 +525,7 @@ static enum step answer_condition(struct call *call, enum err err)
 		.others = call->condition.others,
 	};
 
-	return answer(call, &peer_condition_response_schema, &response);
+	return call_answer(call, &peer_condition_response_schema, &response);
 }
 
 static enum err begin_condition(struct call *call, void **ret_argument)
@@ -597,7 +533,7 @@ static enum err begin_condition(struct call *call, void **ret_argument)
 	struct peer_condition_request *request = &call->condition.request;
 
 	*ret_argument = call;
-	if (decode(call, &peer_condition_request_schema, request) || call_agent(call) == 0 ||
+	if (call_decode(call, &peer_condition_request_schema, request) || call_agent(call) == 0 ||
 	    request->condition < 0 || request->condition >= AGENT_CONDITIONS)
 		return ERR_INVALID;
 	session_set_condition(session_from_task(call->task.parent),
@@ -607,10 +543,10 @@ static enum err begin_condition(struct call *call, void **ret_argument)
 
 static enum step condition_step(struct task *t)
 {
-	static const struct decision decision = { begin_condition, run_condition,
-						  answer_condition };
+	static const struct call_decision decision = { begin_condition, run_condition,
+						       answer_condition, LEADER_NEUTRAL };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- compaction by key --------------------------------------------------------------------------
@@ -621,7 +557,7 @@ static enum step answer_key_job(struct call *call, enum err err)
 	if (!err && !key_job_granted(&call->key_job.run))
 		err = ERR_NOT_FOUND;
 	call->key_job.response.error = (int16_t)err;
-	return answer(call, &peer_key_job_response_schema, &call->key_job.response);
+	return call_answer(call, &peer_key_job_response_schema, &call->key_job.response);
 }
 
 static enum err begin_key_job(struct call *call, void **ret_argument)
@@ -638,16 +574,17 @@ static enum err begin_key_job(struct call *call, void **ret_argument)
 
 static enum step key_job_step(struct task *t)
 {
-	static const struct decision decision = { begin_key_job, key_job_run, answer_key_job };
+	static const struct call_decision decision = { begin_key_job, key_job_run, answer_key_job,
+						       LEADER_FIRM };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 static enum step answer_key_swap(struct call *call, enum err err)
 {
 	struct peer_key_swap_response response = { .error = (int16_t)err };
 
-	return answer(call, &peer_key_swap_response_schema, &response);
+	return call_answer(call, &peer_key_swap_response_schema, &response);
 }
 
 static enum err begin_key_swap(struct call *call, void **ret_argument)
@@ -659,14 +596,15 @@ static enum err begin_key_swap(struct call *call, void **ret_argument)
 		.agent = call_agent(call),
 		.request = &call->key_swap.request,
 	};
-	return decode(call, &peer_key_swap_request_schema, &call->key_swap.request);
+	return call_decode(call, &peer_key_swap_request_schema, &call->key_swap.request);
 }
 
 static enum step key_swap_step(struct task *t)
 {
-	static const struct decision decision = { begin_key_swap, key_swap_run, answer_key_swap };
+	static const struct call_decision decision = { begin_key_swap, key_swap_run,
+						       answer_key_swap, LEADER_FIRM };
 
-	return decide(t, &decision);
+	return call_decide(t, &decision);
 }
 
 /* --- ping: this process runs --------------------------------------------------------------------
@@ -677,7 +615,7 @@ static enum step ping_step(struct task *t)
 	struct call *call = CONTAINER(t, struct call, task);
 	struct peer_ping_response response = { 0 };
 
-	return answer(call, &peer_ping_response_schema, &response);
+	return call_answer(call, &peer_ping_response_schema, &response);
 }
 
 /* --- the table ---------------------------------------------------------------------------------
@@ -697,7 +635,10 @@ static const struct {
 	/* KAFKA_CALL is the last one */
 	{ PEER_HELLO_REQUEST, CALL_KIND(hello) },
 	{ PEER_SYNC_REQUEST, CALL_KIND(sync) },
-	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(commit_file) },
+	{ PEER_COMMIT_FILE_REQUEST, CALL_KIND(call_commit_file) },
+	{ PEER_CONFIRM_FILE_REQUEST, CALL_KIND(call_confirm_file) },
+	{ PEER_WITHDRAW_FILE_REQUEST, CALL_KIND(call_withdraw_file) },
+	{ PEER_SETTLE_REQUEST, CALL_KIND(call_settle) },
 	{ PEER_FORGET_FILES_REQUEST, CALL_KIND(forget_files) },
 	{ PEER_USAGE_REQUEST, CALL_KIND(usage) },
 	{ PEER_PING_REQUEST, CALL_KIND(ping) },

@@ -2,6 +2,8 @@
 #ifndef STREAMS_COORDINATOR_CALL_H
 #define STREAMS_COORDINATOR_CALL_H
 
+#include "loop/timer.h"
+#include "streams/coordinator/announced.h"
 #include "streams/coordinator/commit_file.h"
 #include "streams/coordinator/compaction_swap.h"
 #include "streams/coordinator/forget_files.h"
@@ -12,6 +14,16 @@
 #include "streams/coordinator/share_records.h"
 #include "streams/coordinator/usage.h"
 #include "wire/peer/frame.h"
+
+/* Everything about a data file before it is committed: call_file.c. */
+struct call_commit_file {
+	struct peer_commit_file_request request;
+	struct peer_commit_file_response response;
+	struct commit_file run;
+	struct announced_command announced;
+	struct announced_hold hold;
+	struct sleep sleep;
+};
 
 struct call {
 	struct task task;
@@ -29,11 +41,8 @@ struct call {
 			struct peer_hello_request request;
 			struct hello run;
 		} hello;
-		struct {
-			struct peer_commit_file_request request;
-			struct peer_commit_file_response response;
-			struct commit_file run;
-		} commit_file;
+		struct call_commit_file commit_file;
+		struct peer_settle_request settle;
 		struct forget_files forget_files;
 		struct {
 			struct peer_usage_request request;
@@ -86,5 +95,27 @@ bool call_take_job(struct call *call, enum err *ret_err);
 
 /* The command that swaps; `argument` is the call. */
 MUST_CHECK enum err call_finish_job(struct cell *cell, void *argument);
+
+/* --- for the steps of calls --------------------------------------------------------------------
+ */
+enum { CALL_START, CALL_DURABLE, CALL_CHECKED };
+
+enum step call_end(struct call *call, enum err err);
+enum step call_answer(struct call *call, const struct schema *schema, const void *value);
+MUST_CHECK enum err call_decode(struct call *call, const struct schema *schema, void *ret);
+
+/* What most calls are: a request, one command on the cell, and an answer when that is durable. */
+struct call_decision {
+	enum err (*begin)(struct call *call, void **ret_argument); /* decodes, and checks */
+	enum err (*run)(struct cell *cell, void *argument);
+	enum step (*answer)(struct call *call, enum err err);
+	enum leader_kind kind;
+};
+enum step call_decide(struct task *t, const struct call_decision *d);
+
+enum step call_commit_file_step(struct task *t);
+enum step call_confirm_file_step(struct task *t);
+enum step call_withdraw_file_step(struct task *t);
+enum step call_settle_step(struct task *t);
 
 #endif

@@ -35,8 +35,7 @@ static enum err check_incarnation(struct cell *cell, int64_t incarnation)
 	return cell_next(cell, st) ? OK : ERR_DENIED;
 }
 
-/* ERR_NOT_FOUND: this file is new. */
-static enum err repeat_reply(struct cell *cell, struct commit_file *commit)
+enum err commit_file_repeat(struct cell *cell, struct commit_file *commit)
 {
 	sqlite3_stmt *st =
 		cell_statement(cell,
@@ -82,15 +81,14 @@ static enum err check_turn(struct cell *cell, const struct peer_commit_file_requ
 	return cell_next(cell, st) ? OK : ERR_BUSY;
 }
 
-/* The reply of every file the agent has seen is forgotten. */
-static enum err forget_replies(struct cell *cell, const struct peer_commit_file_request *request)
+enum err commit_file_forget_replies(struct cell *cell, int64_t incarnation, int64_t low_sequence)
 {
 	sqlite3_stmt *st =
 		cell_statement(cell, "UPDATE file SET reply = NULL WHERE incarnation = ?1"
 				     " AND sequence < ?2 AND reply IS NOT NULL");
 
-	cell_bind_int(st, 1, request->incarnation);
-	cell_bind_int(st, 2, request->low_sequence);
+	cell_bind_int(st, 1, incarnation);
+	cell_bind_int(st, 2, low_sequence);
 	return cell_execute(cell, st);
 }
 
@@ -473,34 +471,88 @@ static bool key_is_right(const struct peer_commit_file_request *request)
 	return slice_equal(request->key, slice_from(key));
 }
 
-enum err commit_file_run(struct cell *cell, void *argument)
+static enum err check_request(struct cell *cell, const struct peer_commit_file_request *request)
 {
-	struct commit_file *commit = argument;
-	const struct peer_commit_file_request *request = commit->request;
-	struct progress p = { .commit = commit, .cell = cell };
-
-	enum err err = check_incarnation(cell, request->incarnation);
-	if (err)
-		return err;
-	err = repeat_reply(cell, commit);
-	if (err != ERR_NOT_FOUND)
-		return err;
 	if (request->size <= 0 || request->size > DATA_FILE_BYTES_MAX || !key_is_right(request) ||
 	    request->sequence < request->low_sequence)
 		return ERR_INVALID;
-	err = check_not_forgotten(cell, request);
+	return check_not_forgotten(cell, request);
+}
+
+enum err commit_file_check(struct cell *cell, const struct peer_commit_file_request *request)
+{
+	enum err err = check_incarnation(cell, request->incarnation);
+
 	if (!err)
-		err = check_turn(cell, request);
-	if (err)
-		return err;
+		err = check_request(cell, request);
+	for (size_t i = 0; i < request->runs_count && !err; i++)
+		err = run_is_sound(request, &request->runs[i]) ? OK : ERR_INVALID;
+	return err;
+}
+
+enum err commit_file_apply(struct cell *cell, struct commit_file *commit)
+{
+	const struct peer_commit_file_request *request = commit->request;
+	struct progress p = { .commit = commit, .cell = cell };
 
 	commit->response->runs_count = request->runs_count;
 	commit->response->runs = arena_take_array(commit->arena, request->runs_count,
 						  sizeof(*commit->response->runs));
-	err = forget_replies(cell, request);
+	enum err err =
+		commit_file_forget_replies(cell, request->incarnation, request->low_sequence);
 	if (!err)
 		err = insert_file(cell, commit, &p.file);
 	for (size_t i = 0; i < request->runs_count && !err; i++)
 		err = commit_run(&p, &request->runs[i], &commit->response->runs[i]);
 	return err ? err : finish_file(&p);
+}
+
+enum err commit_file_run(struct cell *cell, void *argument)
+{
+	struct commit_file *commit = argument;
+	const struct peer_commit_file_request *request = commit->request;
+
+	enum err err = check_incarnation(cell, request->incarnation);
+	if (err)
+		return err;
+	err = commit_file_repeat(cell, commit);
+	if (err != ERR_NOT_FOUND)
+		return err;
+	err = check_request(cell, request);
+	if (!err)
+		err = check_turn(cell, request);
+	return err ? err : commit_file_apply(cell, commit);
+}
+
+/* --- files that are announced first ------------------------------------------------------------
+ */
+
+enum err commit_file_bury(struct cell *cell, int64_t incarnation, int64_t sequence, int64_t size,
+			  int64_t now_ms)
+{
+	const struct peer_commit_file_response response = { .error = ERR_NOT_FOUND };
+	struct buf reply;
+	sqlite3_stmt *st = cell_statement(
+		cell, "INSERT INTO file (incarnation, sequence, size, run_count, committed_ms,"
+		      " dead_ms, reply) VALUES (?1, ?2, ?3, 0, ?4, ?4, ?5)");
+
+	buf_init(&reply);
+	schema_encode(&peer_commit_file_response_schema, 0, &response, &reply);
+	cell_bind_int(st, 1, incarnation);
+	cell_bind_int(st, 2, sequence);
+	cell_bind_int(st, 3, size);
+	cell_bind_int(st, 4, now_ms);
+	cell_bind_blob(st, 5, buf_slice(&reply));
+	enum err err = cell_execute(cell, st);
+	buf_done(&reply);
+	return err;
+}
+
+bool commit_file_has_errors(const struct peer_commit_file_response *response)
+{
+	for (size_t i = 0; i < response->runs_count; i++)
+		for (size_t k = 0; k < response->runs[i].batches_count; k++)
+			if (response->runs[i].batches[k].error)
+				return true;
+	return response->error != OK;
 }

@@ -23,4 +23,27 @@ struct commit_file {
  * request breaks the contract; nothing was changed. */
 MUST_CHECK enum err commit_file_run(struct cell *cell, void *argument);
 
+/* Its parts, for files that are announced first (announced.h), inside a transaction.
+ *
+ * The answer that it got before; ERR_NOT_FOUND: it is new. */
+MUST_CHECK enum err commit_file_repeat(struct cell *cell, struct commit_file *commit);
+
+/* Could it be committed?  What the commit finds out by itself, per batch, is not looked at. */
+MUST_CHECK enum err commit_file_check(struct cell *cell,
+				      const struct peer_commit_file_request *request);
+
+/* The commit of a file that was checked, whatever became of the life of its agent. */
+MUST_CHECK enum err commit_file_apply(struct cell *cell, struct commit_file *commit);
+
+/* The agent has seen the answers of its files below this sequence: they are forgotten. */
+MUST_CHECK enum err commit_file_forget_replies(struct cell *cell, int64_t incarnation,
+					       int64_t low_sequence);
+
+/* It becomes a dead file, and whoever asks for it hears ERR_NOT_FOUND. */
+MUST_CHECK enum err commit_file_bury(struct cell *cell, int64_t incarnation, int64_t sequence,
+				     int64_t size, int64_t now_ms);
+
+/* Has a batch no offset? */
+bool commit_file_has_errors(const struct peer_commit_file_response *response);
+
 #endif

@@ -14,6 +14,7 @@
 #include "streams/coordinator/key_job.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/roll.h"
+#include "streams/coordinator/settling.h"
 #include "streams/coordinator/sweep.h"
 #include "streams/coordinator/transaction_clock.h"
 #include "streams/coordinator/unsure.h"
@@ -33,6 +34,7 @@ struct coordinator *coordinator_new(struct loop *loop, const struct coordinator_
 	list_init(&c->sessions);
 	guard_init(&c->guard);
 	c->key_jobs = key_jobs_new();
+	announced_init(&c->announced);
 	return c;
 }
 
@@ -43,6 +45,7 @@ void coordinator_free(struct coordinator *c)
 	quotas_done(&c->mutations);
 	memory_free(c->usage_own);
 	key_jobs_free(c->key_jobs);
+	announced_done(&c->announced);
 	memory_free(c);
 }
 
@@ -55,7 +58,7 @@ static void each_session(struct coordinator *c, void (*act)(struct session *s))
 	}
 }
 
-/* --- errands: commands nobody waits for ---------------------------------------------------------
+/* --- errands: commands nobody waits for, and no commit depends on -------------------------------
  */
 
 struct errand {
@@ -74,7 +77,8 @@ static enum step errand_step(struct task *t)
 
 	switch (t->at) {
 	case ERRAND_START:
-		leader_run(&e->call, t, e->coordinator->config.leader, e->run, e);
+		leader_run_kind(&e->call, t, e->coordinator->config.leader, LEADER_NEUTRAL, e->run,
+				e);
 		return task_wait(t, ERRAND_DURABLE);
 	case ERRAND_DURABLE:
 		return task_done(t, e->call.task.err);
@@ -253,6 +257,13 @@ static void note_cold(struct coordinator *c)
 /* --- leading -----------------------------------------------------------------------------------
  */
 
+void coordinator_begin_work(struct coordinator *c)
+{
+	expiry_start(c); /* the first to write */
+	sweep_start(c);
+	transactions_start(c);
+}
+
 void coordinator_on_leading(struct coordinator *c)
 {
 	c->is_leading = true;
@@ -265,9 +276,7 @@ void coordinator_on_leading(struct coordinator *c)
 	note_cold(c);
 	orphan_turns_begin(&c->orphans, loop_now_ms(c->loop), random_u64() % ORPHANS_JITTER_MS);
 	timer_set(&c->back, c->loop, loop_now_ms(c->loop) + COORDINATOR_RETURN_MS, on_back);
-	expiry_start(c); /* the first to write */
-	sweep_start(c);
-	transactions_start(c);
+	settling_start(c); /* the first to write */
 	usage_start(c);
 	each_session(c, session_forget_ticks);
 	set_tick(c);
@@ -282,6 +291,7 @@ void coordinator_on_lost(struct coordinator *c, const char *why)
 	c->is_leading = false;
 	timer_clear(&c->tick);
 	timer_clear(&c->back);
+	settling_cancel(c);
 	expiry_cancel(c);
 	sweep_cancel(c);
 	key_jobs_forget(c->key_jobs);
@@ -330,6 +340,7 @@ void coordinator_get_status(const struct coordinator *c, struct coordinator_stat
 		.merge_jobs = c->compaction ? compaction_job_count(c->compaction, now_ms) : 0,
 		.key_jobs = key_jobs_count(c->key_jobs, now_ms),
 		.orphans = c->orphans.last,
+		.announced = c->announced.numbers,
 	};
 }
 

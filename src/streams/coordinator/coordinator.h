@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "cells/leader.h"
 #include "loop/stream.h"
+#include "streams/coordinator/announced.h"
 #include "streams/coordinator/orphans.h"
 #include "wire/peer/condition.h"
 
@@ -76,6 +77,7 @@ struct coordinator_status {
 	size_t calls;
 	size_t merge_jobs, key_jobs; /* of compaction, that agents have now */
 	struct orphan_pass orphans;
+	struct announced_numbers announced;
 };
 void coordinator_get_status(const struct coordinator *c, struct coordinator_status *ret);
 

@@ -152,8 +152,8 @@ static enum step run(struct group_call *call)
 {
 	struct kafka_call *kafka = call->kafka;
 
-	leader_run(&kafka->leader, &kafka->task, kafka->coordinator->config.leader, run_in_cell,
-		   call);
+	leader_run_kind(&kafka->leader, &kafka->task, kafka->coordinator->config.leader,
+			call->api->is_neutral ? LEADER_NEUTRAL : LEADER_FIRM, run_in_cell, call);
 	return task_wait(&kafka->task, GROUP_CALL_DURABLE);
 }
 

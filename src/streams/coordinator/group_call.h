@@ -63,6 +63,7 @@ struct group_api {
 	void (*name)(struct group_call *call);
 	/* Fill `response`; an error of this function is given to `fail`. */
 	enum err (*run)(struct cell *cell, struct group_call *call);
+	bool is_neutral; /* it changes groups and their offsets, and no transaction */
 
 	/* Fill `response` for a request that failed as a whole; of APIs that `run`. */
 	void (*fail)(struct group_call *call, int16_t error);

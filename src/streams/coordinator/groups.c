@@ -297,7 +297,8 @@ static enum step writer_step(struct task *t)
 	case WRITER_WRITE:
 		if (list_is_empty(&w->groups->dirty))
 			return task_done(t, OK);
-		leader_run(&w->call, t, w->coordinator->config.leader, write_groups, w);
+		leader_run_kind(&w->call, t, w->coordinator->config.leader, LEADER_NEUTRAL,
+				write_groups, w);
 		return task_wait(t, WRITER_DURABLE);
 
 	case WRITER_DURABLE:

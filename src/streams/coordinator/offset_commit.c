@@ -217,5 +217,6 @@ const struct group_api offset_commit_api = {
 	.key = KAFKA_API_OFFSET_COMMIT,
 	.name = offset_commit_name,
 	.run = offset_commit,
+	.is_neutral = true,
 	.fail = offset_commit_fail,
 };

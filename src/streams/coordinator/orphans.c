@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "streams/catalog/catalog.h"
+#include "streams/coordinator/announced.h"
 #include "streams/coordinator/unsure.h"
 
 /* --- the decision ------------------------------------------------------------------------------
@@ -39,6 +40,8 @@ static enum orphan_verdict judge(struct cell *cell, const struct orphan_lives *l
 {
 	if (catalog_has_file(cell, file->incarnation, file->sequence))
 		return ORPHAN_KNOWN;
+	if (announced_has(cell, file->incarnation, file->sequence))
+		return ORPHAN_PENDING;
 	if (!was_granted(cell, file->incarnation) || unsure_has(cell, file->incarnation))
 		return ORPHAN_UNSURE;
 	if (lives->is_leased(lives->context, file->incarnation))

@@ -5,6 +5,7 @@
  *  - when its incarnation is over: nobody can commit with it, and it is granted to nobody again;
  *  - when its agent has said that everything up to it is decided (low_sequence);
  * and it is none, or nobody can tell
+ *  - when it is announced: whoever leads finds out what becomes of it (settling.h);
  *  - when the agent lives, or a job has the incarnation, and the file may be on its way (G4);
  *  - when the incarnation was never granted in this journal, or by nobody who is remembered
  *    (unsure.h): then the catalog may be older than the bucket, and the object be all that is left.

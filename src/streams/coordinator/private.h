@@ -5,6 +5,7 @@
 #include "loop/timer.h"
 #include "streams/catalog/guard.h"
 #include "streams/catalog/quota.h"
+#include "streams/coordinator/announced.h"
 #include "streams/coordinator/coordinator.h"
 #include "streams/coordinator/kafka_call.h"
 #include "streams/coordinator/orphans.h"
@@ -14,6 +15,7 @@ struct compaction;
 struct groups;
 struct key_jobs;
 struct session;
+struct settling;
 struct transactions;
 struct expiry;
 
@@ -37,6 +39,8 @@ struct coordinator {
 	struct expiry *expiry;		   /* what is old goes */
 	struct usage *usage;		   /* what the journal costs goes into the catalog */
 	struct usage_own *usage_own;	   /* NULL before this process led */
+	struct announced announced;	   /* files that are being put */
+	struct settling *settling;	   /* finds out about those that nobody speaks for */
 	struct timer tick; /* of COORDINATOR_SILENT_TICKS_MAX in the silence of an agent */
 	struct timer back; /* agents of the leader before this one had time to come back */
 	bool keeps_others; /* until then those that did not are live all the same */
@@ -54,6 +58,9 @@ MUST_CHECK enum err coordinator_begin_lives(struct coordinator *c, struct cell *
 
 /* That is durable. */
 void coordinator_lives_begun(struct coordinator *c);
+
+/* The term is settled (settling.h): what changes the catalog by itself starts. */
+void coordinator_begin_work(struct coordinator *c);
 
 /* Inside a transaction that changes users or grants, before it does. */
 void coordinator_forget_guard(struct coordinator *c);
@@ -74,6 +81,7 @@ void session_open(struct coordinator *c, struct stream *s);
 void session_end(struct session *session);  /* soon, from its task */
 void session_wake(struct session *session); /* this node leads now */
 void session_push_record(struct session *session, uint64_t index, struct slice record);
+void session_push_settle(struct session *session, const struct peer_settle_push *message);
 bool session_push_audit(struct session *session, const struct peer_audit_push *message);
 /* false: nobody hears it */
 struct session *session_from_link(struct list *link);

@@ -10,6 +10,7 @@
 #include "streams/coordinator/call.h"
 #include "streams/coordinator/private.h"
 #include "streams/coordinator/redirect.h"
+#include "streams/coordinator/settling.h"
 #include "wire/peer/frame.h"
 
 enum {
@@ -115,6 +116,12 @@ bool session_push_audit(struct session *s, const struct peer_audit_push *message
 		return false;
 	push(s, &peer_audit_push_schema, message);
 	return true;
+}
+
+void session_push_settle(struct session *s, const struct peer_settle_push *message)
+{
+	if (!s->is_ending)
+		push(s, &peer_settle_push_schema, message);
 }
 
 static void push_pending(struct session *s, uint64_t after)
@@ -232,6 +239,7 @@ static void finish_calls(struct session *s)
 			orphan_turns_note_news(&s->coordinator->orphans);
 			s->condition = (enum agent_condition)call->hello.request.condition;
 			coordinator_update_roll(s->coordinator, 0);
+			settling_wake(s->coordinator);
 		}
 		if (s->stream && !s->is_ending)
 			stream_write_buf(s->stream, &call->response);

@@ -305,7 +305,8 @@ static enum step usage_step(struct task *t)
 		if (new_requests(c) >= (u->is_wanted ? 1 : USAGE_OWN_REQUESTS_MIN)) {
 			u->is_wanted = false;
 			prepare(c);
-			leader_run(&u->call, t, c->config.leader, usage_run, &c->usage_own->report);
+			leader_run_kind(&u->call, t, c->config.leader, LEADER_NEUTRAL, usage_run,
+					&c->usage_own->report);
 			return task_wait(t, USAGE_DURABLE);
 		}
 		u->is_wanted = false;
@@ -368,7 +369,8 @@ void usage_finish(struct leader_call *call, struct task *parent, struct coordina
 	if (!c->is_leading || new_requests(c) == 0)
 		return;
 	prepare(c);
-	leader_run(call, parent, c->config.leader, usage_run, &c->usage_own->report);
+	leader_run_kind(call, parent, c->config.leader, LEADER_NEUTRAL, usage_run,
+			&c->usage_own->report);
 	task_set_deadline(&call->task, loop_now_ms(c->loop) + USAGE_FINISH_MS);
 }
 
