@@ -14,6 +14,7 @@
 #include "streams/agent/condition.h"
 #include "streams/agent/connection.h"
 #include "streams/agent/doubt.h"
+#include "streams/agent/early_runs.h"
 #include "streams/agent/fetch_session.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/health.h"
@@ -300,6 +301,8 @@ static void on_snapshot(void *context, int64_t index, int64_t total_bytes, int64
 	struct agent *agent = context;
 	char why[TASK_WHY_BYTES];
 
+	if (offset == 0)
+		early_runs_close(agent->early);
 	enum err err = replica_add_snapshot(agent->replica, index, total_bytes, offset, bytes, why);
 	if (err)
 		control_link_restart(agent->link, err, why);
@@ -311,10 +314,12 @@ static void on_loaded(void *context, enum err err, const char *why)
 
 	if (agent->is_stopping || !control_link_is_ready(agent->link))
 		return; /* the next connection brings another image */
-	if (err)
+	if (err) {
 		control_link_restart(agent->link, err, why);
-	else
-		on_replica_whole(agent);
+		return;
+	}
+	early_runs_open(agent->early);
+	on_replica_whole(agent);
 }
 
 /* Users or grants have changed, or all of the replica has. */
@@ -345,6 +350,15 @@ static void on_record(void *context, int64_t index, struct slice bytes)
 	enum err err = replica_apply(agent->replica, index, bytes, why);
 	if (err)
 		control_link_restart(agent->link, err, why);
+	else
+		early_runs_catch_up(agent->early);
+}
+
+static void on_early(void *context, const struct peer_early_push *push)
+{
+	struct agent *agent = context;
+
+	early_runs_take(agent->early, push);
 }
 
 static void on_audit(void *context, const struct peer_audit_push *what)
@@ -369,6 +383,7 @@ static void on_lost(void *context, enum err err, const char *why)
 	struct agent *agent = context;
 
 	log_warn("lost control: %s (%s)", why, err_name(err));
+	early_runs_close(agent->early);
 	if (agent->is_orphan || agent->is_stopping)
 		return; /* since an earlier loss, or without hope */
 	agent->is_orphan = true;
@@ -404,6 +419,7 @@ static const struct control_link_owner link_owner = {
 	.on_hello = on_hello,
 	.on_snapshot = on_snapshot,
 	.on_record = on_record,
+	.on_early = on_early,
 	.on_audit = on_audit,
 	.on_lost = on_lost,
 };
@@ -474,6 +490,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	guard_init(&agent->guard);
 	agent->audit = audit_new(agent);
 	agent->replica = replica_new(loop, &(struct replica_owner) { on_loaded, on_access, agent });
+	agent->early = early_runs_new(agent->replica);
 	agent->cache = block_cache_new(loop, config->bucket, AGENT_CACHE_BYTES_DEFAULT);
 	agent->condition = NEW(struct condition);
 	agent->condition->agent = agent;
@@ -692,6 +709,7 @@ void agent_free(struct agent *agent)
 	share_release_free(agent->shares);
 	quotas_done(&agent->quotas);
 	quotas_done(&agent->connection_quotas);
+	early_runs_free(agent->early);
 	replica_free(agent->replica);
 	guard_done(&agent->guard);
 	audit_free(agent->audit);

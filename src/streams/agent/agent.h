@@ -106,12 +106,14 @@ struct compactor;
 struct listener;
 struct fetch_sessions;
 struct share_release;
+struct early_runs;
 
 struct agent {
 	struct loop *loop;
 	struct agent_config config;
 	struct control_link *link;
 	struct replica *replica;
+	struct early_runs *early; /* what lies over it */
 	struct file_writer *writer;
 	struct held_batches *held;
 	struct block_cache *cache;

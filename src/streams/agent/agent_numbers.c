@@ -4,6 +4,7 @@
 #include "base/endian.h"
 #include "base/memory.h"
 #include "streams/agent/block_cache.h"
+#include "streams/agent/early_runs.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/group_lag.h"
 #include "streams/agent/orphan_scan.h"
@@ -486,6 +487,11 @@ static const struct metric_row room_bytes = {
 	"hanse_kafka_buffered_bytes", METRIC_GAUGE,
 	"Memory of requests that were not yet answered, and of answers not yet taken.", NULL
 };
+static const struct metric_row early_row = { "hanse_early_runs_total", METRIC_COUNTER,
+					     "Stretches of partitions that could be read before "
+					     "their record was durable (taken), or not "
+					     "even so (dropped).",
+					     NULL };
 static const struct metric_row replica_row = {
 	"hanse_replica_index", METRIC_GAUGE,
 	"The last record of the journal that this node's replica of the catalog has.", NULL
@@ -503,6 +509,10 @@ void agent_numbers_write(struct agent *agent, struct exposition *e)
 	write_cache(agent, e);
 	write_site(agent, e);
 	write_work(agent, e);
+	struct early_runs_numbers early = early_runs_get_numbers(agent->early);
+	exposition_family(e, &early_row);
+	exposition_add(e, early.taken, LABELS({ "outcome", SLICE("taken") }));
+	exposition_add(e, early.dropped, LABELS({ "outcome", SLICE("dropped") }));
 	exposition_one(e, &replica_row, (uint64_t)replica_index(agent->replica));
 	if (!agent->config.no_group_lag)
 		group_lag_write(agent, e);

@@ -278,6 +278,7 @@ static enum err take_push(struct control_link *link, struct arena *a, const stru
 	const struct control_link_owner *owner = link->config.owner;
 	struct peer_snapshot_push part;
 	struct peer_record_push record;
+	struct peer_early_push early;
 	struct peer_audit_push audit;
 	enum err err;
 
@@ -292,6 +293,11 @@ static enum err take_push(struct control_link *link, struct arena *a, const stru
 		err = frame_decode_body(a, frame, &peer_record_push_schema, &record);
 		if (!err)
 			owner->on_record(link->config.context, record.index, record.bytes);
+		return err;
+	case PEER_EARLY_PUSH:
+		err = frame_decode_body(a, frame, &peer_early_push_schema, &early);
+		if (!err && owner->on_early)
+			owner->on_early(link->config.context, &early);
 		return err;
 	case PEER_AUDIT_PUSH:
 		err = frame_decode_body(a, frame, &peer_audit_push_schema, &audit);

@@ -74,6 +74,8 @@ struct control_link_owner {
 	void (*on_snapshot)(void *context, int64_t index, int64_t total_bytes, int64_t offset,
 			    struct slice bytes);
 	void (*on_record)(void *context, int64_t index, struct slice bytes);
+	/* What can be read before its record comes; may be NULL. */
+	void (*on_early)(void *context, const struct peer_early_push *push);
 	/* Something for the audit topic; may be NULL. */
 	void (*on_audit)(void *context, const struct peer_audit_push *what);
 	/* Hello was refused, the control process does not lead, or the connection is gone;

@@ -19,6 +19,7 @@
 #include "streams/agent/answer_room.h"
 #include "streams/agent/brokers.h"
 #include "streams/agent/doubt.h"
+#include "streams/agent/early_runs.h"
 #include "streams/agent/fetch_session.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/partition_read.h"
@@ -141,6 +142,7 @@ static int16_t look_at(struct request *r, struct fetch *f, struct fetch_partitio
 		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	if (err)
 		return KAFKA_UNKNOWN_SERVER_ERROR;
+	early_runs_extend(r->agent->early, &p->found);
 	p->stable_offset = catalog_last_stable_offset(cell, &p->found);
 	p->end = f->request->isolation_level == FETCH_READ_COMMITTED ? p->stable_offset
 								     : p->found.high_watermark;
@@ -192,7 +194,8 @@ static int64_t available_bytes(struct request *r, struct fetch *f, const struct 
 		return 0;
 	if (size_max <= 1)
 		return 1;
-	if (catalog_runs(&f->looked, cell, p->found.id, offset, size_max, &runs, &count))
+	if (early_runs_find(r->agent->early, &f->looked, p->found.id, offset, p->end, size_max,
+			    &runs, &count))
 		return 0;
 	while (count > 0 && runs[count - 1].base_offset >= p->end)
 		count--;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "kafka_messages.h"
+#include "streams/agent/early_runs.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/time_lookup.h"
 #include "streams/catalog/transactions.h"
@@ -81,6 +82,7 @@ static int16_t find_partition(struct request *r, struct list_offsets *l)
 		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	if (err)
 		return KAFKA_UNKNOWN_SERVER_ERROR;
+	early_runs_extend(r->agent->early, &l->found);
 	if (l->sync.task.err)
 		return KAFKA_NOT_LEADER_OR_FOLLOWER;
 	l->end = l->request->isolation_level == LIST_OFFSETS_READ_COMMITTED

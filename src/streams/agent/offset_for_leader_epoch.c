@@ -4,6 +4,7 @@
  * Linearizable: to a consumer an old end means that records behind it were lost, and it goes back
  * there. */
 #include "kafka_messages.h"
+#include "streams/agent/early_runs.h"
 #include "streams/agent/operations.h"
 #include "streams/agent/sync.h"
 #include "streams/catalog/catalog.h"
@@ -34,6 +35,7 @@ static int16_t find_partition(struct request *r, struct slice name,
 		return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 	if (err)
 		return KAFKA_UNKNOWN_SERVER_ERROR;
+	early_runs_extend(r->agent->early, ret);
 	if (asked->current_leader_epoch >= 0 && asked->current_leader_epoch < ret->leader_epoch)
 		return KAFKA_FENCED_LEADER_EPOCH;
 	if (asked->current_leader_epoch > ret->leader_epoch)

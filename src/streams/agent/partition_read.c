@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "streams/agent/early_runs.h"
 #include "streams/agent/read_places.h"
 #include "streams/agent/run_walk.h"
 #include "wire/kafka/compression.h"
@@ -43,14 +44,14 @@ int64_t partition_runs_bytes(const struct catalog_run *runs, size_t count, int64
 	return bytes;
 }
 
-static enum err add_runs(struct partition_read *p, struct arena *a, struct cell *cell,
-			 int64_t partition, int64_t offset)
+static enum err add_runs(struct partition_read *p, struct arena *a, int64_t partition,
+			 int64_t offset)
 {
 	struct catalog_run *runs;
 	size_t count;
 
-	enum err err = catalog_runs(a, cell, partition, offset,
-				    (int64_t)(p->limit - p->planned_bytes), &runs, &count);
+	enum err err = early_runs_find(p->agent->early, a, partition, offset, p->end,
+				       (int64_t)(p->limit - p->planned_bytes), &runs, &count);
 	if (err)
 		return err;
 	if (count == 0)
@@ -70,13 +71,12 @@ static enum err add_runs(struct partition_read *p, struct arena *a, struct cell 
 /* The first run is often half read already, so one look may find less than the limit.  There may be
  * none: then markers are all there is.  Where there are more runs than are planned, the read ends
  * with the last of these: a marker behind it would lead readers past those in between. */
-static enum err find_runs(struct partition_read *p, struct arena *a, struct cell *cell,
-			  int64_t partition)
+static enum err find_runs(struct partition_read *p, struct arena *a, int64_t partition)
 {
 	int64_t offset = p->offset;
 
 	do {
-		enum err err = add_runs(p, a, cell, partition, offset);
+		enum err err = add_runs(p, a, partition, offset);
 		if (err == ERR_NOT_FOUND)
 			return OK;
 		if (err)
@@ -210,7 +210,7 @@ static enum err plan(struct partition_read *p, struct arena *a, struct task *par
 		return OK;
 	enum err err = find_markers(p, a, cell, partition->id);
 	if (!err)
-		err = find_runs(p, a, cell, partition->id);
+		err = find_runs(p, a, partition->id);
 	if (err)
 		return err;
 	if (p->run_count == 0 && p->marker_count == 0)

@@ -395,6 +395,11 @@ void replica_watch_add_note(struct replica *r, struct replica_watch *w, int64_t 
 	list_add(watches_of(r, partition), &w->link);
 }
 
+void replica_wake(struct replica *r, int64_t partition)
+{
+	wake_watches(r, partition);
+}
+
 void replica_wake_all(struct replica *r)
 {
 	wake_all_watches(r);

@@ -1,4 +1,5 @@
-/* The agent's replica of the cell: durable state only, a little behind, never ahead.
+/* The agent's replica of the cell: durable state only, a little behind, never ahead (what is ahead
+ * of it is in early_runs.h).
  *
  * It is rebuilt from an image whenever the control process changes, and then follows record by
  * record.  An image is loaded on another thread, because that takes seconds for the largest cell:
@@ -61,6 +62,7 @@ void replica_watch_add(struct replica *r, struct replica_watch *w, int64_t parti
 void replica_watch_add_note(struct replica *r, struct replica_watch *w, int64_t partition,
 			    void (*note)(struct replica_watch *w));
 void replica_watch_remove(struct replica_watch *w);
+void replica_wake(struct replica *r, int64_t partition); /* as if its row had changed */
 void replica_wake_all(struct replica *r);
 
 /* Wait, as a child task, until replica_index() >= index. */
