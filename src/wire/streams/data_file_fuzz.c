@@ -1,5 +1,5 @@
-/* Any bytes as a data file and as a name.  The checksums are put right on a copy, so that what they
- * guard is reached too; entries that are believed must lie inside the body.
+/* Any bytes as a data file, as a tombstone and as a name.  The checksums are put right on a copy,
+ * so that what they guard is reached too; entries that are believed must lie inside the body.
  * seeds: test/corpus/streams */
 #include <assert.h>
 
@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "wire/corpus_fuzz.h"
 #include "wire/streams/data_file.h"
+#include "wire/streams/tombstone.h"
 
 static void write_again(const struct data_file *f, struct slice file)
 {
@@ -39,6 +40,17 @@ static void write_again(const struct data_file *f, struct slice file)
 	blob_unref(&holder);
 }
 
+static void read_tombstone(struct slice object)
+{
+	uint8_t again[TOMBSTONE_BYTES];
+	struct tombstone t;
+
+	if (tombstone_decode(object, &t) != OK)
+		return;
+	tombstone_encode(&t, again);
+	assert(slice_equal(object, (struct slice) { again, sizeof(again) }));
+}
+
 static void read_file(struct slice file)
 {
 	struct data_file f;
@@ -47,6 +59,7 @@ static void read_file(struct slice file)
 	struct data_file_trailer trailer;
 
 	arena_init(&a);
+	read_tombstone(file);
 	(void)!data_file_decode_header(file, &header);
 	(void)!data_file_decode_trailer(file, file.size, &trailer);
 	if (data_file_decode(&a, file, &f) == OK) {
@@ -62,6 +75,8 @@ static void read_file(struct slice file)
 
 static void seal(uint8_t *file, size_t size)
 {
+	if (size == TOMBSTONE_BYTES)
+		put_u32(file + 60, crc32c((struct slice) { file, 60 }));
 	if (size < DATA_FILE_HEADER_BYTES + DATA_FILE_TRAILER_BYTES)
 		return;
 	put_u32(file + 60, crc32c((struct slice) { file, 60 }));
