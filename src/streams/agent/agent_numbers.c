@@ -285,6 +285,15 @@ static const struct metric_row commit_seconds = {
 	"hanse_file_commit_duration_seconds", METRIC_HISTOGRAM,
 	"From sending the commit of a data file to control until its answer.", &histogram_times
 };
+static const struct metric_row announcement_seconds = {
+	"hanse_file_announcement_duration_seconds", METRIC_HISTOGRAM,
+	"From announcing a data file to control, as its put begins, until that is durable.",
+	&histogram_times
+};
+static const struct metric_row announcements_refused = {
+	"hanse_file_announcement_failures_total", METRIC_COUNTER,
+	"Data files that control did not take an announcement of.", NULL
+};
 static const struct metric_row flushes = { "hanse_file_flushes_total", METRIC_COUNTER,
 					   "Data files that were closed, by why.", NULL };
 static const struct metric_row puts_failed = { "hanse_file_put_failures_total", METRIC_COUNTER,
@@ -321,6 +330,9 @@ static void write_files(struct agent *agent, struct exposition *e)
 	exposition_add_histogram(e, &n->turn_took, NO_LABELS);
 	exposition_family(e, &commit_seconds);
 	exposition_add_histogram(e, &n->commit_took, NO_LABELS);
+	exposition_family(e, &announcement_seconds);
+	exposition_add_histogram(e, &n->announcement_took, NO_LABELS);
+	exposition_one(e, &announcements_refused, n->announcements_refused);
 	exposition_family(e, &flushes);
 	for (int i = 0; i < FLUSH_REASONS; i++)
 		exposition_add(e, n->flushes[i], LABELS({ "reason", slice_from(reasons[i]) }));

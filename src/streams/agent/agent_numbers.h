@@ -66,8 +66,8 @@ struct agent_numbers {
 	struct map topics_by_name;
 
 	uint64_t flushes[FLUSH_REASONS];
-	uint64_t puts_failed, commits_refused;
-	struct histogram file_bytes, open_took, put_took, turn_took, commit_took;
+	uint64_t puts_failed, commits_refused, announcements_refused;
+	struct histogram file_bytes, open_took, put_took, turn_took, commit_took, announcement_took;
 
 	struct buf lag;	       /* of groups, as it was told last */
 	uint64_t lag_again_us; /* not looked for before */

@@ -45,6 +45,7 @@ struct control_link {
 	bool has_spoken;				/* any frame left since then */
 	enum agent_condition condition, said_condition; /* for the next hello; in the last */
 	bool is_ready;
+	bool wants_announcements; /* as the last hello said */
 	bool is_closing;
 };
 
@@ -257,6 +258,7 @@ static void take_hello(struct control_link *link, struct arena *a, const struct 
 	}
 	link->incarnation = hello.incarnation;
 	link->usage_ms = hello.usage_ms > 0 ? (uint64_t)hello.usage_ms : 0;
+	link->wants_announcements = hello.wants_announcements;
 	link->is_ready = true;
 	link->redirect_count = 0;
 	link->retry_ms = CONTROL_LINK_RETRY_MS_MIN;
@@ -280,6 +282,7 @@ static enum err take_push(struct control_link *link, struct arena *a, const stru
 	struct peer_record_push record;
 	struct peer_early_push early;
 	struct peer_audit_push audit;
+	struct peer_settle_push settle;
 	enum err err;
 
 	switch (frame->message) {
@@ -303,6 +306,11 @@ static enum err take_push(struct control_link *link, struct arena *a, const stru
 		err = frame_decode_body(a, frame, &peer_audit_push_schema, &audit);
 		if (!err && owner->on_audit)
 			owner->on_audit(link->config.context, &audit);
+		return err;
+	case PEER_SETTLE_PUSH:
+		err = frame_decode_body(a, frame, &peer_settle_push_schema, &settle);
+		if (!err && owner->on_settle)
+			owner->on_settle(link->config.context, &settle);
 		return err;
 	default:
 		return OK; /* a newer control says more than we know */
@@ -514,6 +522,11 @@ void control_link_set_condition(struct control_link *link, enum agent_condition 
 bool control_link_is_ready(const struct control_link *link)
 {
 	return link->is_ready;
+}
+
+bool control_link_wants_announcements(const struct control_link *link)
+{
+	return link->is_ready && link->wants_announcements;
 }
 
 uint64_t control_link_usage_ms(const struct control_link *link)

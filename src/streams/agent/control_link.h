@@ -78,6 +78,8 @@ struct control_link_owner {
 	void (*on_early)(void *context, const struct peer_early_push *push);
 	/* Something for the audit topic; may be NULL. */
 	void (*on_audit)(void *context, const struct peer_audit_push *what);
+	/* Files whose names are to be settled (settler.h); may be NULL. */
+	void (*on_settle)(void *context, const struct peer_settle_push *what);
 	/* Hello was refused, the control process does not lead, or the connection is gone;
 	 * ERR_TIMEOUT: it was silent for too long. */
 	void (*on_lost)(void *context, enum err err, const char *why);
@@ -108,6 +110,9 @@ void control_link_set_condition(struct control_link *link, enum agent_condition 
 
 /* Hello was answered and the connection stands. */
 bool control_link_is_ready(const struct control_link *link);
+
+/* Control, which is there, wants to know of files whose PUT begins. */
+bool control_link_wants_announcements(const struct control_link *link);
 
 /* How often control wants to hear what the bucket was asked; 0: never. */
 uint64_t control_link_usage_ms(const struct control_link *link);

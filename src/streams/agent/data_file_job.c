@@ -5,7 +5,18 @@
  *	                  pause    +----------+  no answer: again
  *
  * Puts overlap; a commit is sent when every earlier file that matters to it (commit_order.h) has
- * sent its own on the same link or is gone. */
+ * sent its own on the same link or is gone.
+ *
+ * Where control wants it, its commit is told as the put begins, as an announcement, and then only
+ * confirmed (doc/decisions/0046-a-file-is-announced-while-it-is-put.md).  From then on somebody
+ * else may settle what becomes of the file, and no more is known here than control says:
+ *
+ *	put --(failed)--> failed -> withdrawn -> gone
+ *	                    ^           |
+ *	                    +-----------+  no answer: again
+ *
+ * A put that ended with ERR_CONFLICT is withdrawn, too: a tombstone was there.  Only who saw its
+ * put succeed may say so, with a confirmation or a commit. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -15,7 +26,6 @@
 #include "streams/agent/agent_numbers.h"
 #include "streams/agent/block_cache.h"
 #include "streams/agent/discard.h"
-#include "streams/agent/file_commit.h"
 #include "streams/agent/file_writer_private.h"
 #include "streams/agent/health.h"
 #include "wire/kafka/errors.h"
@@ -93,7 +103,8 @@ static void start_put(struct data_file_job *f)
 		f->is_putting = true;
 		f->writer->put_count++;
 	}
-	f->put_tries++;
+	if (f->put_tries++ == 0)
+		data_file_announce(f);
 	f->is_asking = true;
 	health_begin(f->writer->agent->health, HEALTH_PUT);
 	bucket_put_pieces(&f->put, &f->task, f->writer->agent->config.bucket, slice_from(f->key),
@@ -125,70 +136,6 @@ static void report_put(struct data_file_job *f)
 
 /* --- committing --------------------------------------------------------------------------------
  */
-
-/* Sent on the connection that stands, answered or not. */
-static bool commit_is_on_its_way(const struct data_file_job *f)
-{
-	return f->call.link || f->call.ret_bytes;
-}
-
-/* May its commit be sent?  Then *ret_after is the sequence of the file that control must have
- * committed before, 0: none; control may refuse that one for now and would take this one. */
-static bool is_turn(const struct data_file_job *f, int64_t *ret_after)
-{
-	struct commit_chain chain;
-
-	*ret_after = 0;
-	commit_chain_begin(&chain, &f->order);
-	for (struct list *link = f->link.prev; link != &f->writer->files; link = link->prev) {
-		const struct data_file_job *earlier = CONTAINER(link, struct data_file_job, link);
-
-		if (earlier->incarnation != f->incarnation)
-			return false; /* it will be gone in a moment */
-		switch (commit_chain_look(&chain, &earlier->order)) {
-		case COMMIT_FREE:
-			break;
-		case COMMIT_NEAREST:
-			if (!commit_is_on_its_way(earlier))
-				return false;
-			*ret_after = earlier->sequence;
-			break;
-		case COMMIT_DECIDED:
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The first file that is not decided; this one at the latest. */
-static int64_t low_sequence(const struct data_file_job *f)
-{
-	LIST_EACH (&f->writer->files, struct data_file_job, link, earlier)
-		if (earlier->incarnation == f->incarnation)
-			return earlier->sequence;
-	return f->sequence;
-}
-
-static void send_commit(struct data_file_job *f, int64_t after_sequence)
-{
-	struct peer_commit_file_request request = {
-		.incarnation = f->incarnation,
-		.sequence = f->sequence,
-		.low_sequence = low_sequence(f),
-		.after_sequence = after_sequence,
-		.key = slice_from(f->key),
-		.size = (int64_t)data_file_writer_size(&f->data),
-	};
-	struct arena a;
-
-	arena_init(&a);
-	file_commit_describe(&a, &f->data, f->transactions, &request);
-	control_call(&f->call, &f->task, f->writer->agent->link, &peer_commit_file_request_schema,
-		     &request);
-	arena_done(&a);
-	f->is_resent |= f->is_sent && f->call.link;
-	f->is_sent |= f->call.link != NULL;
-}
 
 static bool answer_fits(const struct data_file_job *f,
 			const struct peer_commit_file_response *response)
@@ -291,19 +238,25 @@ static void take_full(struct data_file_job *f)
 		  CELL_RUN_BYTES_MAX >> 20);
 }
 
-enum { FILE_QUEUED, FILE_PUT, FILE_PAUSED, FILE_STORED, FILE_COMMITTED };
-
 /* Control has certainly not committed it and never will: its only commit was refused, or none was
- * sent. */
+ * sent, and nobody was told before that it might come. */
 static bool is_certainly_refused(const struct data_file_job *f, enum err err)
 {
 	bool is_verdict =
 		err == ERR_DENIED || err == ERR_FULL || err == ERR_INVALID || err == ERR_TOO_BIG;
 
-	return f->is_stored && !f->is_resent && (is_verdict || !f->is_sent);
+	return f->is_stored && !f->is_resent && f->announcing == NOT_ANNOUNCED &&
+	       (is_verdict || !f->is_sent);
 }
 
-/* The file is decided: with OK every batch was told, otherwise they are told `err`. */
+/* What batches of a file are told that nobody decides any more. */
+static enum err doubt_about(const struct data_file_job *f)
+{
+	return f->is_sent || f->announcing != NOT_ANNOUNCED ? ERR_UNKNOWN : ERR_UNAVAILABLE;
+}
+
+/* The file is decided: with OK every batch was told, otherwise they are told `err`.  Nobody waits
+ * for its announcement. */
 static enum step file_end(struct data_file_job *f, enum err err)
 {
 	blob_unref(&f->call.ret_bytes);
@@ -311,7 +264,12 @@ static enum step file_end(struct data_file_job *f, enum err err)
 	list_remove(&f->link);
 	end_put(f);
 	file_writer_wake_files(f->writer);
-	return task_done(&f->task, err);
+	f->is_over = true;
+	f->verdict = err;
+	if (f->task.children == 0)
+		return task_done(&f->task, err);
+	task_cancel(&f->announcement.task);
+	return task_wait(&f->task, f->task.at);
 }
 
 /* Somebody else wrote under names that control gave to us: an agent of a journal that was lost and
@@ -325,6 +283,56 @@ static void leave_names(struct data_file_job *f)
 	control_link_set_incarnation(agent->link, 0);
 	control_link_restart(agent->link, ERR_CONFLICT,
 			     "another agent used the names of our data files: taking new ones");
+}
+
+/* Names that were announced are burnt when control lost sight of us; but not so many in a row. */
+static void note_conflict(struct data_file_job *f)
+{
+	if (f->announcing == NOT_ANNOUNCED ||
+	    ++f->writer->conflicts_in_a_row > FILE_WRITER_CONFLICTS_MAX)
+		leave_names(f);
+}
+
+/* Nothing of it is to be committed.  Its batches are told `verdict` when control has agreed. */
+static enum step file_fail(struct data_file_job *f, enum err verdict)
+{
+	struct task *t = &f->task;
+
+	if (f->announcing == NOT_ANNOUNCED)
+		return file_end(f, verdict);
+	f->verdict = verdict;
+	blob_unref(&f->call.ret_bytes);
+	end_put(f);
+	task_set_deadline(t, loop_now_ms(t->loop) + FILE_WRITER_COMMIT_PATIENCE_MS);
+	task_wake(t);
+	return task_wait(t, FILE_FAILED);
+}
+
+/* Once control has agreed that an announced file never comes, its outcome is known. */
+static enum err settled_verdict(enum err err)
+{
+	switch (err) {
+	case ERR_UNKNOWN:
+	case ERR_TIMEOUT:
+	case ERR_CONFLICT:
+	case ERR_CANCELED:
+		return ERR_UNAVAILABLE;
+	case OK:
+	case ERR_NOT_FOUND:
+	case ERR_EXISTS:
+	case ERR_DENIED:
+	case ERR_INVALID:
+	case ERR_TOO_BIG:
+	case ERR_FULL:
+	case ERR_BUSY:
+	case ERR_UNAVAILABLE:
+	case ERR_CORRUPT:
+	case ERR_IO:
+	case ERR_UNSUPPORTED:
+	case ERR_COUNT:
+		break;
+	}
+	return err;
 }
 
 static enum step file_put(struct data_file_job *f)
@@ -344,11 +352,12 @@ static enum step file_put(struct data_file_job *f)
 		report_put(f);
 		numbers->puts_failed++;
 		if (err == ERR_CONFLICT)
-			leave_names(f);
-		return file_end(f, err);
+			note_conflict(f);
+		return file_fail(f, f->announcing == NOT_ANNOUNCED ? err : settled_verdict(err));
 	}
 	end_put(f);
 	f->is_stored = true;
+	f->writer->conflicts_in_a_row = 0;
 	histogram_add(&numbers->put_took, &histogram_times, clock_now_us() - f->since_us);
 	histogram_add(&numbers->file_bytes, &histogram_bytes, data_file_writer_size(&f->data));
 	f->since_us = clock_now_us();
@@ -359,60 +368,139 @@ static enum step file_put(struct data_file_job *f)
 	return task_wait(t, FILE_STORED);
 }
 
+static bool can_ask_control(const struct data_file_job *f)
+{
+	return control_link_is_ready(f->writer->agent->link) &&
+	       f->incarnation == f->writer->incarnation;
+}
+
 static enum step file_stored(struct data_file_job *f)
 {
 	struct task *t = &f->task;
 	int64_t after_sequence;
 
-	if (!is_turn(f, &after_sequence) || !control_link_is_ready(f->writer->agent->link) ||
-	    f->incarnation != f->writer->incarnation)
+	if (!data_file_is_turn(f, &after_sequence) || !can_ask_control(f))
 		return task_wait(t, FILE_STORED);
 	if (!f->is_sent)
 		histogram_add(&f->writer->agent->numbers->turn_took, &histogram_times,
 			      clock_now_us() - f->since_us);
 	f->since_us = clock_now_us();
-	send_commit(f, after_sequence);
+	data_file_send_commit(f, after_sequence);
 	file_writer_wake_files(f->writer);
 	return task_wait(t, FILE_COMMITTED);
 }
 
-static enum step file_committed(struct data_file_job *f)
+/* Ask control once more: at once, where the link may stand again already; or in a while, when it
+ * does not lead now or has too much to do. */
+static enum step again(struct data_file_job *f, int at, bool at_once)
 {
 	struct task *t = &f->task;
+
+	blob_unref(&f->call.ret_bytes);
+	f->is_whole |= at_once && at == FILE_STORED;
+	if (at_once)
+		task_wake(t);
+	else
+		sleep_start(&f->sleep, t, loop_now_ms(t->loop) + FILE_WRITER_RETRY_MS);
+	return task_wait(t, at);
+}
+
+static enum step file_accepted(struct data_file_job *f)
+{
+	histogram_add(&f->writer->agent->numbers->commit_took, &histogram_times,
+		      clock_now_us() - f->since_us);
+	return file_end(f, OK);
+}
+
+/* Control has said no.  What was announced could still be committed by who leads next. */
+static enum step file_refused(struct data_file_job *f, enum err err)
+{
+	f->writer->agent->numbers->commits_refused++;
+	if (err == ERR_NOT_FOUND) /* burnt, or withdrawn: its answer is that it is not there */
+		return file_end(f, ERR_UNAVAILABLE);
+	if (err != ERR_FULL)
+		log_error("control did not accept data file %s: %s", f->key, err_name(err));
+	if (f->announcing != NOT_ANNOUNCED && err != ERR_CORRUPT)
+		return file_fail(f, err);
+	if (err == ERR_FULL)
+		take_full(f);
+	return file_end(f, err);
+}
+
+static enum step file_committed(struct data_file_job *f)
+{
 	struct file_writer *w = f->writer;
 	enum err err = f->call.task.err;
 
 	if (!err)
 		err = take_answer(f);
-	else if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE) {
-		task_wake(t); /* the link may stand again already */
-		return task_wait(t, FILE_STORED);
-	}
-	if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE || err == ERR_BUSY) {
-		/* control does not lead now, or has too much to do */
-		blob_unref(&f->call.ret_bytes);
-		sleep_start(&f->sleep, t, loop_now_ms(w->agent->loop) + FILE_WRITER_RETRY_MS);
-		return task_wait(t, FILE_STORED);
-	}
+	else if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE)
+		return again(f, FILE_STORED, true);
+	if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE || err == ERR_BUSY)
+		return again(f, FILE_STORED, false);
+	if (err == ERR_NOT_FOUND && !f->is_whole)
+		return again(f, FILE_STORED, true);
 	if (is_certainly_refused(f, err))
 		discard_file(w->agent, f->key);
 	if (err == ERR_DENIED) {
 		if (f->incarnation == w->incarnation)
 			lose_life(w);
-		return file_end(f, ERR_UNAVAILABLE);
+		return file_end(f, f->announcing == NOT_ANNOUNCED ? ERR_UNAVAILABLE : ERR_UNKNOWN);
 	}
-	if (err)
-		w->agent->numbers->commits_refused++;
-	else
-		histogram_add(&w->agent->numbers->commit_took, &histogram_times,
-			      clock_now_us() - f->since_us);
-	if (err == ERR_FULL)
-		take_full(f);
-	else if (err)
-		log_error("control did not accept data file %s: %s", f->key, err_name(err));
 	if (err == ERR_CORRUPT && f->incarnation == w->incarnation)
 		end_incarnation(w, err, "the answer to a commit makes no sense");
-	return file_end(f, err);
+	return err ? file_refused(f, err) : file_accepted(f);
+}
+
+/* What became of the withdrawal. */
+static enum err withdrawal_answer(struct data_file_job *f)
+{
+	struct peer_withdraw_file_response response;
+	struct arena a;
+
+	arena_init(&a);
+	enum err err = ERR_CORRUPT;
+	if (!schema_decode_all(&a, &peer_withdraw_file_response_schema, 0, f->call.ret_body,
+			       &response))
+		err = peer_error_decode(response.error);
+	arena_done(&a);
+	return err;
+}
+
+static enum step file_failed(struct data_file_job *f)
+{
+	if (!can_ask_control(f))
+		return task_wait(&f->task, FILE_FAILED);
+	data_file_send_withdrawal(f);
+	return task_wait(&f->task, FILE_WITHDRAWN);
+}
+
+static enum step file_withdrawn(struct data_file_job *f)
+{
+	struct file_writer *w = f->writer;
+	enum err err = f->call.task.err;
+
+	if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE)
+		return again(f, FILE_FAILED, true);
+	if (!err)
+		err = withdrawal_answer(f);
+	if (err == ERR_UNKNOWN || err == ERR_UNAVAILABLE || err == ERR_BUSY)
+		return again(f, FILE_FAILED, false);
+	if (!err && f->verdict == ERR_FULL && f->is_stored)
+		take_full(f);
+	if (!err)
+		return file_end(f, f->verdict);
+	if (err == ERR_EXISTS && f->put.task.err != ERR_CONFLICT) {
+		f->is_whole = true; /* it was stored after all, and settled: which offsets? */
+		return again(f, FILE_STORED, false);
+	}
+	log_error("data file %s was not stored, and control does not withdraw it: %s", f->key,
+		  err_name(err));
+	if (err == ERR_DENIED && f->incarnation == w->incarnation)
+		lose_life(w);
+	else if (err != ERR_EXISTS && f->incarnation == w->incarnation)
+		end_incarnation(w, err, "a data file could not be withdrawn");
+	return file_end(f, ERR_UNKNOWN);
 }
 
 /* Out of patience: nobody knows what became of the commit, and nobody may commit it later. */
@@ -422,30 +510,41 @@ static enum step file_given_up(struct data_file_job *f)
 
 	if (f->task.at == FILE_COMMITTED && !f->call.task.err)
 		return file_committed(f);
+	if (f->task.at == FILE_WITHDRAWN && !f->call.task.err)
+		return file_withdrawn(f);
 	log_warn("data file %s was not committed within %d ms", f->key,
 		 FILE_WRITER_COMMIT_PATIENCE_MS);
 	if (f->incarnation == w->incarnation)
 		end_incarnation(w, ERR_TIMEOUT, "control did not answer a commit");
 	if (is_certainly_refused(f, ERR_TIMEOUT))
 		discard_file(w->agent, f->key);
-	return file_end(f, f->is_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE);
+	return file_end(f, doubt_about(f));
+}
+
+static bool is_waiting(const struct data_file_job *f)
+{
+	return task_is_running(&f->put.task) || task_is_running(&f->call.task) ||
+	       task_is_running(&f->sleep.task);
 }
 
 static enum step file_step(struct task *t)
 {
 	struct data_file_job *f = CONTAINER(t, struct data_file_job, task);
 
-	if (t->children > 0)
+	data_file_take_announcement(f);
+	if (is_waiting(f) || (f->is_over && t->children > 0))
 		return task_wait(t, t->at);
+	if (f->is_over)
+		return task_done(t, f->verdict);
 	if (f->is_asking)
 		health_end(f->writer->agent->health, HEALTH_PUT, f->put.task.err);
 	f->is_asking = false;
 	if (task_is_canceled(t))
 		return file_given_up(f);
-	if (f->is_refused && t->at != FILE_COMMITTED) {
+	if (f->is_refused && t->at != FILE_COMMITTED && t->at != FILE_WITHDRAWN) {
 		if (is_certainly_refused(f, ERR_TIMEOUT))
 			discard_file(f->writer->agent, f->key);
-		return file_end(f, f->is_sent ? ERR_UNKNOWN : ERR_UNAVAILABLE);
+		return file_end(f, doubt_about(f));
 	}
 
 	switch (t->at) {
@@ -463,6 +562,10 @@ static enum step file_step(struct task *t)
 		return file_stored(f);
 	case FILE_COMMITTED:
 		return file_committed(f);
+	case FILE_FAILED:
+		return file_failed(f);
+	case FILE_WITHDRAWN:
+		return file_withdrawn(f);
 	}
 	abort();
 }
@@ -472,16 +575,18 @@ static void file_on_end(struct task *t)
 	struct data_file_job *f = CONTAINER(t, struct data_file_job, task);
 	struct agent *agent = f->writer->agent;
 
+	f->writer->job_count--;
 	data_file_job_free(f);
 	if (agent->stop)
 		task_wake(agent->stop);
 }
 
-static const char *const file_places[] = { "queued", "put", "paused", "stored", "committed" };
+static const char *const file_places[] = { "queued",	"put",	  "paused",   "stored",
+					   "committed", "failed", "withdrawn" };
 static const struct task_kind file_kind = {
 	.name = "data_file",
 	.places = file_places,
-	.place_count = 5,
+	.place_count = 7,
 	.step = file_step,
 	.on_end = file_on_end,
 };
@@ -490,6 +595,7 @@ void data_file_job_start(struct data_file_job *f)
 {
 	struct file_writer *w = f->writer;
 
+	w->job_count++;
 	w->unstored_count++;
 	f->is_unstored = true;
 	list_add(&w->files, &f->link);

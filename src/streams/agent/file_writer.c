@@ -205,7 +205,7 @@ struct file_writer *file_writer_new(struct agent *agent)
 
 void file_writer_free(struct file_writer *w)
 {
-	assert(list_is_empty(&w->files));
+	assert(list_is_empty(&w->files) && w->job_count == 0);
 	deferred_clear(&w->flush);
 	timer_clear(&w->due);
 	if (w->open) {
@@ -239,7 +239,7 @@ bool file_writer_is_busy(const struct file_writer *w)
 {
 	bool can_flush = w->open && w->incarnation;
 
-	return can_flush || !list_is_empty(&w->files);
+	return can_flush || w->job_count > 0;
 }
 
 void file_writer_get_status(struct file_writer *w, struct file_writer_status *ret)

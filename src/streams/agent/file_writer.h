@@ -8,7 +8,10 @@
  *
  * A file whose PUT fails fails its batches.  A file whose commit got no answer is committed again
  * when the link is back: it is idempotent, so nobody gets two offsets.  When that takes longer than
- * FILE_WRITER_COMMIT_PATIENCE_MS its batches end with ERR_UNKNOWN and the incarnation with them. */
+ * FILE_WRITER_COMMIT_PATIENCE_MS its batches end with ERR_UNKNOWN and the incarnation with them.
+ *
+ * A file that was announced (data_file_job.c) is decided by control alone: when its PUT fails it is
+ * withdrawn, and its batches are told that they were not stored when control has agreed. */
 #ifndef STREAMS_AGENT_FILE_WRITER_H
 #define STREAMS_AGENT_FILE_WRITER_H
 
@@ -31,6 +34,9 @@ enum {
 	FILE_WRITER_QUIET_MS = 5000,		/* between log lines about failed puts */
 	FILE_WRITER_TWIN_LIVES = 3, /* taken over within this time: two agents have one address */
 	FILE_WRITER_TWIN_MS = 30000,
+	FILE_WRITER_ANNOUNCED_BYTES_MAX = 32 << 20, /* far below where stores want parts */
+	FILE_WRITER_CONFLICTS_MAX = 2 * FILE_WRITER_UPLOADS_FAR_MAX, /* of announced files, in a
+								      * row: names of others */
 	FILE_WRITER_FULL_MS = 1000, /* after a refused commit no file is put: it would only lie in
 				     * the bucket */
 };

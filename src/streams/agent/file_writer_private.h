@@ -30,6 +30,27 @@ struct file_writer {
 	uint64_t full_quiet_until_ms;
 	uint64_t lives_since_ms; /* the first of the lives that were taken over */
 	int lives_lost;
+	size_t job_count;	/* of files that are closed, some of which only wait for a call */
+	int conflicts_in_a_row; /* of puts of announced files */
+};
+
+/* Of its announcement. */
+enum announcing {
+	NOT_ANNOUNCED, /* control certainly does not have it */
+	ANNOUNCING,    /* sent, not answered */
+	ANNOUNCED,
+	MAYBE_ANNOUNCED, /* sent, and there will be no answer */
+};
+
+/* Places of its task. */
+enum {
+	FILE_QUEUED,
+	FILE_PUT,
+	FILE_PAUSED,
+	FILE_STORED,
+	FILE_COMMITTED,
+	FILE_FAILED,
+	FILE_WITHDRAWN,
 };
 
 struct data_file_job {
@@ -49,6 +70,11 @@ struct data_file_job {
 	struct bucket_op put;
 	struct sleep sleep;
 	struct control_call call;
+	struct control_call announcement; /* beside the put */
+	uint64_t announced_us;
+	int64_t announced_after; /* the sequence it says that it comes after; 0: none */
+	enum announcing announcing;
+	enum err verdict; /* what its batches are told when it was withdrawn */
 	int put_tries;
 	bool is_asking;	  /* the bucket, which health knows */
 	bool is_putting;  /* counted in put_count */
@@ -57,6 +83,8 @@ struct data_file_job {
 	bool is_sent;	 /* control may have seen its commit */
 	bool is_resent;	 /* more than once: one of them may be read later */
 	bool is_refused; /* of a dead incarnation */
+	bool is_whole;	 /* its commit is sent with all its runs, announced or not */
+	bool is_over;	 /* decided; waits for its announcement to end */
 };
 
 struct data_file_job *data_file_job_new(struct file_writer *w);
@@ -64,6 +92,23 @@ void data_file_job_free(struct data_file_job *f);
 
 /* It is closed and has its name: put and commit it.  Frees itself. */
 void data_file_job_start(struct data_file_job *f);
+
+/* --- data_file_call.c ------------------------------------------------------------------------ */
+
+/* May its commit be sent?  Then *ret_after is the sequence of the file that control must have
+ * committed before, 0: none; control may refuse that one for now and would take this one.  Of one
+ * that is only confirmed control knows what its announcement named. */
+bool data_file_is_turn(const struct data_file_job *f, int64_t *ret_after);
+
+/* Its commit, or the confirmation of what was announced, in f->call; a withdrawal. */
+void data_file_send_commit(struct data_file_job *f, int64_t after_sequence);
+void data_file_send_withdrawal(struct data_file_job *f);
+
+/* Its put begins: tell control, if it wants to know.  Whatever became of that is noted later. */
+void data_file_announce(struct data_file_job *f);
+void data_file_take_announcement(struct data_file_job *f);
+
+/* --- shared ---------------------------------------------------------------------------------- */
 
 /* Every batch that still waits ends with `err`. */
 void data_file_job_fail(struct data_file_job *f, enum err err);
