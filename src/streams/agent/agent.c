@@ -24,6 +24,7 @@
 #include "streams/agent/orphan_scan.h"
 #include "streams/agent/racks.h"
 #include "streams/agent/read_places.h"
+#include "streams/agent/settler.h"
 #include "streams/agent/share_release.h"
 #include "streams/agent/shielded.h"
 #include "streams/agent/site.h"
@@ -226,8 +227,10 @@ static enum step open_step(struct task *t)
 		if (agent->join.task.err && !task_is_canceled(t))
 			join_failed(agent);
 		agent->is_joined = agent->join.task.err == OK;
-		if (agent->is_joined)
+		if (agent->is_joined) {
+			settler_go_on(agent->settler);
 			open_kafka(agent);
+		}
 		return task_done(t, agent->join.task.err);
 	}
 	abort();
@@ -368,6 +371,13 @@ static void on_audit(void *context, const struct peer_audit_push *what)
 	audit_admin(agent->audit, what);
 }
 
+static void on_settle(void *context, const struct peer_settle_push *what)
+{
+	struct agent *agent = context;
+
+	settler_take(agent->settler, what);
+}
+
 static uint64_t orphan_ms(const struct agent *agent, enum err err)
 {
 	if (err != ERR_TIMEOUT)
@@ -384,6 +394,7 @@ static void on_lost(void *context, enum err err, const char *why)
 
 	log_warn("lost control: %s (%s)", why, err_name(err));
 	early_runs_close(agent->early);
+	settler_forget(agent->settler);
 	if (agent->is_orphan || agent->is_stopping)
 		return; /* since an earlier loss, or without hope */
 	agent->is_orphan = true;
@@ -421,6 +432,7 @@ static const struct control_link_owner link_owner = {
 	.on_record = on_record,
 	.on_early = on_early,
 	.on_audit = on_audit,
+	.on_settle = on_settle,
 	.on_lost = on_lost,
 };
 
@@ -508,6 +520,7 @@ struct agent *agent_new(struct loop *loop, const struct agent_config *config)
 	agent->shares = share_release_new(agent);
 	quotas_init(&agent->quotas);
 	quotas_init(&agent->connection_quotas);
+	agent->settler = settler_new(agent);
 	agent->doubt = NEW(struct doubt);
 	agent->doubt->agent = agent;
 	name_agent(config, node, sizeof(node));
@@ -561,7 +574,7 @@ static bool is_busy(const struct agent *agent)
 	       health_is_busy(agent->health) || agent->connection_count > 0 ||
 	       file_writer_is_busy(agent->writer) || block_cache_is_busy(agent->cache) ||
 	       replica_is_loading(agent->replica) || share_release_is_busy(agent->shares) ||
-	       site_is_busy(agent->site);
+	       site_is_busy(agent->site) || settler_is_busy(agent->settler);
 }
 
 static enum step drained(struct agent_stop *s)
@@ -604,6 +617,7 @@ static enum step drain(struct agent_stop *s)
 	room_wake_all(&agent->answers);
 	janitor_stop(agent->janitor);
 	orphan_scan_stop(agent->orphan_scan);
+	settler_stop(agent->settler);
 	key_compactor_stop(agent->key_compactor);
 	compactor_stop(agent->compactor);
 	audit_stop(agent->audit);
@@ -701,6 +715,7 @@ void agent_free(struct agent *agent)
 	control_link_free(agent->link);
 	held_batches_free(agent->held);
 	file_writer_free(agent->writer);
+	settler_free(agent->settler);
 	block_cache_free(agent->cache);
 	site_free(agent->site);
 	read_places_free(agent->places);

@@ -101,6 +101,7 @@ struct condition;
 struct health;
 struct janitor;
 struct orphan_scan;
+struct settler;
 struct key_compactor;
 struct compactor;
 struct listener;
@@ -131,6 +132,7 @@ struct agent {
 	struct health *health;
 	struct janitor *janitor;
 	struct orphan_scan *orphan_scan;
+	struct settler *settler;     /* of files that were announced */
 	size_t discard_count;	     /* refused files whose objects are being deleted */
 	struct flush_budget deletes; /* of a bucket that is far, see janitor.h */
 	struct key_compactor *key_compactor;
