@@ -383,7 +383,16 @@ static void choose_kind(struct cell *cell, struct announced_command *m)
 	m->leader->waits = file->index == 0 || clock_boot_ms() > file->came_ms + ANNOUNCED_EARLY_MS;
 }
 
-static enum err commit_row(struct cell *cell, const struct announced_command *m, int64_t row,
+static size_t batch_count(const struct peer_commit_file_request *request)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < request->runs_count; i++)
+		count += request->runs[i].batches_count;
+	return count;
+}
+
+static enum err commit_row(struct cell *cell, struct announced_command *m, int64_t row,
 			   const struct peer_commit_file_request *request)
 {
 	struct commit_file commit = {
@@ -391,9 +400,13 @@ static enum err commit_row(struct cell *cell, const struct announced_command *m,
 		.request = request,
 		.now_ms = m->now_ms,
 		.response = m->response,
+		.placed = arena_take_array(m->arena, batch_count(request) + 1,
+					   sizeof(*commit.placed)),
 	};
 	enum err err = commit_file_apply(cell, &commit);
 
+	m->placed = commit.placed;
+	m->placed_count = commit.placed_count;
 	return err ? err : delete_row(cell, row);
 }
 
@@ -489,7 +502,7 @@ static enum err settle_there(struct cell *cell, const struct announced_settle *s
 	struct arena arena;
 
 	arena_init(&arena);
-	const struct announced_command command = {
+	struct announced_command command = {
 		.arena = &arena,
 		.incarnation = file->incarnation,
 		.sequence = file->sequence,

@@ -88,6 +88,9 @@ struct announced_command {
 	const struct peer_commit_file_request *request;
 	struct slice body; /* the same, encoded */
 	struct peer_commit_file_response *response;
+	/* Out, of a confirmation: as commit_file.h has them. */
+	struct peer_early_push_run *placed;
+	size_t placed_count;
 };
 
 /* For leader_run_kind(), neutral.  OK: it is announced, or it is committed, and then `response` is

@@ -31,12 +31,28 @@ static void prepare(struct call *call, int64_t incarnation, int64_t sequence, in
 	orphan_turns_note_news(&c->orphans);
 }
 
+/* What its agent is told others may read. */
+static void push_early(struct call *call)
+{
+	const struct announced_command *m = &call->commit_file.announced;
+
+	if (m->placed_count > 0)
+		coordinator_push_early(call->coordinator, &(struct peer_early_push) {
+								  .incarnation = m->incarnation,
+								  .sequence = m->sequence,
+								  .runs = m->placed,
+								  .runs_count = m->placed_count,
+							  });
+}
+
 static enum step answer_commit_file(struct call *call, enum err err)
 {
 	struct peer_commit_file_response *response = &call->commit_file.response;
 
 	if (err)
 		*response = (struct peer_commit_file_response) { .error = (int16_t)err };
+	else if (call->leader.is_early)
+		push_early(call);
 	response->index = (int64_t)call->leader.index;
 	return call_answer(call, &peer_commit_file_response_schema, response);
 }

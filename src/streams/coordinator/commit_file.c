@@ -22,6 +22,7 @@ struct progress {
 	int64_t run_position;
 	int64_t run_size; /* 0: none is open */
 	int64_t run_max_timestamp;
+	bool run_has_transaction;
 };
 
 /* --- the file ----------------------------------------------------------------------------------
@@ -129,6 +130,28 @@ static enum err finish_file(struct progress *p)
 /* --- runs --------------------------------------------------------------------------------------
  */
 
+static bool is_transactional(const struct peer_commit_file_request_batch *batch)
+{
+	return batch->attributes & RECORD_BATCH_TRANSACTIONAL;
+}
+
+/* For readers, before it is durable (decision 0047). */
+static void note_placed(struct progress *p)
+{
+	struct commit_file *commit = p->commit;
+
+	if (!commit->placed || p->run_has_transaction)
+		return;
+	commit->placed[commit->placed_count++] = (struct peer_early_push_run) {
+		.partition = p->partition.id,
+		.base_offset = p->run_base_offset,
+		.last_offset = p->partition.high_watermark - 1,
+		.position = p->run_position,
+		.size = p->run_size,
+		.max_timestamp = p->run_max_timestamp,
+	};
+}
+
 static enum err close_run(struct progress *p)
 {
 	if (p->run_size == 0)
@@ -145,6 +168,7 @@ static enum err close_run(struct progress *p)
 	cell_bind_int(st, 5, p->run_position);
 	cell_bind_int(st, 6, p->run_size);
 	cell_bind_int(st, 7, p->run_max_timestamp);
+	note_placed(p);
 	p->run_size = 0;
 	p->run_count++;
 	return cell_execute(p->cell, st);
@@ -159,7 +183,9 @@ static int64_t append_batch(struct progress *p, const struct peer_commit_file_re
 		p->run_base_offset = base_offset;
 		p->run_position = position;
 		p->run_max_timestamp = batch->max_timestamp;
+		p->run_has_transaction = false;
 	}
+	p->run_has_transaction |= is_transactional(batch);
 	if (batch->max_timestamp > p->run_max_timestamp)
 		p->run_max_timestamp = batch->max_timestamp;
 	p->run_size += batch->size;
@@ -230,11 +256,6 @@ static int16_t verdict_error(enum producer_verdict verdict)
 
 /* --- transactions ------------------------------------------------------------------------------
  */
-
-static bool is_transactional(const struct peer_commit_file_request_batch *batch)
-{
-	return batch->attributes & RECORD_BATCH_TRANSACTIONAL;
-}
 
 /* Is the partition part of the transaction, or becomes so by being written to? */
 static enum err join_transaction(struct progress *p,

@@ -16,6 +16,10 @@ struct commit_file {
 	const struct peer_commit_file_request *request;
 	int64_t now_ms; /* of the journal */
 	struct peer_commit_file_response *response;
+	/* Out, where there is room for all batches of the request (else NULL): the runs that it
+	 * gave, but those with batches of a transaction.  Of a repeated commit there are none. */
+	struct peer_early_push_run *placed;
+	size_t placed_count;
 };
 
 /* For leader_run().  OK: `response` is filled, with a Kafka error per batch.  ERR_DENIED: the

@@ -310,6 +310,12 @@ void coordinator_on_committed(struct coordinator *c, uint64_t index, struct slic
 		session_push_record(session_from_link(link), index, record);
 }
 
+void coordinator_push_early(struct coordinator *c, const struct peer_early_push *message)
+{
+	for (struct list *link = c->sessions.next; link != &c->sessions; link = link->next)
+		session_push_early(session_from_link(link), message);
+}
+
 void coordinator_set_leader(struct coordinator *c, const char *address)
 {
 	if (strcmp(c->leader, address) == 0)

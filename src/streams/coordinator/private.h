@@ -72,6 +72,9 @@ void coordinator_update_roll(struct coordinator *c, int64_t gone);
 /* The same at once, inside a transaction. */
 MUST_CHECK enum err coordinator_write_roll(struct coordinator *c, struct cell *cell, int64_t gone);
 
+/* To all agents that follow: it was answered before its record is durable, and can be read. */
+void coordinator_push_early(struct coordinator *c, const struct peer_early_push *message);
+
 /* What sessions know of lives; `context` of the functions is the coordinator. */
 struct orphan_lives coordinator_lives(struct coordinator *c);
 
@@ -82,6 +85,7 @@ void session_end(struct session *session);  /* soon, from its task */
 void session_wake(struct session *session); /* this node leads now */
 void session_push_record(struct session *session, uint64_t index, struct slice record);
 void session_push_settle(struct session *session, const struct peer_settle_push *message);
+void session_push_early(struct session *session, const struct peer_early_push *message);
 bool session_push_audit(struct session *session, const struct peer_audit_push *message);
 /* false: nobody hears it */
 struct session *session_from_link(struct list *link);

@@ -17,6 +17,7 @@ enum {
 	IMAGE_PART_BYTES = 1 << 20,
 	IMAGE_QUEUED_BYTES_MAX =
 		8 << 20, /* parts made before the agent takes them: some ms of work */
+	EARLY_QUEUED_BYTES_MAX = 1 << 20, /* not told to an agent that is that far behind */
 };
 
 enum follow_state {
@@ -108,6 +109,14 @@ void session_push_record(struct session *s, uint64_t index, struct slice record)
 		s->pending_bytes += record.size;
 		check_feed(s);
 	}
+}
+
+/* An agent that does not take what it asked for has its records still to come. */
+void session_push_early(struct session *s, const struct peer_early_push *message)
+{
+	if (s->follow == FOLLOW_ON && !s->is_ending && s->stream &&
+	    stream_pending_bytes(s->stream) <= EARLY_QUEUED_BYTES_MAX)
+		push(s, &peer_early_push_schema, message);
 }
 
 bool session_push_audit(struct session *s, const struct peer_audit_push *message)

@@ -219,6 +219,43 @@ static void test_brokers_may_add_and_verify_several_transactions(void **state)
 	books_close(&b);
 }
 
+/* Readers of what is committed would be led past an open transaction. */
+static void test_a_run_of_a_transaction_is_not_read_before_it_is_durable(void **state)
+{
+	struct peer_early_push_run placed[4];
+	struct peer_commit_file_response response = { 0 };
+	struct books b;
+	struct uuid t;
+
+	(void)state;
+	open_books(&b, &t);
+	struct writer w = first(&b, "w");
+	writer_init(&w);
+	assert_int_equal(writer_add(&w, "t", 0), KAFKA_NONE);
+	assert_int_equal(writer_add(&w, "t", 2), KAFKA_NONE);
+	const struct batch batches[] = {
+		writer_batch(&w, t, 0, 1),
+		{ .topic = t, .partition = 0, .records = 2 },
+		{ .topic = t, .partition = 1, .records = 3 },
+		writer_batch(&w, t, 2, 1),
+	};
+	struct commit_file commit = {
+		.arena = &b.arena,
+		.request = books_request(&b, batches, 4),
+		.now_ms = b.now_ms,
+		.response = &response,
+		.placed = placed,
+	};
+	assert_int_equal(cell_run(b.cell, commit_file_run, &commit), OK);
+	assert_int_equal(books_end(&b, t, 0), 3);
+	assert_int_equal(commit.placed_count, 1);
+	assert_int_equal(placed[0].partition, books_partition(&b, t, 1).id);
+	assert_int_equal(placed[0].base_offset, 0);
+	assert_int_equal(placed[0].last_offset, 2);
+	assert_int_equal(placed[0].position, 64 + 2 * 100);
+	books_close(&b);
+}
+
 static void test_a_partition_that_was_not_added_is_not_written_to(void **state)
 {
 	struct books b;
@@ -692,6 +729,7 @@ int main(void)
 		cmocka_unit_test(test_what_nobody_may_say),
 		cmocka_unit_test(test_one_unknown_partition_stops_the_others),
 		cmocka_unit_test(test_brokers_may_add_and_verify_several_transactions),
+		cmocka_unit_test(test_a_run_of_a_transaction_is_not_read_before_it_is_durable),
 		cmocka_unit_test(test_a_partition_that_was_not_added_is_not_written_to),
 		cmocka_unit_test(test_a_transaction_touches_no_more_than_its_end_can_do_at_once),
 		cmocka_unit_test(test_p1_a_repeat_gets_the_original_offset_in_its_transaction),
