@@ -153,10 +153,11 @@ struct leader_call {
 	struct leader *leader;
 	enum err (*run)(struct cell *cell, void *argument);
 	void *argument;
-	/* `run` may set these three. */
+	/* `run` may set these four. */
 	enum leader_kind kind;
 	uint64_t after_index; /* of a repeatable one: it is not answered before this is durable */
 	bool waits;	      /* it is answered like any other, though it can be repeated */
+	bool is_remade;	      /* whoever leads next comes to do it, sent or not */
 	uint64_t index;	      /* out: the record it depends on; known durable when OK, unless */
 	bool is_early;	      /* out: it was answered before that */
 	struct list waiting;  /* private, and so is what follows */

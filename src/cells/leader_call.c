@@ -572,14 +572,14 @@ void leader_on_committed(struct leader *l, uint64_t index)
 	leader_wake(l);
 }
 
-/* A call whose changes were in a record that was sent cannot know, nor one that will be repeated;
+/* A call whose changes were in a record that was sent cannot know, nor one that will be remade;
  * all others can. */
 static void drop_calls(struct leader *l, struct list *calls)
 {
 	while (!list_is_empty(calls)) {
 		struct leader_call *call = CONTAINER(calls->next, struct leader_call, waiting);
 		bool may_be = call->has_changes &&
-			      (call->index <= l->last_index || call->kind == LEADER_REPEATABLE);
+			      (call->index <= l->last_index || call->is_remade);
 
 		release_call(call, may_be ? ERR_UNKNOWN : ERR_UNAVAILABLE, "the journal was lost");
 	}

@@ -18,6 +18,7 @@ void announced_init(struct announced *a)
 	*a = (struct announced) { 0 };
 	map_init(&a->entries);
 	list_init(&a->held);
+	a->hold_ms = ANNOUNCED_HOLD_MS;
 }
 
 static void free_file(struct announced_file *file)
@@ -344,6 +345,8 @@ enum err announced_announce_run(struct cell *cell, void *argument)
 		return err;
 	if (announced_has(cell, m->incarnation, m->sequence))
 		return OK;
+	if (m->announced->is_all_left)
+		return ERR_UNAVAILABLE;
 	if (m->body.size > ANNOUNCED_REQUEST_BYTES_MAX)
 		return ERR_TOO_BIG;
 	err = commit_file_check(cell, m->request);
@@ -358,11 +361,21 @@ enum err announced_announce_run(struct cell *cell, void *argument)
 	struct announced_file *file = remember(m->announced, m->request);
 	file->index = leader_next_index(m->leader->leader);
 	file->came_ms = clock_boot_ms();
+	file->came_wall_ms = clock_wall_ms();
 	return OK;
 }
 
 /* --- confirming --------------------------------------------------------------------------------
  */
+
+/* By two clocks: one of them may stand still while the machine does, and the other be set. */
+static bool is_old(const struct announced_file *file)
+{
+	int64_t wall_ms = clock_wall_ms() - file->came_wall_ms;
+
+	return clock_boot_ms() > file->came_ms + ANNOUNCED_EARLY_MS || wall_ms < 0 ||
+	       wall_ms > ANNOUNCED_EARLY_MS;
+}
 
 /* May the answer leave before it is durable?  The object is there, which has just been said: a
  * leader that stood still since the announcement, and was replaced, could be wrong about what that
@@ -380,7 +393,7 @@ static void choose_kind(struct cell *cell, struct announced_command *m)
 	}
 	m->leader->kind = LEADER_REPEATABLE;
 	m->leader->after_index = file->index;
-	m->leader->waits = file->index == 0 || clock_boot_ms() > file->came_ms + ANNOUNCED_EARLY_MS;
+	m->leader->waits = file->index == 0 || is_old(file);
 }
 
 static size_t batch_count(const struct peer_commit_file_request *request)
@@ -428,6 +441,7 @@ enum err announced_confirm_run(struct cell *cell, void *argument)
 		return err;
 	if (request.after_sequence && announced_has(cell, m->incarnation, request.after_sequence))
 		return ERR_BUSY;
+	m->leader->is_remade = true;
 	choose_kind(cell, m);
 	err = commit_row(cell, m, row, &request);
 	if (!err && m->low_sequence > request.low_sequence)
@@ -444,10 +458,10 @@ enum err announced_confirm_run(struct cell *cell, void *argument)
  */
 
 static enum err bury_row(struct cell *cell, int64_t row, const struct announced_row *file,
-			 int64_t now_ms)
+			 int64_t now_ms, int64_t dead_ms)
 {
-	enum err err =
-		commit_file_bury(cell, file->incarnation, file->sequence, file->size, now_ms);
+	enum err err = commit_file_bury(cell, file->incarnation, file->sequence, file->size, now_ms,
+					dead_ms);
 
 	return err || !row ? err : delete_row(cell, row);
 }
@@ -476,7 +490,7 @@ enum err announced_withdraw_run(struct cell *cell, void *argument)
 	int64_t row = find_row(cell, m->incarnation, m->sequence);
 	if (row)
 		file.size = row_size(cell, row);
-	enum err err = bury_row(cell, row, &file, m->now_ms);
+	enum err err = bury_row(cell, row, &file, m->now_ms, m->now_ms);
 	if (!err)
 		forget(m->announced, m->incarnation, m->sequence);
 	return err;
@@ -522,7 +536,8 @@ static enum err settle_one(struct cell *cell, struct announced_settle *s,
 	int64_t row = find_row(cell, file->incarnation, file->sequence);
 	bool is_there = look_up(s->announced, file->incarnation, file->sequence)->is_there;
 	enum err err =
-		is_there ? settle_there(cell, s, file, row) : bury_row(cell, row, file, s->now_ms);
+		is_there ? settle_there(cell, s, file, row)
+			 : bury_row(cell, row, file, s->now_ms, s->now_ms + ANNOUNCED_BURNT_MS);
 
 	s->incarnation = file->incarnation;
 	s->sequence = file->sequence;

@@ -24,6 +24,10 @@ enum {
 	ANNOUNCED_EARLY_MS = 30000,		  /* from an announcement to an early answer */
 };
 
+/* How long a tombstone stays: as long as the fences of journals, for the same leaders and agents
+ * that stood still and do not know it. */
+#define ANNOUNCED_BURNT_MS ((int64_t)7 * 24 * 3600 * 1000)
+
 struct announced_numbers {
 	uint64_t held;	/* commits that waited for older files, */
 	uint64_t late;	/* and those for which that took too long */
@@ -35,7 +39,8 @@ struct announced {
 	struct map entries; /* struct announced_file, by incarnation and sequence */
 	struct list held;   /* struct announced_hold */
 	struct announced_numbers numbers;
-	bool is_all_left; /* every file is to be settled */
+	uint64_t hold_ms; /* ANNOUNCED_HOLD_MS */
+	bool is_all_left; /* every file is to be settled, and none is announced */
 };
 
 /* What memory has of one. */
@@ -43,7 +48,8 @@ struct announced_file {
 	int64_t name[2];  /* incarnation and sequence: the key */
 	uint64_t index;	  /* of the record with the announcement; 0: not known */
 	uint64_t came_ms; /* clock_boot_ms() */
-	uint64_t *keys;	  /* what it may share, sorted */
+	int64_t came_wall_ms;
+	uint64_t *keys; /* what it may share, sorted */
 	size_t key_count;
 	/* settling.h */
 	uint64_t left_ms; /* since its agent has no session, of the loop; 0: it has */
@@ -93,9 +99,9 @@ struct announced_command {
 	size_t placed_count;
 };
 
-/* For leader_run_kind(), neutral.  OK: it is announced, or it is committed, and then `response` is
- * what that gave.  ERR_FULL, ERR_TOO_BIG: one too many; ERR_BUSY: the file that it comes after is
- * not known.  Else as commit_file_run(). */
+/* For leader_run_kind(), neutral.  OK: it is announced, or it is decided, and then `response` is
+ * what that gave.  ERR_UNAVAILABLE: not before the term is settled.  ERR_FULL, ERR_TOO_BIG: one too
+ * many; ERR_BUSY: the file that it comes after is not known.  Else as commit_file_run(). */
 MUST_CHECK enum err announced_announce_run(struct cell *cell, void *argument);
 
 /* For leader_run_kind(), firm; it makes itself a repeatable one where it is.  ERR_NOT_FOUND: it is

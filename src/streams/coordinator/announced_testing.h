@@ -5,6 +5,8 @@
 
 #include "streams/coordinator/settling.h"
 #include "streams/coordinator/visitor_testing.h"
+#include "wire/kafka/record_batch.h"
+#include "wire/peer/transaction_support.h"
 
 /* One batch of 5 records. */
 struct batch_spec {
@@ -12,6 +14,8 @@ struct batch_spec {
 	int32_t partition;
 	int64_t producer_id; /* -1: none */
 	int32_t base_sequence;
+	int16_t epoch;
+	const char *transactional_id; /* NULL: none */
 };
 
 static inline uint32_t send_file(struct visitor *v, int64_t sequence,
@@ -29,9 +33,14 @@ static inline uint32_t send_file(struct visitor *v, int64_t sequence,
 			.record_count = 5,
 			.last_offset_delta = 4,
 			.producer_id = specs[i].producer_id,
-			.producer_epoch = specs[i].producer_id < 0 ? -1 : 0,
+			.producer_epoch = specs[i].producer_id < 0 ? -1 : specs[i].epoch,
 			.base_sequence = specs[i].producer_id < 0 ? -1 : specs[i].base_sequence,
 		};
+		if (specs[i].transactional_id) {
+			batches[i].attributes = RECORD_BATCH_TRANSACTIONAL;
+			batches[i].transactional_id = slice_from(specs[i].transactional_id);
+			batches[i].transaction_support = TRANSACTION_SUPPORT_SECOND;
+		}
 		runs[i] = (struct peer_commit_file_request_run) {
 			.topic_id = specs[i].topic,
 			.partition = specs[i].partition,
@@ -57,7 +66,7 @@ static inline const struct peer_commit_file_response *hear_file(struct visitor *
 
 static inline int16_t announce(struct visitor *v, struct uuid topic, int64_t sequence)
 {
-	const struct batch_spec spec = { topic, 0, -1, 0 };
+	const struct batch_spec spec = { topic, 0, -1, 0, 0, NULL };
 
 	return hear_file(v, send_file(v, sequence, &spec, 1, true))->error;
 }

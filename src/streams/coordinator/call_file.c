@@ -146,7 +146,8 @@ static enum step start_confirm(struct call *call)
 	if (!is_blocked(call))
 		return run_confirm(call);
 	announced_hold(f->announced.announced, &f->hold, &call->task);
-	sleep_start(&f->sleep, &call->task, loop_now_ms(call->task.loop) + ANNOUNCED_HOLD_MS);
+	sleep_start(&f->sleep, &call->task,
+		    loop_now_ms(call->task.loop) + f->announced.announced->hold_ms);
 	return task_wait(&call->task, CONFIRM_HELD);
 }
 

@@ -549,13 +549,13 @@ enum err commit_file_run(struct cell *cell, void *argument)
  */
 
 enum err commit_file_bury(struct cell *cell, int64_t incarnation, int64_t sequence, int64_t size,
-			  int64_t now_ms)
+			  int64_t now_ms, int64_t dead_ms)
 {
 	const struct peer_commit_file_response response = { .error = ERR_NOT_FOUND };
 	struct buf reply;
 	sqlite3_stmt *st = cell_statement(
 		cell, "INSERT INTO file (incarnation, sequence, size, run_count, committed_ms,"
-		      " dead_ms, reply) VALUES (?1, ?2, ?3, 0, ?4, ?4, ?5)");
+		      " dead_ms, reply) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)");
 
 	buf_init(&reply);
 	schema_encode(&peer_commit_file_response_schema, 0, &response, &reply);
@@ -563,7 +563,8 @@ enum err commit_file_bury(struct cell *cell, int64_t incarnation, int64_t sequen
 	cell_bind_int(st, 2, sequence);
 	cell_bind_int(st, 3, size);
 	cell_bind_int(st, 4, now_ms);
-	cell_bind_blob(st, 5, buf_slice(&reply));
+	cell_bind_int(st, 5, dead_ms);
+	cell_bind_blob(st, 6, buf_slice(&reply));
 	enum err err = cell_execute(cell, st);
 	buf_done(&reply);
 	return err;

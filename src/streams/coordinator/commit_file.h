@@ -43,9 +43,10 @@ MUST_CHECK enum err commit_file_apply(struct cell *cell, struct commit_file *com
 MUST_CHECK enum err commit_file_forget_replies(struct cell *cell, int64_t incarnation,
 					       int64_t low_sequence);
 
-/* It becomes a dead file, and whoever asks for it hears ERR_NOT_FOUND. */
+/* It becomes a dead file, whose grace begins at `dead_ms`, and whoever asks for it hears
+ * ERR_NOT_FOUND. */
 MUST_CHECK enum err commit_file_bury(struct cell *cell, int64_t incarnation, int64_t sequence,
-				     int64_t size, int64_t now_ms);
+				     int64_t size, int64_t now_ms, int64_t dead_ms);
 
 /* Has a batch no offset? */
 bool commit_file_has_errors(const struct peer_commit_file_response *response);

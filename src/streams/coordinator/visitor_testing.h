@@ -23,7 +23,8 @@ struct visitor {
 	size_t answer_count;
 	struct buf image;
 	struct cell *replica;
-	int64_t index; /* of the replica */
+	struct buf *records; /* if it is not NULL: what follow() brought, u32 size, bytes */
+	int64_t index;	     /* of the replica */
 	uint32_t next_correlation;
 	int64_t incarnation;
 };
@@ -55,6 +56,10 @@ static inline void take_record(struct visitor *v, const struct frame *frame)
 	assert_int_equal(frame_decode_body(&v->arena, frame, &peer_record_push_schema, &push), OK);
 	assert_non_null(v->replica);
 	assert_int_equal(push.index, v->index + 1);
+	if (v->records) {
+		buf_add_u32(v->records, (uint32_t)push.bytes.size);
+		buf_add_slice(v->records, push.bytes);
+	}
 	assert_int_equal(cell_apply(v->replica, push.bytes, why), OK);
 	v->index = push.index;
 }
