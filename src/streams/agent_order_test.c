@@ -13,6 +13,7 @@ static void set_up(uint64_t seed, const struct fault_store *store)
 	testing_world_open(&w, seed);
 	testing_close_agent(&w);
 	fault_set_store(w.bucket, store); /* an agent looks at it when it starts */
+	w.control.wants_announcements = seed % 2;
 	testing_open_agent(&w);
 	for (int i = 0; i < CLIENTS; i++)
 		testing_client_open(&clients[i], &w);
@@ -85,7 +86,7 @@ static void test_batches_of_a_connection_or_a_producer_keep_their_order(void **s
 		send_file(&clients[0], by_producer ? 7 : -1, 0);
 		send_file(other, by_producer ? 7 : -1, 1);
 		testing_run_ms(&w, PAUSE_MS);
-		assert_int_equal(w.control.commit_count, 0);
+		assert_int_equal(w.control.commit_count + w.control.confirm_count, 0);
 		fault_release(w.bucket, "");
 		assert_int_equal(testing_receive_produce(&clients[0])->base_offset, 0);
 		assert_int_equal(testing_receive_produce(other)->base_offset, 1);
@@ -116,6 +117,12 @@ static void test_whatever_is_slow_each_client_gets_rising_offsets(void **state)
 				w.control.lose_before = 1;
 			if (prng_below(&prng, 12) == 0)
 				w.control.lose_after = 1;
+			if (prng_below(&prng, 12) == 0)
+				w.control.announcement_error = ERR_FULL;
+			if (prng_below(&prng, 12) == 0)
+				w.control.lose_announcement_before = 1;
+			if (prng_below(&prng, 12) == 0)
+				w.control.lose_confirm_after = 1;
 			testing_run_ms(&w, PAUSE_MS);
 		}
 		for (int i = 0; i < COUNT; i++) {
