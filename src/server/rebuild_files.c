@@ -8,6 +8,7 @@
 
 #include "base/endian.h"
 #include "wire/kafka/records.h"
+#include "wire/streams/tombstone.h"
 
 enum { FILES_BEGIN, FILES_LISTED, FILES_READING };
 
@@ -127,7 +128,12 @@ static enum err footer_work(struct worker_job *job)
 	struct data_file_trailer trailer;
 	bool is_second = slot->needs_more;
 
+	struct tombstone tombstone;
+
 	slot->needs_more = false;
+	slot->is_tombstone = slot->from == 0 && tombstone_decode(end, &tombstone) == OK;
+	if (slot->is_tombstone)
+		return OK;
 	if (end.size < DATA_FILE_TRAILER_BYTES)
 		return ERR_CORRUPT;
 	enum err err = data_file_decode_trailer(slice_part(end, end.size - DATA_FILE_TRAILER_BYTES,
@@ -190,7 +196,7 @@ static void ask_end(struct rebuild_files *f, struct rebuild_slot *slot)
 static void begin_file(struct rebuild_files *f, struct rebuild_slot *slot)
 {
 	slot->footer_bytes = (struct slice) { 0 };
-	slot->is_waiting = slot->needs_more = slot->is_another = false;
+	slot->is_waiting = slot->needs_more = slot->is_another = slot->is_tombstone = false;
 	slot->created_ms = 0;
 	slot->size = slot->file.size < 0 ? 0 : (uint64_t)slot->file.size;
 	data_file_key(slot->key, (uint64_t)slot->file.incarnation, (uint64_t)slot->file.sequence);
@@ -325,7 +331,9 @@ static void take_footer(struct rebuild_files *f, struct rebuild_slot *slot)
 {
 	enum err err = slot->job.task.err;
 
-	if (err == ERR_UNSUPPORTED)
+	if (slot->is_tombstone)
+		end_file(f, slot); /* its name was given out all the same */
+	else if (err == ERR_UNSUPPORTED)
 		leave_out(f, slot, "was written by a newer program");
 	else if (err)
 		leave_out(f, slot, "is damaged: what it holds cannot be told");

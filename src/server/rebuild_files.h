@@ -38,6 +38,7 @@ struct rebuild_slot {
 	bool is_checking;
 	bool is_waiting;	   /* to read all of it: as many others do */
 	bool needs_more;	   /* of its end: from `from` on, which was asked for only once */
+	bool is_tombstone;	   /* there is no file, and never was */
 	bool is_another;	   /* its header says that it belongs under another name */
 	struct slice footer_bytes; /* kept while the whole file is read */
 	struct data_file_footer footer;

@@ -19,6 +19,7 @@
 #include "buckets/fault.h"
 #include "buckets/memory.h"
 #include "wire/kafka/record_batch_build.h"
+#include "wire/streams/tombstone.h"
 
 enum {
 	RECORDS = 3, /* of a batch */
@@ -291,6 +292,32 @@ static void test_an_object_under_the_name_of_another_is_left_out(void **state)
 	buf_done(&file);
 }
 
+static void test_a_tombstone_is_no_damaged_file(void **state)
+{
+	struct tombstone tombstone = { .incarnation = INCARNATION, .sequence = 2 };
+	struct rig r;
+	struct buf file;
+
+	(void)state;
+	memcpy(tombstone.cluster_id, cluster_id.bytes, sizeof(tombstone.cluster_id));
+	buf_init(&file);
+	for (int is_deep = 0; is_deep < 2; is_deep++) {
+		rig_open(&r);
+		make_file(&file, 1, 4, false);
+		put(&r, 1, &file);
+		buf_clear(&file);
+		tombstone_encode(&tombstone, buf_add_zero(&file, TOMBSTONE_BYTES));
+		put(&r, 2, &file);
+		read_all(&r, is_deep);
+		assert_int_equal(r.err, OK);
+		assert_int_equal(r.report.bad_count, 0);
+		assert_int_equal(r.report.used_count, 1);
+		assert_int_equal(records(&r), 4 * RECORDS);
+		rig_close(&r);
+	}
+	buf_done(&file);
+}
+
 static void test_a_damaged_header_costs_no_record(void **state)
 {
 	const int sizes[] = { 4, LARGE };
@@ -378,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_a_bucket_that_goes_on_failing_ends_it),
 		cmocka_unit_test(test_a_flipped_bit_in_a_trailer_costs_one_file),
 		cmocka_unit_test(test_an_object_under_the_name_of_another_is_left_out),
+		cmocka_unit_test(test_a_tombstone_is_no_damaged_file),
 		cmocka_unit_test(test_a_damaged_header_costs_no_record),
 		cmocka_unit_test(test_any_damage_ends),
 	};
