@@ -51,7 +51,10 @@ struct node {
 enum command_kind {
 	COMMAND_PUT,
 	COMMAND_BIG,
-	COMMAND_FAIL, /* changes rows, then fails */
+	COMMAND_FAIL,	    /* changes rows, then fails */
+	COMMAND_NEUTRAL,    /* puts, as COMMAND_PUT does */
+	COMMAND_REPEATABLE, /* the same; without an announcement to wait for */
+	COMMAND_WAITS,	    /* the same, and says that it waits */
 	COMMAND_READ,
 	COMMAND_FENCE,
 	COMMAND_IMAGE,
@@ -87,6 +90,14 @@ static inline void world_changed(struct world *w)
 
 /* --- commands ------------------------------------------------------------------------------- */
 
+static inline enum leader_kind command_leader_kind(const struct command *m)
+{
+	if (m->kind == COMMAND_NEUTRAL)
+		return LEADER_NEUTRAL;
+	return m->kind == COMMAND_REPEATABLE || m->kind == COMMAND_WAITS ? LEADER_REPEATABLE
+									 : LEADER_FIRM;
+}
+
 static inline enum err command_run(struct cell *c, void *argument)
 {
 	struct command *m = argument;
@@ -96,6 +107,8 @@ static inline enum err command_run(struct cell *c, void *argument)
 		m->seen = testing_number(c, "SELECT count(*) FROM item");
 		return OK;
 	}
+	m->call.waits = m->kind == COMMAND_WAITS;
+	m->call.is_remade = command_leader_kind(m) == LEADER_REPEATABLE;
 	sqlite3_stmt *item = cell_statement(c, "INSERT INTO item(n, value) VALUES(?1, ?2)");
 	cell_bind_int(item, 1, m->number);
 	cell_bind_blob(item, 2, (struct slice) { big, m->kind == COMMAND_BIG ? sizeof(big) : 20 });
@@ -118,7 +131,8 @@ static inline enum step command_step(struct task *t)
 		else if (m->kind == COMMAND_IMAGE)
 			leader_image(&m->image, t, m->leader);
 		else
-			leader_run(&m->call, t, m->leader, command_run, m);
+			leader_run_kind(&m->call, t, m->leader, command_leader_kind(m), command_run,
+					m);
 		return task_wait(t, 1);
 	}
 	if (t->children > 0)
