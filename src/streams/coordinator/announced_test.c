@@ -68,7 +68,7 @@ static void test_the_announcement_has_to_be_durable(void **state)
 
 	(void)state;
 	stage_open(&s, 3);
-	const struct batch_spec spec = { s.topic, 0, -1, 0, 0, NULL };
+	const struct batch_spec spec = plain_batch(s.topic, 0);
 	hold_journal(&s.town);
 	uint32_t announced = send_file(&s.v, 1, &spec, 1, true);
 	assert_true(is_silent(&s.v, announced, 30));
@@ -121,7 +121,7 @@ static void test_a_neutral_change_before_it_does_not(void **state)
 	hold_journal(&s.town);
 	(void)say(&s.v, &peer_condition_request_schema,
 		  &(struct peer_condition_request) { .condition = AGENT_LEAVES });
-	const struct batch_spec spec = { s.topic, 1, -1, 0, 0, NULL };
+	const struct batch_spec spec = plain_batch(s.topic, 1);
 	uint32_t announced = send_file(&s.v, 2, &spec, 1, true);
 	assert_true(is_silent(&s.v, announced, 30));
 	assert_int_equal(confirm(&s.v, 1)->error, OK);
@@ -262,7 +262,7 @@ static void test_repeats_get_the_same_answers(void **state)
 	release_journal(&s.town);
 	assert_int_equal(hear_file(&s.v, again)->runs[0].batches[0].base_offset, 0);
 	assert_int_equal(say_commit(&s.v, s.topic, 1)->runs[0].batches[0].base_offset, 0);
-	const struct batch_spec spec = { s.topic, 0, -1, 0, 0, NULL };
+	const struct batch_spec spec = plain_batch(s.topic, 0);
 	const struct peer_commit_file_response *late =
 		hear_file(&s.v, send_file(&s.v, 1, &spec, 1, true));
 	assert_int_equal(late->error, OK);
@@ -282,7 +282,7 @@ static void test_there_are_only_so_many(void **state)
 
 	(void)state;
 	stage_open(&s, 12);
-	const struct batch_spec spec = { s.topic, 0, -1, 0, 0, NULL };
+	const struct batch_spec spec = plain_batch(s.topic, 0);
 	for (int64_t i = 1; i <= ANNOUNCED_FILES_MAX; i++) {
 		last = send_file(&s.v, i, &spec, 1, true);
 		if (i % 50 == 0) {

@@ -18,6 +18,12 @@ struct batch_spec {
 	const char *transactional_id; /* NULL: none */
 };
 
+/* A batch of nobody in particular. */
+static inline struct batch_spec plain_batch(struct uuid topic, int32_t partition)
+{
+	return (struct batch_spec) { .topic = topic, .partition = partition, .producer_id = -1 };
+}
+
 static inline uint32_t send_file(struct visitor *v, int64_t sequence,
 				 const struct batch_spec *specs, size_t count, bool is_announcement)
 {
@@ -66,7 +72,7 @@ static inline const struct peer_commit_file_response *hear_file(struct visitor *
 
 static inline int16_t announce(struct visitor *v, struct uuid topic, int64_t sequence)
 {
-	const struct batch_spec spec = { topic, 0, -1, 0, 0, NULL };
+	const struct batch_spec spec = plain_batch(topic, 0);
 
 	return hear_file(v, send_file(v, sequence, &spec, 1, true))->error;
 }

@@ -68,7 +68,8 @@ static void test_who_follows_hears_of_a_commit_that_was_answered_early(void **st
 	(void)state;
 	for (uint64_t seed = 0; seed < 3; seed++) {
 		stage_open(&s, seed);
-		const struct batch_spec specs[] = { { s.topic, 1, -1, 0 }, { s.topic, 0, -1, 0 } };
+		const struct batch_spec specs[] = { plain_batch(s.topic, 1),
+						    plain_batch(s.topic, 0) };
 		assert_int_equal(announce(&s.writer, s.topic, 1), OK);
 		assert_int_equal(
 			hear_file(&s.writer, send_file(&s.writer, 2, specs, 2, true))->error, OK);
@@ -114,7 +115,7 @@ static void test_what_was_not_answered_early_is_not_pushed(void **state)
 
 	(void)state;
 	stage_open(&s, 4);
-	const struct batch_spec partly[] = { { s.topic, 0, -1, 0 }, { nowhere, 0, -1, 0 } };
+	const struct batch_spec partly[] = { plain_batch(s.topic, 0), plain_batch(nowhere, 0) };
 	assert_int_equal(say_commit(&s.writer, s.topic, 1)->error, OK);
 	assert_int_equal(hear_file(&s.writer, send_file(&s.writer, 2, partly, 2, true))->error, OK);
 	assert_int_equal(announce(&s.writer, s.topic, 3), OK);
