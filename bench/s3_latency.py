@@ -34,8 +34,10 @@ RATES = (20, 200)  # records of 1 KiB a second: fewer and more than the budget o
 STORE = (f"fault_put_ms={PUT_P50}-{PUT_P99}&fault_get_ms={GET_P50}-{GET_P99}"
          f"&fault_other_ms={GET_P50}-{GET_P99}&fault_mb_per_s={STREAM_MB_S}")
 STRAGGLERS = "&fault_slow_ppm=10000&fault_slow_ms=1000"
-# The way of a data file, in the histograms of /metrics; the last two are within that before them.
+# The way of a data file, in the histograms of /metrics: it is announced beside its put (decision
+# 0046), and the last two are those of the journal's records, within announcements and commits.
 STAGES = (("open", "file_open_duration"), ("put", "file_put_duration"),
+          ("announced beside it", "file_announcement_duration"),
           ("turn", "file_turn_duration"), ("commit", "file_commit_duration"),
           ("sealed after", "journal_seal_wait"), ("durable after", "journal_commit_duration"))
 JOURNALS = {
