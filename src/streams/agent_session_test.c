@@ -1,5 +1,5 @@
 /* Fetch sessions through a whole agent: what changes is told, whoever changed it. */
-#include "streams/testing_stage.h"
+#include "streams/testing_early.h"
 
 enum { PARTITIONS = 3, WAIT_MS = 15000 };
 
@@ -112,6 +112,38 @@ static void test_a_session_is_told_of_the_partition_that_grows_and_no_other(void
 	}
 }
 
+/* Before the replica has them (decision 0047); their record brings no news then. */
+static void test_a_session_that_waits_is_told_of_early_records(void **state)
+{
+	struct kafka_fetch_response_partition got;
+	struct testing_client other;
+
+	(void)state;
+	for (uint64_t seed = 0; seed < 3; seed++) {
+		set_up(seed);
+		testing_client_open(&other, &w);
+		begin_session(&c, 0);
+		wait_in_session(&c);
+		testing_hold_records(&w.control, true);
+		struct slice one = testing_batch(&c.arena, "one", 0, 1);
+		testing_produce(&other, "alpha", 1, one, 0);
+		testing_run_ms(&w, 20);
+		assert_false(testing_has_answer(&c));
+		uint64_t before_ms = clock_now_ms();
+		push_last_file();
+		assert_int_equal(receive_fetch(&c, &got), 1);
+		assert_in_range(clock_now_ms() - before_ms, 0, WAIT_MS / 2);
+		assert_int_equal(got.high_watermark, 1);
+		testing_same_batch(&got.records, one, 0);
+		send_fetch(&c, (struct asked) { .named = 1, .offset = 1 });
+		assert_int_equal(receive_fetch(&c, &got), 0);
+		testing_hold_records(&w.control, false);
+		wait_in_session(&c);
+		testing_client_close(&other);
+		tear_down();
+	}
+}
+
 static void test_a_session_is_told_of_other_changes_of_quiet_partitions(void **state)
 {
 	struct kafka_fetch_response_partition got;
@@ -202,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_session_is_told_of_the_partition_that_grows_and_no_other),
+		cmocka_unit_test(test_a_session_that_waits_is_told_of_early_records),
 		cmocka_unit_test(test_a_session_is_told_of_other_changes_of_quiet_partitions),
 		cmocka_unit_test(test_a_session_is_told_that_its_topic_is_deleted),
 		cmocka_unit_test(test_the_last_stable_offset_of_a_quiet_partition_is_told),
