@@ -346,7 +346,7 @@ enum err announced_announce_run(struct cell *cell, void *argument)
 	if (announced_has(cell, m->incarnation, m->sequence))
 		return OK;
 	if (m->announced->is_all_left)
-		return ERR_UNAVAILABLE;
+		return ERR_BUSY;
 	if (m->body.size > ANNOUNCED_REQUEST_BYTES_MAX)
 		return ERR_TOO_BIG;
 	err = commit_file_check(cell, m->request);

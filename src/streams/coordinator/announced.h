@@ -100,8 +100,8 @@ struct announced_command {
 };
 
 /* For leader_run_kind(), neutral.  OK: it is announced, or it is decided, and then `response` is
- * what that gave.  ERR_UNAVAILABLE: not before the term is settled.  ERR_FULL, ERR_TOO_BIG: one too
- * many; ERR_BUSY: the file that it comes after is not known.  Else as commit_file_run(). */
+ * what that gave.  ERR_FULL, ERR_TOO_BIG: one too many; ERR_BUSY: the file that it comes after is
+ * not known, or the term is not settled.  Else as commit_file_run(). */
 MUST_CHECK enum err announced_announce_run(struct cell *cell, void *argument);
 
 /* For leader_run_kind(), firm; it makes itself a repeatable one where it is.  ERR_NOT_FOUND: it is

@@ -325,7 +325,7 @@ static void test_a_new_leader_settles_before_it_serves(void **state)
 	/* nothing is run that could change what a commit gives, nor read */
 	assert_int_equal(say_commit(&v, s.topic, 4)->error, ERR_UNAVAILABLE);
 	assert_int_equal(confirm(&v, 1)->error, ERR_UNAVAILABLE);
-	assert_int_equal(announce(&v, s.topic, 4), ERR_UNAVAILABLE);
+	assert_int_equal(announce(&v, s.topic, 4), ERR_BUSY);
 	uint32_t id = say(&v, &peer_sync_request_schema, &(struct peer_sync_request) { 0 });
 	const struct peer_sync_response *end = hear(&v, id, &peer_sync_response_schema);
 	assert_int_equal(end->error, ERR_UNAVAILABLE);

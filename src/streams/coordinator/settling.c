@@ -289,13 +289,14 @@ static const struct task_kind settling_kind = {
 void settling_start(struct coordinator *c)
 {
 	struct settling *w = NEW(struct settling);
+	struct cell *cell = leader_cell(c->config.leader);
 
 	w->coordinator = c;
 	w->since_ms = loop_now_ms(c->loop);
 	c->settling = w;
 	c->errand_count++;
 	announced_clear(&c->announced);
-	c->announced.is_all_left = announced_count(leader_cell(c->config.leader)) > 0;
+	c->announced.is_all_left = cell && announced_count(cell) > 0;
 	if (c->announced.is_all_left)
 		leader_set_settling(c->config.leader, true);
 	else
