@@ -25,6 +25,8 @@
 enum {
 	LEADER_SEAL_BYTES = 1 << 20,
 	LEADER_APPENDS_PER_S = 25, /* beside others, to buckets that are far, unless configured */
+	LEADER_COMPANY_MS = 100,   /* what changes wait that are answered early, for others */
+	LEADER_APPENDS_SAVED = 4,  /* of those of a second, when they were not used */
 	LEADER_AHEAD_MAX = 8,	   /* of them under way; JOURNAL_IN_FLIGHT_MAX has room for more */
 	LEADER_PENDING_CALLS_MAX = 100000,	 /* more are refused with ERR_BUSY */
 	LEADER_SPECULATIVE_BYTES_MAX = 64 << 20, /* run but not durable; above: ERR_BUSY */

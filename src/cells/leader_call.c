@@ -31,6 +31,24 @@ static bool has_room(const struct leader *l)
 	       l->in_flight_bytes + CELL_RECORD_BYTES_MAX <= JOURNAL_IN_FLIGHT_BYTES_MAX;
 }
 
+static uint64_t append_interval_ms(const struct leader *l)
+{
+	int per_s = l->config.appends_per_s ? l->config.appends_per_s : LEADER_APPENDS_PER_S;
+
+	return 1000 / (uint64_t)per_s;
+}
+
+/* Records have a moment each, so many a second; some that were not used are saved. */
+static void note_pace(struct leader *l)
+{
+	uint64_t now_ms = loop_now_ms(l->loop);
+	uint64_t saved_ms = LEADER_APPENDS_SAVED * append_interval_ms(l);
+
+	if (l->next_ms + saved_ms < now_ms)
+		l->next_ms = now_ms - saved_ms;
+	l->next_ms += append_interval_ms(l);
+}
+
 /* The cell is sealed first, so a refused append leaves it ahead for ever: the end of this term. */
 void leader_append(struct leader *l)
 {
@@ -49,7 +67,8 @@ void leader_append(struct leader *l)
 	if (l->commands_gathered > 0)
 		histogram_add(&l->numbers.seal_waited, &histogram_times,
 			      record->sealed_us - l->gathering_us);
-	l->sealed_ms = loop_now_ms(l->loop);
+	note_pace(l);
+	l->is_awaited = false;
 	timer_clear(&l->seal_due);
 	histogram_add(&l->numbers.commands_each, &histogram_counts, l->commands_gathered);
 	histogram_add(&l->numbers.record_bytes, &histogram_bytes, record->payload.size);
@@ -101,13 +120,14 @@ static void on_seal_due(struct timer *t)
 	deferred_set(&l->seal, l->loop, on_seal);
 }
 
-/* Beside the records under way; who finds too many of them comes back when one is durable. */
+/* Beside the records under way; who finds too many of them comes back when one is durable.  With
+ * changes that were or will be answered before they are durable there is time for company. */
 static void seal_ahead(struct leader *l)
 {
-	int per_s = l->config.appends_per_s ? l->config.appends_per_s : LEADER_APPENDS_PER_S;
+	uint64_t company_ms = l->is_awaited ? 0 : l->gathering_ms + LEADER_COMPANY_MS;
 
 	if (l->is_far && journal_in_flight(l->journal) < LEADER_AHEAD_MAX)
-		timer_set(&l->seal_due, l->loop, l->sealed_ms + 1000 / (uint64_t)per_s,
+		timer_set(&l->seal_due, l->loop, l->next_ms > company_ms ? l->next_ms : company_ms,
 			  on_seal_due);
 }
 
@@ -117,7 +137,7 @@ static void seal_soon(struct leader *l)
 		return;
 	if (cell_change_bytes(l->cell) >= LEADER_SEAL_BYTES)
 		leader_seal_now(l);
-	else if (journal_in_flight(l->journal) == 0)
+	else if (journal_in_flight(l->journal) == 0 && (l->is_awaited || !l->is_far))
 		deferred_set(&l->seal, l->loop, on_seal);
 	else
 		seal_ahead(l);
@@ -196,6 +216,7 @@ static enum step wait_durable(struct leader_call *call)
 		l->pending_calls++;
 	call->is_pending = true;
 	list_add(call->is_early ? &l->early : &l->waiting, &call->waiting);
+	l->is_awaited = l->is_awaited || !call->is_early;
 	seal_soon(l);
 	if (list_is_linked(&call->waiting) && call->due_index <= l->committed_index)
 		return end_call(call, call->result, "");
@@ -212,8 +233,10 @@ static enum step run_command(struct leader_call *call)
 	call->has_changes = !call->result && sqlite3_total_changes64(database) != changes;
 	l->has_run_since = true;
 	l->numbers.commands++;
-	if (call->has_changes && l->commands_gathered++ == 0)
+	if (call->has_changes && l->commands_gathered++ == 0) {
 		l->gathering_us = clock_now_us();
+		l->gathering_ms = loop_now_ms(l->loop);
+	}
 	call->index = l->last_index + (cell_has_changes(l->cell) ? 1 : 0);
 	note_kind(call);
 	if (call->index <= l->committed_index)
@@ -376,6 +399,10 @@ static enum step fence_step(struct task *t)
 			l->committed_index > l->early_index ? l->committed_index : l->early_index;
 		call->due_index = call->index;
 		list_add(&l->fences, &call->waiting);
+		if (call->index > l->last_index) {
+			l->is_awaited = true;
+			seal_soon(l);
+		}
 		if (!l->is_check_in_flight)
 			deferred_set(&l->check, l->loop, on_check);
 		return task_wait(t, CALL_WAIT);
@@ -578,8 +605,8 @@ static void drop_calls(struct leader *l, struct list *calls)
 {
 	while (!list_is_empty(calls)) {
 		struct leader_call *call = CONTAINER(calls->next, struct leader_call, waiting);
-		bool may_be = call->has_changes &&
-			      (call->index <= l->last_index || call->is_remade);
+		bool may_be =
+			call->has_changes && (call->index <= l->last_index || call->is_remade);
 
 		release_call(call, may_be ? ERR_UNKNOWN : ERR_UNAVAILABLE, "the journal was lost");
 	}
@@ -612,6 +639,7 @@ void leader_call_drop_all(struct leader *l)
 	l->in_flight_bytes = 0;
 	l->is_check_in_flight = false;
 	l->firm_index = l->early_index = 0;
+	l->is_awaited = false;
 	l->is_settling = false;
 	l->token = 0;
 	deferred_clear(&l->seal);

@@ -249,10 +249,12 @@ struct leader {
 	struct deferred seal, check;
 	bool is_far;	       /* appends take long: a majority needs buckets that are far */
 	struct timer seal_due; /* beside records under way */
-	uint64_t sealed_ms;    /* the last record; of the loop's clock */
+	uint64_t next_ms;      /* from when on there is one to spare; of the loop's clock */
+	bool is_awaited;       /* something not sealed, by somebody who has no answer before */
 	struct leader_numbers numbers;
 	uint64_t commands_gathered; /* since the last record */
-	uint64_t gathering_us;	    /* since the first of them: clock_now_us() */
+	uint64_t gathering_us;	    /* since the first of them: clock_now_us(), */
+	uint64_t gathering_ms;	    /* and of the loop's clock */
 	bool has_run_since;	    /* a command, since the deferred seal was set */
 	bool is_check_in_flight;
 	uint64_t token;
