@@ -1,6 +1,8 @@
 /* Files that are announced before they are put: when a commit is answered early, and when not; and
  * what a leader that takes over makes of them. */
+#include "streams/catalog/check.h"
 #include "streams/coordinator/announced_testing.h"
+#include "streams/coordinator/orphans.h"
 
 struct stage {
 	struct town town;
@@ -426,6 +428,49 @@ static void test_what_an_agent_left_is_settled_while_others_are_served(void **st
 	stage_close(&s);
 }
 
+/* Its agent has another life, so that nobody can commit it, but whoever settles. */
+static void test_the_object_of_an_announced_file_is_no_orphan(void **state)
+{
+	struct stage s;
+	struct visitor again;
+
+	(void)state;
+	stage_open(&s, 17);
+	assert_int_equal(announce(&s.v, s.topic, 1), OK);
+	visitor_open(&again, &s.town);
+	(void)say_hello(&again, "a", 0);
+	struct peer_orphans_request_file files[] = { { s.v.incarnation, 1, 1000 },
+						     { s.v.incarnation, 2, 1000 } };
+	const struct peer_orphans_request request = { .files = files, .files_count = 2 };
+	struct orphans_page page = { .request = &request,
+				     .lives = coordinator_lives(s.town.coordinator),
+				     .now_ms = 1 };
+	assert_int_equal(town_run(&s.town, orphans_run, &page), OK);
+	assert_int_equal(page.counts[ORPHAN_PENDING], 1);
+	assert_int_equal(page.counts[ORPHAN_FOR_GOOD], 1);
+	struct cell *cell = leader_cell(s.town.leader);
+	assert_int_equal(check_object(cell, s.v.incarnation, 1), CHECK_PENDING);
+	assert_int_equal(check_object(cell, s.v.incarnation, 2), CHECK_DEAD);
+	assert_int_equal(check_object(cell, s.v.incarnation, 3), CHECK_ORPHAN);
+	visitor_close(&again);
+	stage_close(&s);
+}
+
+static void test_a_node_stops_before_its_term_is_settled(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_open(&s, 18);
+	assert_int_equal(announce(&s.v, s.topic, 1), OK);
+	visitor_close(&s.v);
+	town_restart(&s.town);
+	assert_true(s.town.coordinator->announced.is_all_left);
+	town_restart(&s.town);
+	assert_int_equal(town_number(&s.town, "SELECT count(*) FROM announced"), 1);
+	town_close(&s.town);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +491,8 @@ int main(void)
 		cmocka_unit_test(test_what_is_burnt_is_dead),
 		cmocka_unit_test(test_another_agent_is_asked_when_one_does_not_answer),
 		cmocka_unit_test(test_what_an_agent_left_is_settled_while_others_are_served),
+		cmocka_unit_test(test_the_object_of_an_announced_file_is_no_orphan),
+		cmocka_unit_test(test_a_node_stops_before_its_term_is_settled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
