@@ -1,6 +1,7 @@
 /* Numbered batches that come before the batch before them are held back for a while. */
 #include <stdlib.h>
 
+#include "streams/agent/agent_numbers.h"
 #include "streams/agent/held_batch.h"
 #include "streams/testing_world.h"
 
@@ -65,6 +66,19 @@ static int64_t high_watermark(void)
 
 /* --- what is held ------------------------------------------------------------------------------
  */
+
+static bool page_has(struct slice line)
+{
+	struct exposition e;
+	struct buf page;
+
+	buf_init(&page);
+	exposition_init(&e, EXPOSITION_TEXT, &page);
+	agent_numbers_write(north.agent, &e);
+	bool ret = memmem(page.data, page.size, line.data, line.size) != NULL;
+	buf_done(&page);
+	return ret;
+}
 
 /* P2: the agent at which the one before is stands still. */
 static void test_a_batch_waits_for_the_one_before_it_at_a_frozen_agent(void **state)
@@ -133,6 +147,7 @@ static void test_nobody_else_waits_for_a_held_batch(void **state)
 	struct slice elsewhere = numbered(&other, 0, 0);
 	testing_produce(&other, "alpha", 0, elsewhere, 0);
 	assert_int_equal(held_batches_count(north.agent->held), 1);
+	assert_true(page_has(SLICE("\nhanse_kafka_held_batches 1\n")));
 	testing_client_close(&other);
 	tear_down();
 }

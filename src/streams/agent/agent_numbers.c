@@ -7,6 +7,7 @@
 #include "streams/agent/early_runs.h"
 #include "streams/agent/file_writer.h"
 #include "streams/agent/group_lag.h"
+#include "streams/agent/held_batch.h"
 #include "streams/agent/orphan_scan.h"
 #include "streams/agent/site.h"
 #include "wire/kafka/errors.h"
@@ -504,6 +505,10 @@ static const struct metric_row early_row = { "hanse_early_runs_total", METRIC_CO
 					     "their record was durable (taken), or not "
 					     "even so (dropped).",
 					     NULL };
+static const struct metric_row held_row = {
+	"hanse_kafka_held_batches", METRIC_GAUGE,
+	"Batches that came before the one before them, and wait here for their turn.", NULL
+};
 static const struct metric_row replica_row = {
 	"hanse_replica_index", METRIC_GAUGE,
 	"The last record of the journal that this node's replica of the catalog has.", NULL
@@ -516,6 +521,7 @@ void agent_numbers_write(struct agent *agent, struct exposition *e)
 	exposition_family(e, &room_bytes);
 	exposition_add(e, agent->requests.used, LABELS({ "kind", SLICE("requests") }));
 	exposition_add(e, agent->answers.used, LABELS({ "kind", SLICE("answers") }));
+	exposition_one(e, &held_row, held_batches_count(agent->held));
 	write_topics(agent->numbers, e);
 	write_files(agent, e);
 	write_cache(agent, e);
