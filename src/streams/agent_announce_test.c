@@ -2,6 +2,7 @@
  * far: testing_world.h has the stage. */
 #include "buckets/bucket_ask.h"
 #include "streams/agent/file_writer.h"
+#include "streams/agent/settler.h"
 #include "streams/testing_stage.h"
 #include "wire/streams/data_file.h"
 #include "wire/streams/tombstone.h"
@@ -19,6 +20,14 @@ static void set_up_far(uint64_t seed)
 	w.control.wants_announcements = true;
 	testing_open_agent(&w);
 	testing_client_open(&c, &w);
+}
+
+/* An agent that is freed has no image of control on its way. */
+static void end(void)
+{
+	WAIT_FOR(&w, replica_index(w.agent->replica) == w.control.index &&
+			     !replica_is_loading(w.agent->replica));
+	tear_down();
 }
 
 static void add_fault(enum fault_effect effect, enum err err, uint64_t count)
@@ -86,7 +95,7 @@ static void test_a_file_is_announced_as_its_put_begins_and_then_confirmed(void *
 		assert_int_equal(w.control.announce_count, 1);
 		assert_int_equal(w.control.confirm_count, 1);
 		assert_int_equal(w.control.commit_count, 0);
-		tear_down();
+		end();
 	}
 }
 
@@ -96,7 +105,7 @@ static void expect_no_announcement(void)
 	assert_int_equal(w.control.announce_count, 0);
 	assert_int_equal(w.control.confirm_count, 0);
 	assert_int_equal(w.control.commit_count, 1);
-	tear_down();
+	end();
 }
 
 static void test_nothing_is_announced_where_it_is_not_wanted_or_not_safe(void **state)
@@ -128,7 +137,7 @@ static void test_what_control_refuses_is_committed_as_before(void **state)
 		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "one", 0, 1), 0);
 		assert_int_equal(w.control.commit_count, 1);
 		assert_int_equal(w.control.hello_count, 2);
-		tear_down();
+		end();
 	}
 }
 
@@ -162,7 +171,7 @@ static void run_with_losses(uint64_t seed, size_t step)
 	assert_int_equal(
 		testing_fetch(&c, (struct testing_fetch) { .topic = "beta" })->high_watermark,
 		BATCHES);
-	tear_down();
+	end();
 }
 
 static void test_losses_of_the_link_change_no_offset(void **state)
@@ -187,7 +196,7 @@ static void test_a_life_that_is_lost_leaves_doubt(void **state)
 	assert_int_equal(testing_receive_produce(&c)->error_code, KAFKA_REQUEST_TIMED_OUT);
 	assert_int_equal(announced_rows_count(), 1);
 	assert_int_equal(rows_of("SELECT count(*) FROM file"), 0);
-	tear_down();
+	end();
 }
 
 /* --- puts that fail -------------------------------------------------------------------------- */
@@ -205,7 +214,7 @@ static void test_a_file_that_could_not_be_put_is_withdrawn(void **state)
 		assert_int_equal(w.control.withdraw_count, lost ? 2 : 1);
 		assert_int_equal(rows_of("SELECT count(*) FROM file WHERE dead_ms IS NOT NULL"), 1);
 		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "next", 0, 1), 0);
-		tear_down();
+		end();
 	}
 }
 
@@ -231,7 +240,7 @@ static void test_nobody_is_told_before_control_has_agreed(void **state)
 	w.control.is_mute = false;
 	testing_lose_agent(&w.control);
 	expect_answer(KAFKA_NOT_LEADER_OR_FOLLOWER, -1);
-	tear_down();
+	end();
 }
 
 static void test_a_put_whose_outcome_is_unknown_is_announced_once(void **state)
@@ -242,7 +251,7 @@ static void test_a_put_whose_outcome_is_unknown_is_announced_once(void **state)
 	testing_produce(&c, "beta", 0, testing_batch(&c.arena, "one", 0, 1), 0);
 	assert_int_equal(w.control.announce_count, 1);
 	assert_int_equal(w.control.confirm_count, 1);
-	tear_down();
+	end();
 }
 
 /* It is in the bucket; once it was withdrawn it is certain all the same that nobody reads it. */
@@ -255,7 +264,7 @@ static void test_an_outcome_that_stays_unknown_is_settled_by_withdrawing(void **
 	expect_answer(KAFKA_NOT_LEADER_OR_FOLLOWER, -1);
 	assert_int_equal(w.control.withdraw_count, 1);
 	testing_produce(&c, "beta", 0, testing_batch(&c.arena, "next", 0, 1), 0);
-	tear_down();
+	end();
 }
 
 static void test_a_file_that_was_settled_as_there_gets_its_offsets(void **state)
@@ -272,7 +281,7 @@ static void test_a_file_that_was_settled_as_there_gets_its_offsets(void **state)
 	expect_answer(is_there ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER, is_there ? 0 : -1);
 	assert_true(is_there);
 	assert_int_equal(w.control.commit_count, 1);
-	tear_down();
+	end();
 }
 
 /* What control refuses to commit could be committed by the next leader, if it stayed announced. */
@@ -285,7 +294,7 @@ static void test_a_full_catalog_withdraws_what_was_announced(void **state)
 	expect_answer(KAFKA_POLICY_VIOLATION, -1);
 	assert_int_equal(w.control.confirm_count, 1);
 	assert_int_equal(w.control.withdraw_count, 1);
-	tear_down();
+	end();
 }
 
 /* --- settling -------------------------------------------------------------------------------- */
@@ -314,7 +323,7 @@ static void test_a_name_that_was_burnt_loses_no_batch_silently(void **state)
 		assert_int_equal(w.control.confirm_count + w.control.commit_count, 0);
 		testing_produce(&c, "beta", 0, testing_batch(&c.arena, "next", 0, 1), 0);
 		assert_int_equal(w.control.hello_count, hellos);
-		tear_down();
+		end();
 	}
 }
 
@@ -337,7 +346,7 @@ static void test_names_of_another_agent_are_left_to_it(void **state)
 	}
 	assert_int_equal(code, KAFKA_NONE);
 	assert_int_not_equal(w.agent->incarnation, life);
-	tear_down();
+	end();
 }
 
 static void name_of(char ret[DATA_FILE_KEY_BYTES + 1], int64_t sequence)
@@ -397,7 +406,7 @@ static void test_files_of_others_are_settled(void **state)
 		assert_int_equal(tombstone.incarnation, 77);
 		assert_int_equal(tombstone.sequence, 2);
 		blob_unref(&body);
-		tear_down();
+		end();
 	}
 }
 
@@ -420,7 +429,7 @@ static void test_outcomes_that_are_not_known_are_tried_again(void **state)
 		assert_int_equal(w.control.there_count, 1);
 		assert_int_equal(w.control.burnt_count, 1);
 		assert_true(fault_strike_count(w.bucket) >= 2);
-		tear_down();
+		end();
 	}
 }
 
@@ -449,7 +458,7 @@ static void test_what_is_neither_gets_no_verdict(void **state)
 	testing_run_ms(&w, 100);
 	assert_int_equal(w.control.there_count, 0);
 	assert_int_equal(w.control.burnt_count, 1);
-	tear_down();
+	end();
 }
 
 static void test_many_files_are_settled_at_a_time(void **state)
@@ -467,7 +476,7 @@ static void test_many_files_are_settled_at_a_time(void **state)
 	testing_write(&w.control.peers[0], &peer_settle_push_schema, PEER_CORRELATION_PUSH, &push);
 	WAIT_FOR(&w, w.control.burnt_count == FILES);
 	assert_int_equal(fault_op_count(w.bucket, FAULT_VERB(BUCKET_PUT_NEW)) - before, FILES);
-	tear_down();
+	end();
 }
 
 /* Whoever leads after a loss asks for what it needs, also for what is just being given up. */
@@ -488,7 +497,27 @@ static void test_a_lost_link_forgets_what_was_asked(void **state)
 	testing_run_ms(&w, 20);
 	fault_release(w.bucket, "");
 	WAIT_FOR(&w, w.control.burnt_count == 1);
-	tear_down();
+	end();
+}
+
+/* Some stores take seconds to give up: the next leader asks sooner. */
+static void test_what_is_asked_for_while_it_is_given_up_is_done(void **state)
+{
+	struct peer_settle_push_file file = { 77, 1, 1000 };
+	struct peer_settle_push push = { .files = &file, .files_count = 1 };
+
+	(void)state;
+	set_up_far(0);
+	fault_add(w.bucket, &(struct fault) { .effect = FAULT_HOLD,
+					      .verbs = FAULT_VERB(BUCKET_PUT_NEW),
+					      .prefix = DATA_FILE_PREFIX,
+					      .count = 1 });
+	settler_take(w.agent->settler, &push);
+	WAIT_FOR(&w, fault_held_count(w.bucket) == 1);
+	settler_forget(w.agent->settler);
+	settler_take(w.agent->settler, &push);
+	WAIT_FOR(&w, w.control.burnt_count == 1);
+	end();
 }
 
 /* --- stopping -------------------------------------------------------------------------------- */
@@ -505,7 +534,7 @@ static void test_a_stop_waits_for_what_was_announced(void **state)
 	testing_close_agent(&w);
 	expect_answer(KAFKA_NONE, 0);
 	testing_open_agent(&w);
-	tear_down();
+	end();
 }
 
 static void test_a_stop_does_not_wait_for_settling(void **state)
@@ -519,7 +548,7 @@ static void test_a_stop_does_not_wait_for_settling(void **state)
 	for (int64_t sequence = 1; sequence < 50; sequence++)
 		testing_ask_to_settle(&w.control, 77, sequence, 1000);
 	WAIT_FOR(&w, fault_strike_count(w.bucket) > 0);
-	tear_down();
+	end();
 }
 
 int main(void)
@@ -543,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_neither_gets_no_verdict),
 		cmocka_unit_test(test_many_files_are_settled_at_a_time),
 		cmocka_unit_test(test_a_lost_link_forgets_what_was_asked),
+		cmocka_unit_test(test_what_is_asked_for_while_it_is_given_up_is_done),
 		cmocka_unit_test(test_a_stop_waits_for_what_was_announced),
 		cmocka_unit_test(test_a_stop_does_not_wait_for_settling),
 	};
