@@ -21,7 +21,7 @@
 enum {
 	CLIENTS_MAX = 20000,
 	UNSENT_BYTES_MAX = 1024 * 1024, /* for a millisecond */
-	DIALS_MAX = 64, /* at the same time */
+	DIALS_MAX = 64,			/* at the same time */
 	DIAL_MS = 20000,
 };
 

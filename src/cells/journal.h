@@ -100,9 +100,9 @@ struct journal_event {
 	union {
 		struct {
 			uint64_t nonce;
-			const char *address; /* where others reach the leader; at most
+			const char *address;  /* where others reach the leader; at most
 						JOURNAL_ADDRESS_BYTES_MAX */
-			const char *node;    /* for people; at most JOURNAL_NODE_BYTES_MAX */
+			const char *node;     /* for people; at most JOURNAL_NODE_BYTES_MAX */
 			uint64_t known_index; /* the caller knows that this record was committed: a
 						 log that ends before it has lost something, and is
 						 refused before anything is adopted; 0: none */

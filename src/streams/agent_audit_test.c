@@ -109,8 +109,8 @@ static void test_whatever_a_name_has_it_stays_json(void **state)
 	settle();
 	const char *text = read_all(&count);
 	assert_int_equal(count, 1);
-	assert_non_null(strstr(text,
-			       "\"name\":\"\\u0022},{\\u0022\\u005c\\u000a\\u00ff\xc3\xbcn\""));
+	assert_non_null(
+		strstr(text, "\"name\":\"\\u0022},{\\u0022\\u005c\\u000a\\u00ff\xc3\xbcn\""));
 	tear_down();
 }
 

@@ -39,7 +39,7 @@ static void test_a_machine_gets_only_so_many_netmaps(void **state)
 	assert_int_equal(refused, 1);
 	assert_told_to_wait(&a, 429);
 	buf_clear(&a.frames); /* the sentence is none */
-	begin_stream(&b); /* others are served */
+	begin_stream(&b);     /* others are served */
 	assert_non_null(peer_of(&b, &a));
 	wait_for_tokens(1000);
 	begin_stream(&a);

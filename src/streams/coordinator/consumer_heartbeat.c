@@ -256,8 +256,7 @@ static void feed_beat(struct group_call *call)
 	struct group_entry *entry = groups_find(groups, r->group_id);
 	struct complaint it = check(call);
 
-	if (!it.error && !entry &&
-	    (r->member_epoch != 0 || groups_is_share(groups, r->group_id)))
+	if (!it.error && !entry && (r->member_epoch != 0 || groups_is_share(groups, r->group_id)))
 		it = miss(call, r->group_id);
 	else if (!it.error && !entry && !(entry = groups_create(groups, r->group_id)))
 		it = complain(KAFKA_GROUP_MAX_SIZE_REACHED, "There are too many groups.");

@@ -16,7 +16,7 @@
 #include "streams/coordinator/group_store.h"
 #include "streams/coordinator/group_testing.h"
 
-enum { CLIENTS = 6, CALLS_MAX = 4000, STEPS = 2000, ID_BYTES = 24, GENERATIONS_MAX = 4000 };
+enum { CLIENTS = 6, CALLS_MAX = 4000, STEPS = 2000, ID_BYTES = 32, GENERATIONS_MAX = 4000 };
 
 enum call_state { CALL_WAITS, CALL_ANSWERED, CALL_FORGOTTEN };
 

@@ -13,7 +13,7 @@ struct group_row {
 	enum group_state state;
 	int32_t generation;
 	int32_t assignment_epoch; /* of the consumer protocol */
-	uint64_t topics_hash; /* of both kinds whose members are assigned by us */
+	uint64_t topics_hash;	  /* of both kinds whose members are assigned by us */
 	struct slice protocol_type;
 	struct slice protocol; /* null: none */
 	struct slice leader;   /* null: none */
