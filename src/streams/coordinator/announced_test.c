@@ -277,6 +277,52 @@ static void test_repeats_get_the_same_answers(void **state)
 	stage_close(&s);
 }
 
+static uint32_t send_after(struct visitor *v, struct uuid topic, int64_t sequence,
+			   int64_t after_sequence, bool is_announcement)
+{
+	char key[DATA_FILE_KEY_BYTES + 1];
+	struct peer_commit_file_request_batch batch = { .size = 100,
+							.record_count = 5,
+							.last_offset_delta = 4,
+							.producer_id = -1,
+							.producer_epoch = -1,
+							.base_sequence = -1 };
+	struct peer_commit_file_request_run run = { .topic_id = topic,
+						    .partition = (int32_t)(sequence % 2),
+						    .file_offset = 64,
+						    .batches = &batch,
+						    .batches_count = 1 };
+
+	data_file_key(key, (uint64_t)v->incarnation, (uint64_t)sequence);
+	return say(v, &peer_commit_file_request_schema,
+		   &(struct peer_commit_file_request) { .incarnation = v->incarnation,
+							.sequence = sequence,
+							.after_sequence = after_sequence,
+							.key = slice_from(key),
+							.size = 1000,
+							.runs = &run,
+							.runs_count = 1,
+							.is_announcement = is_announcement });
+}
+
+/* The one between them was withdrawn, so a commit with all its runs names an older one. */
+static void test_a_commit_of_an_announced_file_waits_for_what_it_comes_after(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_open(&s, 20);
+	for (int64_t i = 1; i <= 4; i++)
+		assert_int_equal(
+			hear_file(&s.v, send_after(&s.v, s.topic, i, i - 1, true))->error, OK);
+	assert_int_equal(withdraw(&s.v, 2), OK);
+	assert_int_equal(withdraw(&s.v, 3), OK);
+	assert_int_equal(hear_file(&s.v, send_after(&s.v, s.topic, 4, 1, false))->error, ERR_BUSY);
+	assert_int_equal(confirm(&s.v, 1)->error, OK);
+	assert_int_equal(hear_file(&s.v, send_after(&s.v, s.topic, 4, 1, false))->error, OK);
+	stage_close(&s);
+}
+
 static void test_there_are_only_so_many(void **state)
 {
 	struct stage s;
@@ -486,6 +532,7 @@ int main(void)
 		cmocka_unit_test(test_an_old_announcement_gives_no_early_answer),
 		cmocka_unit_test(test_a_withdrawn_file_is_dead_and_stays_so),
 		cmocka_unit_test(test_repeats_get_the_same_answers),
+		cmocka_unit_test(test_a_commit_of_an_announced_file_waits_for_what_it_comes_after),
 		cmocka_unit_test(test_there_are_only_so_many),
 		cmocka_unit_test(test_a_new_leader_settles_before_it_serves),
 		cmocka_unit_test(test_what_is_burnt_is_dead),

@@ -60,14 +60,17 @@ static enum step answer_commit_file(struct call *call, enum err err)
 /* --- commit and announcement -------------------------------------------------------------------
  */
 
-/* The request of one that is announced is there already. */
+/* The request of one that is announced is there already; but what it comes after may be another
+ * file by now, as the one that it came after then was withdrawn. */
 static enum err run_commit_file(struct cell *cell, void *argument)
 {
 	struct call *call = argument;
 	const struct peer_commit_file_request *request = &call->commit_file.request;
 
-	if (announced_has(cell, request->incarnation, request->sequence))
-		return announced_confirm_run(cell, &call->commit_file.announced);
+	if (announced_has(cell, request->incarnation, request->sequence)) {
+		enum err err = commit_file_check_turn(cell, request);
+		return err ? err : announced_confirm_run(cell, &call->commit_file.announced);
+	}
 	call->commit_file.run = (struct commit_file) {
 		.arena = &call->arena,
 		.request = request,

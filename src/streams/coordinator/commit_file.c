@@ -68,7 +68,7 @@ static enum err check_not_forgotten(struct cell *cell,
 
 /* Files of an agent that depend on each other are committed in their order: the one before may have
  * been refused for now. */
-static enum err check_turn(struct cell *cell, const struct peer_commit_file_request *request)
+enum err commit_file_check_turn(struct cell *cell, const struct peer_commit_file_request *request)
 {
 	if (request->after_sequence == 0)
 		return OK;
@@ -541,7 +541,7 @@ enum err commit_file_run(struct cell *cell, void *argument)
 		return err;
 	err = check_request(cell, request);
 	if (!err)
-		err = check_turn(cell, request);
+		err = commit_file_check_turn(cell, request);
 	return err ? err : commit_file_apply(cell, commit);
 }
 

@@ -36,6 +36,10 @@ MUST_CHECK enum err commit_file_repeat(struct cell *cell, struct commit_file *co
 MUST_CHECK enum err commit_file_check(struct cell *cell,
 				      const struct peer_commit_file_request *request);
 
+/* Is what it comes after committed?  ERR_BUSY: not yet. */
+MUST_CHECK enum err commit_file_check_turn(struct cell *cell,
+					   const struct peer_commit_file_request *request);
+
 /* The commit of a file that was checked, whatever became of the life of its agent. */
 MUST_CHECK enum err commit_file_apply(struct cell *cell, struct commit_file *commit);
 
