@@ -365,6 +365,12 @@ enum err announced_announce_run(struct cell *cell, void *argument)
 	return OK;
 }
 
+void announced_check(struct announced *a, struct cell *cell, int64_t incarnation, int64_t sequence)
+{
+	if (!cell || !announced_has(cell, incarnation, sequence))
+		forget(a, incarnation, sequence);
+}
+
 /* --- confirming --------------------------------------------------------------------------------
  */
 
@@ -477,12 +483,13 @@ static int64_t row_size(struct cell *cell, int64_t row)
 }
 
 /* Also one that is not announced gets its dead row: an announcement may be on its way, on a
- * connection that the agent has left. */
+ * connection that the agent has left.  A full catalog is what many are withdrawn for. */
 enum err announced_withdraw_run(struct cell *cell, void *argument)
 {
 	struct announced_command *m = argument;
 	struct announced_row file = { m->incarnation, m->sequence, 0 };
 
+	cell_let_free(cell);
 	if (m->sequence < 0 || m->sequence == INT64_MAX)
 		return ERR_INVALID;
 	if (has_file(cell, m->incarnation, m->sequence))

@@ -104,6 +104,10 @@ struct announced_command {
  * not known, or the term is not settled.  Else as commit_file_run(). */
 MUST_CHECK enum err announced_announce_run(struct cell *cell, void *argument);
 
+/* After one that failed, which it may do when it has run: memory keeps nothing without a row.
+ * `cell` may be NULL. */
+void announced_check(struct announced *a, struct cell *cell, int64_t incarnation, int64_t sequence);
+
 /* For leader_run_kind(), firm; it makes itself a repeatable one where it is.  ERR_NOT_FOUND: it is
  * neither announced nor decided.  ERR_BUSY: the file that it comes after is not decided. */
 MUST_CHECK enum err announced_confirm_run(struct cell *cell, void *argument);

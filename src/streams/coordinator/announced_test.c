@@ -1,5 +1,6 @@
 /* Files that are announced before they are put: when a commit is answered early, and when not; and
  * what a leader that takes over makes of them. */
+#include "cells/cell_private.h"
 #include "streams/catalog/check.h"
 #include "streams/coordinator/announced_testing.h"
 #include "streams/coordinator/orphans.h"
@@ -346,6 +347,34 @@ static void test_there_are_only_so_many(void **state)
 	stage_close(&s);
 }
 
+/* Memory keeps nothing of announcements that find no room, and what cannot be committed can be
+ * withdrawn. */
+static void test_in_a_full_catalog_files_are_withdrawn(void **state)
+{
+	struct stage s;
+	int64_t sequence = 1;
+	int16_t error;
+
+	(void)state;
+	stage_open(&s, 21);
+	struct cell *cell = leader_cell(s.town.leader);
+	cell->run_pages_max = cell_count_pages(cell);
+	while ((error = announce(&s.v, s.topic, sequence)) == OK)
+		sequence++;
+	assert_int_equal(error, ERR_FULL);
+	assert_int_equal(announce(&s.v, s.topic, sequence + 1), ERR_FULL);
+	assert_int_equal(town_number(&s.town, "SELECT count(*) FROM announced"), sequence - 1);
+	assert_int_equal(s.town.coordinator->announced.entries.count, sequence - 1);
+	for (int64_t i = 1; i <= 200; i++) {
+		s.v.answer_count = 0;
+		assert_int_equal(withdraw(&s.v, i), OK);
+	}
+	assert_int_equal(town_number(&s.town, "SELECT count(*) FROM announced"), 0);
+	assert_int_equal(town_number(&s.town, "SELECT count(*) FROM file"), 200);
+	cell->run_pages_max = CELL_RUN_PAGES_MAX;
+	stage_close(&s);
+}
+
 /* --- settling ----------------------------------------------------------------------------------
  */
 
@@ -534,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_repeats_get_the_same_answers),
 		cmocka_unit_test(test_a_commit_of_an_announced_file_waits_for_what_it_comes_after),
 		cmocka_unit_test(test_there_are_only_so_many),
+		cmocka_unit_test(test_in_a_full_catalog_files_are_withdrawn),
 		cmocka_unit_test(test_a_new_leader_settles_before_it_serves),
 		cmocka_unit_test(test_what_is_burnt_is_dead),
 		cmocka_unit_test(test_another_agent_is_asked_when_one_does_not_answer),

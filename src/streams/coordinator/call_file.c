@@ -100,6 +100,16 @@ static enum step start_commit_file(struct call *call)
 	return task_wait(&call->task, CALL_DURABLE);
 }
 
+static enum step end_commit_file(struct call *call, enum err err)
+{
+	const struct announced_command *m = &call->commit_file.announced;
+
+	if (err && call->commit_file.request.is_announcement)
+		announced_check(m->announced, leader_cell(call->coordinator->config.leader),
+				m->incarnation, m->sequence);
+	return answer_commit_file(call, err);
+}
+
 enum step call_commit_file_step(struct task *t)
 {
 	struct call *call = CONTAINER(t, struct call, task);
@@ -110,7 +120,7 @@ enum step call_commit_file_step(struct task *t)
 	case CALL_START:
 		return start_commit_file(call);
 	case CALL_DURABLE:
-		return answer_commit_file(call, call->leader.task.err);
+		return end_commit_file(call, call->leader.task.err);
 	}
 	abort();
 }
