@@ -5,6 +5,7 @@ import time
 
 TIMEOUT_S = 120
 AWAY_S = 30
+STILL_S = 60  # an agent that gets no turn; kcat itself waits for metadata for 5 s
 
 
 class KcatError(AssertionError):
@@ -40,8 +41,8 @@ def records(broker, topic, *words, **settings):
     end = time.monotonic() + AWAY_S
     while True:
         try:
-            out = consume(broker, topic, "-o", "beginning", "-f", "%p\t%o\t%k\t%s\n",
-                          *words, **settings)
+            out = consume(broker, topic, "-m", STILL_S, "-o", "beginning",
+                          "-f", "%p\t%o\t%k\t%s\n", *words, **settings)
             break
         except KcatError as error:
             if "connections are down" not in str(error) or time.monotonic() > end:
