@@ -41,6 +41,25 @@ static void test_numbers_stand_right_and_text_left(void **state)
 	arena_done(&a);
 }
 
+static void test_a_table_has_as_many_columns_as_it_may(void **state)
+{
+	const char *const headings[] = { "A", "B", "C", "D", "E", "F", "G",
+					 "H", "I", "J", "K", "L", NULL };
+	struct arena a;
+	struct table t;
+
+	_Static_assert(sizeof(headings) / sizeof(headings[0]) == TABLE_COLUMNS_MAX + 1, "all");
+	(void)state;
+	arena_init(&a);
+	table_init(&t, &a, headings);
+	for (int i = 0; i < TABLE_COLUMNS_MAX; i++)
+		table_add_number(&t, i % 10);
+	assert_printed(&t, "A  B  C  D  E  F  G  H  I  J  K  L\n"
+			   "0  1  2  3  4  5  6  7  8  9  0  1\n");
+	table_done(&t);
+	arena_done(&a);
+}
+
 static void test_characters_count_and_not_bytes(void **state)
 {
 	struct arena a;
@@ -131,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers_stand_right_and_text_left),
+		cmocka_unit_test(test_a_table_has_as_many_columns_as_it_may),
 		cmocka_unit_test(test_characters_count_and_not_bytes),
 		cmocka_unit_test(test_names_of_others_cannot_steer_the_terminal),
 		cmocka_unit_test(test_bytes_that_are_no_text_are_replaced),

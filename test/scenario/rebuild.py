@@ -212,6 +212,15 @@ with Scenario() as s:
         say({name: (topic["certain"], topic["likely"]) for name, topic in topics.items()})
         assert not any(cluster.journal.rglob("*"))
 
+    with s.test("it says so in words, too"):
+        command = [word for word in cluster.command("rebuild") if word != "--json"]
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=LIMIT_S, env=cluster.node.environment)
+        text = done.stdout.decode()
+        assert done.returncode == 0 and text.startswith("TOPIC"), (done, text)
+        assert all(any(line.startswith(topic + " ") for line in text.splitlines())
+                   for topic in TOPICS), text
+
     with s.test("a rebuild that is killed is refused by nodes, and begins anew"):
         slow = f"fault:file:{cluster.journal}?fault_put_ms=150-200"
         process = subprocess.Popen(cluster.command("rebuild", "--execute", journal=slow),
