@@ -269,6 +269,7 @@ static void test_agents_take_ports_that_nobody_else_has(void **state)
 		{ { "--agents=16" }, NULL },
 		{ { "--agents=0" }, "1 to 16" },
 		{ { "--agents=17" }, "1 to 16" },
+		{ { "--agents=2", "--roles=control" }, "--roles streams" },
 		{ { "--agents=2", "--kafka=127.0.0.1:65535", "--peer=127.0.0.1:9" }, "not enough" },
 		{ { "--agents=2", "--advertise=127.0.0.1:65535" }, "not enough" },
 		{ { "--agents=3", "--peer=127.0.0.1:9094" }, "same port 9094" },

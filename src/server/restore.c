@@ -556,7 +556,9 @@ static void name_strays(struct restore *r, const struct restore_files *f)
 		const struct restore_stray *stray = &f->strays[i];
 		enum check_object what = check_object(r->cell, stray->incarnation, stray->sequence);
 		report->objects_of[what]++;
-		if (stray->size != BUCKET_SIZE_UNKNOWN)
+		if (stray->size == BUCKET_SIZE_UNKNOWN)
+			report->bytes_of[what] = -1; /* from now on */
+		else if (report->bytes_of[what] >= 0)
 			report->bytes_of[what] += (int64_t)stray->size;
 		report->stray_count += what != CHECK_LIVE && what != CHECK_DEAD;
 		report->newer_count += what == CHECK_NEWER;

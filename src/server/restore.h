@@ -81,7 +81,7 @@ struct restore_report {
 	struct restore_object *objects; /* the first RESTORE_OBJECTS_MAX */
 	size_t object_count;
 	int64_t objects_of[CHECK_OBJECTS];
-	int64_t bytes_of[CHECK_OBJECTS]; /* where the list tells sizes */
+	int64_t bytes_of[CHECK_OBJECTS]; /* -1: the list does not tell sizes */
 	bool is_looked_twice;
 };
 

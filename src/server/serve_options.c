@@ -274,6 +274,11 @@ static enum err read_agents(struct options *o, char why[OPTION_WHY_BYTES])
 		snprintf(why, OPTION_WHY_BYTES, "--agents is 1 to %d", OPTION_AGENTS_MAX);
 		return ERR_INVALID;
 	}
+	if (count > 1 && !o->has_streams) {
+		snprintf(why, OPTION_WHY_BYTES,
+			 "--agents is for nodes that serve Kafka: give --roles streams with it");
+		return ERR_INVALID;
+	}
 	o->agent_count = (int)count;
 	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
 		if (given[i].first + count - 1 <= UINT16_MAX)
