@@ -14,18 +14,6 @@ static inline void testing_answer_file(struct testing_peer *p, const struct fram
 	testing_write(p, &peer_commit_file_response_schema, frame->correlation_id, response);
 }
 
-static inline bool testing_has_file(struct cell *cell, int64_t incarnation, int64_t sequence)
-{
-	sqlite3_stmt *st =
-		cell_statement(cell, "SELECT 1 FROM file WHERE incarnation = ?1 AND sequence = ?2");
-
-	cell_bind_int(st, 1, incarnation);
-	cell_bind_int(st, 2, sequence);
-	bool found = cell_next(cell, st);
-	sqlite3_reset(st);
-	return found;
-}
-
 static inline enum err testing_keep_announcement(struct cell *cell, void *command)
 {
 	const struct announced_command *m = command;
@@ -37,7 +25,7 @@ static inline enum err testing_keep_announcement(struct cell *cell, void *comman
 
 	if (err)
 		return err;
-	if (before && !testing_has_file(cell, m->incarnation, before) &&
+	if (before && !catalog_has_file(cell, m->incarnation, before) &&
 	    !announced_has(cell, m->incarnation, before))
 		return ERR_BUSY;
 	cell_bind_int(st, 1, m->incarnation);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "loop/task.h"
+#include "streams/catalog/catalog.h"
 #include "wire/kafka/record_batch.h"
 
 /* --- memory ------------------------------------------------------------------------------------
@@ -273,18 +274,6 @@ bool announced_is_blocked(struct announced *a, struct cell *cell, int64_t incarn
 /* --- announcing --------------------------------------------------------------------------------
  */
 
-static bool has_file(struct cell *cell, int64_t incarnation, int64_t sequence)
-{
-	sqlite3_stmt *st =
-		cell_statement(cell, "SELECT 1 FROM file WHERE incarnation = ?1 AND sequence = ?2");
-
-	cell_bind_int(st, 1, incarnation);
-	cell_bind_int(st, 2, sequence);
-	bool found = cell_next(cell, st);
-	sqlite3_reset(st);
-	return found;
-}
-
 /* What it comes after has to be decided first, here and by whoever leads next. */
 static enum err check_before(struct cell *cell, const struct peer_commit_file_request *request)
 {
@@ -294,7 +283,7 @@ static enum err check_before(struct cell *cell, const struct peer_commit_file_re
 		return OK;
 	if (before < request->low_sequence || before >= request->sequence)
 		return ERR_INVALID;
-	return has_file(cell, request->incarnation, before) ||
+	return catalog_has_file(cell, request->incarnation, before) ||
 			       announced_has(cell, request->incarnation, before)
 		       ? OK
 		       : ERR_BUSY;
@@ -492,7 +481,7 @@ enum err announced_withdraw_run(struct cell *cell, void *argument)
 	cell_let_free(cell);
 	if (m->sequence < 0 || m->sequence == INT64_MAX)
 		return ERR_INVALID;
-	if (has_file(cell, m->incarnation, m->sequence))
+	if (catalog_has_file(cell, m->incarnation, m->sequence))
 		return !repeat(cell, m) && m->response->error == ERR_NOT_FOUND ? OK : ERR_EXISTS;
 	int64_t row = find_row(cell, m->incarnation, m->sequence);
 	if (row)
