@@ -25,6 +25,7 @@ SECONDS  of each load, after 3 that do not count (10)     ROUNDS  how often (3)
 ONLY     hanse,kafka...: only the brokers whose names begin so
 ROWS     50000,200...: only the loads whose names begin so
 BESIDE   another hanse, from before a change: its turns come beside those of HANSE
+TANSU    the program of another broker, Tansu, where it is not in PATH
 PLACE    a directory in the file system that is to be measured (build/bench)
 """
 
@@ -51,6 +52,7 @@ ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
 PLACE = Path(os.environ.get("PLACE") or common.SCRATCH)
 ROWS = tuple(name for name in os.environ.get("ROWS", "").split(",") if name)
 BESIDE = os.environ.get("BESIDE")
+TANSU = os.environ.get("TANSU") or shutil.which("tansu")
 WARM_S = 3
 MIB = 1 << 20
 RECORD_BYTES = 1024  # as broker_load has it
@@ -194,6 +196,36 @@ class Kafka:
         return {}
 
 
+class Tansu(Kafka):
+    """A broker of another make that keeps records in a database or an object store."""
+
+    def __init__(self, name, root, engine):
+        super().__init__(name, root)
+        self.engine = engine
+
+    def start(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
+        self.address = f"127.0.0.1:{common.free_port()}"
+        with open(self.root / "broker.log", "w") as log:
+            self.process = subprocess.Popen(
+                [TANSU, "broker", "--kafka-listener-url", f"tcp://{self.address}",
+                 "--kafka-advertised-listener-url", f"tcp://{self.address}",
+                 "--storage-engine", self.engine],
+                cwd=self.root, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        end = time.monotonic() + KAFKA_START_S
+        while not common.answers_metadata(self.port()):
+            if self.process.poll() is not None or time.monotonic() > end:
+                sys.exit(f"Tansu does not serve; its log is {self.root}/broker.log")
+            time.sleep(0.2)
+
+
+def leave_out(chosen, kind, why):
+    for broker in [b for b in chosen if type(b) is kind] if why else []:
+        print(f"skipped: {broker.name}: {why}", file=sys.stderr)
+        chosen.remove(broker)
+
+
 def brokers(program, directory, memory, names):
     """Those that `names` has, or that begin so; Kafka only where it can be had."""
     every = [
@@ -202,6 +234,8 @@ def brokers(program, directory, memory, names):
         Kafka("kafka, as it comes", directory / "kafka"),
         Kafka("kafka, flushing every batch", directory / "kafka-flush",
               **{"log.flush.interval.messages": 1}),
+        Tansu("tansu, SQLite", directory / "tansu", "sqlite://tansu.db"),
+        Tansu("tansu, in memory", directory / "tansu-memory", "memory://tansu/"),
         Hanse("hanse, far store, own journal", program, memory / "own", in_far_store("own")),
         Hanse("hanse, far store", program, memory / "cas", in_far_store("cas")),
         Hanse("hanse, far store with errors", program, memory / "errors",
@@ -212,16 +246,15 @@ def brokers(program, directory, memory, names):
     if BESIDE:
         chosen += [Hanse(f"{b.name}, beside", Path(BESIDE).resolve(), b.root, b.storage)
                    for b in chosen if isinstance(b, Hanse) and b.agents == 1]
-    why = apache_kafka.why_not() if any(isinstance(b, Kafka) for b in chosen) else None
-    if why:
-        for broker in [b for b in chosen if isinstance(b, Kafka)]:
-            print(f"skipped: {broker.name}: {why}", file=sys.stderr)
-            chosen.remove(broker)
+    if any(type(b) is Kafka for b in chosen):
+        leave_out(chosen, Kafka, apache_kafka.why_not())
+    leave_out(chosen, Tansu, None if TANSU else "no program `tansu` (TANSU=PATH)")
     return chosen
 
 
 HERE = ("hanse, directory", "kafka, as it comes", "kafka, flushing every batch")
-CORES = ("hanse, directory", "hanse, directory, 2 agents", *HERE[1:])
+OTHERS = ("tansu, SQLite", "tansu, in memory")
+CORES = ("hanse, directory", "hanse, directory, 2 agents", *HERE[1:], *OTHERS)
 FAR = ("hanse, far store, own journal", "hanse, far store", "hanse, far store with errors")
 
 
@@ -338,7 +371,7 @@ def topics_for(partitions):
 
 # What -> (brokers, [(row, load)]).
 WHATS = {
-    "rate": (HERE, [("5000 records/s", open_loop(5000))]),
+    "rate": (HERE + OTHERS, [("5000 records/s", open_loop(5000))]),
     "max": (CORES, [("as fast as it goes, 16 KiB", closed_loop(16 << 10))]),
     "max-large": (CORES, [("as fast as it goes, 256 KiB", closed_loop(256 << 10))]),
     "far": (FAR, [("200 records/s", open_loop(200)), ("5000 records/s", open_loop(5000)),
