@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# runs beside others
 """Records go when they are old or too many, deleted topics come back, producers are forgotten.
 timeout: 120 s
 """
